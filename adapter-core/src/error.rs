@@ -1,0 +1,124 @@
+//! The one error, and the kinds to match on.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// The result of everything that can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn StdError + Send + Sync + 'static>;
+
+/// What went wrong, by [`kind`](Error::kind), with a sentence for people and the cause as `source()`.
+///
+/// Peers that did not answer are not an error: they are named in [`Gathered::missing`](crate::Gathered).
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    served_locally: bool,
+    source: Option<Source>,
+}
+
+/// Why an operation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A name, a URL or an option is wrong. Trying again cannot help.
+    Config,
+    /// The broker refused: credentials or permissions.
+    Denied,
+    /// The broker cannot be reached now, and what waits for it has reached its bound.
+    Unavailable,
+    /// The time given for the operation has passed.
+    Timeout,
+    /// A message is over `max_message`; nothing was sent.
+    TooLarge,
+    /// Bytes that are not of the protocol, or of a version that this build cannot read.
+    Protocol,
+    /// The cluster was closed.
+    Closed,
+    /// Anything else; a bug report is welcome.
+    Unexpected,
+}
+
+impl Error {
+    /// An error of this kind with a sentence for people.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), served_locally: false, source: None }))
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    pub(crate) fn unexpected(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unexpected, message)
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the cluster was closed")
+    }
+
+    /// Keeps the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Says that this node's own sockets were served although the remote part failed.
+    #[must_use]
+    pub(crate) fn after_local(mut self) -> Self {
+        self.0.served_locally = true;
+        self
+    }
+
+    /// What to match on.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether this node's own sockets got the operation before the rest of it failed.
+    pub fn served_locally(&self) -> bool {
+        self.0.served_locally
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        if self.0.served_locally {
+            f.write_str(" (this node's own sockets were served)")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|cause| cause as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_a_source_and_not_part_of_the_text() {
+        let error = Error::new(ErrorKind::Denied, "the broker refused the login")
+            .with_source(std::io::Error::other("WRONGPASS"));
+        assert_eq!(error.to_string(), "the broker refused the login");
+        assert_eq!(error.source().expect("kept").to_string(), "WRONGPASS");
+    }
+
+    #[test]
+    fn an_error_after_local_delivery_says_so() {
+        let error = Error::new(ErrorKind::Unavailable, "the broker is away").after_local();
+        assert!(error.served_locally());
+        assert!(error.to_string().contains("own sockets were served"));
+    }
+}

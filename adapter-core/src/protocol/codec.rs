@@ -1,0 +1,111 @@
+//! The encoding of bodies: the one file that knows it.
+//!
+//! serde by bincode 2.0.1, little endian, variable-length integers. Every decode is bounded: the whole input must be
+//! consumed, no length that it claims is believed before the bytes are there, and no wire type is recursive or of no size.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use serde::{Deserialize, Serialize};
+
+/// Above the largest message that can be configured; what is decoded is bounded by the frame that carried it anyway.
+const LIMIT: usize = 1 << 30;
+const CONFIG: Configuration<LittleEndian, Varint, Limit<LIMIT>> =
+    bincode::config::standard().with_little_endian().with_variable_int_encoding().with_limit::<LIMIT>();
+
+/// Bytes that are not a body of the kind they claim to be.
+#[derive(Debug, thiserror::Error)]
+#[error("malformed body: {0}")]
+pub(crate) struct Malformed(String);
+
+pub(crate) fn encode<T: Serialize>(body: &T) -> Vec<u8> {
+    // Fails only for types without a fixed shape (maps of unknown length, untagged enums): there are none in `body`.
+    bincode::serde::encode_to_vec(body, CONFIG).expect("every body has a fixed shape")
+}
+
+pub(crate) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Malformed> {
+    let (body, used) = bincode::serde::borrow_decode_from_slice(bytes, CONFIG).map_err(|e| Malformed(e.to_string()))?;
+    if used == bytes.len() { Ok(body) } else { Err(Malformed(format!("{} bytes too many", bytes.len() - used))) }
+}
+
+/// A sequence whose claimed length allocates nothing: elements are pushed as they are read.
+///
+/// serde's own `Vec` sets aside up to a mebibyte on the word of the sender.
+pub(crate) mod list {
+    use std::fmt;
+    use std::marker::PhantomData;
+
+    use serde::de::{SeqAccess, Visitor};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<T: Serialize, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(list)
+    }
+
+    pub(crate) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<T>, D::Error> {
+        struct Elements<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+            type Value = Vec<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(element) = elements.next_element()? {
+                    list.push(element);
+                }
+                Ok(list)
+            }
+        }
+        deserializer.deserialize_seq(Elements(PhantomData))
+    }
+
+    /// The same, or nothing.
+    pub(crate) mod optional {
+        use super::*;
+
+        #[derive(Deserialize)]
+        struct Owned<T>(#[serde(with = "super", bound(deserialize = "T: Deserialize<'de>"))] Vec<T>);
+
+        #[expect(clippy::ref_option, reason = "serde's signature")]
+        pub(crate) fn serialize<T: Serialize, S: Serializer>(
+            list: &Option<Vec<T>>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            list.serialize(serializer)
+        }
+
+        pub(crate) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Vec<T>>, D::Error> {
+            Ok(Option::<Owned<T>>::deserialize(deserializer)?.map(|owned| owned.0))
+        }
+    }
+}
+
+/// Bytes, copied once.
+pub(crate) mod blob {
+    use std::fmt;
+
+    use bytes::Bytes;
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(blob: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(blob)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        struct Blob;
+        impl Visitor<'_> for Blob {
+            type Value = Bytes;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes::copy_from_slice(bytes))
+            }
+        }
+        deserializer.deserialize_bytes(Blob)
+    }
+}

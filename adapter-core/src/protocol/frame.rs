@@ -1,0 +1,198 @@
+//! Frames: the header outside bincode, so that a reader can drop or skip one after some forty bytes.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use super::kind::Kind;
+use crate::NodeId;
+
+pub(crate) const MAGIC: [u8; 2] = *b"RC";
+/// The wire version that this build writes, and the newest that it reads.
+pub(crate) const VERSION: u8 = 1;
+
+const FIXED: usize = 42;
+const NUMBER: usize = 16;
+const PART: usize = 16;
+const NUMBERED_FLAG: u16 = 1;
+const PART_FLAG: u16 = 2;
+const REQUEST_EXTENSION: u8 = 1;
+const REQUEST_LEN: usize = 3 + 8;
+
+/// The place of a frame in what one sender sends on one channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Number {
+    pub(crate) epoch: u64,
+    /// From 1.
+    pub(crate) n: u64,
+}
+
+/// Which piece of a large message a frame is: a slice of its body and packet, one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) index: u32,
+    pub(crate) of: u32,
+    /// Bytes of the whole body.
+    pub(crate) body: u32,
+    /// Bytes of the whole packet.
+    pub(crate) packet: u32,
+}
+
+/// What stands before the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) kind: Kind,
+    pub(crate) sender: NodeId,
+    /// The sender's count over all its frames; with the sender it is the id of the message.
+    pub(crate) counter: u64,
+    pub(crate) number: Option<Number>,
+    pub(crate) part: Option<Part>,
+    /// The question that this asks or answers.
+    pub(crate) request: Option<u64>,
+}
+
+impl Head {
+    /// How many bytes it takes on the wire.
+    pub(crate) fn len(&self) -> usize {
+        FIXED
+            + self.number.map_or(0, |_| NUMBER)
+            + self.part.map_or(0, |_| PART)
+            + self.request.map_or(0, |_| REQUEST_LEN)
+    }
+
+    /// Writes the frame. For a part, `body` is empty and `packet` the piece.
+    pub(crate) fn write(&self, out: &mut BytesMut, body: &[u8], packet: &[u8]) {
+        let flag = |set: bool, flag: u16| if set { flag } else { 0 };
+        out.reserve(self.len() + body.len() + packet.len());
+        out.put_slice(&MAGIC);
+        out.put_u8(VERSION);
+        out.put_u8(VERSION); // the oldest version that can read it
+        out.put_u16_le(flag(self.number.is_some(), NUMBERED_FLAG) | flag(self.part.is_some(), PART_FLAG));
+        out.put_u16_le(self.kind.0);
+        out.put_slice(self.sender.as_bytes());
+        out.put_u64_le(self.counter);
+        out.put_u16_le(self.request.map_or(0, |_| REQUEST_LEN as u16));
+        out.put_u32_le(body.len() as u32);
+        out.put_u32_le(packet.len() as u32);
+        if let Some(number) = self.number {
+            out.put_u64_le(number.epoch);
+            out.put_u64_le(number.n);
+        }
+        if let Some(part) = self.part {
+            out.put_u32_le(part.index);
+            out.put_u32_le(part.of);
+            out.put_u32_le(part.body);
+            out.put_u32_le(part.packet);
+        }
+        if let Some(request) = self.request {
+            out.put_u8(REQUEST_EXTENSION);
+            out.put_u16_le(8);
+            out.put_u64_le(request);
+        }
+        out.put_slice(body);
+        out.put_slice(packet);
+    }
+}
+
+/// A frame as it was received: slices of the message that carried it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) head: Head,
+    pub(crate) body: Bytes,
+    pub(crate) packet: Bytes,
+}
+
+/// Why a frame, or the rest of a message, was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skipped {
+    /// Not of the protocol; nothing after it in the same message can be found.
+    Malformed,
+    /// Of a version that this build cannot read.
+    TooNew,
+}
+
+/// The frames of a message, one behind the other.
+pub(crate) struct Frames(pub(crate) Bytes);
+
+impl Iterator for Frames {
+    type Item = Result<Frame, Skipped>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let read = read(&mut self.0);
+        if read == Err(Skipped::Malformed) {
+            self.0.clear();
+        }
+        Some(read)
+    }
+}
+
+/// Takes one frame off the front. On `Malformed` nothing sensible is left in `message`.
+fn read(message: &mut Bytes) -> Result<Frame, Skipped> {
+    if message.len() < FIXED || message[..2] != MAGIC {
+        return Err(Skipped::Malformed);
+    }
+    let mut fixed = message.split_to(FIXED);
+    fixed.advance(2);
+    let version = fixed.get_u8();
+    let oldest = fixed.get_u8();
+    let flags = fixed.get_u16_le();
+    let kind = Kind(fixed.get_u16_le());
+    let mut sender = [0; 16];
+    fixed.copy_to_slice(&mut sender);
+    let counter = fixed.get_u64_le();
+    let extensions = usize::from(fixed.get_u16_le());
+    let body = fixed.get_u32_le() as usize;
+    let packet = fixed.get_u32_le() as usize;
+    let number = flags & NUMBERED_FLAG != 0;
+    let part = flags & PART_FLAG != 0;
+    let blocks = if number { NUMBER } else { 0 } + if part { PART } else { 0 };
+    // Four lengths of at most 32 bits each: no overflow in 64.
+    let rest = blocks as u64 + extensions as u64 + body as u64 + packet as u64;
+    if version == 0 || oldest > version || rest > message.len() as u64 {
+        return Err(Skipped::Malformed);
+    }
+    let mut rest = message.split_to(rest as usize);
+    if oldest > VERSION {
+        return Err(Skipped::TooNew);
+    }
+    let number = number.then(|| Number { epoch: rest.get_u64_le(), n: rest.get_u64_le() });
+    let part = part.then(|| Part {
+        index: rest.get_u32_le(),
+        of: rest.get_u32_le(),
+        body: rest.get_u32_le(),
+        packet: rest.get_u32_le(),
+    });
+    let request = read_extensions(rest.split_to(extensions))?;
+    let impossible = number.is_some_and(|number| number.n == 0)
+        || part.is_some_and(|part| number.is_none() || body != 0 || part.of < 2 || part.index >= part.of);
+    if impossible {
+        return Err(Skipped::Malformed);
+    }
+    let body = rest.split_to(body);
+    let sender = NodeId::from_bytes(sender);
+    Ok(Frame { head: Head { kind, sender, counter, number, part, request }, body, packet: rest })
+}
+
+/// Reads the extensions that this build knows and passes over the others.
+fn read_extensions(mut extensions: Bytes) -> Result<Option<u64>, Skipped> {
+    let mut request = None;
+    while !extensions.is_empty() {
+        if extensions.len() < 3 {
+            return Err(Skipped::Malformed);
+        }
+        let kind = extensions.get_u8();
+        let len = usize::from(extensions.get_u16_le());
+        if len > extensions.len() {
+            return Err(Skipped::Malformed);
+        }
+        let mut value = extensions.split_to(len);
+        if kind == REQUEST_EXTENSION {
+            if len != 8 {
+                return Err(Skipped::Malformed);
+            }
+            request = Some(value.get_u64_le());
+        }
+    }
+    Ok(request)
+}

@@ -1,0 +1,64 @@
+//! What a frame is.
+
+/// What a frame is; its number on the wire never changes its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Kind(pub(crate) u16);
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $number:literal),* $(,)?) => {
+        impl Kind {
+            $($(#[$doc])* pub(crate) const $name: Self = Self($number);)*
+
+            /// Its name in PROTOCOL.md.
+            #[cfg(test)]
+            pub(crate) const ALL: &[(Self, &str)] = &[$((Self::$name, stringify!($name))),*];
+        }
+    };
+}
+
+kinds! {
+    // 1 to 15: control. Unnumbered, handled on arrival, repeated by timer.
+    HELLO = 1,
+    WELCOME = 2,
+    HEARTBEAT = 3,
+    BYE = 4,
+    PROBE = 5,
+    // 6 Nack, 7 Resend and 8 Mark are reserved for repair.
+
+    // 16 to 63: operations and questions; with a request extension they are answered.
+    BROADCAST = 16,
+    JOIN = 17,
+    LEAVE = 18,
+    DISCONNECT = 19,
+    SERVER_EVENT = 20,
+    BROADCAST_WITH_ACK = 32,
+    FETCH_SOCKETS = 33,
+    COUNT_SOCKETS = 34,
+    LIST_ROOMS = 35,
+
+    // 64 to 127: answers; each carries the request extension of its question.
+    APPLIED = 64,
+    SOCKETS = 65,
+    COUNT = 66,
+    ROOMS = 67,
+    ACKS = 68,
+    SERVER_ANSWER = 69,
+    NO_HANDLER = 70,
+    UNSUPPORTED = 71,
+}
+
+impl Kind {
+    pub(crate) const fn is_control(self) -> bool {
+        self.0 < 16
+    }
+
+    pub(crate) const fn is_answer(self) -> bool {
+        self.0 >= 64
+    }
+}
+
+/// Whether a message from the broker begins with a control frame (control frames travel apart from the others).
+pub(crate) fn is_control(message: &[u8]) -> bool {
+    message.starts_with(&super::frame::MAGIC)
+        && message.get(6..8).is_some_and(|kind| Kind(u16::from_le_bytes([kind[0], kind[1]])).is_control())
+}

@@ -1,0 +1,11 @@
+//! The wire protocol: frames, kinds and bodies, as PROTOCOL.md describes them. Pure: no IO, no clock.
+
+mod body;
+mod codec;
+mod frame;
+mod kind;
+
+pub(crate) use body::*;
+pub(crate) use codec::{Malformed, blob, decode, encode, list};
+pub(crate) use frame::{Frame, Frames, Head, Number, Part, Skipped};
+pub(crate) use kind::{Kind, is_control};
