@@ -32,9 +32,11 @@ fn read(body: &dyn AnyBody, bytes: &[u8]) -> Result<bool, Malformed> {
 
 fn frames(bytes: &[u8]) -> Vec<Result<Frame, Skipped>> {
     let message = Bytes::copy_from_slice(bytes);
-    let mut frames = Vec::with_capacity(bytes.len() / 42 + 1);
+    // No more than can be in it, should the reader not end by itself.
+    let most = bytes.len() / 42 + 2;
+    let mut frames = Vec::with_capacity(most);
     bounded(bytes.len(), &|| format!("{bytes:02x?}"), || {
-        for frame in Frames(message) {
+        for frame in Frames(message).take(most) {
             frames.push(frame);
         }
     });
@@ -57,8 +59,7 @@ fn g14_no_claimed_length_is_believed() {
         for at in 0..=bytes.len() {
             for claim in claims() {
                 let end = [&bytes[..at], &claim].concat();
-                assert!(at < bytes.len() || read(&*body, &end).is_err(), "bytes too many");
-                let _ = read(&*body, &end);
+                assert!(read(&*body, &end).is_err() || at < bytes.len(), "bytes too many");
                 let over = bytes.get(at + 1..).unwrap_or_default();
                 let _ = read(&*body, &[&end, over].concat());
                 let _ = read(&*body, &[&end[..], &bytes[at..]].concat());
@@ -101,10 +102,11 @@ fn g14_a_frame_cut_short_or_with_any_byte_changed_is_dropped_or_read() {
     for vector in vectors() {
         let mut bytes: Vec<u8> = vector.frames.iter().flat_map(Sample::bytes).collect();
         let whole = frames(&bytes);
-        let ends: Vec<usize> = vector.frames.iter().scan(0, |end, frame| {
+        let end = |end: &mut usize, frame: &Sample| {
             *end += frame.bytes().len();
             Some(*end)
-        }).collect();
+        };
+        let ends: Vec<usize> = vector.frames.iter().scan(0, end).collect();
         for at in 1..bytes.len() {
             let cut = frames(&bytes[..at]);
             let complete = ends.iter().filter(|end| **end <= at).count();
@@ -177,7 +179,9 @@ proptest! {
 
     /// Small bytes are lengths, tags and letters: they get further than random ones.
     #[test]
-    fn g14_likely_bytes_are_read_or_dropped(bytes in prop::collection::vec(prop_oneof![0..4_u8, 97..100_u8, 250..=255_u8], 0..300)) {
+    fn g14_likely_bytes_are_read_or_dropped(
+        bytes in prop::collection::vec(prop_oneof![0..4_u8, 97..100_u8, 250..=255_u8], 0..300),
+    ) {
         for Sample { body, .. } in kinds() {
             let _ = read(&*body, &bytes);
         }
@@ -186,7 +190,10 @@ proptest! {
     #[test]
     fn g14_frames_with_random_bytes_in_them_are_read_or_dropped(
         vector in 0..vectors().len(),
-        splices in prop::collection::vec((any::<prop::sample::Index>(), 0..4_usize, prop::collection::vec(any::<u8>(), 0..6)), 1..5),
+        splices in prop::collection::vec(
+            (any::<prop::sample::Index>(), 0..4_usize, prop::collection::vec(any::<u8>(), 0..6)),
+            1..5,
+        ),
     ) {
         let mut bytes: Vec<u8> = vectors()[vector].frames.iter().flat_map(Sample::bytes).collect();
         for (at, cut, more) in splices {

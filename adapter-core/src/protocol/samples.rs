@@ -138,14 +138,16 @@ fn broadcast() -> Sample {
 
 fn pulse(kind: Kind) -> Sample {
     let mark = |epoch, n| Mark { epoch, n };
-    let inboxes = vec![InboxMark { node: node(0x20), mark: mark(9, 250) }, InboxMark { node: node(0x40), mark: mark(251, 0) }];
+    let inbox = |of, mark| InboxMark { node: node(of), mark };
+    let inboxes = vec![inbox(0x20, mark(9, 250)), inbox(0x40, mark(251, 0))];
     sample(kind, Pulse { name: "one".into(), cluster: mark(5, 70_000), inboxes })
 }
 
 /// One for each kind.
 pub(super) fn kinds() -> Vec<Sample> {
     let cluster = Mark { epoch: 5, n: 0 };
-    let nodes = vec![NodeEntry { id: node(0x20), name: "two".into() }, NodeEntry { id: node(0x40), name: String::new() }];
+    let entry = |id, name: &str| NodeEntry { id: node(id), name: name.into() };
+    let nodes = vec![entry(0x20, "two"), entry(0x40, "")];
     let rooms = || vec![room("b"), room("größe")];
     let described = LocalSocket { id: socket("s1"), rooms: rooms(), data: Bytes::from_static(b"\x00\xff") };
     let bare = LocalSocket { id: socket("s2"), rooms: vec![], data: Bytes::new() };
@@ -206,7 +208,8 @@ pub(super) fn vectors() -> Vec<Vector> {
     let twisted = |twist, sample: Sample| Sample { twist, ..sample };
     let vector = |name: &str, says, frames| Vector { name: name.into(), says, frames };
     let probe = || sample(Kind::COUNT, Count { count: 3 });
-    let unknown = Sample { head: head(Kind(1_000)), body: Box::new(Count { count: 7 }), packet: b"new", twist: Twist::None };
+    let new = Box::new(Count { count: 7 });
+    let unknown = Sample { head: head(Kind(1_000)), body: new, packet: b"new", twist: Twist::None };
     let mut vectors: Vec<_> = Kind::ALL
         .iter()
         .map(|(kind, name)| {
