@@ -92,9 +92,7 @@ impl Outbox {
     ) {
         let mut state = self.lock();
         let full = state.queue.len() >= rule.queue;
-        let lost = state.closed
-            || volatile && !state.queue.is_empty()
-            || full && rule.slow != SlowPolicy::DropOldest;
+        let lost = state.closed || volatile && !state.queue.is_empty() || full && rule.slow != SlowPolicy::DropOldest;
         if lost {
             after.dropped += 1;
             after.refused.extend(ack);

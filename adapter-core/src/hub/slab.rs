@@ -7,7 +7,8 @@ use std::collections::BinaryHeap;
 /// follows what it holds and not what it once held.
 pub(super) struct Slab<T> {
     entries: Vec<Option<T>>,
-    /// Every free place is here; what else is here (the place is in use again or cut off) is passed over.
+    /// Every free place, and some that were cut off since. They grow again only when nothing is left in here, so
+    /// no place in here is in use.
     free: BinaryHeap<Reverse<u32>>,
     len: usize,
 }
@@ -29,7 +30,7 @@ impl<T> Slab<T> {
     pub(super) fn insert(&mut self, value: T) -> u32 {
         self.len += 1;
         while let Some(Reverse(place)) = self.free.pop() {
-            if let Some(free @ None) = self.entries.get_mut(place as usize) {
+            if let Some(free) = self.entries.get_mut(place as usize) {
                 *free = Some(value);
                 return place;
             }
@@ -50,6 +51,11 @@ impl<T> Slab<T> {
             self.entries.pop();
         }
         slim(&mut self.entries);
+        let end = self.entries.len();
+        if self.free.len() > end {
+            self.free.retain(|Reverse(place)| (*place as usize) < end);
+            self.free.shrink_to(end);
+        }
         Some(value)
     }
 
@@ -106,7 +112,7 @@ mod tests {
         for place in places.iter().skip(10) {
             slab.remove(*place);
         }
-        assert!(slab.end() == 10 && slab.entries.capacity() <= 64);
+        assert!(slab.end() == 10 && slab.entries.capacity() <= 64 && slab.free.capacity() <= 64);
         for place in 0..10 {
             slab.remove(place);
         }

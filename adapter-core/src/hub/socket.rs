@@ -24,8 +24,8 @@ pub struct Delivery {
     pub ack: Option<AckHandle>,
 }
 
-/// A socket that is connected to a [`Hub`](crate::Hub): what is emitted to it comes out of [`next`](Self::next), or out
-/// of it as a stream.
+/// A socket that is connected to a [`Hub`](crate::Hub): what is emitted to it comes out of [`next`](Self::next), or
+/// out of it as a stream.
 ///
 /// # Contract
 /// Dropping it disconnects it at once: it is in no room any more, what waits in its queue is lost, and who waits for
@@ -61,7 +61,7 @@ impl Socket {
         poll_fn(|cx| self.0.poll(cx)).await
     }
 
-    /// Puts it into a room or several. Its own private room is not among those that count.
+    /// Puts it into a room or several. It is in its private room already, and in the others once this returns.
     ///
     /// # Errors
     /// `Config` when a name is not a valid room; it is then in none of them.

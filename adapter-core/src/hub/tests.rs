@@ -194,7 +194,8 @@ async fn g11_a_socket_that_stopped_reading_delays_nobody() {
         }
     }
     assert!(is_disconnected(&mut stopped));
-    let expected = HubStats { sockets: 199, delivered: 199_000, dropped: 17, disconnected_slow: 1, ..HubStats::default() };
+    let expected =
+        HubStats { sockets: 199, delivered: 199_000, dropped: 17, disconnected_slow: 1, ..HubStats::default() };
     assert_eq!(hub.stats(), expected);
 }
 

@@ -73,8 +73,9 @@ struct Pair {
 
 impl Pair {
     fn meant(&self, target: &Target) -> Vec<SocketId> {
-        let is_meant =
-            |(id, rooms): &(&SocketId, &BTreeSet<Room>)| target.matches(|room| *room == id.room() || rooms.contains(room));
+        let is_meant = |(id, rooms): &(&SocketId, &BTreeSet<Room>)| {
+            target.matches(|room| *room == id.room() || rooms.contains(room))
+        };
         self.plain.iter().filter(is_meant).map(|(id, _)| id.clone()).collect()
     }
 
