@@ -57,7 +57,8 @@ impl AckStream {
     /// The sockets that are still to answer, as far as their nodes have named them by now.
     pub fn expected(&self) -> Vec<(NodeId, SocketId)> {
         let state = self.collector.lock();
-        let named = |(node, part): (&NodeId, &NodePart)| part.expected.iter().map(|s| (*node, s.clone())).collect::<Vec<_>>();
+        let named =
+            |(node, part): (&NodeId, &NodePart)| part.expected.iter().map(|s| (*node, s.clone())).collect::<Vec<_>>();
         state.parts.iter().flat_map(named).collect()
     }
 

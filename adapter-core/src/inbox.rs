@@ -75,12 +75,7 @@ pub(crate) struct Taken {
 
 impl Inbox {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self(Arc::new(Shared {
-            state: Mutex::default(),
-            arrived: Notify::new(),
-            room: Notify::new(),
-            bounds,
-        }))
+        Self(Arc::new(Shared { state: Mutex::default(), arrived: Notify::new(), room: Notify::new(), bounds }))
     }
 
     /// Takes a message that arrived on a channel. Never waits; messages for channels that nobody asked for are dropped.
