@@ -27,6 +27,7 @@ mod target;
 pub use acks::{Ack, AckStream, Acked};
 pub use adapter::{Adapter, Address, AttachmentId, Change, Scope, Wait};
 pub use async_trait::async_trait;
+pub use bytes::Bytes;
 pub use backend::{Backend, Capabilities, Connect, Limits, Outgoing, PublishError, Reason};
 pub use channel::Channel;
 pub use cluster::{Cluster, ClusterBuilder, Events};
