@@ -165,7 +165,7 @@ fn read(message: &mut Bytes) -> Result<Frame, Skipped> {
     });
     let request = read_extensions(rest.split_to(extensions))?;
     let impossible = number.is_some_and(|number| number.n == 0)
-        || part.is_some_and(|part| number.is_none() || body != 0 || part.of < 2 || part.index >= part.of);
+        || part.is_some_and(|part| body != 0 || part.of < 2 || part.index >= part.of);
     if impossible {
         return Err(Skipped::Malformed);
     }

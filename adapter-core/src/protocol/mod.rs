@@ -4,8 +4,10 @@ mod body;
 mod codec;
 mod frame;
 mod kind;
+mod operation;
 
 pub(crate) use body::*;
 pub(crate) use codec::{Malformed, blob, decode, encode, list};
 pub(crate) use frame::{Frame, Frames, Head, Number, Part, Skipped};
+pub(crate) use operation::{Answer, Content, Operation, Unreadable};
 pub(crate) use kind::{Kind, is_control};
