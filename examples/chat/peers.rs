@@ -5,17 +5,15 @@
 
 use std::time::Duration;
 
-use roomcast::{Cluster, NamespaceHandle, ServerEvent};
+use roomcast::{Cluster, NamespaceHandle};
 use serde::{Deserialize, Serialize};
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
-use tokio::sync::mpsc;
 
 use crate::chat::User;
 
 const ASK: &str = "who";
 const PATIENCE: Duration = Duration::from_secs(2);
-const QUEUE: usize = 64;
 
 /// One node and the users whose sockets it holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,7 +61,7 @@ pub(crate) async fn everywhere(cluster: Option<&Cluster>, here: NodeUsers) -> ro
     let mut nodes = vec![here];
     let mut missing = 0;
     if let Some(cluster) = cluster {
-        let peers = namespace(cluster)?.timeout(PATIENCE).server_side_emit_with_ack(ASK, "").await?;
+        let peers = cluster.of("/")?.server_side_emit_with_ack(ASK, "", PATIENCE).await?;
         nodes.extend(peers.items.iter().filter_map(|(_, answer)| serde_json::from_slice(answer).ok()));
         missing = 1 + peers.items.len() + peers.missing.len() - nodes.len();
         nodes.sort_by(|a: &NodeUsers, b| a.node.cmp(&b.node));
@@ -71,21 +69,22 @@ pub(crate) async fn everywhere(cluster: Option<&Cluster>, here: NodeUsers) -> ro
     Ok(Who { nodes, missing })
 }
 
-/// Answers the other nodes for this one until the cluster is closed.
-pub(crate) fn answer<A: Adapter>(cluster: &Cluster, io: SocketIo<A>, node: String, port: u16) -> roomcast::Result<()> {
-    let (events, mut asked) = mpsc::channel::<ServerEvent>(QUEUE);
-    namespace(cluster)?.on_server_event(events)?;
-    tokio::spawn(async move {
-        while let Some(event) = asked.recv().await {
-            let Some(reply) = event.reply.filter(|_| event.event == ASK) else { continue };
-            if let Ok(users) = serde_json::to_vec(&here(&io, &node, port)) {
-                reply.send(users);
-            }
+/// Answers the other nodes for this one, until the handle that it returns is dropped.
+pub(crate) fn answer<A: Adapter>(
+    cluster: &Cluster,
+    io: SocketIo<A>,
+    node: String,
+    port: u16,
+) -> roomcast::Result<NamespaceHandle> {
+    let servers = cluster.of("/")?;
+    servers.on_server_event(move |event| {
+        let reply = event.reply.filter(|_| event.event == ASK);
+        if let Some(reply) = reply
+            && let Ok(users) = serde_json::to_vec(&here(&io, &node, port))
+        {
+            reply.send(users);
         }
-    });
-    Ok(())
-}
-
-fn namespace(cluster: &Cluster) -> roomcast::Result<NamespaceHandle> {
-    cluster.of("/")
+        std::future::ready(())
+    })?;
+    Ok(servers)
 }

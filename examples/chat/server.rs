@@ -52,8 +52,12 @@ pub(crate) async fn start(port: u16, adapter: Option<&str>) -> Result<Server> {
                 .with_adapter::<roomcast::socketioxide::Adapter<_>>(cluster.clone().into())
                 .build_layer();
             io.ns("/", chat::connect).await.map_err(Error::other)?;
-            peers::answer(&cluster, io.clone(), name.clone(), port).map_err(Error::other)?;
-            tokio::spawn(run(listener, layer, io, node, stopped))
+            let answering = peers::answer(&cluster, io.clone(), name.clone(), port).map_err(Error::other)?;
+            tokio::spawn(async move {
+                let ended = run(listener, layer, io, node, stopped).await;
+                drop(answering);
+                ended
+            })
         }
         None => {
             let node = Node { name: name.clone(), port, cluster: None };

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
-use roomcast::{Cluster, Event};
+use roomcast::{Cluster, Event, Events};
 use serde::Serialize;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
@@ -27,16 +25,13 @@ struct NodeState<'a> {
 
 /// Keeps the pages of this node informed, for as long as it is polled.
 pub(crate) async fn keep_informed<A: Adapter>(io: &SocketIo<A>, node: &Node) {
-    let mut events: BoxStream<'_, Event> = match &node.cluster {
-        Some(cluster) => cluster.events().boxed(),
-        None => stream::pending().boxed(),
-    };
+    let mut events = node.cluster.as_ref().map(Cluster::events);
     let mut degraded = None;
     let mut tick = tokio::time::interval(EVERY);
     loop {
         tokio::select! {
             _ = tick.tick() => {}
-            Some(event) = events.next() => match event {
+            event = next(events.as_mut()) => match event {
                 Event::NodeUp(_) | Event::NodeDown(..) => local(io, "changed", &()).await,
                 Event::Degraded(reason) => degraded = Some(reason),
                 Event::Recovered => degraded = None,
@@ -45,6 +40,16 @@ pub(crate) async fn keep_informed<A: Adapter>(io: &SocketIo<A>, node: &Node) {
         }
         local(io, "state", &state(node, degraded.as_deref())).await;
     }
+}
+
+/// The next event, if there will ever be one.
+async fn next(events: Option<&mut Events>) -> Event {
+    if let Some(events) = events
+        && let Some(event) = events.next().await
+    {
+        return event;
+    }
+    std::future::pending().await
 }
 
 fn state<'a>(node: &'a Node, degraded: Option<&'a str>) -> NodeState<'a> {

@@ -4,14 +4,14 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use roomcast::{Cluster, ServerEvent};
+use roomcast::{Cluster, NamespaceHandle, ServerEvent};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use socketioxide::adapter::Adapter;
 use socketioxide::extract::{SocketRef, State, TryData};
 use socketioxide::{ParserConfig, SocketIo};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::ops;
@@ -72,7 +72,7 @@ impl Nodes {
         io.ns("/", connect).await?;
         io.ns("/other", connect).await?;
         io.dyn_ns("/dynamic/{id}", connect)?;
-        pass_on_server_events(&cluster, io.clone())?;
+        let servers = pass_on_server_events(&cluster, io.clone())?;
         let (stop, stopped) = oneshot::channel();
         let app = Router::new().layer(layer);
         let ended = tokio::spawn(async move {
@@ -80,6 +80,7 @@ impl Nodes {
             stopped.await.ok();
             io.close().await;
             serving.abort();
+            drop(servers);
             if let Err(error) = cluster.close().await {
                 eprintln!("close: {error}");
             }
@@ -146,22 +147,21 @@ async fn connect<A: Adapter>(socket: SocketRef<A>, auth: TryData<Auth>, node: St
 }
 
 /// Shows each event from another server to the sockets here, and answers it with this node's name; `unanswered` is
-/// left without an answer.
-fn pass_on_server_events<A: Adapter>(cluster: &Cluster, io: SocketIo<A>) -> roomcast::Result<()> {
-    let (events, mut incoming) = mpsc::channel::<ServerEvent>(1024);
-    cluster.of("/")?.on_server_event(events)?;
+/// left without an answer. Ends with the handle.
+fn pass_on_server_events<A: Adapter>(cluster: &Cluster, io: SocketIo<A>) -> roomcast::Result<NamespaceHandle> {
+    let servers = cluster.of("/")?;
     let name = cluster.node().name;
-    tokio::spawn(async move {
-        while let Some(event) = incoming.recv().await {
-            let data = String::from_utf8_lossy(&event.data).into_owned();
+    servers.on_server_event(move |event: ServerEvent| {
+        let (io, name) = (io.clone(), name.clone());
+        async move {
+            let shown = json!({ "event": event.event, "data": String::from_utf8_lossy(&event.data) });
             if let Some(here) = io.of("/") {
-                let shown = json!({ "event": event.event, "data": data });
                 here.local().emit("server event", &shown).await.ok();
             }
             if let Some(reply) = event.reply.filter(|_| event.event != "unanswered") {
-                reply.send(name.clone());
+                reply.send(name);
             }
         }
-    });
-    Ok(())
+    })?;
+    Ok(servers)
 }

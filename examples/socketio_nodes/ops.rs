@@ -1,6 +1,6 @@
 //! What a client can ask a node to do.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -47,6 +47,9 @@ enum What {
     Nodes,
     CloseNode { index: usize },
 }
+
+/// For what a client gives no timeout for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 type Outcome = Result<Value, String>;
 
@@ -126,7 +129,7 @@ async fn one<A: Adapter>(io: &SocketIo<A>, socket: &SocketRef<A>, node: &Node, o
         }
         What::ServerSideEmitWithAck { event, data } => {
             let namespace = node.cluster.of("/").map_err(text)?;
-            let answers = namespace.server_side_emit_with_ack(&event, data).await.map_err(text)?;
+            let answers = namespace.server_side_emit_with_ack(&event, data, PATIENCE).await.map_err(text)?;
             let texts = answers.items.iter().map(|(_, answer)| String::from_utf8_lossy(answer).into_owned());
             Ok(json!({ "answers": sorted(texts), "missing": answers.missing.len() }))
         }

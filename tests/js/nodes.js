@@ -22,9 +22,9 @@ export async function eventually(what, question) {
 }
 
 /** Runs an example of the workspace. `lines` are those of its standard output, `errors()` what it complained about. */
-export function run(example, args = []) {
+export function run(example, args = [], options = {}) {
   const binary = `${process.env.CARGO_TARGET_DIR ?? `${root}target`}/debug/examples/${example}`;
-  const child = spawn(binary, args, { stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(binary, args, { stdio: ["pipe", "pipe", "pipe"], ...options });
   const lines = createInterface({ input: child.stdout });
   let errors = "";
   child.stderr.on("data", (text) => (errors += text));

@@ -1,18 +1,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, afterEach, before, describe, it } from "node:test";
+import { startChat } from "../chat.js";
 import { Client, eventually, run } from "../nodes.js";
-
-/** Starts the chat on free ports; `urls` are what it printed. */
-async function startChat(...args) {
-  const chat = run("chat", ["--port", "0", ...args]);
-  const urls = [];
-  for await (const line of chat.lines) {
-    urls.push(...(line.match(/http:\S+/) ?? []));
-    if (line.startsWith("Try this")) break;
-  }
-  return { ...chat, urls };
-}
 
 describe("the chat", () => {
   let chat;
@@ -124,13 +114,13 @@ describe("the chat's command line", () => {
     const [ada, grace] = chat.urls.map((url) => new Client(url, { auth: { name: "x" } }));
     for (const client of [ada, grace]) {
       await client.until("the connection", () => client.socket.connected);
-      await client.socket.emitWithAck("join", { room: "tea" });
+      await client.socket.timeout(20_000).emitWithAck("join", { room: "tea" });
     }
-    await ada.socket.emitWithAck("message", { room: "tea", text: "alone" });
-    await grace.socket.emitWithAck("message", { room: "tea", text: "alone too" });
+    await ada.socket.timeout(20_000).emitWithAck("message", { room: "tea", text: "alone" });
+    await grace.socket.timeout(20_000).emitWithAck("message", { room: "tea", text: "alone too" });
     assert.equal((await ada.next("message")).text, "alone");
     assert.equal((await grace.next("message")).text, "alone too");
-    assert.equal((await ada.socket.emitWithAck("who", null)).ok.nodes.length, 1);
+    assert.equal((await ada.socket.timeout(20_000).emitWithAck("who", null)).ok.nodes.length, 1);
     assert.equal((await ada.next("state")).health, null);
     chat.child.kill("SIGINT");
     await Promise.all([ada.gone(), grace.gone()]);
@@ -138,7 +128,7 @@ describe("the chat's command line", () => {
   });
 
   const ending = async (...args) => {
-    const chat = run("chat", args);
+    const chat = run("chat", args, { timeout: 20_000 });
     const [code] = await chat.exited;
     return { code, errors: chat.errors() };
   };
