@@ -9,7 +9,7 @@ use super::members::Life;
 use super::requests::Ended;
 use super::{Control, Engine, Output, ReplyTo};
 use crate::protocol::{
-    Answer, Frame, Frames, Hello, Kind, Malformed, Mark, Number, Operation, Pulse, Skipped, Unreadable, Welcome, decode,
+    Answer, Frame, Frames, Head, Hello, Kind, Malformed, Mark, Number, Operation, Pulse, Skipped, Unreadable, Welcome, decode,
 };
 use crate::{Departure, Event, GapChannel, Missing, NodeId, Stats, Why};
 
@@ -18,30 +18,36 @@ impl Engine {
     /// is left for [`receive`](Self::receive), which gets the same message in its place in the order.
     pub(crate) fn hear(&mut self, message: Bytes, now: Instant) {
         for frame in Frames(message).flatten() {
-            let sender = frame.head.sender;
-            if sender == self.settings.node.id {
-                self.hear_myself(&frame, now);
-                continue;
-            }
-            let read = match frame.head.kind {
-                Kind::HELLO => decode(&frame.body).map(|Hello { name, .. }| {
-                    self.meet(sender, name, now);
-                    self.welcome(sender);
-                }),
-                Kind::WELCOME => decode(&frame.body).map(|Welcome { name, nodes, .. }| {
-                    self.meet(sender, name, now);
-                    let me = self.settings.node.id;
-                    let names = nodes.into_iter().map(|entry| entry.id).filter(|id| *id != me);
-                    if let Some(readiness) = &mut self.readiness {
-                        readiness.welcome(sender, names);
-                    }
-                }),
-                Kind::HEARTBEAT => decode(&frame.body).map(|Pulse { name, .. }| self.meet(sender, name, now)),
-                _ => Ok(()),
-            };
-            drop(read); // what is malformed is counted by `receive`
+            self.greet(&frame, now);
         }
         self.check_ready(now);
+    }
+
+    fn greet(&mut self, frame: &Frame, now: Instant) {
+        let sender = frame.head.sender;
+        if sender == self.settings.node.id {
+            return self.hear_myself(frame, now);
+        }
+        if frame.head.part.is_some() {
+            return; // put together by `receive`
+        }
+        let read = match frame.head.kind {
+            Kind::HELLO => decode(&frame.body).map(|Hello { name, .. }| {
+                self.meet(sender, name, now);
+                self.welcome(sender);
+            }),
+            Kind::WELCOME => decode(&frame.body).map(|Welcome { name, nodes, .. }| {
+                self.meet(sender, name, now);
+                let me = self.settings.node.id;
+                let names = nodes.into_iter().map(|entry| entry.id).filter(|id| *id != me);
+                if let Some(readiness) = &mut self.readiness {
+                    readiness.welcome(sender, names);
+                }
+            }),
+            Kind::HEARTBEAT => decode(&frame.body).map(|Pulse { name, .. }| self.meet(sender, name, now)),
+            _ => Ok(()),
+        };
+        drop(read); // what is malformed is counted by `receive`
     }
 
     /// Takes a message in the order in which it arrived.
@@ -49,13 +55,24 @@ impl Engine {
         for frame in Frames(message) {
             match frame {
                 Err(Skipped::Malformed) => self.stats.malformed += 1,
-                Err(Skipped::TooNew) => self.stats.too_new += 1,
+                Err(Skipped::TooNew { sender, number }) => {
+                    self.stats.too_new += 1;
+                    self.pass(inbox, sender, number, now);
+                }
                 Ok(frame) if frame.head.sender == self.settings.node.id => self.stats.own += 1,
                 Ok(frame) => {
                     self.stats.received += 1;
                     self.frame(inbox, frame, now);
                 }
             }
+        }
+    }
+
+    /// A frame that cannot be read keeps its place in the order: what follows is not held back for it.
+    fn pass(&mut self, inbox: bool, sender: NodeId, number: Option<Number>, now: Instant) {
+        if number.is_some() && sender != self.settings.node.id {
+            let head = Head { kind: Kind::UNREADABLE, sender, counter: 0, number, part: None, request: None };
+            self.frame(inbox, Frame { head, body: Bytes::new(), packet: Bytes::new() }, now);
         }
     }
 
@@ -104,6 +121,12 @@ impl Engine {
     fn frame(&mut self, inbox: bool, frame: Frame, now: Instant) {
         let sender = frame.head.sender;
         if frame.head.kind.is_control() {
+            let pieces = frame.head.part.is_some();
+            let Some(frame) = (if pieces { self.window.accept(frame, self.limit()) } else { Some(frame) }) else { return };
+            if pieces {
+                self.greet(&frame, now);
+                self.check_ready(now);
+            }
             if self.marks(&frame, now).is_err() {
                 self.stats.malformed += 1;
             }
