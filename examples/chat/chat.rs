@@ -140,7 +140,8 @@ async fn message<A: Adapter>(socket: SocketRef<A>, data: TryData<Message>, node:
 async fn say<A: Adapter>(socket: &SocketRef<A>, node: &Node, message: Message) -> Result<(), String> {
     let room = own_room(socket, &message.room)?;
     let text = checked("a message", &message.text, LONGEST_TEXT)?;
-    let said = Said { id: socket.id, room: &room, text: &text, name: &name_of(socket), node: &node.name, port: node.port };
+    let said =
+        Said { id: socket.id, room: &room, text: &text, name: &name_of(socket), node: &node.name, port: node.port };
     // `within`, unlike `to`, does not leave out the sender.
     socket.within(inner(&room)).emit("message", &said).await.map_err(|error| error.to_string())
 }

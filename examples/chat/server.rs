@@ -82,8 +82,8 @@ async fn run<A: Adapter>(
 ) -> Result<()> {
     let app: Router = page::routes().layer(layer);
     let mut stop_serving = stopped.clone();
-    let serving = axum::serve(listener, app)
-        .with_graceful_shutdown(async move { _ = stop_serving.wait_for(|stop| *stop).await });
+    let serving =
+        axum::serve(listener, app).with_graceful_shutdown(async move { _ = stop_serving.wait_for(|stop| *stop).await });
     let serving = tokio::spawn(serving.into_future());
     tokio::select! {
         () = state::keep_informed(&io, &node) => {}

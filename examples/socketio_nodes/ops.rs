@@ -31,21 +31,45 @@ pub(crate) struct Op {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum What {
-    Emit { event: String, data: Value },
+    Emit {
+        event: String,
+        data: Value,
+    },
     /// Emits the numbers from 0 on.
-    Count { event: String, upto: u32 },
-    EmitWithAck { event: String, data: Value },
-    Join { rooms: Vec<String> },
-    Leave { rooms: Vec<String> },
+    Count {
+        event: String,
+        upto: u32,
+    },
+    EmitWithAck {
+        event: String,
+        data: Value,
+    },
+    Join {
+        rooms: Vec<String>,
+    },
+    Leave {
+        rooms: Vec<String>,
+    },
     Disconnect,
     FetchSockets,
     Rooms,
     /// Through the cluster, as for a namespace that is not here.
-    ClusterEmit { event: String, data: Value },
-    ServerSideEmit { event: String, data: String },
-    ServerSideEmitWithAck { event: String, data: String },
+    ClusterEmit {
+        event: String,
+        data: Value,
+    },
+    ServerSideEmit {
+        event: String,
+        data: String,
+    },
+    ServerSideEmitWithAck {
+        event: String,
+        data: String,
+    },
     Nodes,
-    CloseNode { index: usize },
+    CloseNode {
+        index: usize,
+    },
 }
 
 /// For what a client gives no timeout for.
