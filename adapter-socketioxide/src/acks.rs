@@ -14,6 +14,7 @@ use serde_json::json;
 use socketioxide_core::adapter::SocketEmitter;
 use socketioxide_core::{Sid, Value};
 
+use crate::asked::Asked;
 use crate::reader::Reader;
 use crate::sockets::LocalAcks;
 
@@ -22,21 +23,28 @@ use crate::sockets::LocalAcks;
 /// What applications see is socketioxide's own `AckStream` around it. Dropping it forgets the answers to come.
 pub struct Acks<E: SocketEmitter> {
     local: LocalAcks<E>,
-    remote: Option<AckStream>,
+    remote: Option<(AckStream, Asked)>,
     /// The socket that alone was asked, until it has answered: it gets an answer in any case.
     only: Option<Sid>,
     reader: Arc<Reader>,
 }
 
 impl<E: SocketEmitter> Acks<E> {
-    pub(crate) fn new(local: LocalAcks<E>, remote: Option<AckStream>, only: Option<Sid>, reader: Arc<Reader>) -> Self {
+    pub(crate) fn new(
+        local: LocalAcks<E>,
+        remote: Option<(AckStream, Asked)>,
+        only: Option<Sid>,
+        reader: Arc<Reader>,
+    ) -> Self {
         Self { local, remote, only, reader }
     }
 
     fn poll_remote(&mut self, cx: &mut Context<'_>) -> Poll<Option<<Self as Stream>::Item>> {
-        while let Some(remote) = &mut self.remote {
+        while let Some((remote, asked)) = &mut self.remote {
             let Some(ack) = std::task::ready!(Pin::new(&mut *remote).poll_next(cx)) else {
-                log_missing(&self.reader, remote);
+                // One that ran out of time is no news: so did its sockets, and they are told.
+                let ended = remote.missing().into_iter().filter(|missing| missing.why != Why::Timeout);
+                asked.log(&ended.collect::<Vec<_>>());
                 self.remote = None;
                 break;
             };
@@ -77,7 +85,7 @@ impl<E: SocketEmitter> Stream for Acks<E> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let here = self.local.iter().map(|part| part.size_hint().0).sum::<usize>();
-        (here + self.remote.as_ref().map_or(0, |remote| remote.expected().len()), None)
+        (here + self.remote.as_ref().map_or(0, |(remote, _)| remote.expected().len()), None)
     }
 }
 
@@ -118,10 +126,28 @@ pub(crate) fn decode_error(text: &str) -> String {
     json!({ "Decode": text }).to_string()
 }
 
-/// The items of the stream cannot name nodes. One that ran out of time is no news: so did its sockets.
-fn log_missing(reader: &Reader, remote: &AckStream) {
-    let missing: Vec<_> = remote.missing().into_iter().filter(|missing| missing.why != Why::Timeout).collect();
-    if !missing.is_empty() {
-        tracing::warn!(namespace = %reader.namespace(), ?missing, "nodes did not complete their answers to a broadcast");
+#[cfg(test)]
+mod tests {
+    use socketioxide::{AckError as Upstream, SocketError};
+
+    use super::*;
+
+    #[test]
+    fn upstreams_errors_come_back_as_they_were() {
+        let there_and_back = |error| from_wire::<Upstream>(&to_wire(&error)).expect("known");
+        assert_eq!(to_wire(&Upstream::Timeout), AckError::Timeout);
+        assert_eq!(to_wire(&Upstream::Socket(SocketError::Closed)), AckError::Gone);
+        assert!(matches!(there_and_back(Upstream::Timeout), Upstream::Timeout));
+        assert!(matches!(there_and_back(Upstream::Socket(SocketError::Closed)), Upstream::Socket(SocketError::Closed)));
+        let full = there_and_back(Upstream::Socket(SocketError::InternalChannelFull));
+        assert!(matches!(full, Upstream::Socket(SocketError::InternalChannelFull)));
+    }
+
+    #[test]
+    fn errors_of_other_servers_are_decode_errors() {
+        for text in ["", "no json", "{\"Decode\":\"bad\"}", "[[[", "{\"Else\":1}"] {
+            let error = from_wire::<Upstream>(&AckError::Other(text.to_owned()));
+            assert!(matches!(error, Some(Upstream::Decode(_))), "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use adapter_core::{Address, AttachmentId, Change, ErrorKind, LocalSockets, Missing, Namespace, Projection, Scope, Wait};
+use adapter_core::{Address, AttachmentId, Change, ErrorKind, LocalSockets, Namespace, Projection, Scope, Wait};
 use socketioxide_core::adapter::errors::{BroadcastError, SocketError};
 use socketioxide_core::adapter::{
     BroadcastOptions, CoreAdapter, CoreLocalAdapter, DefinedAdapter, RemoteSocketData, Room, RoomParam, SocketEmitter,
@@ -14,6 +14,7 @@ use socketioxide_core::adapter::{
 use socketioxide_core::packet::{Packet, PacketData};
 
 use crate::acks::Acks;
+use crate::asked::Asked;
 use crate::dialect::Dialect;
 use crate::reader::Reader;
 use crate::sockets::Sockets;
@@ -87,12 +88,19 @@ impl<E: SocketEmitter> Adapter<E> {
         Ok(Link { namespace, attachment })
     }
 
-    async fn change(&self, route: Route, change: Change) -> Result<(), Error> {
+    /// A name that the cluster cannot carry is no error for what stays here.
+    async fn change(&self, route: Route, change: Result<Change, adapter_core::Error>) -> Result<(), Error> {
         let failed = route.failure();
         if let Beyond::To(address) = route.beyond.map_err(&failed)? {
+            let change = change.map_err(&failed)?;
+            let asked = self.asked(match &change {
+                Change::Join(_) => "join",
+                Change::Leave(_) => "leave",
+                _ => "disconnect",
+            });
             let wait = Wait::Applied(self.state.request_timeout);
             let applied = self.state.cluster.change(address, change, wait).await.map_err(&failed)?;
-            self.log_missing("change", &applied.missing);
+            asked.log(&applied.missing);
         }
         Ok(())
     }
@@ -104,17 +112,8 @@ impl<E: SocketEmitter> Adapter<E> {
         Some(RemoteSocketData { id: socket.id.as_str().parse().ok()?, server_id, ns: self.sockets.path().clone() })
     }
 
-    fn log_missing(&self, operation: &str, missing: &[Missing]) {
-        if missing.is_empty() {
-            return;
-        }
-        let nodes = self.state.cluster.nodes();
-        let name = |missing: &Missing| {
-            let name = nodes.iter().find(|node| node.id == missing.node).map_or("", |node| &node.name);
-            format!("{name} ({}): {:?}", missing.node, missing.why)
-        };
-        let missing: Vec<_> = missing.iter().map(name).collect();
-        tracing::warn!(namespace = %self.sockets.path(), operation, ?missing, "nodes did not answer");
+    fn asked(&self, operation: &'static str) -> Asked {
+        Asked { operation, namespace: self.sockets.path().clone(), nodes: self.state.cluster.nodes() }
     }
 }
 
@@ -199,7 +198,9 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
         let local = if route.here { self.sockets.ask(packet, options, timeout) } else { Default::default() };
         let remote = match (route.beyond.map_err(&failed)?, to_send) {
             (Beyond::To(address), Some(packet)) => {
-                Some(self.state.cluster.broadcast_with_ack(address, packet, timeout).await.map_err(failed)?)
+                let asked = self.asked("emit_with_ack");
+                let answers = self.state.cluster.broadcast_with_ack(address, packet, timeout).await;
+                Some((answers.map_err(failed)?, asked))
             }
             _ => None,
         };
@@ -208,28 +209,26 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
 
     async fn add_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
-        let (route, names) = (self.route(&options), target::rooms(&rooms));
+        let (route, change) = (self.route(&options), target::rooms(&rooms).map(Change::Join));
         if route.here {
             self.sockets.join_rooms(options, rooms);
         }
-        let names = names.map_err(route.failure())?;
-        self.change(route, Change::Join(names)).await
+        self.change(route, change).await
     }
 
     async fn del_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
-        let (route, names) = (self.route(&options), target::rooms(&rooms));
+        let (route, change) = (self.route(&options), target::rooms(&rooms).map(Change::Leave));
         if route.here {
             self.sockets.leave_rooms(options, rooms);
         }
-        let names = names.map_err(route.failure())?;
-        self.change(route, Change::Leave(names)).await
+        self.change(route, change).await
     }
 
     async fn disconnect_socket(&self, options: BroadcastOptions) -> Result<(), BroadcastError> {
         let route = self.route(&options);
         let served = if route.here { self.sockets.disconnect_all(options) } else { Ok(()) };
-        self.change(route, Change::Disconnect).await?;
+        self.change(route, Ok(Change::Disconnect)).await?;
         served.map_err(BroadcastError::Socket)
     }
 
@@ -238,8 +237,9 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
         let failed = route.failure();
         let mut rooms = if route.here { self.sockets.rooms_in(options) } else { HashSet::new() };
         if let Beyond::To(address) = route.beyond.map_err(&failed)? {
+            let asked = self.asked("rooms");
             let found = self.state.cluster.rooms(address, self.state.request_timeout).await.map_err(failed)?;
-            self.log_missing("rooms", &found.missing);
+            asked.log(&found.missing);
             rooms.extend(found.items.iter().map(target::name));
         }
         Ok(rooms.into_iter().collect())
@@ -250,9 +250,10 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
         let failed = route.failure();
         let mut sockets = if route.here { self.sockets.fetch(options) } else { Vec::new() };
         if let Beyond::To(address) = route.beyond.map_err(&failed)? {
-            let asked = self.state.cluster.fetch_sockets(address, Projection::All, self.state.request_timeout);
-            let found = asked.await.map_err(failed)?;
-            self.log_missing("fetch_sockets", &found.missing);
+            let asked = self.asked("fetch_sockets");
+            let found = self.state.cluster.fetch_sockets(address, Projection::All, self.state.request_timeout);
+            let found = found.await.map_err(failed)?;
+            asked.log(&found.missing);
             sockets.extend(found.items.iter().filter_map(|socket| self.describe(socket)));
         }
         Ok(sockets)

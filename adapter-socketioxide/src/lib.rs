@@ -48,6 +48,7 @@
 //! them, 0.18.9 now, and holds the application there.
 
 mod acks;
+mod asked;
 mod bridge;
 mod dialect;
 mod error;

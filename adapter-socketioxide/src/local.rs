@@ -5,8 +5,8 @@ use std::time::Duration;
 use adapter_core::{AckError, Acks, LocalSocket, LocalSockets, Packet, Projection, Room, SocketId, Target};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use socketioxide_core::adapter::{BroadcastOptions, SocketEmitter};
-use socketioxide_core::{Sid, packet};
+use socketioxide_core::adapter::SocketEmitter;
+use socketioxide_core::{Sid, adapter, packet};
 use tokio::runtime::Handle;
 
 use crate::sockets::{LocalAcks, Sockets};
@@ -71,7 +71,7 @@ impl<E: SocketEmitter> LocalSockets for Sockets<E> {
         let describe = |socket: Sid| {
             let rooms = match projection {
                 Projection::Ids => Vec::new(),
-                _ => self.rooms_of(BroadcastOptions::new(socket), Some(socket)),
+                _ => names(self.local.socket_rooms(socket).into_iter().filter(|room| **room != *socket.as_str())),
             };
             let data = if projection == Projection::All { server.clone() } else { Bytes::new() };
             Some(LocalSocket { id: id(socket)?, rooms, data })
@@ -80,17 +80,18 @@ impl<E: SocketEmitter> LocalSockets for Sockets<E> {
         options.flat_map(|options| self.fetch(options)).filter_map(|socket| describe(socket.id)).collect()
     }
 
+    fn count(&self, target: &Target) -> u64 {
+        target::incoming(target).map_or(0, |options| self.fetch(options).len() as u64)
+    }
+
     fn rooms(&self, target: &Target) -> Vec<Room> {
-        target::incoming(target).map(|options| self.rooms_of(options, None)).unwrap_or_default()
+        target::incoming(target).map(|options| names(self.rooms_in(options).into_iter())).unwrap_or_default()
     }
 }
 
-impl<E: SocketEmitter> Sockets<E> {
-    /// A room whose name the cluster cannot carry is a local matter, and left out, as is the private one.
-    fn rooms_of(&self, options: BroadcastOptions, private: Option<Sid>) -> Vec<Room> {
-        let named = |room: &socketioxide_core::adapter::Room| private.is_none_or(|socket| **room != *socket.as_str());
-        self.rooms_in(options).into_iter().filter(named).filter_map(|room| Room::new(&*room).ok()).collect()
-    }
+/// A room whose name the cluster cannot carry is a local matter, and left out.
+fn names(rooms: impl Iterator<Item = adapter::Room>) -> Vec<Room> {
+    rooms.filter_map(|room| Room::new(&*room).ok()).collect()
 }
 
 /// Passes the answers on until the last has come or timed out.

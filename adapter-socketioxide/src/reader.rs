@@ -25,11 +25,6 @@ impl Reader {
         Self { dialect, namespace, refused, warned: AtomicBool::new(false) }
     }
 
-    /// The namespace that it reads for.
-    pub(crate) fn namespace(&self) -> &Str {
-        &self.namespace
-    }
-
     /// The value of a packet, as the sockets here can take it.
     pub(crate) fn packet(&self, packet: &Packet) -> Option<Value> {
         match packet.format {

@@ -33,6 +33,7 @@ pub(crate) struct Sockets<E> {
 }
 
 /// What options mean here.
+#[expect(clippy::large_enum_variant, reason = "made and taken apart within one call")]
 enum Selected {
     /// The same as for upstream: one pass over its rooms, one encoding.
     AsUpstream(BroadcastOptions),
@@ -162,7 +163,8 @@ impl<E: SocketEmitter> Sockets<E> {
         };
         let mut once = without.clone();
         let alone = alone.into_iter().filter(|socket| !muted(socket));
-        let sockets = self.local.sockets(options.clone()).into_iter().chain(alone).filter(|socket| once.insert(*socket));
+        let sockets =
+            self.local.sockets(options.clone()).into_iter().chain(alone).filter(|socket| once.insert(*socket));
         Selected::Each(sockets.collect())
     }
 }

@@ -89,15 +89,6 @@ async fn g01_binary_arrives_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn volatile_packets_arrive() {
-    let nodes = cluster(2);
-    let (a, b) = (server(nodes[0].clone()).await, server(nodes[1].clone()).await);
-    let mut client = Client::connect(&b).await;
-    a.volatile().emit("position", &1).await.expect("sent");
-    assert!(client.next().await.starts_with("2[\"position\""));
-}
-
-#[tokio::test]
 async fn namespaces_do_not_mix_and_dynamic_ones_work() {
     let nodes = cluster(2);
     let (a, b) = (server(nodes[0].clone()).await, server(nodes[1].clone()).await);

@@ -26,6 +26,17 @@ async fn what_is_local_does_not_leave_the_node() {
     assert!(bus.sent().is_empty());
 }
 
+/// socketioxide's test sockets do not read the slot that volatile packets go through, so only the flag is seen here.
+#[tokio::test]
+async fn volatile_packets_stay_volatile() {
+    let bus = Bus::new();
+    let io = server(bus.node()).await;
+    io.volatile().emit("position", &1).await.expect("sent");
+    io.to("room").emit("news", &1).await.expect("sent");
+    let volatile: Vec<_> = bus.sent().iter().map(|to| to.target.flags.is_volatile()).collect();
+    assert_eq!(volatile, [true, false]);
+}
+
 #[tokio::test]
 async fn a_remote_socket_is_reached_at_its_node_and_its_death_is_told_at_once() {
     let bus = Bus::new();
@@ -61,6 +72,18 @@ async fn g06_local_sockets_are_served_with_the_broker_down_and_the_caller_is_tol
     let error = io.broadcast().join("room").await.expect_err("told");
     assert_eq!((error.kind(), error.served_locally()), (ErrorKind::Unavailable, true));
     assert_eq!(io.within("room").sockets().len(), 1);
+}
+
+#[tokio::test]
+async fn a_room_that_the_cluster_cannot_carry_is_local() {
+    let bus = Bus::new();
+    let io = server(bus.node()).await;
+    let mut client = Client::connect(&io).await;
+    io.local().broadcast().join("").await.expect("joined");
+    let error = io.to("").emit("news", &()).await.expect_err("told");
+    assert!(matches!(error, BroadcastError::Adapter(_)));
+    assert!(client.next().await.starts_with("2[\"news\""));
+    assert_eq!(io.broadcast().join("").await.expect_err("told").kind(), ErrorKind::Config);
 }
 
 #[tokio::test]

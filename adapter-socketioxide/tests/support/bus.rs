@@ -9,6 +9,7 @@ use adapter_core::{
     Node, NodeId, Packet, Projection, Result, Room, Scope, ServerEvents, SocketInfo, Wait, Why, async_trait,
 };
 
+type Sockets = Vec<(NodeId, Arc<dyn LocalSockets>)>;
 type Attachment = (AttachmentId, Namespace, Arc<dyn LocalSockets>);
 
 #[derive(Default)]
@@ -63,7 +64,7 @@ impl FakeNode {
         self.attachments.lock().expect("sound").len()
     }
 
-    fn reach(&self, to: &Address) -> Result<(Vec<(NodeId, Arc<dyn LocalSockets>)>, Vec<Missing>)> {
+    fn reach(&self, to: &Address) -> Result<(Sockets, Vec<Missing>)> {
         self.bus.sent.lock().expect("sound").push(to.clone());
         if self.bus.down.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Unavailable, "the broker is away"));
