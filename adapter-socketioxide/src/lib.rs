@@ -41,6 +41,7 @@
 //! - Nodes that do not answer are logged by name: socketioxide's types cannot carry them.
 //! - All nodes should use the same parser in a namespace. If not, what has no binary data is translated, and the rest is
 //!   dropped, counted ([`State::refused`]) and logged once.
+//! - socketioxide has no `server_side_emit`; the cluster has, for the same namespaces.
 //! - Joins cannot be observed here, so the cluster sends everything to every node (`Routing::Broadcast`).
 //!
 //! # Versions

@@ -17,6 +17,9 @@ use tokio::task::JoinSet;
 
 use crate::reader::Reader;
 
+/// How many questions of other nodes may wait for answers at a time; one more gets none.
+const MAX_QUESTIONS: usize = 65_536;
+
 /// The answers of this node's sockets, as they come.
 pub(crate) type LocalAcks<E> = SelectAll<Pin<Box<<E as SocketEmitter>::AckStream>>>;
 
@@ -113,12 +116,14 @@ impl<E: SocketEmitter> Sockets<E> {
         self.select(options).into_options().flat_map(|options| self.local.rooms(options)).collect()
     }
 
-    /// Runs a task that ends with the namespace. Without a runtime it is dropped.
+    /// Runs a task that ends with the namespace. Without a runtime, and when there are too many, it is dropped.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let Ok(runtime) = Handle::try_current() else { return };
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
-        tasks.spawn_on(task, &runtime);
+        if tasks.len() < MAX_QUESTIONS {
+            tasks.spawn_on(task, &runtime);
+        }
     }
 
     fn join_one(&self, socket: Sid, rooms: &[Room]) {

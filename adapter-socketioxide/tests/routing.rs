@@ -6,8 +6,13 @@ use std::sync::Arc;
 
 use adapter_core::{Adapter as _, ErrorKind, Target};
 use socketioxide::{BroadcastError, SocketError};
+use socketioxide_core::adapter::{BroadcastOptions, CoreAdapter, RemoteSocketData};
+use socketioxide_core::parser::Parse;
+use socketioxide_core::{Uid, packet};
+use socketioxide_parser_msgpack::MsgPackParser;
 use support::bus::Bus;
 use support::client::Client;
+use support::msgpack::Msgpack;
 use support::server;
 
 #[tokio::test]
@@ -58,6 +63,22 @@ async fn a_remote_socket_is_reached_at_its_node_and_its_death_is_told_at_once() 
     let answer = remote.emit_with_ack::<_, String>("a", &()).await.expect("asked").await;
     assert!(matches!(answer, Err(socketioxide::AckError::Socket(SocketError::Closed))), "{answer:?}");
     assert!(bus.sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_remote_socket_whose_node_is_not_known_is_looked_for_everywhere() {
+    let bus = Bus::new();
+    let (near, far) = (bus.node() as Arc<dyn adapter_core::Adapter>, bus.node());
+    let (a, b) = (Msgpack::new(&near.into(), ()), server(far).await);
+    let mut client = Client::connect(&b).await;
+    let remote = RemoteSocketData { id: client.id, server_id: Uid::new(), ns: "/".into() };
+    a.adapter.add_sockets(BroadcastOptions::new_remote(&remote), "room").await.expect("joined");
+    let event = MsgPackParser.encode_value(&1, Some("hello")).expect("encodes");
+    let event = packet::Packet::event("/", event);
+    a.adapter.broadcast(event, BroadcastOptions::new_remote(&remote)).await.expect("sent");
+    assert_eq!(client.next().await, r#"2["hello",1]"#);
+    assert_eq!(b.within("room").sockets().len(), 1);
+    assert!(bus.sent().iter().all(|to| to.target.node.is_none()));
 }
 
 #[tokio::test]

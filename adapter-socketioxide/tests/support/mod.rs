@@ -6,27 +6,44 @@ pub mod client;
 pub mod msgpack;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use adapter_core::{Address, Namespace, Packet, Target};
 use adapter_socketioxide::{Adapter, SocketIo, SocketRef};
 use client::Client;
 
 /// A cluster of so many nodes. The one place to change for another implementation.
-pub fn cluster(nodes: usize) -> Vec<Arc<dyn adapter_core::Adapter>> {
+pub async fn cluster(nodes: usize) -> Vec<Arc<dyn adapter_core::Adapter>> {
     let bus = bus::Bus::new();
     (0..nodes).map(|_| bus.node() as Arc<dyn adapter_core::Adapter>).collect()
 }
 
-/// A server on this node with a root namespace.
-pub async fn server(node: Arc<dyn adapter_core::Adapter>) -> SocketIo {
-    let (_layer, io) = socketioxide::SocketIo::builder().with_adapter::<Adapter<_>>(node.into()).build_layer();
+/// A socketioxide server on a node.
+pub struct Server {
+    pub node: Arc<dyn adapter_core::Adapter>,
+    pub io: SocketIo,
+}
+
+impl std::ops::Deref for Server {
+    type Target = SocketIo;
+
+    fn deref(&self) -> &SocketIo {
+        &self.io
+    }
+}
+
+/// A server with a root namespace.
+pub async fn server(node: Arc<dyn adapter_core::Adapter>) -> Server {
+    let state = Arc::clone(&node).into();
+    let (_layer, io) = socketioxide::SocketIo::builder().with_adapter::<Adapter<_>>(state).build_layer();
     io.ns("/", async |_: SocketRef| {}).await.expect("attached");
-    io
+    Server { node, io }
 }
 
 /// So many servers of one cluster, each with one client.
-pub async fn servers<const N: usize>() -> ([SocketIo; N], [Client; N]) {
+pub async fn servers<const N: usize>() -> ([Server; N], [Client; N]) {
     let (mut servers, mut clients) = (Vec::new(), Vec::new());
-    for node in cluster(N) {
+    for node in cluster(N).await {
         let io = server(node).await;
         clients.push(Client::connect(&io).await);
         servers.push(io);
@@ -35,12 +52,21 @@ pub async fn servers<const N: usize>() -> ([SocketIo; N], [Client; N]) {
     (servers.try_into().unwrap_or_else(|_| panic!("{wrong}")), clients.try_into().unwrap_or_else(|_| panic!("{wrong}")))
 }
 
-/// What each client gets until a fence that this server sends to everyone now.
-pub async fn received<const N: usize>(io: &SocketIo, clients: &mut [Client; N]) -> [Vec<String>; N] {
-    io.emit("fence", &()).await.expect("sent");
+/// What each client got from these nodes: each of them sends a fence to everyone now, behind which nothing is looked for.
+pub async fn received<const N: usize>(
+    senders: &[&Arc<dyn adapter_core::Adapter>],
+    clients: &mut [Client; N],
+) -> [Vec<String>; N] {
+    for sender in senders {
+        let everyone = Address::new(Namespace::new("/").expect("valid"), Target::everyone());
+        let fence = Packet::event("fence", ()).expect("json");
+        sender.broadcast(everyone, fence, Duration::from_secs(5)).await.expect("sent");
+    }
     let mut all = [const { Vec::new() }; N];
     for (received, client) in all.iter_mut().zip(clients) {
-        *received = client.until_fence().await;
+        for _ in senders {
+            received.append(&mut client.until_fence().await);
+        }
     }
     all
 }

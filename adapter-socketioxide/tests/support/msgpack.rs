@@ -1,6 +1,6 @@
 //! A namespace with one socket that speaks msgpack: socketioxide's own test sockets speak only the common parser.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_socketioxide::{Adapter, State};
@@ -12,11 +12,12 @@ use socketioxide_core::packet::{Packet, PacketData};
 use socketioxide_core::parser::Parse;
 use socketioxide_core::{Sid, Str, Uid, Value};
 use socketioxide_parser_msgpack::MsgPackParser;
+use tokio::sync::mpsc;
 
 pub struct Msgpack {
     pub id: Sid,
     pub adapter: Arc<Adapter<OneSocket>>,
-    received: Arc<Mutex<Vec<Value>>>,
+    received: mpsc::UnboundedReceiver<Value>,
 }
 
 /// What the bridge sees of it.
@@ -25,31 +26,31 @@ pub struct OneSocket {
     path: Str,
     server: Uid,
     answer: Value,
-    received: Arc<Mutex<Vec<Value>>>,
+    received: mpsc::UnboundedSender<Value>,
 }
 
 impl Msgpack {
     /// `answer` is what the socket answers to everything.
     pub fn new(state: &State, answer: impl serde::Serialize) -> Self {
-        let (id, received) = (Sid::new(), Arc::default());
+        let (sender, received) = mpsc::unbounded_channel();
+        let id = Sid::new();
         let answer = MsgPackParser.encode_value(&answer, None).expect("encodes");
-        let socket = OneSocket { id, path: "/".into(), server: Uid::new(), answer, received: Arc::clone(&received) };
+        let socket = OneSocket { id, path: "/".into(), server: Uid::new(), answer, received: sender };
         let adapter = Arc::new(Adapter::new(state, CoreLocalAdapter::new(socket)));
         let _attached = Arc::clone(&adapter).init(|| ());
         Self { id, adapter, received }
     }
 
-    /// What the socket got, as JSON; every frame is read as the client would.
-    pub fn received(&self) -> Vec<serde_json::Value> {
-        let frames = std::mem::take(&mut *self.received.lock().expect("sound"));
-        let read = |frame| match frame {
-            Value::Bytes(bytes) => {
-                let read = MsgPackParser.decode_bin(&Default::default(), &Default::default(), bytes);
-                data(read.expect("a frame").inner)
-            }
-            Value::Str(text, _) => panic!("a text frame: {text}"),
-        };
-        frames.into_iter().map(read).collect()
+    /// The next so many events that the socket gets, as JSON; every frame is read as the client would.
+    pub async fn received(&mut self, count: usize) -> Vec<serde_json::Value> {
+        let mut events = Vec::new();
+        while events.len() < count {
+            let frame = tokio::time::timeout(Duration::from_secs(5), self.received.recv()).await;
+            let Some(Value::Bytes(frame)) = frame.expect("a frame in time") else { panic!("a text frame") };
+            let frame = MsgPackParser.decode_bin(&Default::default(), &Default::default(), frame);
+            events.push(data(frame.expect("a frame").inner));
+        }
+        events
     }
 }
 
@@ -74,8 +75,7 @@ impl SocketEmitter for OneSocket {
     }
 
     fn send_many(&self, sids: BroadcastIter<'_>, data: Value) -> Result<(), Vec<SocketError>> {
-        let mut received = self.received.lock().expect("sound");
-        received.extend(sids.filter(|id| *id == self.id).map(|_| data.clone()));
+        sids.filter(|id| *id == self.id).for_each(|_| self.received.send(data.clone()).expect("a test reads"));
         Ok(())
     }
 
