@@ -162,19 +162,28 @@ struct State {
 
 #[derive(Default)]
 struct NodePart {
+    /// It has said whom it asked.
+    announced: bool,
     expected: HashSet<SocketId>,
 }
 
 impl Collector {
-    pub(crate) fn new(nodes: impl IntoIterator<Item = NodeId>) -> Self {
+    /// Waits for this node's own part.
+    pub(crate) fn new(me: NodeId) -> Self {
         let collector = Self::default();
-        collector.lock().parts = nodes.into_iter().map(|node| (node, NodePart::default())).collect();
+        collector.ask(&[me]);
         collector
+    }
+
+    /// Waits for these nodes' parts, too.
+    pub(crate) fn ask(&self, nodes: &[NodeId]) {
+        self.lock().parts.extend(nodes.iter().map(|node| (*node, NodePart::default())));
     }
 
     pub(crate) fn expect(&self, node: NodeId, sockets: Vec<SocketId>) {
         let mut state = self.lock();
         if let Some(part) = state.parts.get_mut(&node) {
+            part.announced = true;
             let before = part.expected.len();
             part.expected.extend(sockets);
             let more = part.expected.len() - before;
@@ -196,6 +205,12 @@ impl Collector {
         self.lock().end(node, missing);
     }
 
+    /// This node's own part has ended; not to have been asked is no loss.
+    pub(crate) fn end_local(&self, me: NodeId) {
+        self.expect(me, Vec::new());
+        self.end(me, None);
+    }
+
     /// The time is up.
     pub(crate) fn finish(&self) {
         let mut state = self.lock();
@@ -213,6 +228,13 @@ impl Collector {
 impl State {
     fn end(&mut self, node: NodeId, missing: Option<Why>) {
         let Some(part) = self.parts.remove(&node) else { return };
+        // A node that has named its sockets is not missing when time is up: they are, and each says so. One that ended
+        // without naming any had no room for the question.
+        let missing = match missing {
+            Some(Why::Timeout) if part.announced => None,
+            None if !part.announced => Some(Why::NoHandler),
+            why => why,
+        };
         self.missing.extend(missing.map(|why| Missing { node, why }));
         let silent = if missing.is_none_or(|why| why == Why::Timeout) { AckError::Timeout } else { AckError::Gone };
         let failed = |socket| Ack { node, socket, answer: Err(silent.clone()) };

@@ -37,8 +37,6 @@ pub enum Why {
     Unsupported,
     /// It has no handler for the event, or the handler's queue was full.
     NoHandler,
-    /// The question could not be sent: the broker is away, or refused it.
-    Unsent,
 }
 
 impl<T> Gathered<T> {

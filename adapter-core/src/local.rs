@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{blob, list};
+use crate::protocol::{blob, list, text};
 use crate::{NodeId, Packet, Room, SocketId, Target};
 
 /// The sockets that one server holds in one namespace: socketioxide's, a [`Hub`](crate::Hub)'s, or your own.
@@ -95,7 +95,7 @@ pub enum AckError {
     /// It disconnected, or its node is gone.
     Gone,
     /// What the server says, in the server's own encoding.
-    Other(String),
+    Other(#[serde(with = "text")] String),
 }
 
 /// Where a broadcast's answers go: to the caller here, or on their way to another node. Clones go to the same place.

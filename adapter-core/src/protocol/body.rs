@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::codec::{blob, list};
+use super::codec::{blob, list, text};
 use crate::{AckError, LocalSocket, Namespace, NodeId, Projection, Room, SocketId, Target};
 
 /// The newest number that a sender has used on a channel, and the epoch it belongs to. `n` 0: none yet.
@@ -24,12 +24,14 @@ pub(crate) struct InboxMark {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NodeEntry {
     pub(crate) id: NodeId,
+    #[serde(with = "text")]
     pub(crate) name: String,
 }
 
 /// HELLO: a node that has just subscribed asks who is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
+    #[serde(with = "text")]
     pub(crate) name: String,
     pub(crate) cluster: Mark,
 }
@@ -37,6 +39,7 @@ pub(crate) struct Hello {
 /// WELCOME, to the newcomer's inbox: who answers, where its numbers stand, and whom it knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Welcome {
+    #[serde(with = "text")]
     pub(crate) name: String,
     pub(crate) cluster: Mark,
     #[serde(with = "list")]
@@ -46,13 +49,14 @@ pub(crate) struct Welcome {
 /// HEARTBEAT and BYE: a sign of life, or the last one, with the marks of the channels whose tail changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pulse {
+    #[serde(with = "text")]
     pub(crate) name: String,
     pub(crate) cluster: Mark,
     #[serde(with = "list")]
     pub(crate) inboxes: Vec<InboxMark>,
 }
 
-/// BROADCAST; the packet follows. Also FETCH_SOCKETS' sisters' common part.
+/// BROADCAST; the packet follows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Broadcast {
     pub(crate) namespace: Namespace,
@@ -97,6 +101,7 @@ pub(crate) struct FetchSockets {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServerEventBody {
     pub(crate) namespace: Namespace,
+    #[serde(with = "text")]
     pub(crate) event: String,
 }
 

@@ -6,7 +6,8 @@
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use serde::{Deserialize, Serialize};
 
-/// Above the largest message that can be configured; what is decoded is bounded by the frame that carried it anyway.
+/// Above the largest message that can be configured. It does not bound what is allocated: `list`, `text` and `blob` do,
+/// so no body has a plain `Vec`, `String` or `Bytes`.
 const LIMIT: usize = 1 << 30;
 const CONFIG: Configuration<LittleEndian, Varint, Limit<LIMIT>> =
     bincode::config::standard().with_little_endian().with_variable_int_encoding().with_limit::<LIMIT>();
@@ -80,6 +81,34 @@ pub(crate) mod list {
         ) -> Result<Option<Vec<T>>, D::Error> {
             Ok(Option::<Owned<T>>::deserialize(deserializer)?.map(|owned| owned.0))
         }
+    }
+}
+
+/// A string, copied once its bytes are known to be there.
+///
+/// serde's own `String` makes bincode set aside what the sender claims, up to the limit, before it looks for the bytes.
+pub(crate) mod text {
+    use std::fmt;
+
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = String;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+                Ok(text.to_owned())
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 

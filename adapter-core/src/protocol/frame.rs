@@ -49,6 +49,13 @@ pub(crate) struct Head {
     pub(crate) request: Option<u64>,
 }
 
+impl Part {
+    /// Bytes of the whole message.
+    fn whole(&self) -> u64 {
+        u64::from(self.body) + u64::from(self.packet)
+    }
+}
+
 impl Head {
     /// How many bytes it takes on the wire.
     pub(crate) fn len(&self) -> usize {
@@ -58,8 +65,11 @@ impl Head {
             + self.request.map_or(0, |_| REQUEST_LEN)
     }
 
-    /// Writes the frame. For a part, `body` is empty and `packet` the piece.
+    /// Writes the frame. For a part, `body` is empty and `packet` the piece. Both are far below 4 GiB: the caller has
+    /// checked them against the largest message.
     pub(crate) fn write(&self, out: &mut BytesMut, body: &[u8], packet: &[u8]) {
+        debug_assert!(body.len() <= u32::MAX as usize && packet.len() <= u32::MAX as usize, "over 4 GiB");
+        debug_assert!(self.part.is_none() || body.is_empty(), "a part's piece is its packet");
         let flag = |set: bool, flag: u16| if set { flag } else { 0 };
         out.reserve(self.len() + body.len() + packet.len());
         out.put_slice(&MAGIC);
@@ -69,7 +79,7 @@ impl Head {
         out.put_u16_le(self.kind.0);
         out.put_slice(self.sender.as_bytes());
         out.put_u64_le(self.counter);
-        out.put_u16_le(self.request.map_or(0, |_| REQUEST_LEN as u16));
+        out.put_u16_le((self.len() - FIXED) as u16); // at most 43
         out.put_u32_le(body.len() as u32);
         out.put_u32_le(packet.len() as u32);
         if let Some(number) = self.number {
@@ -105,8 +115,9 @@ pub(crate) struct Frame {
 pub(crate) enum Skipped {
     /// Not of the protocol; nothing after it in the same message can be found.
     Malformed,
-    /// Of a version that this build cannot read.
-    TooNew,
+    /// Of a version that this build cannot read. Its place in the order is known all the same, so that the account
+    /// of its sender goes on: what was not read is reported, not asked for again.
+    TooNew { sender: NodeId, number: Option<Number> },
 }
 
 /// The frames of a message, one behind the other.
@@ -141,37 +152,52 @@ fn read(message: &mut Bytes) -> Result<Frame, Skipped> {
     let mut sender = [0; 16];
     fixed.copy_to_slice(&mut sender);
     let counter = fixed.get_u64_le();
-    let extensions = usize::from(fixed.get_u16_le());
+    let blocks = usize::from(fixed.get_u16_le());
     let body = fixed.get_u32_le() as usize;
     let packet = fixed.get_u32_le() as usize;
-    let number = flags & NUMBERED_FLAG != 0;
-    let part = flags & PART_FLAG != 0;
-    let blocks = if number { NUMBER } else { 0 } + if part { PART } else { 0 };
-    // Four lengths of at most 32 bits each: no overflow in 64.
-    let rest = blocks as u64 + extensions as u64 + body as u64 + packet as u64;
+    // Three lengths of at most 32 bits each: no overflow in 64. No flag is needed to find the end of a frame.
+    let rest = blocks as u64 + body as u64 + packet as u64;
     if version == 0 || oldest > version || rest > message.len() as u64 {
         return Err(Skipped::Malformed);
     }
     let mut rest = message.split_to(rest as usize);
+    let mut blocks = rest.split_to(blocks);
+    let sender = NodeId::from_bytes(sender);
+    let number = if flags & NUMBERED_FLAG != 0 { Some(read_number(&mut blocks)?) } else { None };
     if oldest > VERSION {
-        return Err(Skipped::TooNew);
+        return Err(Skipped::TooNew { sender, number });
     }
-    let number = number.then(|| Number { epoch: rest.get_u64_le(), n: rest.get_u64_le() });
-    let part = part.then(|| Part {
-        index: rest.get_u32_le(),
-        of: rest.get_u32_le(),
-        body: rest.get_u32_le(),
-        packet: rest.get_u32_le(),
-    });
-    let request = read_extensions(rest.split_to(extensions))?;
-    let impossible = number.is_some_and(|number| number.n == 0)
-        || part.is_some_and(|part| number.is_none() || body != 0 || part.of < 2 || part.index >= part.of);
-    if impossible {
+    let part = if flags & PART_FLAG != 0 { Some(read_part(&mut blocks)?) } else { None };
+    let request = read_extensions(blocks)?;
+    let stray = |part: Part| body != 0 || packet == 0 || packet as u64 > part.whole();
+    if part.is_some_and(stray) || kind.is_control() && number.is_some() {
         return Err(Skipped::Malformed);
     }
     let body = rest.split_to(body);
-    let sender = NodeId::from_bytes(sender);
     Ok(Frame { head: Head { kind, sender, counter, number, part, request }, body, packet: rest })
+}
+
+fn read_number(blocks: &mut Bytes) -> Result<Number, Skipped> {
+    if blocks.len() < NUMBER {
+        return Err(Skipped::Malformed);
+    }
+    let number = Number { epoch: blocks.get_u64_le(), n: blocks.get_u64_le() };
+    if number.n == 0 { Err(Skipped::Malformed) } else { Ok(number) }
+}
+
+fn read_part(blocks: &mut Bytes) -> Result<Part, Skipped> {
+    if blocks.len() < PART {
+        return Err(Skipped::Malformed);
+    }
+    let part = Part {
+        index: blocks.get_u32_le(),
+        of: blocks.get_u32_le(),
+        body: blocks.get_u32_le(),
+        packet: blocks.get_u32_le(),
+    };
+    // No piece is empty, so there are no more of them than bytes.
+    let possible = part.of >= 2 && part.index < part.of && u64::from(part.of) <= part.whole();
+    if possible { Ok(part) } else { Err(Skipped::Malformed) }
 }
 
 /// Reads the extensions that this build knows and passes over the others.
@@ -191,7 +217,9 @@ fn read_extensions(mut extensions: Bytes) -> Result<Option<u64>, Skipped> {
             if len != 8 {
                 return Err(Skipped::Malformed);
             }
-            request = Some(value.get_u64_le());
+            if request.replace(value.get_u64_le()).is_some() {
+                return Err(Skipped::Malformed); // given twice: readers must not differ in what it means
+            }
         }
     }
     Ok(request)

@@ -23,7 +23,7 @@ kinds! {
     HEARTBEAT = 3,
     BYE = 4,
     PROBE = 5,
-    // 6 Nack, 7 Resend and 8 Mark are reserved for repair.
+    // 6 Nack, 7 Resend and 8 Mark are reserved for repair, 9 to 15 for control.
 
     // 16 to 63: operations and questions; with a request extension they are answered.
     BROADCAST = 16,
@@ -45,15 +45,19 @@ kinds! {
     SERVER_ANSWER = 69,
     NO_HANDLER = 70,
     UNSUPPORTED = 71,
+    // From 128 on: free. Unknown there means what it means from 16 to 63: a question that is not known.
 }
 
 impl Kind {
+    /// Never on the wire: stands in for a frame of a version that this build cannot read.
+    pub(crate) const UNREADABLE: Self = Self(u16::MAX);
+
     pub(crate) const fn is_control(self) -> bool {
         self.0 < 16
     }
 
     pub(crate) const fn is_answer(self) -> bool {
-        self.0 >= 64
+        matches!(self.0, 64..=127)
     }
 }
 

@@ -3,9 +3,19 @@
 mod body;
 mod codec;
 mod frame;
+#[cfg(test)]
+mod frame_tests;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod hostile;
 mod kind;
+mod operation;
+#[cfg(test)]
+mod samples;
 
 pub(crate) use body::*;
-pub(crate) use codec::{Malformed, blob, decode, encode, list};
+pub(crate) use codec::{Malformed, blob, decode, encode, list, text};
 pub(crate) use frame::{Frame, Frames, Head, Number, Part, Skipped};
+pub(crate) use operation::{Answer, Content, Operation, Unreadable};
 pub(crate) use kind::{Kind, is_control};

@@ -1,0 +1,270 @@
+//! What the handle, the reader and the writer of one node share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
+
+use super::registry::Registry;
+use crate::acks::Collector;
+use crate::engine::{Engine, Output};
+use crate::protocol::{AckAnswer, AckBatch, Answer, Content};
+use crate::{Backend, Channel, Error, ErrorKind, Event, Inbox, Missing, Node, NodeId, Result};
+
+/// What the handle, the reader and the writer of one node share.
+pub(super) struct Core {
+    pub(super) node: Node,
+    pub(super) channels: Channels,
+    pub(super) bounds: Bounds,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) inbox: Inbox,
+    pub(super) registry: Registry,
+    engine: Mutex<Engine>,
+    /// Bytes that the outgoing queue still takes.
+    room: Semaphore,
+    /// Whether the link is up, for those who wait for room.
+    pub(super) link: watch::Sender<bool>,
+    /// There is something to send.
+    pub(super) work: Notify,
+    /// Something was sent.
+    pub(super) sent: Notify,
+    /// The time that the reader waits for has changed.
+    pub(super) sooner: Notify,
+    waiters: Mutex<HashMap<u64, Waiter>>,
+    ready: Mutex<Option<oneshot::Sender<()>>>,
+    pub(super) events: broadcast::Sender<Event>,
+    pub(super) events_dropped: AtomicU64,
+    pub(super) closed: AtomicBool,
+}
+
+/// The channels of one node.
+pub(super) struct Channels {
+    pub(super) cluster: Channel,
+    pub(super) inbox: Channel,
+    pub(super) name: crate::ClusterName,
+}
+
+/// What a node was configured with, as far as its calls need it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) max_message: usize,
+    pub(super) queue: usize,
+}
+
+/// Who waits for the answers to a question.
+pub(super) enum Waiter {
+    /// Takes one answer for each node that was asked, so it holds no more than there are nodes.
+    Gather(mpsc::UnboundedSender<Reply>),
+    Acks(Collector),
+}
+
+pub(super) enum Reply {
+    Answer(NodeId, Answer),
+    Ended(Vec<Missing>),
+}
+
+impl Core {
+    #[expect(clippy::too_many_arguments, reason = "one call, of the parts that the builder has made")]
+    pub(super) fn new(
+        node: Node,
+        channels: Channels,
+        bounds: Bounds,
+        events: usize,
+        backend: Arc<dyn Backend>,
+        inbox: Inbox,
+        engine: Engine,
+        ready: oneshot::Sender<()>,
+    ) -> Self {
+        Self {
+            node,
+            channels,
+            bounds,
+            backend,
+            inbox,
+            registry: Registry::default(),
+            engine: Mutex::new(engine),
+            room: Semaphore::new(bounds.queue),
+            link: watch::Sender::new(true),
+            work: Notify::new(),
+            sent: Notify::new(),
+            sooner: Notify::new(),
+            waiters: Mutex::default(),
+            ready: Mutex::new(Some(ready)),
+            events: broadcast::Sender::new(events),
+            events_dropped: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The engine; nothing awaits or calls foreign code while it is held.
+    pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, HashMap<u64, Waiter>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(()) }
+    }
+
+    /// Whether the message may be sent at all.
+    pub(super) fn check_size(&self, content: &Content) -> Result<()> {
+        let (len, max) = (content.len(), self.bounds.max_message);
+        if content.packet.len() <= max && content.body.len() <= max {
+            return Ok(());
+        }
+        let text = format!("a message of {len} bytes is over max_message, which is {max}");
+        Err(Error::new(ErrorKind::TooLarge, text))
+    }
+
+    /// Room for a message in the outgoing queue; it is the caller's until `Room::take`.
+    ///
+    /// # Errors
+    /// `Unavailable` at once when the link is down, or goes down meanwhile; `Timeout`; `Closed`.
+    pub(super) async fn reserve(&self, content: &Content, wait: Duration) -> Result<Room<'_>> {
+        // A message larger than the whole queue takes all of it.
+        let cost = (content.len() + OVERHEAD).min(self.bounds.queue);
+        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        if let Ok(permit) = self.room.try_acquire_many(permits) {
+            return Ok(Room(permit));
+        }
+        let mut link = self.link.subscribe();
+        let down = link.wait_for(|up| !up);
+        tokio::select! {
+            biased;
+            permit = self.room.acquire_many(permits) => permit.map(Room).map_err(|_| Error::closed()),
+            _ = down => {
+                let text = "the broker is away, and the queue of what waits for it is full";
+                Err(Error::new(ErrorKind::Unavailable, text))
+            }
+            () = tokio::time::sleep(wait) => {
+                Err(Error::new(ErrorKind::Timeout, "the outgoing queue was full for the whole time given"))
+            }
+        }
+    }
+
+    pub(super) fn give_room(&self, bytes: usize) {
+        if bytes > 0 {
+            self.room.add_permits(bytes);
+        }
+    }
+
+    pub(super) fn stop_reserving(&self) {
+        self.room.close();
+    }
+
+    /// Registers who waits for a question; to be called while the engine that gave the number is held.
+    pub(super) fn wait_for(&self, request: u64, waiter: Waiter) {
+        self.waiters().insert(request, waiter);
+    }
+
+    /// Nobody waits for a question any more.
+    pub(super) fn forget(&self, request: u64) {
+        self.engine().forget(request);
+        let waiter = self.waiters().remove(&request);
+        drop(waiter);
+    }
+
+    /// Does what the engine has found to be done, in order. Only the reader calls this, so that it stays in order.
+    pub(super) fn drain(self: &Arc<Self>) {
+        loop {
+            let output = self.engine().poll_output();
+            match output {
+                None => return,
+                Some(Output::Perform { from, reply, operation }) => self.perform(from, reply, operation),
+                Some(Output::Answer { request, node, answer }) => self.take_answer(request, node, answer),
+                Some(Output::Missing { request, missing }) => {
+                    if let Some(Waiter::Acks(collector)) = self.waiters().get(&request) {
+                        collector.end(missing.node, Some(missing.why));
+                    }
+                }
+                Some(Output::Ended { request, missing }) => self.end(request, missing),
+                Some(Output::Event(event)) => self.tell(event),
+                Some(Output::Ready) => {
+                    let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    // Nobody to tell: connecting was given up, and this node is being dropped.
+                    let _ = ready.map(|ready| ready.send(()));
+                }
+            }
+        }
+    }
+
+    fn take_answer(&self, request: u64, node: NodeId, answer: Answer) {
+        let waiters = self.waiters();
+        match (waiters.get(&request), answer) {
+            (Some(Waiter::Acks(collector)), Answer::Acks(AckBatch { expected, acks, done })) => {
+                if let Some(expected) = expected {
+                    collector.expect(node, expected);
+                }
+                for ack in acks {
+                    let answer: Result<Bytes, _> = match ack.answer {
+                        AckAnswer::Data(data) => Ok(data),
+                        AckAnswer::Failed(error) => Err(error),
+                    };
+                    collector.ack(node, ack.socket, answer);
+                }
+                if done {
+                    collector.end(node, None);
+                }
+            }
+            (Some(Waiter::Gather(replies)), answer) => {
+                // A receiver that is gone has forgotten the question in the meantime.
+                let _ = replies.send(Reply::Answer(node, answer));
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&self, request: u64, missing: Vec<Missing>) {
+        match self.waiters().remove(&request) {
+            Some(Waiter::Gather(replies)) => {
+                let _ = replies.send(Reply::Ended(missing));
+            }
+            Some(Waiter::Acks(collector)) => {
+                missing.iter().for_each(|missing| collector.end(missing.node, Some(missing.why)));
+            }
+            None => {}
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        match &event {
+            Event::Degraded(reason) => {
+                tracing::warn!(cluster = %self.channels.name, node = %self.node.id, %reason, "the broker is away");
+                self.link.send_replace(false);
+            }
+            Event::Recovered => {
+                tracing::info!(cluster = %self.channels.name, node = %self.node.id, "the broker is back");
+                self.link.send_replace(true);
+                self.work.notify_one();
+            }
+            _ => {}
+        }
+        let _ = self.events.send(event); // nobody listens: nothing to do
+    }
+}
+
+/// What a queued message costs beside its bytes.
+const OVERHEAD: usize = 128;
+
+/// Room in the outgoing queue, given back when dropped.
+pub(super) struct Room<'a>(tokio::sync::SemaphorePermit<'a>);
+
+impl Room<'_> {
+    /// The room is used: whoever sends the message gives it back. Answers how much it is.
+    pub(super) fn take(self) -> usize {
+        let bytes = self.0.num_permits();
+        self.0.forget();
+        bytes
+    }
+}
+
+/// Now, so much later; far futures are a day.
+pub(super) fn deadline(timeout: Duration) -> Instant {
+    Instant::now() + timeout.min(Duration::from_secs(24 * 60 * 60))
+}

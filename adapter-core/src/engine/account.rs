@@ -1,0 +1,204 @@
+//! What one sender has sent us on one channel: in order, once, holes found.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::assembly::Assembly;
+use crate::protocol::{Frame, Mark, Number, Part};
+
+/// How long and how much may be held back behind a hole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Nothing when the backend keeps order: there a hole is a loss as soon as it is seen.
+    pub(crate) time: Duration,
+    pub(crate) bytes: usize,
+    pub(crate) max_message: usize,
+}
+
+/// What came of a frame or of time passing.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// To be carried out, in order.
+    pub(crate) frames: Vec<Frame>,
+    /// Messages that will never come.
+    pub(crate) lost: u64,
+    /// Copies that were dropped.
+    pub(crate) copies: u64,
+}
+
+/// The state of one (sender, channel). Asking the sender for what is missing will hook in where a hole is seen.
+#[derive(Debug)]
+pub(crate) struct Account {
+    epoch: u64,
+    /// The number to be carried out next.
+    next: u64,
+    /// What came too early, or is not whole yet.
+    held: BTreeMap<u64, Held>,
+    bytes: usize,
+    /// The newest number known to have been sent, from a mark.
+    known: Option<(u64, Instant)>,
+}
+
+#[derive(Debug)]
+struct Held {
+    at: Instant,
+    what: Message,
+}
+
+#[derive(Debug)]
+enum Message {
+    Whole(Frame),
+    Pieces(Assembly),
+}
+
+impl Account {
+    /// Expects the number after the mark.
+    pub(crate) fn after(mark: Mark) -> Self {
+        Self::expecting(Number { epoch: mark.epoch, n: mark.n.saturating_add(1) })
+    }
+
+    /// Expects this number next.
+    pub(crate) fn expecting(number: Number) -> Self {
+        Self { epoch: number.epoch, next: number.n, held: BTreeMap::new(), bytes: 0, known: None }
+    }
+
+    /// Takes a numbered frame.
+    pub(crate) fn accept(&mut self, number: Number, frame: Frame, now: Instant, patience: &Patience) -> Progress {
+        let mut progress = Progress::default();
+        self.enter(number.epoch, &mut progress);
+        let old = number.epoch < self.epoch || number.n < self.next;
+        match frame.head.part {
+            _ if old => progress.copies += 1,
+            None if number.n == self.next && self.held.is_empty() => {
+                self.next = self.next.saturating_add(1);
+                progress.frames.push(frame);
+            }
+            None => self.hold(number.n, frame, now, &mut progress),
+            Some(part) => self.hold_part(number.n, part, frame, now, patience, &mut progress),
+        }
+        self.advance(&mut progress);
+        self.give_up(now, patience, &mut progress);
+        progress
+    }
+
+    /// Learns the newest number that the sender had used when it sent the mark.
+    pub(crate) fn mark(&mut self, mark: Mark, now: Instant, patience: &Patience) -> Progress {
+        let mut progress = Progress::default();
+        self.enter(mark.epoch, &mut progress);
+        let news = mark.epoch == self.epoch && mark.n >= self.next && self.known.is_none_or(|(n, _)| n < mark.n);
+        if news {
+            self.known = Some((mark.n, now));
+        }
+        self.give_up(now, patience, &mut progress);
+        progress
+    }
+
+    /// Lets time pass: gives up on what has been missing for too long.
+    pub(crate) fn wait(&mut self, now: Instant, patience: &Patience) -> Progress {
+        let mut progress = Progress::default();
+        self.give_up(now, patience, &mut progress);
+        progress
+    }
+
+    /// Since when something before what is known to have been sent is missing.
+    pub(crate) fn hole_since(&self) -> Option<Instant> {
+        let by_mark = self.known.filter(|(n, _)| *n >= self.next).map(|(_, at)| at);
+        let behind = self.held.range(self.next.saturating_add(1)..).next().map(|(_, held)| held.at);
+        match (by_mark, behind) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Whether everything up to the mark has been carried out.
+    pub(crate) fn has_reached(&self, mark: Mark) -> bool {
+        self.epoch > mark.epoch || self.epoch == mark.epoch && self.next > mark.n
+    }
+
+    /// A higher epoch: the sender has forgotten the one before, so nothing of it can come any more.
+    fn enter(&mut self, epoch: u64, progress: &mut Progress) {
+        if epoch > self.epoch {
+            while self.hole_since().is_some() {
+                self.skip(progress);
+            }
+            *self = Self::expecting(Number { epoch, n: 1 });
+        }
+    }
+
+    fn hold(&mut self, n: u64, frame: Frame, now: Instant, progress: &mut Progress) {
+        if self.held.contains_key(&n) {
+            progress.copies += 1; // or the pieces of the same message: whichever came first is kept
+            return;
+        }
+        self.bytes += frame.body.len() + frame.packet.len();
+        self.held.insert(n, Held { at: now, what: Message::Whole(frame) });
+    }
+
+    fn hold_part(
+        &mut self,
+        n: u64,
+        part: Part,
+        frame: Frame,
+        now: Instant,
+        patience: &Patience,
+        progress: &mut Progress,
+    ) {
+        if let std::collections::btree_map::Entry::Vacant(place) = self.held.entry(n) {
+            let Some(assembly) = Assembly::begin(frame.head, part, patience.max_message) else {
+                return; // over the limit: a hole, which will be reported as such
+            };
+            place.insert(Held { at: now, what: Message::Pieces(assembly) });
+        }
+        if let Some(Held { what: Message::Pieces(assembly), .. }) = self.held.get_mut(&n) {
+            let more = assembly.add(part, frame.packet);
+            self.bytes += more;
+            progress.copies += u64::from(more == 0);
+        }
+    }
+
+    /// Carries out what is next and whole.
+    fn advance(&mut self, progress: &mut Progress) {
+        while let Some(entry) = self.held.first_entry() {
+            let ready = match &entry.get().what {
+                Message::Whole(_) => true,
+                Message::Pieces(assembly) => assembly.is_complete(),
+            };
+            if *entry.key() != self.next || !ready {
+                return;
+            }
+            let frame = match entry.remove().what {
+                Message::Whole(frame) => frame,
+                Message::Pieces(assembly) => assembly.join(),
+            };
+            self.bytes -= frame.body.len() + frame.packet.len();
+            self.next = self.next.saturating_add(1);
+            progress.frames.push(frame);
+        }
+    }
+
+    fn give_up(&mut self, now: Instant, patience: &Patience, progress: &mut Progress) {
+        while let Some(since) = self.hole_since() {
+            let time_is_up = now.saturating_duration_since(since) >= patience.time;
+            if !time_is_up && self.bytes <= patience.bytes {
+                return;
+            }
+            self.skip(progress);
+        }
+    }
+
+    /// Gives up on the numbers before the next one that may still be whole, or up to the newest one known.
+    fn skip(&mut self, progress: &mut Progress) {
+        if let Some(dropped) = self.held.remove(&self.next) {
+            self.bytes -= match dropped.what {
+                Message::Whole(frame) => frame.body.len() + frame.packet.len(),
+                Message::Pieces(assembly) => assembly.bytes(),
+            };
+        }
+        let held = self.held.keys().next().copied();
+        let known = self.known.map(|(n, _)| n.saturating_add(1));
+        let to = held.or(known).unwrap_or(self.next).max(self.next.saturating_add(1));
+        progress.lost += to - self.next;
+        self.next = to;
+        self.advance(progress);
+    }
+}

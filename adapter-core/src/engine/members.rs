@@ -1,0 +1,176 @@
+//! Who is in the cluster, and what each has sent us.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::account::Account;
+use crate::protocol::{Mark, NodeEntry, Number};
+use crate::{Departure, Node, NodeId};
+
+/// The other nodes, and the clock by which they are judged.
+///
+/// That clock moves at most one tick for each tick, and stands still while our own link is in doubt: a stall or an
+/// outage of ours condemns nobody.
+#[derive(Debug)]
+pub(crate) struct Members {
+    peers: HashMap<NodeId, Peer>,
+    max: usize,
+    clock: Duration,
+    ticked: Instant,
+    /// Made room for others; whoever keeps something about them has not been told yet.
+    evicted: Vec<NodeId>,
+}
+
+/// Another node.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) name: String,
+    pub(crate) life: Life,
+    /// On the members' clock.
+    heard: Duration,
+    changed: Instant,
+    pub(crate) cluster: Option<Account>,
+    pub(crate) inbox: Option<Account>,
+}
+
+/// How a node stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It has sent numbered frames, but has not introduced itself yet.
+    Stranger,
+    Live,
+    /// It said goodbye and has sent up to these marks (cluster, inbox), which we may not have carried out yet.
+    Leaving(Mark, Option<Mark>, Instant),
+    Gone(Departure),
+}
+
+impl Peer {
+    /// Whether it is asked, and waited for.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.life, Life::Live | Life::Leaving(..))
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> Node {
+        Node { id, name: self.name.clone() }
+    }
+
+    /// The account of one of its channels; begins with `first` if it has none.
+    pub(crate) fn account(&mut self, inbox: bool, first: Number) -> &mut Account {
+        if inbox {
+            // Nobody can write to our inbox before we are subscribed to it, so every count there begins with 1.
+            self.inbox.get_or_insert_with(|| Account::expecting(Number { epoch: first.epoch, n: 1 }))
+        } else {
+            self.cluster.get_or_insert_with(|| Account::expecting(first))
+        }
+    }
+
+    pub(crate) fn accounts(&mut self) -> impl Iterator<Item = (bool, &mut Account)> {
+        self.cluster.iter_mut().map(|account| (false, account)).chain(self.inbox.iter_mut().map(|a| (true, a)))
+    }
+
+    /// Whether all that it sent before its goodbye has been carried out.
+    pub(crate) fn has_finished(&self) -> bool {
+        let reached = |account: &Option<Account>, mark: Mark| {
+            mark.n == 0 || account.as_ref().is_some_and(|account| account.has_reached(mark))
+        };
+        match &self.life {
+            Life::Leaving(cluster, inbox, _) => {
+                reached(&self.cluster, *cluster) && inbox.is_none_or(|inbox| reached(&self.inbox, inbox))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Members {
+    pub(crate) fn new(max: usize, now: Instant) -> Self {
+        Self { peers: HashMap::new(), max, clock: Duration::ZERO, ticked: now, evicted: Vec::new() }
+    }
+
+    /// The node, remembered from now on. None when there are too many.
+    pub(crate) fn meet(&mut self, id: NodeId, now: Instant) -> Option<&mut Peer> {
+        if !self.peers.contains_key(&id) {
+            if self.peers.len() >= self.max && !self.make_room() {
+                return None;
+            }
+            let (life, heard) = (Life::Stranger, self.clock);
+            let peer = Peer { name: String::new(), life, heard, changed: now, cluster: None, inbox: None };
+            self.peers.insert(id, peer);
+        }
+        self.peers.get_mut(&id)
+    }
+
+    /// Forgets the one that has been of no use for longest.
+    fn make_room(&mut self) -> bool {
+        let useless = self.peers.iter().filter(|(_, peer)| !peer.is_live());
+        let oldest = useless.min_by_key(|(id, peer)| (peer.changed, **id)).map(|(id, _)| *id);
+        self.evicted.extend(oldest);
+        oldest.is_some_and(|id| self.peers.remove(&id).is_some())
+    }
+
+    pub(crate) fn get(&self, id: NodeId) -> Option<&Peer> {
+        self.peers.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: NodeId) -> Option<&mut Peer> {
+        self.peers.get_mut(&id)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (NodeId, &mut Peer)> {
+        self.peers.iter_mut().map(|(id, peer)| (*id, peer))
+    }
+
+    /// Takes a sign of life of a node that we know.
+    pub(crate) fn hear(&mut self, id: NodeId) {
+        let clock = self.clock;
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.heard = clock;
+        }
+    }
+
+    /// Changes how a node stands; answers whether that makes it live or not live.
+    pub(crate) fn set(&mut self, id: NodeId, life: Life, now: Instant) -> bool {
+        let clock = self.clock;
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let was_live = peer.is_live();
+        (peer.life, peer.changed, peer.heard) = (life, now, clock);
+        was_live != peer.is_live()
+    }
+
+    /// The live nodes, in the order of their ids.
+    pub(crate) fn live(&self) -> Vec<NodeId> {
+        let mut live: Vec<_> = self.peers.iter().filter(|(_, peer)| peer.is_live()).map(|(id, _)| *id).collect();
+        live.sort_unstable();
+        live
+    }
+
+    /// The live nodes by name.
+    pub(crate) fn entries(&self) -> Vec<NodeEntry> {
+        let entry = |id| self.get(id).map(|peer| NodeEntry { id, name: peer.name.clone() });
+        self.live().into_iter().filter_map(entry).collect()
+    }
+
+    /// Lets one tick pass; answers the nodes that have been silent for longer than `silence`.
+    pub(crate) fn tick(&mut self, now: Instant, tick: Duration, in_doubt: bool, silence: Duration) -> Vec<NodeId> {
+        let passed = now.saturating_duration_since(self.ticked).min(tick);
+        self.ticked = now;
+        if in_doubt {
+            return Vec::new();
+        }
+        self.clock += passed;
+        let clock = self.clock;
+        let silent = |peer: &Peer| peer.is_live() && clock.saturating_sub(peer.heard) > silence;
+        let mut silent: Vec<_> = self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(id, _)| *id).collect();
+        silent.sort_unstable();
+        silent
+    }
+
+    /// Forgets those that have not been live for so long; answers everybody who was forgotten since the last time.
+    pub(crate) fn forget(&mut self, now: Instant, keep: Duration) -> Vec<NodeId> {
+        let old = |peer: &Peer| !peer.is_live() && now.saturating_duration_since(peer.changed) > keep;
+        let mut gone: Vec<_> = self.peers.iter().filter(|(_, peer)| old(peer)).map(|(id, _)| *id).collect();
+        gone.iter().for_each(|id| drop(self.peers.remove(id)));
+        gone.append(&mut self.evicted);
+        gone
+    }
+}

@@ -1,0 +1,324 @@
+//! The protocol engine: a state machine without IO, clock or tasks.
+//!
+//! Inputs are the application's operations, what the broker delivered, what became of what was sent, the link's state,
+//! and the time. Outputs are messages to publish and what the node has to do. The driver around it (`cluster`) and the
+//! simulator of the tests are its two users.
+
+mod account;
+mod assembly;
+mod members;
+mod outbox;
+mod readiness;
+mod receive;
+mod requests;
+mod window;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::protocol::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, encode};
+use crate::{AckError, Event, Limits, Missing, Node, NodeId, SocketId, Stats};
+
+use members::Members;
+pub(crate) use assembly::split;
+pub(crate) use outbox::{Destination, Outcome, ReplyTo};
+use outbox::{Outbox, Packing};
+use readiness::{Readiness, Waits};
+use requests::Requests;
+use window::Window;
+
+/// The numbers that a cluster may be tuned with; the defaults are those of the promises.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) node: Node,
+    pub(crate) max_message: usize,
+    pub(crate) max_packed: usize,
+    pub(crate) max_batch: usize,
+    pub(crate) max_answers: usize,
+    pub(crate) max_nodes: usize,
+    pub(crate) held_bytes: usize,
+    /// How long a hole is waited for where the backend does not keep order.
+    pub(crate) patience: Duration,
+    pub(crate) ordered: bool,
+    pub(crate) heartbeat: Duration,
+    pub(crate) tick: Duration,
+    pub(crate) silence: Duration,
+    pub(crate) fresh_echo: Duration,
+    pub(crate) alone: Duration,
+    pub(crate) named: Duration,
+    pub(crate) greet_again: Duration,
+    /// How long the state of a node that is gone is kept.
+    pub(crate) keep: Duration,
+}
+
+impl Settings {
+    pub(crate) fn new(node: Node) -> Self {
+        Self {
+            node,
+            max_message: 16 << 20,
+            max_packed: 64 << 10,
+            max_batch: 1 << 20,
+            max_answers: 32 << 20,
+            max_nodes: 4096,
+            held_bytes: 48 << 20,
+            patience: Duration::from_secs(1),
+            ordered: false,
+            heartbeat: Duration::from_secs(1),
+            tick: Duration::from_millis(250),
+            silence: Duration::from_millis(2500),
+            fresh_echo: Duration::from_millis(1500),
+            alone: Duration::from_millis(250),
+            named: Duration::from_secs(1),
+            greet_again: Duration::from_millis(250),
+            keep: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the node has to do, in this order.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Carry out what a node asks, and answer if it says where to.
+    Perform { from: NodeId, reply: Option<ReplyTo>, operation: Operation },
+    /// A node has answered a question of ours.
+    Answer { request: u64, node: NodeId, answer: Answer },
+    /// A node will say nothing (more) to it.
+    Missing { request: u64, missing: Missing },
+    /// Nobody will.
+    Ended { request: u64, missing: Vec<Missing> },
+    Event(Event),
+    /// Connecting is complete.
+    Ready,
+}
+
+/// How an operation is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// With a number: in order, once, and what is lost is found.
+    Numbered,
+    /// On arrival, once at the most.
+    Volatile,
+}
+
+/// Control frames, made when they are sent: what they say is true then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Control {
+    Hello,
+    Welcome(NodeId),
+    Heartbeat,
+    Probe,
+    Bye,
+}
+
+/// How many heartbeats and probes are remembered until they come back.
+const ECHOES: usize = 64;
+
+/// The protocol engine of one node.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    settings: Settings,
+    limits: Limits,
+    link_up: bool,
+    /// A batch was packed whose outcome is not known yet.
+    in_flight: bool,
+    outbox: Outbox,
+    control: VecDeque<Control>,
+    members: Members,
+    requests: Requests,
+    window: Window,
+    readiness: Option<Readiness>,
+    /// When the heartbeat and the probe were sent that came back last: the age of our proof that the link works.
+    echo: Instant,
+    probe_echo: Instant,
+    /// Heartbeats and probes that were sent and are not back yet, the newest few, by their counters.
+    echoes: VecDeque<(u64, Instant)>,
+    heartbeat_due: Instant,
+    tick_due: Instant,
+    /// When to look at the holes again; none are open when there is none.
+    hole_due: Option<Instant>,
+    outputs: VecDeque<Output>,
+    stats: Stats,
+}
+
+impl Engine {
+    pub(crate) fn new(settings: Settings, limits: Limits, now: Instant) -> Self {
+        let waits = Waits { alone: settings.alone, named: settings.named, again: settings.greet_again };
+        Self {
+            limits,
+            link_up: true,
+            in_flight: false,
+            outbox: Outbox::new(settings.node.id, settings.max_answers, now),
+            control: VecDeque::from([Control::Hello, Control::Probe, Control::Heartbeat]),
+            members: Members::new(settings.max_nodes, now),
+            requests: Requests::default(),
+            window: Window::default(),
+            readiness: Some(Readiness::new(waits, now)),
+            echo: now,
+            probe_echo: now,
+            echoes: VecDeque::new(),
+            heartbeat_due: now + settings.heartbeat,
+            tick_due: now + settings.tick,
+            hole_due: None,
+            outputs: VecDeque::new(),
+            stats: Stats::default(),
+            settings,
+        }
+    }
+
+    // --- what the application asks ---
+
+    /// Queues an operation for the other nodes. `cost` is the room that was reserved for it; answers whether it is
+    /// queued, which a volatile one is not while the link is down.
+    pub(crate) fn send(&mut self, content: Content, delivery: Delivery, cost: usize, now: Instant) -> bool {
+        if delivery == Delivery::Volatile && !self.link_up {
+            self.stats.volatile_dropped += 1;
+            return false;
+        }
+        self.outbox.operation(content, None, delivery == Delivery::Volatile, cost, now);
+        true
+    }
+
+    /// Queues a question to every live node, or to one; answers its id and whom it asks. When that is nobody, it is
+    /// sent all the same, and has ended.
+    pub(crate) fn ask(
+        &mut self,
+        content: Content,
+        only: Option<NodeId>,
+        cost: usize,
+        deadline: Instant,
+        now: Instant,
+    ) -> (u64, Vec<NodeId>) {
+        let mut asked = self.members.live();
+        asked.retain(|node| only.is_none_or(|only| only == *node));
+        let request = self.requests.ask(asked.iter().copied(), deadline);
+        self.outbox.operation(content, Some(request), false, cost, now);
+        (request, asked)
+    }
+
+    /// The answers to a question are of no interest any more.
+    pub(crate) fn forget(&mut self, request: u64) {
+        self.requests.forget(request);
+    }
+
+    pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, now: Instant) {
+        self.outbox.answer(to, answer, now);
+    }
+
+    pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: Vec<SocketId>, now: Instant) {
+        self.outbox.expect_acks(to, sockets, now);
+    }
+
+    pub(crate) fn ack(&mut self, to: ReplyTo, socket: SocketId, answer: Result<Bytes, AckError>, now: Instant) {
+        self.outbox.ack(to, socket, answer, now);
+    }
+
+    pub(crate) fn end_acks(&mut self, to: ReplyTo, now: Instant) {
+        self.outbox.end_acks(to, now);
+    }
+
+    /// Says goodbye; what is queued before it is to be sent before it.
+    pub(crate) fn say_bye(&mut self) {
+        self.control.clear();
+        self.control.push_back(Control::Bye);
+    }
+
+    /// Ends every open question.
+    pub(crate) fn end_requests(&mut self) {
+        let ended = self.requests.end_all();
+        self.outputs.extend(ended.into_iter().map(Output::from));
+    }
+
+    // --- the link ---
+
+    pub(crate) fn link_down(&mut self, reason: String) {
+        if std::mem::replace(&mut self.link_up, false) {
+            self.outputs.push_back(Output::Event(Event::Degraded(reason)));
+        }
+    }
+
+    pub(crate) fn link_up(&mut self, limits: Limits) {
+        self.limits = limits;
+        if !std::mem::replace(&mut self.link_up, true) {
+            self.outputs.push_back(Output::Event(Event::Recovered));
+        }
+        // What was sent meanwhile may be lost on either side: the marks tell, and the echo proves the link.
+        self.pulse();
+    }
+
+    pub(crate) fn is_link_up(&self) -> bool {
+        self.link_up
+    }
+
+    /// The next batch for the broker, if there is anything to send. To be followed by [`settle`](Self::settle).
+    pub(crate) fn pack(&mut self, now: Instant) -> Vec<(Destination, Bytes)> {
+        let control = self.control.drain(..).collect::<Vec<_>>();
+        let control = control.into_iter().map(|control| self.control_frame(control, now)).collect();
+        let Settings { max_packed, max_batch, .. } = self.settings;
+        let packing = Packing { max_frame: self.limits.max_frame, max_packed, max_batch };
+        let batch = self.outbox.pack(control, &packing);
+        self.in_flight = !batch.is_empty();
+        batch
+    }
+
+    /// What became of the batch; answers how much room the senders get back.
+    pub(crate) fn settle(&mut self, outcome: Outcome) -> usize {
+        self.in_flight = false;
+        self.outbox.settle(outcome)
+    }
+
+    /// Whether there is anything to send.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.control.is_empty() || !self.outbox.is_empty()
+    }
+
+    /// Whether nothing is waiting or on its way, control included.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.has_work() && !self.in_flight
+    }
+
+    /// How many messages were ever queued, and how many the broker has.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        self.outbox.progress()
+    }
+
+    fn control_frame(&mut self, control: Control, now: Instant) -> (Destination, u64, Content) {
+        let counter = self.outbox.next_counter();
+        if matches!(control, Control::Heartbeat | Control::Probe) {
+            self.echoes.push_back((counter, now));
+            self.echoes.drain(..self.echoes.len().saturating_sub(ECHOES));
+        }
+        let name = self.settings.node.name.clone();
+        let cluster = self.outbox.cluster_mark();
+        let content = |kind, body: Vec<u8>| Content { kind, body: body.into(), packet: Bytes::new() };
+        let recent = now.checked_sub(3 * self.settings.heartbeat);
+        let (to, content) = match control {
+            Control::Hello => (Destination::Cluster, content(Kind::HELLO, encode(&Hello { name, cluster }))),
+            Control::Welcome(to) => {
+                let welcome = Welcome { name, cluster, nodes: self.members.entries() };
+                (Destination::Inbox(to), content(Kind::WELCOME, encode(&welcome)))
+            }
+            Control::Heartbeat => {
+                let pulse = Pulse { name, cluster, inboxes: self.outbox.inbox_marks(recent) };
+                (Destination::Cluster, content(Kind::HEARTBEAT, encode(&pulse)))
+            }
+            Control::Probe => {
+                (Destination::Inbox(self.settings.node.id), content(Kind::PROBE, encode(&crate::protocol::Empty {})))
+            }
+            Control::Bye => {
+                let pulse = Pulse { name, cluster, inboxes: self.outbox.inbox_marks(None) };
+                (Destination::Cluster, content(Kind::BYE, encode(&pulse)))
+            }
+        };
+        (to, counter, content)
+    }
+
+    fn pulse(&mut self) {
+        for control in [Control::Heartbeat, Control::Probe] {
+            if !self.control.contains(&control) {
+                self.control.push_back(control);
+            }
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! What waits to be sent: numbered in the order of the calls, packed when the link takes it.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::assembly::split;
+use crate::protocol::{AckAnswer, AckBatch, Answer, Content, Head, InboxMark, Mark, Number, SocketAck};
+use crate::{AckError, NodeId, SocketId};
+
+/// Where a frame goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Destination {
+    Cluster,
+    Inbox(NodeId),
+}
+
+/// The question that an answer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ReplyTo {
+    pub(crate) node: NodeId,
+    pub(crate) request: u64,
+}
+
+/// What became of a packed batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Sent,
+    /// Message `0`, `1`, .. of the batch was refused for good; those before it were sent, none after.
+    Refused(usize),
+    /// Any may have been sent; all will be packed again under the same numbers.
+    Unknown,
+}
+
+/// How much goes into one batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packing {
+    /// The largest message that the link takes.
+    pub(crate) max_frame: usize,
+    /// How far frames are packed into one message.
+    pub(crate) max_packed: usize,
+    /// How far messages are gathered into one batch.
+    pub(crate) max_batch: usize,
+}
+
+/// What waits to be sent.
+///
+/// Ordinary frames are bounded by their senders, who get room before they come here; answers by `max_answers` bytes,
+/// beyond which they are dropped and counted (the asker sees this node missing); control by its kinds.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    me: NodeId,
+    counter: u64,
+    cluster: Stream,
+    inboxes: HashMap<NodeId, Stream>,
+    queue: VecDeque<Entry>,
+    /// Answers of sockets that wait for the writer to look.
+    acks: HashMap<ReplyTo, Pending>,
+    answer_bytes: usize,
+    max_answers: usize,
+    /// For each ordinary message of the batch in flight: how many entries are done with it.
+    in_flight: Vec<usize>,
+    control_in_flight: usize,
+    pub(crate) dropped_answers: u64,
+    pub(crate) refused: u64,
+    pushed: u64,
+    done: u64,
+}
+
+/// The numbers of one channel.
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    epoch: u64,
+    /// The newest number given.
+    n: u64,
+    /// The newest number that the broker has.
+    sent: u64,
+    used: Instant,
+}
+
+#[derive(Debug)]
+struct Entry {
+    to: Destination,
+    head: Head,
+    content: What,
+    /// Room to give back to the senders when it is gone.
+    cost: usize,
+}
+
+#[derive(Debug)]
+enum What {
+    Content(Content),
+    Answer(Content),
+    /// To be looked up when packed: whatever has been answered by then.
+    Acks,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    batch: AckBatch,
+    bytes: usize,
+    queued: bool,
+}
+
+impl Outbox {
+    pub(crate) fn new(me: NodeId, max_answers: usize, now: Instant) -> Self {
+        Self {
+            me,
+            counter: 0,
+            cluster: Stream { epoch: 1, n: 0, sent: 0, used: now },
+            inboxes: HashMap::new(),
+            queue: VecDeque::new(),
+            acks: HashMap::new(),
+            answer_bytes: 0,
+            max_answers,
+            in_flight: Vec::new(),
+            control_in_flight: 0,
+            dropped_answers: 0,
+            refused: 0,
+            pushed: 0,
+            done: 0,
+        }
+    }
+
+    /// The id of the next frame.
+    pub(crate) fn next_counter(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// Queues an operation for the cluster, with its number unless it is volatile.
+    pub(crate) fn operation(&mut self, content: Content, request: Option<u64>, volatile: bool, cost: usize, now: Instant) {
+        let number = (!volatile).then(|| self.number(Destination::Cluster, now));
+        self.push(Destination::Cluster, What::Content(content), number, request, cost);
+    }
+
+    /// Queues an answer, if the bound of answers allows.
+    pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, now: Instant) {
+        let content = answer.encode();
+        if self.answer_bytes + content.len() > self.max_answers {
+            self.dropped_answers += 1;
+            return;
+        }
+        self.answer_bytes += content.len();
+        let number = self.number(Destination::Inbox(to.node), now);
+        self.push(Destination::Inbox(to.node), What::Answer(content), Some(number), Some(to.request), 0);
+    }
+
+    /// Names the sockets whose answers will follow.
+    pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: Vec<SocketId>, now: Instant) {
+        let bytes = sockets.iter().map(|socket| socket.as_str().len() + 8).sum();
+        self.add_acks(to, bytes, now, |batch| {
+            batch.expected.get_or_insert_default().extend(sockets);
+        });
+    }
+
+    pub(crate) fn ack(&mut self, to: ReplyTo, socket: SocketId, answer: Result<Bytes, AckError>, now: Instant) {
+        let bytes = socket.as_str().len() + answer.as_ref().map_or(8, Bytes::len) + 8;
+        let answer = answer.map_or_else(AckAnswer::Failed, AckAnswer::Data);
+        self.add_acks(to, bytes, now, |batch| batch.acks.push(SocketAck { socket, answer }));
+    }
+
+    pub(crate) fn end_acks(&mut self, to: ReplyTo, now: Instant) {
+        self.add_acks(to, 0, now, |batch| batch.done = true);
+    }
+
+    fn add_acks(&mut self, to: ReplyTo, bytes: usize, now: Instant, change: impl FnOnce(&mut AckBatch)) {
+        if self.answer_bytes + bytes > self.max_answers {
+            self.dropped_answers += 1;
+            return;
+        }
+        self.answer_bytes += bytes;
+        let pending = self.acks.entry(to).or_default();
+        pending.bytes += bytes;
+        change(&mut pending.batch);
+        if !std::mem::replace(&mut pending.queued, true) {
+            let number = self.number(Destination::Inbox(to.node), now);
+            self.push(Destination::Inbox(to.node), What::Acks, Some(number), Some(to.request), 0);
+        }
+    }
+
+    fn push(&mut self, to: Destination, content: What, number: Option<Number>, request: Option<u64>, cost: usize) {
+        let counter = self.next_counter();
+        let kind = match &content {
+            What::Content(content) | What::Answer(content) => content.kind,
+            What::Acks => crate::protocol::Kind::ACKS,
+        };
+        let head = Head { kind, sender: self.me, counter, number, part: None, request };
+        self.queue.push_back(Entry { to, head, content, cost });
+        self.pushed += 1;
+    }
+
+    fn number(&mut self, to: Destination, now: Instant) -> Number {
+        let epoch = self.counter + 1;
+        let stream = match to {
+            Destination::Cluster => &mut self.cluster,
+            Destination::Inbox(node) => {
+                self.inboxes.entry(node).or_insert(Stream { epoch, n: 0, sent: 0, used: now })
+            }
+        };
+        stream.n += 1;
+        stream.used = now;
+        Number { epoch: stream.epoch, n: stream.n }
+    }
+
+    /// The newest number on the cluster channel that the broker has.
+    pub(crate) fn cluster_mark(&self) -> Mark {
+        Mark { epoch: self.cluster.epoch, n: self.cluster.sent }
+    }
+
+    /// The same for the inboxes written to since then.
+    pub(crate) fn inbox_marks(&self, since: Option<Instant>) -> Vec<InboxMark> {
+        let recent = |stream: &Stream| since.is_none_or(|since| stream.used >= since);
+        let mark = |stream: &Stream| Mark { epoch: stream.epoch, n: stream.sent };
+        let used = self.inboxes.iter().filter(|(_, stream)| stream.sent > 0 && recent(stream));
+        used.map(|(node, stream)| InboxMark { node: *node, mark: mark(stream) }).collect()
+    }
+
+    /// Forgets the numbers of a node's inbox; should it come back, a higher epoch begins.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        let waiting = self.queue.iter().any(|entry| entry.to == Destination::Inbox(node));
+        if !waiting {
+            self.inboxes.remove(&node);
+            self.acks.retain(|to, _| to.node != node);
+        }
+    }
+
+    /// The next messages for the broker: control first, then what waits, in order, several frames in one message.
+    /// To be followed by [`settle`](Self::settle) before it is called again.
+    pub(crate) fn pack(&mut self, control: Vec<(Destination, u64, Content)>, packing: &Packing) -> Vec<(Destination, Bytes)> {
+        let mut messages = Messages { list: Vec::new(), packing: *packing };
+        for (to, counter, content) in control {
+            let head =
+                Head { kind: content.kind, sender: self.me, counter, number: None, part: None, request: None };
+            messages.add(to, &head, &content.body, &content.packet);
+        }
+        self.control_in_flight = messages.list.len();
+        messages.seal();
+        self.in_flight.clear();
+        let mut bytes = 0;
+        for at in 0..self.queue.len() {
+            if bytes >= packing.max_batch {
+                break;
+            }
+            self.resolve(at);
+            let entry = &self.queue[at];
+            if let What::Content(content) | What::Answer(content) = &entry.content {
+                bytes += entry.head.len() + content.len();
+                messages.add(entry.to, &entry.head, &content.body, &content.packet);
+            }
+            // The message that an entry ends in is the last one so far; a later entry may still join it.
+            self.in_flight.resize(messages.list.len() - self.control_in_flight, at);
+            if let Some(done) = self.in_flight.last_mut() {
+                *done = at + 1;
+            }
+        }
+        messages.list.into_iter().map(|message| (message.to, message.bytes.freeze())).collect()
+    }
+
+    /// Turns the acks that wait for this entry into its content.
+    fn resolve(&mut self, at: usize) {
+        let entry = &mut self.queue[at];
+        if !matches!(entry.content, What::Acks) {
+            return;
+        }
+        let (Destination::Inbox(node), Some(request)) = (entry.to, entry.head.request) else { return };
+        let to = ReplyTo { node, request };
+        let pending = self.acks.remove(&to).unwrap_or_default();
+        let content = Answer::Acks(pending.batch).encode();
+        self.answer_bytes = self.answer_bytes - pending.bytes + content.len();
+        entry.content = What::Answer(content);
+    }
+
+    /// Takes the outcome of the batch that was packed last; answers how much room the senders get back.
+    pub(crate) fn settle(&mut self, outcome: Outcome) -> usize {
+        let in_flight = std::mem::take(&mut self.in_flight);
+        let (sent, refused) = match outcome {
+            Outcome::Unknown => (0, 0),
+            Outcome::Sent => (in_flight.last().copied().unwrap_or(0), 0),
+            Outcome::Refused(index) => match index.checked_sub(self.control_in_flight) {
+                None => (0, 0),
+                Some(index) => {
+                    let before = index.checked_sub(1).and_then(|last| in_flight.get(last)).copied().unwrap_or(0);
+                    let with = in_flight.get(index).copied().unwrap_or(before);
+                    // A message in the middle of a large one ends no entry: the entry it belongs to is refused.
+                    (before, (with - before).max(1).min(self.queue.len() - before))
+                }
+            },
+        };
+        let mut room = 0;
+        for at in 0..sent + refused {
+            let Some(entry) = self.queue.pop_front() else { break };
+            self.refused += u64::from(at >= sent);
+            self.done += 1;
+            room += entry.cost;
+            if let What::Answer(content) = &entry.content {
+                self.answer_bytes -= content.len();
+            }
+            let stream = match entry.to {
+                Destination::Cluster => Some(&mut self.cluster),
+                Destination::Inbox(node) => self.inboxes.get_mut(&node),
+            };
+            if let (Some(stream), Some(number)) = (stream, entry.head.number) {
+                stream.sent = stream.sent.max(number.n);
+            }
+        }
+        room
+    }
+
+    /// How many entries were ever queued, and how many of them the broker has (or has refused).
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.pushed, self.done)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+/// Messages being packed.
+struct Messages {
+    list: Vec<Open>,
+    packing: Packing,
+}
+
+struct Open {
+    to: Destination,
+    bytes: BytesMut,
+    sealed: bool,
+}
+
+impl Messages {
+    fn add(&mut self, to: Destination, head: &Head, body: &Bytes, packet: &Bytes) {
+        if let Some(pieces) = split(head, body, packet, self.packing.max_frame) {
+            for (head, piece) in pieces {
+                let mut bytes = BytesMut::new();
+                head.write(&mut bytes, &[], &piece);
+                self.list.push(Open { to, bytes, sealed: true });
+            }
+            return;
+        }
+        let len = head.len() + body.len() + packet.len();
+        let room = self.packing.max_packed.min(self.packing.max_frame);
+        let fits = |open: &&mut Open| !open.sealed && open.to == to && open.bytes.len() + len <= room;
+        match self.list.last_mut().filter(fits) {
+            Some(open) => head.write(&mut open.bytes, body, packet),
+            None => {
+                let mut bytes = BytesMut::new();
+                head.write(&mut bytes, body, packet);
+                self.list.push(Open { to, bytes, sealed: false });
+            }
+        }
+    }
+
+    /// Nothing more goes into the messages so far.
+    fn seal(&mut self) {
+        if let Some(open) = self.list.last_mut() {
+            open.sealed = true;
+        }
+    }
+}

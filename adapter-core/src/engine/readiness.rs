@@ -1,0 +1,80 @@
+//! When a newcomer may say that it is there.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::NodeId;
+
+/// How long a newcomer waits for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// Silence after its own echo that means it is alone.
+    pub(crate) alone: Duration,
+    /// For the nodes that others have named.
+    pub(crate) named: Duration,
+    /// Between two greetings.
+    pub(crate) again: Duration,
+}
+
+/// A node is ready when everybody who was named in any answer has answered, or time is up; when nobody answers, after
+/// its own echo and a silence.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    waits: Waits,
+    began: Instant,
+    greeted: Instant,
+    echoed: Option<Instant>,
+    answered: BTreeSet<NodeId>,
+    named: BTreeSet<NodeId>,
+}
+
+impl Readiness {
+    pub(crate) fn new(waits: Waits, now: Instant) -> Self {
+        let (answered, named) = (BTreeSet::new(), BTreeSet::new());
+        Self { waits, began: now, greeted: now, echoed: None, answered, named }
+    }
+
+    /// Our own greeting came back: what is published from now on reaches us.
+    pub(crate) fn echo(&mut self, now: Instant) {
+        self.echoed.get_or_insert(now);
+    }
+
+    pub(crate) fn welcome(&mut self, from: NodeId, names: impl IntoIterator<Item = NodeId>) {
+        self.answered.insert(from);
+        self.named.insert(from);
+        self.named.extend(names);
+    }
+
+    /// A node has left: nobody waits for its answer.
+    pub(crate) fn gone(&mut self, node: NodeId) {
+        self.named.remove(&node);
+    }
+
+    pub(crate) fn is_ready(&self, now: Instant) -> bool {
+        let Some(echoed) = self.echoed else { return false };
+        if self.answered.is_empty() {
+            return now.saturating_duration_since(echoed) >= self.waits.alone;
+        }
+        self.named.is_subset(&self.answered) || now.saturating_duration_since(self.began) >= self.waits.named
+    }
+
+    /// Those who were named and have kept silent.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = NodeId> {
+        self.named.difference(&self.answered).copied()
+    }
+
+    /// Whether it is time to greet again.
+    pub(crate) fn greets(&mut self, now: Instant) -> bool {
+        let due = now.saturating_duration_since(self.greeted) >= self.waits.again;
+        if due {
+            self.greeted = now;
+        }
+        due
+    }
+
+    /// When to look again.
+    pub(crate) fn next(&self) -> Instant {
+        let again = self.greeted + self.waits.again;
+        self.echoed.filter(|_| self.answered.is_empty()).map_or(again, |echoed| again.min(echoed + self.waits.alone))
+    }
+}

@@ -1,0 +1,432 @@
+//! What the engine does with what it received, and when time has passed.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::account::{Patience, Progress};
+use super::members::Life;
+use super::requests::Ended;
+use super::{Control, Engine, Output, ReplyTo};
+use crate::protocol::{
+    Answer, Frame, Frames, Head, Hello, Kind, Malformed, Mark, Number, Operation, Pulse, Skipped, Unreadable, Welcome, decode,
+};
+use crate::{Departure, Event, GapChannel, Missing, NodeId, Stats, Why};
+
+impl Engine {
+    /// Takes a control message ahead of what waits: signs of life and greetings. What it says about earlier messages
+    /// is left for [`receive`](Self::receive), which gets the same message in its place in the order.
+    pub(crate) fn hear(&mut self, message: Bytes, now: Instant) {
+        for frame in Frames(message).flatten() {
+            self.greet(&frame, now);
+        }
+        self.check_ready(now);
+    }
+
+    fn greet(&mut self, frame: &Frame, now: Instant) {
+        let sender = frame.head.sender;
+        if sender == self.settings.node.id {
+            return self.hear_myself(frame, now);
+        }
+        if frame.head.part.is_some() {
+            return; // put together by `receive`
+        }
+        let read = match frame.head.kind {
+            Kind::HELLO => decode(&frame.body).map(|Hello { name, .. }| {
+                self.meet(sender, name, now);
+                self.welcome(sender);
+            }),
+            Kind::WELCOME => decode(&frame.body).map(|Welcome { name, nodes, .. }| {
+                self.meet(sender, name, now);
+                let me = self.settings.node.id;
+                let names = nodes.into_iter().map(|entry| entry.id).filter(|id| *id != me);
+                if let Some(readiness) = &mut self.readiness {
+                    readiness.welcome(sender, names);
+                }
+            }),
+            Kind::HEARTBEAT => decode(&frame.body).map(|Pulse { name, .. }| self.meet(sender, name, now)),
+            _ => Ok(()),
+        };
+        drop(read); // what is malformed is counted by `receive`
+    }
+
+    /// Takes a message in the order in which it arrived.
+    pub(crate) fn receive(&mut self, inbox: bool, message: Bytes, now: Instant) {
+        for frame in Frames(message) {
+            match frame {
+                Err(Skipped::Malformed) => self.stats.malformed += 1,
+                Err(Skipped::TooNew { sender, number }) => {
+                    self.stats.too_new += 1;
+                    self.pass(inbox, sender, number, now);
+                }
+                Ok(frame) if frame.head.sender == self.settings.node.id => self.stats.own += 1,
+                Ok(frame) => {
+                    self.stats.received += 1;
+                    self.frame(inbox, frame, now);
+                }
+            }
+        }
+    }
+
+    /// A frame that cannot be read keeps its place in the order: what follows is not held back for it.
+    fn pass(&mut self, inbox: bool, sender: NodeId, number: Option<Number>, now: Instant) {
+        if number.is_some() && sender != self.settings.node.id {
+            let head = Head { kind: Kind::UNREADABLE, sender, counter: 0, number, part: None, request: None };
+            self.frame(inbox, Frame { head, body: Bytes::new(), packet: Bytes::new() }, now);
+        }
+    }
+
+    fn hear_myself(&mut self, frame: &Frame, now: Instant) {
+        match frame.head.kind {
+            Kind::HELLO => {
+                if let Some(readiness) = &mut self.readiness {
+                    readiness.echo(now);
+                }
+            }
+            kind @ (Kind::HEARTBEAT | Kind::PROBE) => {
+                let sent = self.echoes.iter().find(|(counter, _)| *counter == frame.head.counter).map(|(_, at)| *at);
+                let echo = if kind == Kind::HEARTBEAT { &mut self.echo } else { &mut self.probe_echo };
+                *echo = sent.map_or(*echo, |sent| sent.max(*echo));
+            }
+            _ => {}
+        }
+    }
+
+    fn welcome(&mut self, newcomer: NodeId) {
+        let known = self.members.get(newcomer).is_some();
+        if known && !self.control.contains(&Control::Welcome(newcomer)) {
+            self.control.push_back(Control::Welcome(newcomer));
+        }
+    }
+
+    /// A node has introduced itself. One that left does not come back: what it sends still is late.
+    fn meet(&mut self, id: NodeId, name: String, now: Instant) {
+        let Some(peer) = self.members.meet(id, now) else { return };
+        peer.name = name;
+        match peer.life {
+            Life::Stranger | Life::Gone(Departure::Died) => self.revive(id, now),
+            Life::Live | Life::Leaving(..) => self.members.hear(id),
+            Life::Gone(Departure::Left) => {}
+        }
+    }
+
+    fn revive(&mut self, id: NodeId, now: Instant) {
+        if self.members.set(id, Life::Live, now)
+            && let Some(peer) = self.members.get(id)
+        {
+            self.outputs.push_back(Output::Event(Event::NodeUp(peer.node(id))));
+        }
+    }
+
+    fn frame(&mut self, inbox: bool, frame: Frame, now: Instant) {
+        let sender = frame.head.sender;
+        if frame.head.kind.is_control() {
+            let pieces = frame.head.part.is_some();
+            let Some(frame) = (if pieces { self.window.accept(frame, self.limit()) } else { Some(frame) }) else { return };
+            if pieces {
+                self.greet(&frame, now);
+                self.check_ready(now);
+            }
+            if self.marks(&frame, now).is_err() {
+                self.stats.malformed += 1;
+            }
+            return;
+        }
+        let Some(number) = frame.head.number else {
+            self.members.hear(sender);
+            match self.window.accept(frame, self.limit()) {
+                Some(frame) => self.carry_out(&frame, now),
+                None => self.stats.copies += 1,
+            }
+            return;
+        };
+        let patience = self.patience();
+        let Some(peer) = self.members.meet(sender, now) else { return };
+        let died = peer.life == Life::Gone(Departure::Died);
+        let progress = peer.account(inbox, number).accept(number, frame, now, &patience);
+        if died {
+            self.revive(sender, now);
+        } else {
+            self.members.hear(sender);
+        }
+        self.advance(sender, inbox, progress, now);
+    }
+
+    /// What a control frame says about the messages before it.
+    fn marks(&mut self, frame: &Frame, now: Instant) -> Result<(), Malformed> {
+        let sender = frame.head.sender;
+        let (cluster, inboxes, bye) = match frame.head.kind {
+            Kind::HELLO => (decode::<Hello>(&frame.body)?.cluster, Vec::new(), false),
+            Kind::WELCOME => (decode::<Welcome>(&frame.body)?.cluster, Vec::new(), false),
+            kind @ (Kind::HEARTBEAT | Kind::BYE) => {
+                let pulse = decode::<Pulse>(&frame.body)?;
+                (pulse.cluster, pulse.inboxes, kind == Kind::BYE)
+            }
+            _ => return Ok(()),
+        };
+        let me = self.settings.node.id;
+        let inbox = inboxes.iter().find(|inbox| inbox.node == me).map(|inbox| inbox.mark);
+        let patience = self.patience();
+        let Some(peer) = self.members.get_mut(sender) else { return Ok(()) };
+        // A mark that is the first we hear of a channel is where our account of it begins.
+        let begin = Number { epoch: cluster.epoch, n: cluster.n.saturating_add(1) };
+        let progress = peer.account(false, begin).mark(cluster, now, &patience);
+        let inbox_progress = inbox.map(|mark| {
+            let first = Number { epoch: mark.epoch, n: 1 };
+            peer.account(true, first).mark(mark, now, &patience)
+        });
+        let stays = bye && matches!(peer.life, Life::Stranger | Life::Live);
+        self.advance(sender, false, progress, now);
+        if let Some(progress) = inbox_progress {
+            self.advance(sender, true, progress, now);
+        }
+        if stays {
+            self.goodbye(sender, cluster, inbox, now);
+        }
+        Ok(())
+    }
+
+    fn goodbye(&mut self, id: NodeId, cluster: Mark, inbox: Option<Mark>, now: Instant) {
+        let was_live = self.members.get(id).is_some_and(|peer| peer.is_live());
+        if !was_live {
+            self.members.set(id, Life::Gone(Departure::Left), now);
+            return;
+        }
+        let until = now + self.patience().time;
+        self.members.set(id, Life::Leaving(cluster, inbox, until), now);
+        self.check_leaving(id, now);
+    }
+
+    /// A node that has said goodbye is gone once all that it sent is carried out, or given up.
+    fn check_leaving(&mut self, id: NodeId, now: Instant) {
+        let Some(peer) = self.members.get(id) else { return };
+        if matches!(peer.life, Life::Leaving(_, _, until) if until <= now || peer.has_finished()) {
+            self.lose(id, Departure::Left, now);
+        }
+    }
+
+    /// A node is gone: nobody waits for it any more.
+    fn lose(&mut self, id: NodeId, how: Departure, now: Instant) {
+        let Some(node) = self.members.get(id).map(|peer| peer.node(id)) else { return };
+        self.members.set(id, Life::Gone(how), now);
+        self.outputs.push_back(Output::Event(Event::NodeDown(node, how)));
+        let why = match how {
+            Departure::Left => Why::Left,
+            Departure::Died => {
+                // What it sent after the last that we heard of it, nobody knows.
+                let gap = Event::Gap { node: id, channel: GapChannel::Cluster, count: None };
+                self.outputs.push_back(Output::Event(gap));
+                Why::Died
+            }
+        };
+        for (request, ended) in self.requests.gone(id, why) {
+            self.outputs.push_back(Output::Missing { request, missing: Missing { node: id, why } });
+            self.outputs.extend(ended.map(Output::from));
+        }
+        if let Some(readiness) = &mut self.readiness {
+            readiness.gone(id);
+        }
+    }
+
+    /// Carries out what an account lets through.
+    fn advance(&mut self, id: NodeId, inbox: bool, progress: Progress, now: Instant) {
+        self.stats.copies += progress.copies;
+        // What is reported lost was sent before what follows it.
+        if progress.lost > 0 {
+            self.stats.lost += progress.lost;
+            let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
+            let gap = Event::Gap { node: id, channel, count: Some(progress.lost) };
+            self.outputs.push_back(Output::Event(gap));
+        }
+        for frame in progress.frames {
+            self.carry_out(&frame, now);
+        }
+        self.check_leaving(id, now);
+        let patience = self.patience().time;
+        let Some(peer) = self.members.get_mut(id) else { return };
+        let since = peer.accounts().filter_map(|(_, account)| account.hole_since()).min();
+        let due = since.map(|since| since + patience);
+        self.hole_due = [self.hole_due, due].into_iter().flatten().min();
+    }
+
+    fn carry_out(&mut self, frame: &Frame, now: Instant) {
+        let (sender, request) = (frame.head.sender, frame.head.request);
+        if frame.head.kind.is_answer() {
+            match request {
+                Some(request) if self.requests.awaits(request, sender) => self.take_answer(request, frame),
+                Some(_) => self.stats.late_answers += 1,
+                None => self.stats.malformed += 1,
+            }
+            return;
+        }
+        // Who is not a node has no inbox, and waits for nothing.
+        let reply = request
+            .filter(|_| self.members.get(sender).is_some())
+            .map(|request| ReplyTo { node: sender, request });
+        match Operation::decode(frame) {
+            Ok(operation) => {
+                let me = self.settings.node.id;
+                if operation.target().is_none_or(|target| target.concerns(me)) {
+                    self.outputs.push_back(Output::Perform { from: sender, reply, operation });
+                }
+            }
+            Err(unreadable) => {
+                self.count(&unreadable);
+                if let Some(to) = reply {
+                    self.answer(to, Answer::Unsupported, now);
+                }
+            }
+        }
+    }
+
+    fn take_answer(&mut self, request: u64, frame: &Frame) {
+        let node = frame.head.sender;
+        let missing = match Answer::decode(frame) {
+            Ok(Answer::Unsupported) => Some(Why::Unsupported),
+            Ok(Answer::NoHandler) => Some(Why::NoHandler),
+            Ok(answer) => {
+                let last = answer.is_last();
+                self.outputs.push_back(Output::Answer { request, node, answer });
+                if !last {
+                    return;
+                }
+                None
+            }
+            Err(unreadable) => {
+                self.count(&unreadable);
+                Some(Why::Unsupported)
+            }
+        };
+        if let Some(why) = missing {
+            self.outputs.push_back(Output::Missing { request, missing: Missing { node, why } });
+        }
+        self.outputs.extend(self.requests.settle(request, node, missing).map(Output::from));
+    }
+
+    fn count(&mut self, unreadable: &Unreadable) {
+        match unreadable {
+            Unreadable::UnknownKind => self.stats.unknown_kind += 1,
+            Unreadable::Malformed(_) => self.stats.malformed += 1,
+        }
+    }
+
+    // --- time ---
+
+    /// Lets time pass. To be called when [`next_timeout`](Self::next_timeout) is reached, and harmless at any time.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if let Some(readiness) = &mut self.readiness
+            && readiness.greets(now)
+            && !self.control.contains(&Control::Hello)
+        {
+            self.control.push_back(Control::Hello);
+        }
+        self.check_ready(now);
+        if self.heartbeat_due <= now {
+            self.heartbeat_due = now + self.settings.heartbeat;
+            self.pulse();
+        }
+        if self.hole_due.is_some_and(|due| due <= now) {
+            self.check_holes(now);
+        }
+        if self.tick_due <= now {
+            self.tick_due = now + self.settings.tick;
+            self.tick(now);
+        }
+        let expired = self.requests.expire(now);
+        self.outputs.extend(expired.into_iter().map(Output::from));
+    }
+
+    /// When the engine wants to look at the time again.
+    pub(crate) fn next_timeout(&self) -> Instant {
+        let readiness = self.readiness.as_ref().map(|readiness| readiness.next());
+        let optional = [self.requests.next_deadline(), self.hole_due, readiness];
+        let next = self.heartbeat_due.min(self.tick_due);
+        optional.into_iter().flatten().fold(next, Instant::min)
+    }
+
+    /// What the node has to do next.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let in_doubt = !self.link_up || now.saturating_duration_since(self.echo) > self.settings.fresh_echo;
+        // A tick that comes late is counted as a little more than one.
+        let most = self.settings.tick * 3 / 2;
+        for id in self.members.tick(now, most, in_doubt, self.settings.silence) {
+            self.lose(id, Departure::Died, now);
+        }
+        for id in self.members.live() {
+            self.check_leaving(id, now);
+        }
+        for id in self.members.forget(now, self.settings.keep) {
+            self.outbox.forget(id);
+        }
+    }
+
+    fn check_holes(&mut self, now: Instant) {
+        self.hole_due = None;
+        let patience = self.patience();
+        let mut progress = Vec::new();
+        for (id, peer) in self.members.iter_mut() {
+            for (inbox, account) in peer.accounts().filter(|(_, account)| account.hole_since().is_some()) {
+                progress.push((id, inbox, account.wait(now, &patience)));
+            }
+        }
+        progress.sort_unstable_by_key(|(id, inbox, _)| (*id, *inbox));
+        for (id, inbox, progress) in progress {
+            self.advance(id, inbox, progress, now);
+        }
+    }
+
+    fn check_ready(&mut self, now: Instant) {
+        let Some(readiness) = self.readiness.take_if(|readiness| readiness.is_ready(now)) else { return };
+        // Those who were named and did not answer count as live; if they are not, the detector will tell.
+        for id in readiness.silent() {
+            let stranger = self.members.meet(id, now).is_some_and(|peer| peer.life == Life::Stranger);
+            if stranger {
+                self.revive(id, now);
+            }
+        }
+        self.outputs.push_back(Output::Ready);
+    }
+
+    fn patience(&self) -> Patience {
+        let time = if self.settings.ordered { Duration::ZERO } else { self.settings.patience };
+        Patience { time, bytes: self.settings.held_bytes, max_message: self.limit() }
+    }
+
+    /// The largest body and packet that is put together from pieces: a body may stand beside the largest packet.
+    fn limit(&self) -> usize {
+        self.settings.max_message.saturating_mul(2)
+    }
+
+    // --- what others may see ---
+
+    /// The age of the last proof that what we publish reaches us, on the cluster channel and on our inbox.
+    pub(crate) fn health(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.echo.min(self.probe_echo))
+    }
+
+    /// The live nodes but this one.
+    pub(crate) fn peers(&self) -> Vec<crate::Node> {
+        let node = |id| self.members.get(id).map(|peer| peer.node(id));
+        self.members.live().into_iter().filter_map(node).collect()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            queued: self.outbox.len() as u64,
+            open_requests: self.requests.len() as u64,
+            answers_dropped: self.outbox.dropped_answers,
+            refused: self.outbox.refused,
+            ..self.stats
+        }
+    }
+}
+
+impl From<Ended> for Output {
+    fn from(Ended { request, missing }: Ended) -> Self {
+        Self::Ended { request, missing }
+    }
+}

@@ -1,0 +1,144 @@
+//! Unnumbered frames: one copy at the most, whole ones only, in bounded memory.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::assembly::Assembly;
+use crate::NodeId;
+use crate::protocol::Frame;
+
+/// How many senders are remembered; the one silent for longest is forgotten first.
+const SENDERS: usize = 1024;
+/// How far behind its sender's newest a frame is still told from a copy; older ones count as copies.
+const SPAN: u64 = 1024;
+const WORDS: usize = (SPAN / 64) as usize;
+/// How many large messages may be in pieces at a time; the oldest makes room.
+const ASSEMBLIES: usize = 64;
+
+/// Tells first copies of unnumbered frames from later ones, and puts their pieces together.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    senders: HashMap<NodeId, Seen>,
+    /// Senders by last use, oldest first; one that was used again stands here more than once.
+    order: VecDeque<(NodeId, u64)>,
+    uses: u64,
+    assemblies: VecDeque<((NodeId, u64), Assembly)>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Seen {
+    newest: u64,
+    /// Bit `counter % SPAN`, for the counters within `SPAN` of the newest.
+    bits: [u64; WORDS],
+    used: u64,
+}
+
+impl Window {
+    /// The frame, whole, if this is its first copy and nothing of it is missing.
+    pub(crate) fn accept(&mut self, frame: Frame, max_message: usize) -> Option<Frame> {
+        let Some(part) = frame.head.part else {
+            return self.first(frame.head.sender, frame.head.counter).then_some(frame);
+        };
+        let id = (frame.head.sender, frame.head.counter);
+        let at = match self.assemblies.iter().position(|(of, _)| *of == id) {
+            Some(at) => at,
+            None => {
+                let assembly = Assembly::begin(frame.head, part, max_message)?;
+                while self.assemblies.len() >= ASSEMBLIES || self.bytes > 2 * max_message {
+                    let (_, dropped) = self.assemblies.pop_front()?;
+                    self.bytes -= dropped.bytes();
+                }
+                self.assemblies.push_back((id, assembly));
+                self.assemblies.len() - 1
+            }
+        };
+        self.bytes += self.assemblies[at].1.add(part, frame.packet);
+        if !self.assemblies[at].1.is_complete() {
+            return None;
+        }
+        let (_, assembly) = self.assemblies.remove(at)?;
+        self.bytes -= assembly.bytes();
+        self.first(id.0, id.1).then(|| assembly.join())
+    }
+
+    fn first(&mut self, sender: NodeId, counter: u64) -> bool {
+        self.uses += 1;
+        let used = self.uses;
+        let seen = self.senders.entry(sender).or_insert(Seen { newest: 0, bits: [0; WORDS], used });
+        seen.used = used;
+        let first = seen.first(counter);
+        self.order.push_back((sender, used));
+        while self.senders.len() > SENDERS || self.order.len() > 4 * SENDERS {
+            let Some((sender, used)) = self.order.pop_front() else { break };
+            match self.senders.get(&sender) {
+                Some(seen) if seen.used == used && self.senders.len() > SENDERS => {
+                    self.senders.remove(&sender);
+                }
+                // Still remembered although its mention is gone: mention it again, as the oldest of the new round.
+                Some(seen) if seen.used == used => self.order.push_back((sender, used)),
+                _ => {}
+            }
+        }
+        first
+    }
+}
+
+impl Seen {
+    fn first(&mut self, counter: u64) -> bool {
+        if counter > self.newest {
+            if counter - self.newest >= SPAN {
+                self.bits = [0; WORDS];
+            } else {
+                (self.newest + 1..=counter).for_each(|passed| self.set(passed, false));
+            }
+            self.newest = counter;
+        } else if self.newest - counter >= SPAN || self.is_set(counter) {
+            return false;
+        }
+        self.set(counter, true);
+        true
+    }
+
+    fn is_set(&self, counter: u64) -> bool {
+        let bit = counter % SPAN;
+        self.bits[(bit / 64) as usize] & 1 << (bit % 64) != 0
+    }
+
+    fn set(&mut self, counter: u64, on: bool) {
+        let bit = counter % SPAN;
+        let (word, mask) = (&mut self.bits[(bit / 64) as usize], 1 << (bit % 64));
+        if on { *word |= mask } else { *word &= !mask }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sender(n: u64) -> NodeId {
+        NodeId::from_bytes(u128::from(n).to_be_bytes())
+    }
+
+    #[test]
+    fn g10_one_copy_in_any_order() {
+        let mut window = Window::default();
+        for counter in [1, 3, 2, 900, 40, 1025, 5000, 4000, 3976] {
+            let within = counter != 3976;
+            assert_eq!(window.first(sender(1), counter), within, "{counter}");
+            assert!(!window.first(sender(1), counter), "the copy of {counter}");
+        }
+        assert!(!window.first(sender(1), 1), "too old to tell");
+        assert!(window.first(sender(2), 1), "another sender");
+    }
+
+    #[test]
+    fn g12_remembers_a_bounded_number_of_senders_and_keeps_the_busy_ones() {
+        let mut window = Window::default();
+        assert!(window.first(sender(u64::MAX), 1));
+        for n in 0..50_000 {
+            window.first(sender(n), 1);
+            assert!(!window.first(sender(u64::MAX), 1));
+        }
+        assert!(window.senders.len() <= SENDERS && window.order.len() <= 4 * SENDERS + 1);
+    }
+}

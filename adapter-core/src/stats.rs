@@ -1,0 +1,37 @@
+//! What was counted.
+
+/// What this node has counted since it connected. Nothing is dropped without being counted here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Messages for the broker that wait now.
+    pub queued: u64,
+    /// Questions that wait for answers now.
+    pub open_requests: u64,
+    /// Frames of other nodes that were received.
+    pub received: u64,
+    /// Own frames that came back, as they must.
+    pub own: u64,
+    /// Messages that are not of the protocol, and frames whose body is not what their kind says.
+    pub malformed: u64,
+    /// Frames of a wire version that this build cannot read.
+    pub too_new: u64,
+    /// Frames of a kind that this build does not know.
+    pub unknown_kind: u64,
+    /// Copies of frames that had been carried out already.
+    pub copies: u64,
+    /// Messages of others that were lost, as reported by [`Event::Gap`](crate::Event::Gap).
+    pub lost: u64,
+    /// Answers to questions that had ended.
+    pub late_answers: u64,
+    /// Answers of ours that had no room in their queue: the asker sees this node missing.
+    pub answers_dropped: u64,
+    /// Messages of ours that the broker refused for good.
+    pub refused: u64,
+    /// Volatile packets that were not sent since the link was down.
+    pub volatile_dropped: u64,
+    /// Server-side events that found no handler, or its queue full.
+    pub events_dropped: u64,
+    /// Calls into local sockets that panicked; the cluster went on.
+    pub panics: u64,
+}
