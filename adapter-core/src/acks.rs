@@ -56,7 +56,8 @@ impl AckStream {
     ///
     /// Has to be called inside a tokio runtime.
     pub fn of_nodes(nodes: &[NodeId], timeout: Duration) -> (Vec<(NodeId, Acks)>, Self) {
-        let collector = Collector::new(nodes.iter().copied());
+        let collector = Collector::default();
+        collector.ask(nodes);
         let part = |&node| (node, Acks::new(Part { collector: collector.clone(), node }));
         let parts = nodes.iter().map(part).collect();
         (parts, Self::new(collector, tokio::time::sleep(timeout), ()))

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use adapter_core::Cluster;
+
 use crate::peers::Peers;
 
 /// The cluster under a socketioxide server, and how long its operations may take: what
 /// `SocketIo::builder().with_adapter(..)` is given. Clones are the same.
 ///
-/// A cluster turns into one by `into()`, with the defaults.
+/// A [`Cluster`] turns into one by `into()`, with the defaults.
 #[derive(Clone)]
 pub struct State {
     pub(crate) cluster: Arc<dyn adapter_core::Adapter>,
@@ -60,7 +62,11 @@ impl From<Arc<dyn adapter_core::Adapter>> for State {
     }
 }
 
-// Here goes `impl From<adapter_core::Cluster> for State`, as `Self::new(Arc::new(cluster))`.
+impl From<Cluster> for State {
+    fn from(cluster: Cluster) -> Self {
+        Self::new(cluster.into())
+    }
+}
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,14 +8,16 @@ pub mod msgpack;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Address, Namespace, Packet, Target};
+use adapter_core::{Address, Cluster, Memory, Namespace, Packet, Target};
 use adapter_socketioxide::{Adapter, SocketIo, SocketRef};
 use client::Client;
 
-/// A cluster of so many nodes. The one place to change for another implementation.
+/// A cluster of so many nodes, each of which knows all of them.
 pub async fn cluster(nodes: usize) -> Vec<Arc<dyn adapter_core::Adapter>> {
-    let bus = bus::Bus::new();
-    (0..nodes).map(|_| bus.node() as Arc<dyn adapter_core::Adapter>).collect()
+    let memory = Memory::new();
+    let connected = (0..nodes).map(|_| Cluster::connect(memory.clone()));
+    let connected = futures_util::future::try_join_all(connected).await.expect("connected");
+    connected.into_iter().map(Into::into).collect()
 }
 
 /// A socketioxide server on a node.
