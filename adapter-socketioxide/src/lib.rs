@@ -1,10 +1,14 @@
 //! Roomcast under [socketioxide]: many Socket.IO servers act as one, over any broker.
 //!
-//! ```ignore
-//! use roomcast::socketioxide::Adapter;
+//! ```
+//! use adapter_core::{Cluster, Memory};
+//! use adapter_socketioxide::Adapter;
+//! use socketioxide::SocketIo;
 //!
-//! let cluster = roomcast::Cluster::connect("redis://127.0.0.1:6379").await?;
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), adapter_core::Error> {
+//! let cluster = Cluster::connect(Memory::new()).await?; // or any broker
 //! let (layer, io) = SocketIo::builder().with_adapter::<Adapter<_>>(cluster.into()).build_layer();
+//! # let _ = (layer, io); Ok(()) }
 //! ```
 //!
 //! That is the one line that changes. Everything else is socketioxide's own: `io.to("room").emit(..)` now reaches the

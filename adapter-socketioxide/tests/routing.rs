@@ -8,7 +8,7 @@ use adapter_core::{Adapter as _, ErrorKind, Target};
 use socketioxide::{BroadcastError, SocketError};
 use socketioxide_core::adapter::{BroadcastOptions, CoreAdapter, RemoteSocketData};
 use socketioxide_core::parser::Parse;
-use socketioxide_core::{Uid, packet};
+use socketioxide_core::{Sid, Uid, packet};
 use socketioxide_parser_msgpack::MsgPackParser;
 use support::bus::Bus;
 use support::client::Client;
@@ -79,6 +79,24 @@ async fn a_remote_socket_whose_node_is_not_known_is_looked_for_everywhere() {
     assert_eq!(client.next().await, r#"2["hello",1]"#);
     assert_eq!(b.within("room").sockets().len(), 1);
     assert!(bus.sent().iter().all(|to| to.target.node.is_none()));
+}
+
+#[tokio::test]
+async fn a_socket_that_is_gone_joins_nothing() {
+    let bus = Bus::new();
+    let here = Msgpack::new(&(bus.node() as Arc<dyn adapter_core::Adapter>).into(), ());
+    let local = here.adapter.get_local();
+    let members = |room: &'static str| {
+        let mut options = BroadcastOptions::default();
+        options.rooms.extend([room.into()]);
+        local.sockets(options)
+    };
+    for (id, expected) in [(Sid::new(), vec![]), (here.id, vec![here.id])] {
+        let own = RemoteSocketData { id, server_id: local.server_id(), ns: "/".into() };
+        here.adapter.add_sockets(BroadcastOptions::new_remote(&own), "room").await.expect("joined");
+        here.adapter.add_sockets(BroadcastOptions::new(id), "room").await.expect("joined");
+        assert_eq!(members("room"), expected);
+    }
 }
 
 #[tokio::test]
