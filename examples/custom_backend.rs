@@ -5,17 +5,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use roomcast::{
     Backend, Bytes, Capabilities, Channel, Cluster, Connect, Error, ErrorKind, Event, Hub, Inbox, Limits, Outgoing,
     PublishError, Result, async_trait,
 };
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinHandle;
 
 #[path = "custom_backend/relay.rs"]
 mod relay;
@@ -30,48 +29,47 @@ struct Relay(SocketAddr);
 impl Connect for Relay {
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
         let (reader, writer) = TcpStream::connect(self.0).await.map_err(unavailable)?.into_split();
-        let link = Arc::new(Shared { writer: Mutex::new(writer), synced: watch::Sender::new(0), newest: AtomicU32::new(0) });
-        let listener = tokio::spawn(listen(self.0, Arc::clone(&link), inbox, reader));
-        Ok(Arc::new(Link { link, listener }))
+        let link = Arc::new(Link { writer: Mutex::new((writer, 0)), synced: watch::Sender::new(0) });
+        let (address, listening) = (self.0, Arc::clone(&link));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = inbox.closed() => {} // the task ends with the cluster, and the connection with it
+                () = listen(address, &listening, &inbox, reader) => {}
+            }
+        });
+        Ok(link)
     }
 }
 
 struct Link {
-    link: Arc<Shared>,
-    listener: JoinHandle<()>,
-}
-
-struct Shared {
-    writer: Mutex<OwnedWriteHalf>,
+    /// With the number that was written last.
+    writer: Mutex<(OwnedWriteHalf, u32)>,
     synced: watch::Sender<u32>,
-    newest: AtomicU32,
 }
 
-impl Shared {
+impl Link {
     /// Writes the messages, and waits until the relay has read them: it echoes a number behind them.
     async fn send(&self, messages: impl IntoIterator<Item = Message>) -> Result<()> {
-        let mut writer = self.writer.lock().await;
-        let number = self.newest.fetch_add(1, Ordering::Relaxed) + 1;
-        let end = Message { kind: SYNC, channel: String::new(), payload: number.to_be_bytes().to_vec().into() };
+        let (writer, number) = &mut *self.writer.lock().await;
+        *number += 1;
+        let end = Message::new(SYNC, "", number.to_be_bytes().to_vec().into());
         let bytes: Vec<u8> = messages.into_iter().chain([end]).flat_map(|message| message.encode()).collect();
-        relay::write(&mut writer, &bytes).await.map_err(unavailable)?;
-        drop(writer);
+        writer.write_all(&bytes).await.map_err(unavailable)?;
         let mut synced = self.synced.subscribe();
-        let confirmed = tokio::time::timeout(Duration::from_secs(1), synced.wait_for(|seen| *seen >= number)).await;
+        let confirmed = tokio::time::timeout(Duration::from_secs(1), synced.wait_for(|seen| seen == number)).await;
         confirmed.map(drop).map_err(unavailable)
     }
 }
 
 /// Hands over what arrives; when the connection ends, makes a new one, for ever.
-async fn listen(address: SocketAddr, link: Arc<Shared>, inbox: Inbox, mut reader: OwnedReadHalf) {
-    while !inbox.is_closed() {
-        while let Ok(Message { kind, channel, payload }) = Message::read(&mut reader).await {
-            if kind == SYNC {
-                let number = payload.as_ref().try_into().map_or(0, u32::from_be_bytes);
-                link.synced.send_replace(number);
+async fn listen(address: SocketAddr, link: &Link, inbox: &Inbox, mut reader: OwnedReadHalf) {
+    loop {
+        while let Ok(message) = Message::read(&mut reader).await {
+            if message.kind == SYNC {
+                link.synced.send_replace(message.payload.as_ref().try_into().map_or(0, u32::from_be_bytes));
                 continue;
             }
-            while inbox.frame(&channel, payload.clone()).is_err() {
+            while inbox.frame(&message.channel, message.payload.clone()).is_err() {
                 inbox.ready().await; // the socket waits meanwhile, and the relay with it
             }
         }
@@ -80,9 +78,9 @@ async fn listen(address: SocketAddr, link: Arc<Shared>, inbox: Inbox, mut reader
             tokio::time::sleep(Duration::from_millis(50)).await;
             let Ok(stream) = TcpStream::connect(address).await else { continue };
             let (reader, mut writer) = stream.into_split();
-            let wanted = inbox.channels().into_iter().flat_map(|channel| subscription(&channel).encode());
-            if relay::write(&mut writer, &wanted.collect::<Vec<_>>()).await.is_ok() {
-                *link.writer.lock().await = writer;
+            let wanted: Vec<u8> = inbox.channels().iter().flat_map(|channel| subscription(channel).encode()).collect();
+            if writer.write_all(&wanted).await.is_ok() {
+                link.writer.lock().await.0 = writer;
                 break reader;
             }
         };
@@ -93,39 +91,30 @@ async fn listen(address: SocketAddr, link: Arc<Shared>, inbox: Inbox, mut reader
 #[async_trait]
 impl Backend for Link {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().ordered()
+        Capabilities::default() // the relay forwards each connection in order, but nobody has promised it
     }
     fn limits(&self) -> Limits {
         LIMITS
     }
     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
-        self.link.send(channels.iter().map(subscription)).await
+        self.send(channels.iter().map(subscription)).await
     }
     async fn unsubscribe(&self, _: &[Channel]) -> Result<()> {
         Ok(()) // the relay cannot; the inbox drops what it did not ask for
     }
     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
-        let message = |frame: &Outgoing| {
-            Message { kind: PUBLISH, channel: frame.channel.to_string(), payload: frame.payload.clone() }
-        };
-        self.link.send(frames.iter().map(message)).await.map_err(PublishError::Unknown)
+        let message = |frame: &Outgoing| Message::new(PUBLISH, frame.channel.as_str(), frame.payload.clone());
+        self.send(frames.iter().map(message)).await.map_err(PublishError::Unknown)
     }
     async fn close(&self) -> Result<()> {
-        self.listener.abort();
-        Ok(())
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.listener.abort();
+        Ok(()) // the task that listens has ended, and nothing of a connection outlives it on the relay
     }
 }
 
 const LIMITS: Limits = Limits::max_frame(1 << 20);
 
 fn subscription(channel: &Channel) -> Message {
-    Message { kind: SUBSCRIBE, channel: channel.to_string(), payload: Bytes::new() }
+    Message::new(SUBSCRIBE, channel.as_str(), Bytes::new())
 }
 
 fn unavailable(cause: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -147,6 +147,22 @@ impl Inbox {
         self.lock().channels.iter().cloned().collect()
     }
 
+    /// Waits until the cluster is closed, or its last handle dropped: what a backend's tasks end with.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn closed(&self) {
+        loop {
+            let changed = self.0.room.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_closed() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Whether the cluster was closed: nothing is taken any more, and a backend's tasks may end.
     pub fn is_closed(&self) -> bool {
         self.lock().closed

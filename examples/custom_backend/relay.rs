@@ -5,7 +5,7 @@ use std::io::Result;
 use std::net::SocketAddr;
 
 use roomcast::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc};
@@ -25,6 +25,10 @@ pub struct Message {
 }
 
 impl Message {
+    pub fn new(kind: u8, channel: &str, payload: Bytes) -> Self {
+        Self { kind, channel: channel.to_owned(), payload }
+    }
+
     pub fn encode(self) -> Vec<u8> {
         let payload = u32::try_from(self.payload.len()).unwrap_or(u32::MAX).to_be_bytes();
         [&[self.kind, self.channel.len() as u8], &payload[..], self.channel.as_bytes(), &self.payload].concat()
@@ -42,11 +46,6 @@ impl Message {
         let channel = String::from_utf8_lossy(&channel).into_owned();
         Ok(Self { kind, channel, payload: payload.into() })
     }
-}
-
-pub async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<()> {
-    writer.write_all(bytes).await?;
-    writer.flush().await
 }
 
 /// A running relay; dropped, it is gone with all its connections.
@@ -115,7 +114,7 @@ async fn forward(
         match message.kind {
             SUBSCRIBE => drop(channels.insert(message.channel)),
             PUBLISH if !channels.contains(&message.channel) => {}
-            _ if write(&mut writer, &message.encode()).await.is_err() => return,
+            _ if writer.write_all(&message.encode()).await.is_err() => return,
             _ => {}
         }
     }
