@@ -32,7 +32,7 @@ impl Parser {
         match choice {
             "common" => Ok(Self::Common),
             "msgpack" => Ok(Self::Msgpack),
-            "mixed" if index % 2 == 0 => Ok(Self::Common),
+            "mixed" if index.is_multiple_of(2) => Ok(Self::Common),
             "mixed" => Ok(Self::Msgpack),
             _ => Err(format!("there is no parser {choice:?}")),
         }
