@@ -21,7 +21,6 @@ mod relay;
 use relay::{Message, PUBLISH, SUBSCRIBE, SYNC};
 
 // ---------------------------------------------------------------------------------------------------------------------
-
 /// The configuration: where the relay is.
 struct Relay(SocketAddr);
 
@@ -107,7 +106,7 @@ impl Backend for Link {
         self.send(frames.iter().map(message)).await.map_err(PublishError::Unknown)
     }
     async fn close(&self) -> Result<()> {
-        Ok(()) // the task that listens has ended, and nothing of a connection outlives it on the relay
+        Ok(()) // the task that listens has ended, and the relay keeps nothing of a connection that ends
     }
 }
 
@@ -120,7 +119,6 @@ fn subscription(channel: &Channel) -> Message {
 fn unavailable(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Unavailable, "the relay cannot be reached").with_source(cause)
 }
-
 // ---------------------------------------------------------------------------------------------------------------------
 
 #[tokio::main]

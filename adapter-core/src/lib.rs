@@ -19,6 +19,8 @@ mod namespace;
 mod node;
 mod operator;
 mod packet;
+#[doc(hidden)]
+pub mod probe;
 mod protocol;
 mod server_event;
 mod stats;

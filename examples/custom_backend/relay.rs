@@ -11,30 +11,30 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
-pub const PUBLISH: u8 = 0;
-pub const SUBSCRIBE: u8 = 1;
+pub(crate) const PUBLISH: u8 = 0;
+pub(crate) const SUBSCRIBE: u8 = 1;
 /// Echoed to its sender, once everything before it was read.
-pub const SYNC: u8 = 2;
+pub(crate) const SYNC: u8 = 2;
 
 /// Kind (1 byte), length of the channel (1), length of the payload (4), channel, payload.
 #[derive(Clone, Debug)]
-pub struct Message {
-    pub kind: u8,
-    pub channel: String,
-    pub payload: Bytes,
+pub(crate) struct Message {
+    pub(crate) kind: u8,
+    pub(crate) channel: String,
+    pub(crate) payload: Bytes,
 }
 
 impl Message {
-    pub fn new(kind: u8, channel: &str, payload: Bytes) -> Self {
+    pub(crate) fn new(kind: u8, channel: &str, payload: Bytes) -> Self {
         Self { kind, channel: channel.to_owned(), payload }
     }
 
-    pub fn encode(self) -> Vec<u8> {
+    pub(crate) fn encode(self) -> Vec<u8> {
         let payload = u32::try_from(self.payload.len()).unwrap_or(u32::MAX).to_be_bytes();
         [&[self.kind, self.channel.len() as u8], &payload[..], self.channel.as_bytes(), &self.payload].concat()
     }
 
-    pub async fn read(reader: &mut OwnedReadHalf) -> Result<Self> {
+    pub(crate) async fn read(reader: &mut OwnedReadHalf) -> Result<Self> {
         let kind = reader.read_u8().await?;
         let mut channel = vec![0; usize::from(reader.read_u8().await?)];
         let len = u64::from(reader.read_u32().await?);
@@ -49,13 +49,13 @@ impl Message {
 }
 
 /// A running relay; dropped, it is gone with all its connections.
-pub struct Server {
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     accepting: JoinSet<()>,
 }
 
 impl Server {
-    pub async fn start(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn start(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let mut accepting = JoinSet::new();
@@ -70,7 +70,7 @@ impl Server {
     }
 
     /// Cuts every connection, and comes back at the same address.
-    pub async fn restart(mut self) -> Result<Self> {
+    pub(crate) async fn restart(mut self) -> Result<Self> {
         self.accepting.shutdown().await;
         loop {
             match Self::start(self.address).await {

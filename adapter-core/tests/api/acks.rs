@@ -19,7 +19,7 @@ fn answering(mut socket: Socket, name: &'static str) -> tokio::task::JoinHandle<
 async fn g04_every_socket_of_every_node_answers_once() {
     let nodes = three().await;
     for (node, names) in nodes.iter().zip([["a", "b"], ["c", "d"], ["e", "f"]]) {
-        names.map(|name| answering(node.socket(["room"]), name));
+        drop(names.map(|name| answering(node.socket(["room"]), name))); // they run on, detached
     }
     let acked = nodes[1].chat.to("room").emit_with_ack("?").await.unwrap().gather().await;
     assert!(acked.missing.is_empty());

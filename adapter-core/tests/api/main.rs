@@ -1,6 +1,6 @@
 //! The cluster as an application sees it, over the embedded backend.
 
-#![expect(missing_docs, clippy::unwrap_used, reason = "tests: an error is a failure")]
+#![expect(clippy::unwrap_used, reason = "tests: an error is a failure")]
 
 mod acks;
 mod bad_input;
