@@ -19,6 +19,9 @@ mod packet;
 mod protocol;
 mod engine;
 mod server_event;
+#[cfg(test)]
+#[path = "../tests/simulation/mod.rs"]
+mod simulation;
 mod stats;
 mod target;
 

@@ -110,6 +110,11 @@ impl Account {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether everything up to the mark has been carried out.
     pub(crate) fn has_reached(&self, mark: Mark) -> bool {
         self.epoch > mark.epoch || self.epoch == mark.epoch && self.next > mark.n

@@ -112,6 +112,11 @@ impl Members {
         self.peers.get(&id)
     }
 
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> impl Iterator<Item = (NodeId, &Peer)> {
+        self.peers.iter().map(|(id, peer)| (*id, peer))
+    }
+
     pub(crate) fn get_mut(&mut self, id: NodeId) -> Option<&mut Peer> {
         self.peers.get_mut(&id)
     }

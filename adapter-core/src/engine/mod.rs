@@ -6,6 +6,8 @@
 
 mod account;
 mod assembly;
+#[cfg(test)]
+mod gauge;
 mod members;
 mod outbox;
 mod readiness;
@@ -23,6 +25,8 @@ use crate::{AckError, Event, Limits, Missing, Node, NodeId, SocketId, Stats};
 
 use members::Members;
 pub(crate) use assembly::split;
+#[cfg(test)]
+pub(crate) use gauge::Gauge;
 pub(crate) use outbox::{Destination, Outcome, ReplyTo};
 use outbox::{Outbox, Packing};
 use readiness::{Readiness, Waits};

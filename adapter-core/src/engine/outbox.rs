@@ -320,6 +320,21 @@ impl Outbox {
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
+
+    #[cfg(test)]
+    pub(crate) fn pending_acks(&self) -> usize {
+        self.acks.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn answer_bytes(&self) -> usize {
+        self.answer_bytes
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inboxes(&self) -> impl Iterator<Item = &NodeId> {
+        self.inboxes.keys()
+    }
 }
 
 /// Messages being packed.

@@ -61,6 +61,11 @@ impl Window {
         self.first(id.0, id.1).then(|| assembly.join())
     }
 
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn first(&mut self, sender: NodeId, counter: u64) -> bool {
         self.uses += 1;
         let used = self.uses;
