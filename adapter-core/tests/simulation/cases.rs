@@ -35,7 +35,7 @@ fn weather(profile: Profile) {
         for (check, why) in failures(&run(seed)) {
             failed.push(format!("{check} failed, seed {seed:#x}, {profile:?}: {why}\n  {}", again(seed)));
         }
-        if failed.len() >= 5 {
+        if failed.len() >= variable("ROOMCAST_FAILURES").unwrap_or(5) as usize {
             break;
         }
     }

@@ -129,7 +129,9 @@ impl World {
         }
         let lost = matches!(&self.nodes[node].writer, Writer::Publishing(Some(_)));
         let outcome = if lost || !self.nodes[node].link_up { Outcome::Unknown } else { outcome };
-        self.engine(node).into_iter().for_each(|engine| drop(engine.settle(outcome)));
+        if let Some(engine) = self.engine(node) {
+            engine.settle(outcome);
+        }
         if outcome == Outcome::Unknown {
             self.nodes[node].writer = Writer::Retrying;
             self.push(self.now + RETRY, Event::Write(node));

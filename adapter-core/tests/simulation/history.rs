@@ -148,9 +148,4 @@ impl Life {
             && gone.is_none_or(|gone| gone > to)
             && self.away.iter().all(|(begin, end)| *end < from || *begin > to)
     }
-
-    /// The longest time for which it was out of reach.
-    pub(super) fn longest_absence(&self) -> Duration {
-        self.away.iter().map(|(from, to)| *to - *from).max().unwrap_or_default()
-    }
 }

@@ -54,7 +54,6 @@ pub(super) struct Plan {
     pub(super) profile: Profile,
     pub(super) ordered: bool,
     pub(super) lossy: bool,
-    pub(super) turbulent: bool,
     /// The longest way of a message from the broker to a node.
     pub(super) delay: Duration,
     /// The longest way to the broker, and the same again for its word.
@@ -88,7 +87,6 @@ impl Plan {
             profile,
             ordered,
             lossy: matches!(profile, Profile::Lossy | Profile::LossyWild),
-            turbulent: matches!(profile, Profile::OrderedTurbulent | Profile::WildTurbulent),
             delay: ms(delays, random),
             publish: ms(if ordered { &[1, 5] } else { &[1, 10, 40] }, random),
             unknown: if ordered { 3 } else { 8 },

@@ -207,7 +207,9 @@ fn check_missing(history: &History, lives: &[Life], question: &Question) -> Resu
 /// What was taken as a node's answer is what that node answered.
 fn check_answers(history: &History, question: &Question) -> Result<(), String> {
     let op = question.op;
-    for (node, _) in &question.answered {
+    // Where links lose messages, parts of a node's answers may be among them.
+    let lossless = !history.plan.lossy;
+    for node in question.answered.keys() {
         let carried = history.of(*node).any(|record| matches!(record.what, What::Carried { op: of, .. } if of == op));
         hold(carried, || format!("node {node} answered what it had not carried out"))?;
         let acked = |socket: &SocketId| {
@@ -220,10 +222,10 @@ fn check_answers(history: &History, question: &Question) -> Result<(), String> {
         hold(distinct.len() == acks.len(), || format!("node {node}: a socket's answer was counted twice: {acks:?}"))?;
         hold(acks.iter().all(|socket| acked(socket)), || format!("node {node}: an answer that no socket gave: {acks:?}"))?;
         let known = acks.iter().all(|socket| expected.is_some_and(|expected| expected.contains(socket)));
-        hold(known, || format!("node {node}: {acks:?} answered, {expected:?} were asked"))?;
+        hold(known || !lossless, || format!("node {node}: {acks:?} answered, {expected:?} were asked"))?;
         let given = history.of(*node).filter(|record| matches!(record.what, What::Acked { op: of, .. } if of == op)).count();
-        hold(given == acks.len(), || format!("node {node}: {given} sockets answered, {} answers came", acks.len()))?;
-        if let Some(expected) = expected {
+        hold(given == acks.len() || !lossless, || format!("node {node}: {given} sockets answered, {} answers came", acks.len()))?;
+        if let Some(expected) = expected.filter(|_| lossless) {
             let delivered = |socket: &SocketId| What::Delivered { op, socket: socket.clone() };
             let all = history.of(*node).filter(|record| matches!(record.what, What::Delivered { op: of, .. } if of == op));
             let fits = expected.iter().all(|socket| history.of(*node).any(|record| record.what == delivered(socket)));
