@@ -127,6 +127,8 @@ pub(crate) struct Engine {
     link_up: bool,
     /// A batch was packed whose outcome is not known yet.
     in_flight: bool,
+    /// The control frames in it: made anew when its outcome stays unknown.
+    control_in_flight: Vec<Control>,
     outbox: Outbox,
     control: VecDeque<Control>,
     members: Members,
@@ -153,6 +155,7 @@ impl Engine {
             limits,
             link_up: true,
             in_flight: false,
+            control_in_flight: Vec::new(),
             outbox: Outbox::new(settings.node.id, settings.max_answers, now),
             control: VecDeque::from([Control::Hello, Control::Probe, Control::Heartbeat]),
             members: Members::new(settings.max_nodes, now),
@@ -257,7 +260,8 @@ impl Engine {
 
     /// The next batch for the broker, if there is anything to send. To be followed by [`settle`](Self::settle).
     pub(crate) fn pack(&mut self, now: Instant) -> Vec<(Destination, Bytes)> {
-        let control = self.control.drain(..).collect::<Vec<_>>();
+        self.control_in_flight = self.control.drain(..).collect();
+        let control = self.control_in_flight.clone();
         let control = control.into_iter().map(|control| self.control_frame(control, now)).collect();
         let Settings { max_packed, max_batch, .. } = self.settings;
         let packing = Packing { max_frame: self.limits.max_frame, max_packed, max_batch };
@@ -269,6 +273,15 @@ impl Engine {
     /// What became of the batch; answers how much room the senders get back.
     pub(crate) fn settle(&mut self, outcome: Outcome) -> usize {
         self.in_flight = false;
+        let control = std::mem::take(&mut self.control_in_flight);
+        if outcome == Outcome::Unknown {
+            // A goodbye or a greeting has no number, so nobody would ask for it again.
+            for control in control.into_iter().rev() {
+                if !self.control.contains(&control) {
+                    self.control.push_front(control);
+                }
+            }
+        }
         self.outbox.settle(outcome)
     }
 
