@@ -93,6 +93,9 @@ impl Engine {
     }
 
     fn welcome(&mut self, newcomer: NodeId) {
+        if self.readiness.is_some() {
+            return; // answered when we are ready: until then we know nobody for it
+        }
         let known = self.members.get(newcomer).is_some();
         if known && !self.control.contains(&Control::Welcome(newcomer)) {
             self.control.push_back(Control::Welcome(newcomer));
@@ -103,6 +106,9 @@ impl Engine {
     fn meet(&mut self, id: NodeId, name: String, now: Instant) {
         let Some(peer) = self.members.meet(id, now) else { return };
         peer.name = name;
+        if let Some(readiness) = &mut self.readiness {
+            readiness.introduce(id);
+        }
         match peer.life {
             Life::Stranger | Life::Gone(Departure::Died) => self.revive(id, now),
             Life::Live | Life::Leaving(..) => self.members.hear(id),
@@ -387,6 +393,9 @@ impl Engine {
             if stranger {
                 self.revive(id, now);
             }
+        }
+        for id in readiness.introduced() {
+            self.welcome(id);
         }
         self.outputs.push_back(Output::Ready);
     }
