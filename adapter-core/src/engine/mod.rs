@@ -125,6 +125,8 @@ pub(crate) struct Engine {
     settings: Settings,
     limits: Limits,
     link_up: bool,
+    /// The goodbye has been said: nothing after it may say that we live.
+    leaving: bool,
     /// A batch was packed whose outcome is not known yet.
     in_flight: bool,
     /// The control frames in it: made anew when its outcome stays unknown.
@@ -154,6 +156,7 @@ impl Engine {
         Self {
             limits,
             link_up: true,
+            leaving: false,
             in_flight: false,
             control_in_flight: Vec::new(),
             outbox: Outbox::new(settings.node.id, settings.max_answers, now),
@@ -227,6 +230,7 @@ impl Engine {
 
     /// Says goodbye; what is queued before it is to be sent before it.
     pub(crate) fn say_bye(&mut self) {
+        self.leaving = true;
         self.control.clear();
         self.control.push_back(Control::Bye);
     }
@@ -277,7 +281,7 @@ impl Engine {
         if outcome == Outcome::Unknown {
             // A goodbye or a greeting has no number, so nobody would ask for it again.
             for control in control.into_iter().rev() {
-                if !self.control.contains(&control) {
+                if !self.control.contains(&control) && (!self.leaving || control == Control::Bye) {
                     self.control.push_front(control);
                 }
             }
@@ -332,6 +336,9 @@ impl Engine {
     }
 
     fn pulse(&mut self) {
+        if self.leaving {
+            return;
+        }
         for control in [Control::Heartbeat, Control::Probe] {
             if !self.control.contains(&control) {
                 self.control.push_back(control);

@@ -93,6 +93,9 @@ impl Engine {
     }
 
     fn welcome(&mut self, newcomer: NodeId) {
+        if self.leaving {
+            return;
+        }
         if self.readiness.is_some() {
             return; // answered when we are ready: until then we know nobody for it
         }
@@ -173,6 +176,9 @@ impl Engine {
         let me = self.settings.node.id;
         let inbox = inboxes.iter().find(|inbox| inbox.node == me).map(|inbox| inbox.mark);
         let patience = self.patience();
+        if bye {
+            self.members.meet(sender, now); // what it sent before and comes later must not bring it back
+        }
         let Some(peer) = self.members.get_mut(sender) else { return Ok(()) };
         // A mark that is the first we hear of a channel is where our account of it begins.
         let begin = Number { epoch: cluster.epoch, n: cluster.n.saturating_add(1) };
@@ -322,6 +328,7 @@ impl Engine {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if let Some(readiness) = &mut self.readiness
             && readiness.greets(now)
+            && !self.leaving
             && !self.control.contains(&Control::Hello)
         {
             self.control.push_back(Control::Hello);
