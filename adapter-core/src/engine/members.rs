@@ -17,8 +17,6 @@ pub(crate) struct Members {
     max: usize,
     clock: Duration,
     ticked: Instant,
-    /// Made room for others; whoever keeps something about them has not been told yet.
-    evicted: Vec<NodeId>,
 }
 
 /// Another node.
@@ -84,7 +82,7 @@ impl Peer {
 
 impl Members {
     pub(crate) fn new(max: usize, now: Instant) -> Self {
-        Self { peers: HashMap::new(), max, clock: Duration::ZERO, ticked: now, evicted: Vec::new() }
+        Self { peers: HashMap::new(), max, clock: Duration::ZERO, ticked: now }
     }
 
     /// The node, remembered from now on. None when there are too many.
@@ -104,7 +102,6 @@ impl Members {
     fn make_room(&mut self) -> bool {
         let useless = self.peers.iter().filter(|(_, peer)| !peer.is_live());
         let oldest = useless.min_by_key(|(id, peer)| (peer.changed, **id)).map(|(id, _)| *id);
-        self.evicted.extend(oldest);
         oldest.is_some_and(|id| self.peers.remove(&id).is_some())
     }
 
@@ -170,12 +167,8 @@ impl Members {
         silent
     }
 
-    /// Forgets those that have not been live for so long; answers everybody who was forgotten since the last time.
-    pub(crate) fn forget(&mut self, now: Instant, keep: Duration) -> Vec<NodeId> {
-        let old = |peer: &Peer| !peer.is_live() && now.saturating_duration_since(peer.changed) > keep;
-        let mut gone: Vec<_> = self.peers.iter().filter(|(_, peer)| old(peer)).map(|(id, _)| *id).collect();
-        gone.iter().for_each(|id| drop(self.peers.remove(id)));
-        gone.append(&mut self.evicted);
-        gone
+    /// Forgets those that have not been live for so long.
+    pub(crate) fn forget(&mut self, now: Instant, keep: Duration) {
+        self.peers.retain(|_, peer| peer.is_live() || now.saturating_duration_since(peer.changed) <= keep);
     }
 }

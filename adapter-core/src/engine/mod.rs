@@ -213,19 +213,32 @@ impl Engine {
     }
 
     pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, now: Instant) {
-        self.outbox.answer(to, answer, now);
+        if self.remembers(to) {
+            self.outbox.answer(to, answer, now);
+        }
     }
 
     pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: Vec<SocketId>, now: Instant) {
-        self.outbox.expect_acks(to, sockets, now);
+        if self.remembers(to) {
+            self.outbox.expect_acks(to, sockets, now);
+        }
     }
 
     pub(crate) fn ack(&mut self, to: ReplyTo, socket: SocketId, answer: Result<Bytes, AckError>, now: Instant) {
-        self.outbox.ack(to, socket, answer, now);
+        if self.remembers(to) {
+            self.outbox.ack(to, socket, answer, now);
+        }
     }
 
     pub(crate) fn end_acks(&mut self, to: ReplyTo, now: Instant) {
-        self.outbox.end_acks(to, now);
+        if self.remembers(to) {
+            self.outbox.end_acks(to, now);
+        }
+    }
+
+    /// Whether the asker is still remembered; what is sent to one that is forgotten would be counted for ever.
+    fn remembers(&self, to: ReplyTo) -> bool {
+        self.members.get(to.node).is_some()
     }
 
     /// Says goodbye; what is queued before it is to be sent before it.

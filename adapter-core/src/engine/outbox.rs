@@ -217,13 +217,12 @@ impl Outbox {
         used.map(|(node, stream)| InboxMark { node: *node, mark: mark(stream) }).collect()
     }
 
-    /// Forgets the numbers of a node's inbox; should it come back, a higher epoch begins.
-    pub(crate) fn forget(&mut self, node: NodeId) {
-        let waiting = self.queue.iter().any(|entry| entry.to == Destination::Inbox(node));
-        if !waiting {
-            self.inboxes.remove(&node);
-            self.acks.retain(|to, _| to.node != node);
-        }
+    /// Forgets the numbers of the inboxes of those who are gone, once nothing waits for them; should one come back, a
+    /// higher epoch begins.
+    pub(crate) fn forget(&mut self, gone: impl Fn(NodeId) -> bool) {
+        let queue = &self.queue;
+        let waiting = |node: NodeId| queue.iter().any(|entry| entry.to == Destination::Inbox(node));
+        self.inboxes.retain(|node, _| !gone(*node) || waiting(*node));
     }
 
     /// The next messages for the broker: control first, then what waits, in order, several frames in one message.

@@ -372,9 +372,8 @@ impl Engine {
         for id in self.members.live() {
             self.check_leaving(id, now);
         }
-        for id in self.members.forget(now, self.settings.keep) {
-            self.outbox.forget(id);
-        }
+        self.members.forget(now, self.settings.keep);
+        self.outbox.forget(|id| self.members.get(id).is_none());
     }
 
     fn check_holes(&mut self, now: Instant) {
