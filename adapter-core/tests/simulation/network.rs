@@ -82,7 +82,11 @@ impl Plan {
         let delays: &[u64] = if ordered { &[1, 10, 60] } else { &[20, 100, 300] };
         let ms = |list: &[u64], random: &mut Random| Duration::from_millis(random.pick(list).copied().unwrap_or(1));
         let busy = random.between(2500, 4500);
-        let long = if profile == Profile::LongSleeper { 6000 } else { 0 };
+        let long = match profile {
+            Profile::Sleeper => 4000,
+            Profile::LongSleeper => 8000,
+            _ => 0,
+        };
         Self {
             profile,
             ordered,
