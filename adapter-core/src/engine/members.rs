@@ -15,6 +15,7 @@ use crate::{Departure, Node, NodeId};
 pub(crate) struct Members {
     peers: HashMap<NodeId, Peer>,
     max: usize,
+    began: Instant,
     clock: Duration,
     ticked: Instant,
 }
@@ -82,7 +83,7 @@ impl Peer {
 
 impl Members {
     pub(crate) fn new(max: usize, now: Instant) -> Self {
-        Self { peers: HashMap::new(), max, clock: Duration::ZERO, ticked: now }
+        Self { peers: HashMap::new(), max, began: now, clock: Duration::ZERO, ticked: now }
     }
 
     /// The node, remembered from now on. None when there are too many.
@@ -150,6 +151,12 @@ impl Members {
     pub(crate) fn entries(&self) -> Vec<NodeEntry> {
         let entry = |id| self.get(id).map(|peer| NodeEntry { id, name: peer.name.clone() });
         self.live().into_iter().filter_map(entry).collect()
+    }
+
+    /// The time by that clock: what is waited for, here or by a node that is about to go, is waited for by it.
+    pub(crate) fn time(&self, now: Instant, tick: Duration, in_doubt: bool) -> Instant {
+        let passed = if in_doubt { Duration::ZERO } else { now.saturating_duration_since(self.ticked).min(tick) };
+        self.began + self.clock + passed
     }
 
     /// Lets one tick pass; answers the nodes that have been silent for longer than `silence`.

@@ -149,10 +149,10 @@ impl Engine {
             }
             return;
         };
-        let patience = self.patience();
+        let (patience, patient) = (self.patience(), self.patient(now));
         let Some(peer) = self.members.meet(sender, now) else { return };
         let died = peer.life == Life::Gone(Departure::Died);
-        let progress = peer.account(inbox, number).accept(number, frame, now, &patience);
+        let progress = peer.account(inbox, number).accept(number, frame, patient, &patience);
         if died {
             self.revive(sender, now);
         } else {
@@ -175,17 +175,17 @@ impl Engine {
         };
         let me = self.settings.node.id;
         let inbox = inboxes.iter().find(|inbox| inbox.node == me).map(|inbox| inbox.mark);
-        let patience = self.patience();
+        let (patience, patient) = (self.patience(), self.patient(now));
         if bye {
             self.members.meet(sender, now); // what it sent before and comes later must not bring it back
         }
         let Some(peer) = self.members.get_mut(sender) else { return Ok(()) };
         // A mark that is the first we hear of a channel is where our account of it begins.
         let begin = Number { epoch: cluster.epoch, n: cluster.n.saturating_add(1) };
-        let progress = peer.account(false, begin).mark(cluster, now, &patience);
+        let progress = peer.account(false, begin).mark(cluster, patient, &patience);
         let inbox_progress = inbox.map(|mark| {
             let first = Number { epoch: mark.epoch, n: 1 };
-            peer.account(true, first).mark(mark, now, &patience)
+            peer.account(true, first).mark(mark, patient, &patience)
         });
         let stays = bye && matches!(peer.life, Life::Stranger | Life::Live);
         self.advance(sender, false, progress, now);
@@ -204,15 +204,16 @@ impl Engine {
             self.members.set(id, Life::Gone(Departure::Left), now);
             return;
         }
-        let until = now + self.patience().time;
+        let until = self.patient(now) + self.patience().time;
         self.members.set(id, Life::Leaving(cluster, inbox, until), now);
         self.check_leaving(id, now);
     }
 
     /// A node that has said goodbye is gone once all that it sent is carried out, or given up.
     fn check_leaving(&mut self, id: NodeId, now: Instant) {
+        let patient = self.patient(now);
         let Some(peer) = self.members.get(id) else { return };
-        if matches!(peer.life, Life::Leaving(_, _, until) if until <= now || peer.has_finished()) {
+        if matches!(peer.life, Life::Leaving(_, _, until) if until <= patient || peer.has_finished()) {
             self.lose(id, Departure::Left, now);
         }
     }
@@ -254,10 +255,12 @@ impl Engine {
             self.carry_out(&frame, now);
         }
         self.check_leaving(id, now);
-        let patience = self.patience().time;
+        let (patience, patient) = (self.patience().time, self.patient(now));
+        // While that clock stands still there is nothing to look for before the next tick.
+        let least = if self.is_in_doubt(now) { self.settings.tick } else { Duration::ZERO };
         let Some(peer) = self.members.get_mut(id) else { return };
         let since = peer.accounts().filter_map(|(_, account)| account.hole_since()).min();
-        let due = since.map(|since| since + patience);
+        let due = since.map(|since| now + (since + patience).saturating_duration_since(patient).max(least));
         self.hole_due = [self.hole_due, due].into_iter().flatten().min();
     }
 
@@ -362,11 +365,23 @@ impl Engine {
         self.outputs.pop_front()
     }
 
+    fn is_in_doubt(&self, now: Instant) -> bool {
+        !self.link_up || now.saturating_duration_since(self.echo) > self.settings.fresh_echo
+    }
+
+    /// A tick that comes late is counted as a little more than one.
+    fn longest_tick(&self) -> Duration {
+        self.settings.tick * 3 / 2
+    }
+
+    /// The time by which the missing is waited for: it stands still while we ourselves are deaf or asleep.
+    fn patient(&self, now: Instant) -> Instant {
+        self.members.time(now, self.longest_tick(), self.is_in_doubt(now))
+    }
+
     fn tick(&mut self, now: Instant) {
-        let in_doubt = !self.link_up || now.saturating_duration_since(self.echo) > self.settings.fresh_echo;
-        // A tick that comes late is counted as a little more than one.
-        let most = self.settings.tick * 3 / 2;
-        for id in self.members.tick(now, most, in_doubt, self.settings.silence) {
+        let in_doubt = self.is_in_doubt(now);
+        for id in self.members.tick(now, self.longest_tick(), in_doubt, self.settings.silence) {
             self.lose(id, Departure::Died, now);
         }
         for id in self.members.live() {
@@ -378,11 +393,11 @@ impl Engine {
 
     fn check_holes(&mut self, now: Instant) {
         self.hole_due = None;
-        let patience = self.patience();
+        let (patience, patient) = (self.patience(), self.patient(now));
         let mut progress = Vec::new();
         for (id, peer) in self.members.iter_mut() {
             for (inbox, account) in peer.accounts().filter(|(_, account)| account.hole_since().is_some()) {
-                progress.push((id, inbox, account.wait(now, &patience)));
+                progress.push((id, inbox, account.wait(patient, &patience)));
             }
         }
         progress.sort_unstable_by_key(|(id, inbox, _)| (*id, *inbox));
