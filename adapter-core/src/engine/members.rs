@@ -28,6 +28,8 @@ pub(crate) struct Peer {
     /// On the members' clock.
     heard: Duration,
     changed: Instant,
+    /// Where our numbers stood when we first welcomed it: everything after that is meant for it.
+    pub(crate) welcomed: Option<Mark>,
     pub(crate) cluster: Option<Account>,
     pub(crate) inbox: Option<Account>,
 }
@@ -53,13 +55,20 @@ impl Peer {
         Node { id, name: self.name.clone() }
     }
 
-    /// The account of one of its channels; begins with `first` if it has none.
-    pub(crate) fn account(&mut self, inbox: bool, first: Number) -> &mut Account {
+    /// The account of one of its channels; begins with `first` if it has none. `unsure` is the time if something
+    /// before that may still be under way.
+    pub(crate) fn account(&mut self, inbox: bool, first: Number, unsure: Option<Instant>) -> &mut Account {
         if inbox {
             // Nobody can write to our inbox before we are subscribed to it, so every count there begins with 1.
             self.inbox.get_or_insert_with(|| Account::expecting(Number { epoch: first.epoch, n: 1 }))
         } else {
-            self.cluster.get_or_insert_with(|| Account::expecting(first))
+            self.cluster.get_or_insert_with(|| {
+                let account = Account::expecting(first);
+                match unsure {
+                    Some(now) => account.unsure(now),
+                    None => account,
+                }
+            })
         }
     }
 
@@ -93,7 +102,7 @@ impl Members {
                 return None;
             }
             let (life, heard) = (Life::Stranger, self.clock);
-            let peer = Peer { name: String::new(), life, heard, changed: now, cluster: None, inbox: None };
+            let peer = Peer { name: String::new(), life, heard, changed: now, welcomed: None, cluster: None, inbox: None };
             self.peers.insert(id, peer);
         }
         self.peers.get_mut(&id)

@@ -330,6 +330,7 @@ impl Engine {
         let (to, content) = match control {
             Control::Hello => (Destination::Cluster, content(Kind::HELLO, encode(&Hello { name, cluster }))),
             Control::Welcome(to) => {
+                let cluster = self.members.get_mut(to).map_or(cluster, |peer| *peer.welcomed.get_or_insert(cluster));
                 let welcome = Welcome { name, cluster, nodes: self.members.entries() };
                 (Destination::Inbox(to), content(Kind::WELCOME, encode(&welcome)))
             }

@@ -150,9 +150,10 @@ impl Engine {
             return;
         };
         let (patience, patient) = (self.patience(), self.patient(now));
+        let unsure = (!self.settings.ordered).then_some(patient);
         let Some(peer) = self.members.meet(sender, now) else { return };
         let died = peer.life == Life::Gone(Departure::Died);
-        let progress = peer.account(inbox, number).accept(number, frame, patient, &patience);
+        let progress = peer.account(inbox, number, unsure).accept(number, frame, patient, &patience);
         if died {
             self.revive(sender, now);
         } else {
@@ -182,10 +183,17 @@ impl Engine {
         let Some(peer) = self.members.get_mut(sender) else { return Ok(()) };
         // A mark that is the first we hear of a channel is where our account of it begins.
         let begin = Number { epoch: cluster.epoch, n: cluster.n.saturating_add(1) };
-        let progress = peer.account(false, begin).mark(cluster, patient, &patience);
+        // Only an introduction is meant for us; without an order, a pulse may have overtaken what came before it.
+        let introduction = matches!(frame.head.kind, Kind::HELLO | Kind::WELCOME);
+        let unsure = (!introduction && !self.settings.ordered).then_some(patient);
+        let account = peer.account(false, begin, unsure);
+        let mut begun = if introduction { account.begin(cluster) } else { Progress::default() };
+        let mut progress = account.mark(cluster, patient, &patience);
+        begun.frames.append(&mut progress.frames);
+        let progress = Progress { frames: begun.frames, ..progress };
         let inbox_progress = inbox.map(|mark| {
             let first = Number { epoch: mark.epoch, n: 1 };
-            peer.account(true, first).mark(mark, patient, &patience)
+            peer.account(true, first, None).mark(mark, patient, &patience)
         });
         let stays = bye && matches!(peer.life, Life::Stranger | Life::Live);
         self.advance(sender, false, progress, now);
