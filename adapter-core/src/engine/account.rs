@@ -18,12 +18,19 @@ pub(crate) struct Patience {
 /// What came of a frame or of time passing.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// To be carried out, in order.
-    pub(crate) frames: Vec<Frame>,
-    /// Messages that will never come.
-    pub(crate) lost: u64,
+    /// In order.
+    pub(crate) steps: Vec<Step>,
     /// Copies that were dropped.
     pub(crate) copies: u64,
+}
+
+/// What is next in an account.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// To be carried out.
+    Frame(Frame),
+    /// So many messages, before what follows, will never come.
+    Lost(u64),
 }
 
 /// The state of one (sender, channel). Asking the sender for what is missing will hook in where a hole is seen.
@@ -97,7 +104,7 @@ impl Account {
             _ if old => progress.copies += 1,
             None if number.n == self.next && self.held.is_empty() && self.unsure.is_none() => {
                 self.next = self.next.saturating_add(1);
-                progress.frames.push(frame);
+                progress.steps.push(Step::Frame(frame));
             }
             None => self.hold(number.n, frame, now, &mut progress),
             Some(part) => self.hold_part(number.n, part, frame, now, patience, &mut progress),
@@ -210,7 +217,7 @@ impl Account {
             };
             self.bytes -= frame.body.len() + frame.packet.len();
             self.next = self.next.saturating_add(1);
-            progress.frames.push(frame);
+            progress.steps.push(Step::Frame(frame));
         }
     }
 
@@ -238,7 +245,7 @@ impl Account {
         let held = self.held.keys().next().copied();
         let known = self.known.map(|(n, _)| n.saturating_add(1));
         let to = held.or(known).unwrap_or(self.next).max(self.next.saturating_add(1));
-        progress.lost += to - self.next;
+        progress.steps.push(Step::Lost(to - self.next));
         self.next = to;
         self.advance(progress);
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::account::{Patience, Progress};
+use super::account::{Patience, Progress, Step};
 use super::members::Life;
 use super::requests::Ended;
 use super::{Control, Engine, Output, ReplyTo};
@@ -189,8 +189,8 @@ impl Engine {
         let account = peer.account(false, begin, unsure);
         let mut begun = if introduction { account.begin(cluster) } else { Progress::default() };
         let mut progress = account.mark(cluster, patient, &patience);
-        begun.frames.append(&mut progress.frames);
-        let progress = Progress { frames: begun.frames, ..progress };
+        begun.steps.append(&mut progress.steps);
+        let progress = Progress { steps: begun.steps, ..progress };
         let inbox_progress = inbox.map(|mark| {
             let first = Number { epoch: mark.epoch, n: 1 };
             peer.account(true, first, None).mark(mark, patient, &patience)
@@ -252,15 +252,15 @@ impl Engine {
     /// Carries out what an account lets through.
     fn advance(&mut self, id: NodeId, inbox: bool, progress: Progress, now: Instant) {
         self.stats.copies += progress.copies;
-        // What is reported lost was sent before what follows it.
-        if progress.lost > 0 {
-            self.stats.lost += progress.lost;
-            let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
-            let gap = Event::Gap { node: id, channel, count: Some(progress.lost) };
-            self.outputs.push_back(Output::Event(gap));
-        }
-        for frame in progress.frames {
-            self.carry_out(&frame, now);
+        let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
+        for step in progress.steps {
+            match step {
+                Step::Frame(frame) => self.carry_out(&frame, now),
+                Step::Lost(count) => {
+                    self.stats.lost += count;
+                    self.outputs.push_back(Output::Event(Event::Gap { node: id, channel, count: Some(count) }));
+                }
+            }
         }
         self.check_leaving(id, now);
         let (patience, patient) = (self.patience().time, self.patient(now));
