@@ -6,6 +6,8 @@
 
 mod account;
 mod assembly;
+#[cfg(test)]
+mod gauge;
 mod members;
 mod outbox;
 mod readiness;
@@ -22,6 +24,8 @@ use crate::protocol::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, e
 use crate::{AckError, Event, Limits, Missing, Node, NodeId, SocketId, Stats};
 
 pub(crate) use assembly::split;
+#[cfg(test)]
+pub(crate) use gauge::Gauge;
 use members::Members;
 pub(crate) use outbox::{Destination, Outcome, ReplyTo};
 use outbox::{Outbox, Packing};
@@ -135,8 +139,12 @@ pub(crate) struct Engine {
     settings: Settings,
     limits: Limits,
     link_up: bool,
+    /// The goodbye has been said: nothing after it may say that we live.
+    leaving: bool,
     /// A batch was packed whose outcome is not known yet.
     in_flight: bool,
+    /// The control frames in it: made anew when its outcome stays unknown.
+    control_in_flight: Vec<Control>,
     outbox: Outbox,
     control: VecDeque<Control>,
     members: Members,
@@ -162,7 +170,9 @@ impl Engine {
         Self {
             limits,
             link_up: true,
+            leaving: false,
             in_flight: false,
+            control_in_flight: Vec::new(),
             outbox: Outbox::new(settings.node.id, settings.max_answers, now),
             control: VecDeque::from([Control::Hello, Control::Probe, Control::Heartbeat]),
             members: Members::new(settings.max_nodes, now),
@@ -217,23 +227,37 @@ impl Engine {
     }
 
     pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, now: Instant) {
-        self.outbox.answer(to, answer, now);
+        if self.remembers(to) {
+            self.outbox.answer(to, answer, now);
+        }
     }
 
     pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: Vec<SocketId>, now: Instant) {
-        self.outbox.expect_acks(to, sockets, now);
+        if self.remembers(to) {
+            self.outbox.expect_acks(to, sockets, now);
+        }
     }
 
     pub(crate) fn ack(&mut self, to: ReplyTo, socket: SocketId, answer: Result<Bytes, AckError>, now: Instant) {
-        self.outbox.ack(to, socket, answer, now);
+        if self.remembers(to) {
+            self.outbox.ack(to, socket, answer, now);
+        }
     }
 
     pub(crate) fn end_acks(&mut self, to: ReplyTo, now: Instant) {
-        self.outbox.end_acks(to, now);
+        if self.remembers(to) {
+            self.outbox.end_acks(to, now);
+        }
+    }
+
+    /// Whether the asker is still remembered; what is sent to one that is forgotten would be counted for ever.
+    fn remembers(&self, to: ReplyTo) -> bool {
+        self.members.get(to.node).is_some()
     }
 
     /// Says goodbye; what is queued before it is to be sent before it.
     pub(crate) fn say_bye(&mut self) {
+        self.leaving = true;
         self.control.clear();
         self.control.push_back(Control::Bye);
     }
@@ -261,9 +285,15 @@ impl Engine {
         self.pulse();
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_link_up(&self) -> bool {
+        self.link_up
+    }
+
     /// The next batch for the broker, if there is anything to send. To be followed by [`settle`](Self::settle).
     pub(crate) fn pack(&mut self, now: Instant) -> Vec<(Destination, Bytes)> {
-        let control = self.control.drain(..).collect::<Vec<_>>();
+        self.control_in_flight = self.control.drain(..).collect();
+        let control = self.control_in_flight.clone();
         let control = control.into_iter().map(|control| self.control_frame(control, now)).collect();
         let Settings { max_packed, max_batch, .. } = self.settings;
         let packing = Packing { max_frame: self.limits.max_frame, max_packed, max_batch };
@@ -275,6 +305,15 @@ impl Engine {
     /// What became of the batch; answers how much room the senders get back.
     pub(crate) fn settle(&mut self, outcome: Outcome) -> usize {
         self.in_flight = false;
+        let control = std::mem::take(&mut self.control_in_flight);
+        if outcome == Outcome::Unknown {
+            // A goodbye or a greeting has no number, so nobody would ask for it again.
+            for control in control.into_iter().rev() {
+                if !self.control.contains(&control) && (!self.leaving || control == Control::Bye) {
+                    self.control.push_front(control);
+                }
+            }
+        }
         self.outbox.settle(outcome)
     }
 
@@ -306,6 +345,7 @@ impl Engine {
         let (to, content) = match control {
             Control::Hello => (Destination::Cluster, content(Kind::HELLO, encode(&Hello { name, cluster }))),
             Control::Welcome(to) => {
+                let cluster = self.members.get_mut(to).map_or(cluster, |peer| *peer.welcomed.get_or_insert(cluster));
                 let welcome = Welcome { name, cluster, nodes: self.members.entries() };
                 (Destination::Inbox(to), content(Kind::WELCOME, encode(&welcome)))
             }
@@ -325,6 +365,9 @@ impl Engine {
     }
 
     fn pulse(&mut self) {
+        if self.leaving {
+            return;
+        }
         for control in [Control::Heartbeat, Control::Probe] {
             if !self.control.contains(&control) {
                 self.control.push_back(control);

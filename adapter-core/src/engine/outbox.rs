@@ -222,13 +222,12 @@ impl Outbox {
         used.map(|(node, stream)| InboxMark { node: *node, mark: mark(stream) }).collect()
     }
 
-    /// Forgets the numbers of a node's inbox; should it come back, a higher epoch begins.
-    pub(crate) fn forget(&mut self, node: NodeId) {
-        let waiting = self.queue.iter().any(|entry| entry.to == Destination::Inbox(node));
-        if !waiting {
-            self.inboxes.remove(&node);
-            self.acks.retain(|to, _| to.node != node);
-        }
+    /// Forgets the numbers of the inboxes of those who are gone, once nothing waits for them; should one come back, a
+    /// higher epoch begins.
+    pub(crate) fn forget(&mut self, gone: impl Fn(NodeId) -> bool) {
+        let queue = &self.queue;
+        let waiting = |node: NodeId| queue.iter().any(|entry| entry.to == Destination::Inbox(node));
+        self.inboxes.retain(|node, _| !gone(*node) || waiting(*node));
     }
 
     /// The next messages for the broker: control first, then what waits, in order, several frames in one message.
@@ -327,6 +326,21 @@ impl Outbox {
 
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pending_acks(&self) -> usize {
+        self.acks.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn answer_bytes(&self) -> usize {
+        self.answer_bytes
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inboxes(&self) -> impl Iterator<Item = &NodeId> {
+        self.inboxes.keys()
     }
 }
 
