@@ -28,7 +28,7 @@ pub(crate) struct Peer {
     /// On the members' clock.
     heard: Duration,
     changed: Instant,
-    /// Where our numbers stood when we first welcomed it: everything after that is meant for it.
+    /// Where our numbers stood when we met it: everything after that is meant for it.
     pub(crate) welcomed: Option<Mark>,
     pub(crate) cluster: Option<Account>,
     pub(crate) inbox: Option<Account>,

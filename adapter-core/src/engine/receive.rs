@@ -124,6 +124,9 @@ impl Engine {
             && let Some(peer) = self.members.get(id)
         {
             self.outputs.push_back(Output::Event(Event::NodeUp(peer.node(id))));
+            if peer.welcomed.is_none() {
+                self.met.push(id);
+            }
         }
     }
 
