@@ -195,7 +195,7 @@ impl Engine {
         begun.steps.append(&mut progress.steps);
         let progress = Progress { steps: begun.steps, ..progress };
         let inbox_progress = inbox.map(|mark| {
-            let first = Number { epoch: mark.epoch, n: 1 };
+            let first = Number { epoch: mark.epoch, n: mark.n.saturating_add(1) };
             peer.account(true, first, None).mark(mark, patient, &patience)
         });
         let stays = bye && matches!(peer.life, Life::Stranger | Life::Live);
