@@ -208,7 +208,11 @@ fn g05_sees_a_node_that_nobody_noticed() {
 fn g05_sees_a_death_that_was_noticed_late_and_one_that_was_none() {
     caught("g05_members", Profile::OrderedTurbulent, |history| {
         let died = |what: &What| matches!(what, What::Down(_, Departure::Died));
-        find(history, died)?;
+        // Somebody was there all the time, and well, to notice it.
+        let lives = history.lives();
+        let killed = lives.iter().find_map(|life| life.killed.filter(|_| life.ready.is_some()))?;
+        let (from, to) = (killed.checked_sub(Duration::from_secs(1))?, killed + Duration::from_secs(5));
+        lives.iter().find(|life| life.is_well(from, to))?;
         for record in history.records.iter_mut().filter(|record| died(&record.what)) {
             record.at += Duration::from_secs(2);
         }
