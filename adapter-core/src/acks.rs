@@ -4,13 +4,15 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use tokio::time::Sleep;
 
-use crate::{AckError, Missing, NodeId, SocketId, Why};
+use crate::local::AckSink;
+use crate::{AckError, Acks, Missing, NodeId, SocketId, Why};
 
 /// One socket's answer to a broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,18 @@ impl AckStream {
         Self { collector, deadline: Box::pin(deadline), _cancel: Box::new(cancel) }
     }
 
+    /// For implementations of [`Adapter`](crate::Adapter): the answers of these nodes for so long, and where each of them
+    /// puts its own. A node's part ends when the last clone of its [`Acks`] is dropped.
+    ///
+    /// Has to be called inside a tokio runtime.
+    pub fn of_nodes(nodes: &[NodeId], timeout: Duration) -> (Vec<(NodeId, Acks)>, Self) {
+        let collector = Collector::default();
+        collector.ask(nodes);
+        let part = |&node| (node, Acks::new(Part { collector: collector.clone(), node }));
+        let parts = nodes.iter().map(part).collect();
+        (parts, Self::new(collector, tokio::time::sleep(timeout), ()))
+    }
+
     /// How many sockets were asked, as far as their nodes have said by now.
     pub fn asked(&self) -> usize {
         self.collector.lock().asked
@@ -57,7 +71,8 @@ impl AckStream {
     /// The sockets that are still to answer, as far as their nodes have named them by now.
     pub fn expected(&self) -> Vec<(NodeId, SocketId)> {
         let state = self.collector.lock();
-        let named = |(node, part): (&NodeId, &NodePart)| part.expected.iter().map(|s| (*node, s.clone())).collect::<Vec<_>>();
+        let named =
+            |(node, part): (&NodeId, &NodePart)| part.expected.iter().map(|s| (*node, s.clone())).collect::<Vec<_>>();
         state.parts.iter().flat_map(named).collect()
     }
 
@@ -108,6 +123,28 @@ impl FusedStream for AckStream {
 impl std::fmt::Debug for AckStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AckStream").field("asked", &self.asked()).finish_non_exhaustive()
+    }
+}
+
+/// One node's part of the answers.
+struct Part {
+    collector: Collector,
+    node: NodeId,
+}
+
+impl AckSink for Part {
+    fn expect(&self, sockets: Vec<SocketId>) {
+        self.collector.expect(self.node, sockets);
+    }
+
+    fn ack(&self, socket: SocketId, answer: Result<Bytes, AckError>) {
+        self.collector.ack(self.node, socket, answer);
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.collector.end(self.node, None);
     }
 }
 

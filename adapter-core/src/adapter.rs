@@ -101,6 +101,13 @@ pub trait Adapter: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttachmentId(pub(crate) u64);
 
+impl AttachmentId {
+    /// For implementations of [`Adapter`]: the id that this implementation gives to an attachment.
+    pub const fn from_raw(id: u64) -> Self {
+        Self(id)
+    }
+}
+
 /// Where an operation goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {

@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn whatever_the_cluster_is_called_the_channel_is_well_formed_and_its_own() {
-        let names = ["a", "A", "a.b", "a..b", ".", "#", "*", ">", " ", "ü", "-", "a-", &"x".repeat(1024), &"x".repeat(1023)];
+        let names =
+            ["a", "A", "a.b", "a..b", ".", "#", "*", ">", " ", "ü", "-", "a-", &"x".repeat(1024), &"x".repeat(1023)];
         let mut seen = std::collections::HashSet::new();
         for name in names {
             for channel in channels(name) {

@@ -75,12 +75,7 @@ pub(crate) struct Taken {
 
 impl Inbox {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self(Arc::new(Shared {
-            state: Mutex::default(),
-            arrived: Notify::new(),
-            room: Notify::new(),
-            bounds,
-        }))
+        Self(Arc::new(Shared { state: Mutex::default(), arrived: Notify::new(), room: Notify::new(), bounds }))
     }
 
     /// Takes a message that arrived on a channel. Never waits; messages for channels that nobody asked for are dropped.
@@ -150,6 +145,22 @@ impl Inbox {
     /// Every channel that is wanted now: what to subscribe to after connecting again.
     pub fn channels(&self) -> Vec<Channel> {
         self.lock().channels.iter().cloned().collect()
+    }
+
+    /// Waits until the cluster is closed, or its last handle dropped: what a backend's tasks end with.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn closed(&self) {
+        loop {
+            let changed = self.0.room.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_closed() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Whether the cluster was closed: nothing is taken any more, and a backend's tasks may end.

@@ -123,6 +123,14 @@ name!(
     "a cluster name"
 );
 
+/// Checks the name of a server-side event.
+pub(crate) fn check_event_name(event: &str) -> Result<(), Error> {
+    match event.len() {
+        1..=MAX_NAME => Ok(()),
+        _ => Err(Error::config("the name of an event has 1 to 1,024 bytes")),
+    }
+}
+
 impl SocketId {
     /// The socket's private room.
     pub fn room(&self) -> Room {

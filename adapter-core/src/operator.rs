@@ -5,9 +5,43 @@ use std::time::Duration;
 
 use crate::namespace::TIMEOUT;
 use crate::{
-    AckStream, Adapter, Address, Change, Error, Gathered, IntoRooms, Namespace, NodeId, Packet, Projection, Result, Room,
-    Scope, SocketInfo, Target, Wait,
+    AckStream, Adapter, Address, Change, Error, Gathered, IntoRooms, Namespace, NodeId, Packet, Projection, Result,
+    Room, Scope, SocketInfo, Target, Wait,
 };
+
+/// A target in the making, with the first bad name that was given.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selection {
+    target: Target,
+    bad: Option<String>,
+}
+
+impl Selection {
+    pub(crate) fn to(&mut self, rooms: impl IntoRooms) {
+        let rooms = self.check(rooms);
+        self.target.rooms.get_or_insert_default().extend(rooms);
+    }
+
+    pub(crate) fn except(&mut self, rooms: impl IntoRooms) {
+        let rooms = self.check(rooms);
+        self.target.except.extend(rooms);
+    }
+
+    pub(crate) fn volatile(&mut self) {
+        self.target.flags = self.target.flags.volatile();
+    }
+
+    fn check(&mut self, rooms: impl IntoRooms) -> Vec<Room> {
+        rooms.into_rooms().unwrap_or_else(|bad| {
+            self.bad.get_or_insert_with(|| bad.to_string());
+            Vec::new()
+        })
+    }
+
+    pub(crate) fn checked(self) -> Result<Target> {
+        self.bad.map_or(Ok(self.target), |bad| Err(Error::config(bad)))
+    }
+}
 
 /// Which sockets an operation means; made by [`NamespaceHandle::to`](crate::NamespaceHandle::to) and its sisters,
 /// ended by the operation. A bad name is reported there.
@@ -18,24 +52,23 @@ use crate::{
 #[must_use = "nothing is sent until an operation is called and awaited"]
 pub struct BroadcastOperator {
     adapter: Arc<dyn Adapter>,
-    to: Address,
+    namespace: Namespace,
+    selection: Selection,
+    node: Option<NodeId>,
+    scope: Scope,
     timeout: Duration,
     no_wait: bool,
-    bad: Option<Error>,
 }
 
 impl BroadcastOperator {
     pub(crate) fn new(adapter: Arc<dyn Adapter>, namespace: Namespace) -> Self {
-        let to = Address::new(namespace, Target::everyone());
-        Self { adapter, to, timeout: TIMEOUT, no_wait: false, bad: None }
+        let (selection, scope) = (Selection::default(), Scope::Cluster);
+        Self { adapter, namespace, selection, node: None, scope, timeout: TIMEOUT, no_wait: false }
     }
 
     /// The sockets in these rooms, beside those of earlier calls. An empty list adds nobody: alone, it means nobody.
     pub fn to(mut self, rooms: impl IntoRooms) -> Self {
-        match rooms.into_rooms() {
-            Ok(mut rooms) => self.to.target.rooms.get_or_insert_default().append(&mut rooms),
-            Err(bad) => self.bad = self.bad.or(Some(bad)),
-        }
+        self.selection.to(rooms);
         self
     }
 
@@ -46,29 +79,26 @@ impl BroadcastOperator {
 
     /// Not the sockets in these rooms, whatever else they are in.
     pub fn except(mut self, rooms: impl IntoRooms) -> Self {
-        match rooms.into_rooms() {
-            Ok(mut rooms) => self.to.target.except.append(&mut rooms),
-            Err(bad) => self.bad = self.bad.or(Some(bad)),
-        }
+        self.selection.except(rooms);
         self
     }
 
     /// Only the sockets of this node, whatever the broker's state.
     pub fn local(mut self) -> Self {
-        self.to.scope = Scope::Local;
+        self.scope = Scope::Local;
         self
     }
 
     /// Only the sockets of that node.
     pub fn on(mut self, node: NodeId) -> Self {
-        self.to.target.node = Some(node);
+        self.node = Some(node);
         self
     }
 
     /// Only to sockets that are ready, and only if the broker is: the packet may be lost, and may overtake others.
     /// Means nothing to the other operations.
     pub fn volatile(mut self) -> Self {
-        self.to.target.flags = self.to.target.flags.volatile();
+        self.selection.volatile();
         self
     }
 
@@ -87,7 +117,9 @@ impl BroadcastOperator {
     }
 
     fn checked(self) -> Result<(Arc<dyn Adapter>, Address, Duration)> {
-        self.bad.map_or(Ok((self.adapter, self.to, self.timeout)), Err)
+        let target = Target { node: self.node, ..self.selection.checked()? };
+        let to = Address::new(self.namespace, target).scope(self.scope);
+        Ok((self.adapter, to, self.timeout))
     }
 
     /// Gives the packet to the sockets, once each. This node's are served when it returns; for the others the packet is

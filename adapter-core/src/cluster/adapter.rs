@@ -15,8 +15,8 @@ use crate::acks::Collector;
 use crate::engine::Delivery;
 use crate::protocol::{Answer, Operation};
 use crate::{
-    AckStream, Acks, Adapter, Address, AttachmentId, Change, Gathered, LocalSocket, LocalSockets, Namespace, Node, NodeId,
-    Packet, Projection, Result, Room, Scope, ServerEvents, SocketInfo, Target, Wait,
+    AckStream, Acks, Adapter, Address, AttachmentId, Change, Gathered, LocalSocket, LocalSockets, Namespace, Node,
+    NodeId, Packet, Projection, Result, Room, Scope, ServerEvents, SocketInfo, Target, Wait, check_event_name,
 };
 
 #[async_trait]
@@ -134,6 +134,7 @@ impl Adapter for Cluster {
     }
 
     async fn server_side_emit(&self, namespace: &Namespace, event: &str, data: Bytes, wait: Duration) -> Result<()> {
+        check_event_name(event)?;
         let operation = Operation::ServerEvent { namespace: namespace.clone(), event: event.to_owned(), data };
         self.core().send(&operation, Scope::Cluster, Delivery::Numbered, wait).await
     }
@@ -145,6 +146,7 @@ impl Adapter for Cluster {
         data: Bytes,
         timeout: Duration,
     ) -> Result<Gathered<(NodeId, Bytes)>> {
+        check_event_name(event)?;
         let operation = Operation::ServerEvent { namespace: namespace.clone(), event: event.to_owned(), data };
         let take = |items: &mut Vec<_>, node, answer| {
             if let Answer::Server(data) = answer {

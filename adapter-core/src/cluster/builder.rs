@@ -108,10 +108,10 @@ impl ClusterBuilder {
     async fn start(&self, connect: &impl Connect) -> Result<Cluster> {
         let name = ClusterName::new(self.cluster.as_str())?;
         let node = Node { id: NodeId::random()?, name: self.node_name.clone() };
-        let channels =
-            Channels { cluster: Channel::cluster(&name), inbox: Channel::inbox(&name, node.id), name };
+        let channels = Channels { cluster: Channel::cluster(&name), inbox: Channel::inbox(&name, node.id), name };
         let settings = Settings { max_message: self.max_message, ..Settings::new(node.clone()) };
-        let bounds = inbox::Bounds { messages: 65_536, bytes: settings.held_bytes.max(2 * self.max_message), control: 8192 };
+        let bounds =
+            inbox::Bounds { messages: 65_536, bytes: settings.held_bytes.max(2 * self.max_message), control: 8192 };
         let inbox = Inbox::new(bounds);
         let guard = CloseOnDrop(&inbox);
         let backend = connect.connect(inbox.clone()).await?;

@@ -36,7 +36,7 @@ use crate::{Adapter, Connect, Error, ErrorKind, LocalSockets, Namespace, Namespa
 /// let hub = Hub::new();
 /// let chat = cluster.namespace("/chat", hub.clone()).await?;
 ///
-/// let mut socket = hub.connect();
+/// let mut socket = hub.connect()?;
 /// socket.join("lobby")?;
 /// chat.to("lobby").emit("hello").await?; // reaches the lobby on every node
 /// assert_eq!(socket.next().await.expect("connected").packet.data, "hello");

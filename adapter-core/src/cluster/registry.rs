@@ -24,9 +24,11 @@ pub(super) struct Registry {
 pub(super) struct Entry {
     /// Held while an operation of ours gets its number and is carried out here: the same order everywhere.
     order: Mutex<()>,
-    attached: RwLock<Arc<[(AttachmentId, Arc<dyn LocalSockets>)]>>,
+    attached: RwLock<Arc<[Attached]>>,
     events: Mutex<Option<ServerEvents>>,
 }
+
+type Attached = (AttachmentId, Arc<dyn LocalSockets>);
 
 /// What an operation meets on this node: the local sockets of its namespace, as far as its scope goes.
 pub(super) struct Here<'a> {

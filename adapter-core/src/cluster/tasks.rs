@@ -75,7 +75,8 @@ pub(super) async fn write(core: Arc<Core>) {
             core.work.notified().await;
             continue;
         }
-        let batch: Vec<_> = batch.into_iter().map(|(to, payload)| Outgoing { channel: channel(&core, to), payload }).collect();
+        let batch: Vec<_> =
+            batch.into_iter().map(|(to, payload)| Outgoing { channel: channel(&core, to), payload }).collect();
         let outcome = match tokio::time::timeout(PUBLISH_TIMEOUT, core.backend.publish(&batch)).await {
             Ok(Ok(())) => Outcome::Sent,
             Ok(Err(PublishError::Refused { index, kind })) => {

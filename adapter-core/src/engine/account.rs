@@ -61,11 +61,6 @@ enum Message {
 }
 
 impl Account {
-    /// Expects the number after the mark.
-    pub(crate) fn after(mark: Mark) -> Self {
-        Self::expecting(Number { epoch: mark.epoch, n: mark.n.saturating_add(1) })
-    }
-
     /// Expects this number next.
     pub(crate) fn expecting(number: Number) -> Self {
         Self { epoch: number.epoch, next: number.n, held: BTreeMap::new(), bytes: 0, known: None, unsure: None }

@@ -68,8 +68,7 @@ impl Assembly {
 
     /// Whether every piece is there and they make up the whole.
     pub(crate) fn is_complete(&self) -> bool {
-        self.pieces.len() == self.part.of as usize
-            && self.bytes == self.part.body as usize + self.part.packet as usize
+        self.pieces.len() == self.part.of as usize && self.bytes == self.part.body as usize + self.part.packet as usize
     }
 
     /// The message; only to be called when it is complete.
@@ -90,7 +89,14 @@ mod tests {
 
     fn head() -> Head {
         let number = Some(Number { epoch: 1, n: 1 });
-        Head { kind: Kind::BROADCAST, sender: NodeId::from_bytes([1; 16]), counter: 1, number, part: None, request: None }
+        Head {
+            kind: Kind::BROADCAST,
+            sender: NodeId::from_bytes([1; 16]),
+            counter: 1,
+            number,
+            part: None,
+            request: None,
+        }
     }
 
     #[test]

@@ -109,8 +109,16 @@ impl Members {
             if self.peers.len() >= self.max && !self.make_room() {
                 return None;
             }
-            let (life, heard, resumes) = (Life::Stranger, self.clock, self.forgotten.contains(&id));
-            let peer = Peer { name: String::new(), life, heard, changed: now, resumes, welcomed: None, cluster: None, inbox: None };
+            let peer = Peer {
+                name: String::new(),
+                life: Life::Stranger,
+                heard: self.clock,
+                changed: now,
+                resumes: self.forgotten.contains(&id),
+                welcomed: None,
+                cluster: None,
+                inbox: None,
+            };
             self.peers.insert(id, peer);
         }
         self.peers.get_mut(&id)

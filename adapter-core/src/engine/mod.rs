@@ -23,10 +23,10 @@ use bytes::Bytes;
 use crate::protocol::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, encode};
 use crate::{AckError, Event, Limits, Missing, Node, NodeId, SocketId, Stats};
 
-use members::Members;
 pub(crate) use assembly::split;
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
+use members::Members;
 pub(crate) use outbox::{Destination, Outcome, ReplyTo};
 use outbox::{Outbox, Packing};
 use readiness::{Readiness, Waits};
@@ -85,13 +85,27 @@ impl Settings {
 #[derive(Debug)]
 pub(crate) enum Output {
     /// Carry out what a node asks, and answer if it says where to.
-    Perform { from: NodeId, reply: Option<ReplyTo>, operation: Operation },
+    Perform {
+        from: NodeId,
+        reply: Option<ReplyTo>,
+        operation: Operation,
+    },
     /// A node has answered a question of ours.
-    Answer { request: u64, node: NodeId, answer: Answer },
+    Answer {
+        request: u64,
+        node: NodeId,
+        answer: Answer,
+    },
     /// A node will say nothing (more) to it.
-    Missing { request: u64, missing: Missing },
+    Missing {
+        request: u64,
+        missing: Missing,
+    },
     /// Nobody will.
-    Ended { request: u64, missing: Vec<Missing> },
+    Ended {
+        request: u64,
+        missing: Vec<Missing>,
+    },
     Event(Event),
     /// Connecting is complete.
     Ready,
@@ -274,6 +288,7 @@ impl Engine {
         self.pulse();
     }
 
+    #[cfg(test)]
     pub(crate) fn is_link_up(&self) -> bool {
         self.link_up
     }

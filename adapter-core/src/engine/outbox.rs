@@ -130,7 +130,14 @@ impl Outbox {
     }
 
     /// Queues an operation for the cluster, with its number unless it is volatile.
-    pub(crate) fn operation(&mut self, content: Content, request: Option<u64>, volatile: bool, cost: usize, now: Instant) {
+    pub(crate) fn operation(
+        &mut self,
+        content: Content,
+        request: Option<u64>,
+        volatile: bool,
+        cost: usize,
+        now: Instant,
+    ) {
         let number = (!volatile).then(|| self.number(Destination::Cluster, now));
         self.push(Destination::Cluster, What::Content(content), number, request, cost);
     }
@@ -195,9 +202,7 @@ impl Outbox {
         let epoch = self.counter + 1;
         let stream = match to {
             Destination::Cluster => &mut self.cluster,
-            Destination::Inbox(node) => {
-                self.inboxes.entry(node).or_insert(Stream { epoch, n: 0, sent: 0, used: now })
-            }
+            Destination::Inbox(node) => self.inboxes.entry(node).or_insert(Stream { epoch, n: 0, sent: 0, used: now }),
         };
         stream.n += 1;
         stream.used = now;
@@ -227,11 +232,14 @@ impl Outbox {
 
     /// The next messages for the broker: control first, then what waits, in order, several frames in one message.
     /// To be followed by [`settle`](Self::settle) before it is called again.
-    pub(crate) fn pack(&mut self, control: Vec<(Destination, u64, Content)>, packing: &Packing) -> Vec<(Destination, Bytes)> {
+    pub(crate) fn pack(
+        &mut self,
+        control: Vec<(Destination, u64, Content)>,
+        packing: &Packing,
+    ) -> Vec<(Destination, Bytes)> {
         let mut messages = Messages { list: Vec::new(), packing: *packing };
         for (to, counter, content) in control {
-            let head =
-                Head { kind: content.kind, sender: self.me, counter, number: None, part: None, request: None };
+            let head = Head { kind: content.kind, sender: self.me, counter, number: None, part: None, request: None };
             messages.add(to, &head, &content.body, &content.packet);
         }
         self.control_in_flight = messages.list.len();

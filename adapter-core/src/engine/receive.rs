@@ -9,7 +9,8 @@ use super::members::Life;
 use super::requests::Ended;
 use super::{Control, Engine, Output, ReplyTo};
 use crate::protocol::{
-    Answer, Frame, Frames, Head, Hello, Kind, Malformed, Mark, Number, Operation, Pulse, Skipped, Unreadable, Welcome, decode,
+    Answer, Frame, Frames, Head, Hello, Kind, Malformed, Mark, Number, Operation, Pulse, Skipped, Unreadable, Welcome,
+    decode,
 };
 use crate::{Departure, Event, GapChannel, Missing, NodeId, Stats, Why};
 
@@ -134,7 +135,9 @@ impl Engine {
         let sender = frame.head.sender;
         if frame.head.kind.is_control() {
             let pieces = frame.head.part.is_some();
-            let Some(frame) = (if pieces { self.window.accept(frame, self.limit()) } else { Some(frame) }) else { return };
+            let Some(frame) = (if pieces { self.window.accept(frame, self.limit()) } else { Some(frame) }) else {
+                return;
+            };
             if pieces {
                 self.greet(&frame, now);
                 self.check_ready(now);
@@ -286,9 +289,8 @@ impl Engine {
             return;
         }
         // Who is not a node has no inbox, and waits for nothing.
-        let reply = request
-            .filter(|_| self.members.get(sender).is_some())
-            .map(|request| ReplyTo { node: sender, request });
+        let reply =
+            request.filter(|_| self.members.get(sender).is_some()).map(|request| ReplyTo { node: sender, request });
         match Operation::decode(frame) {
             Ok(operation) => {
                 let me = self.settings.node.id;
@@ -297,7 +299,7 @@ impl Engine {
                 }
             }
             Err(unreadable) => {
-                self.count(&unreadable);
+                self.count(unreadable);
                 if let Some(to) = reply {
                     self.answer(to, Answer::Unsupported, now);
                 }
@@ -319,7 +321,7 @@ impl Engine {
                 None
             }
             Err(unreadable) => {
-                self.count(&unreadable);
+                self.count(unreadable);
                 Some(Why::Unsupported)
             }
         };
@@ -329,10 +331,10 @@ impl Engine {
         self.outputs.extend(self.requests.settle(request, node, missing).map(Output::from));
     }
 
-    fn count(&mut self, unreadable: &Unreadable) {
+    fn count(&mut self, unreadable: Unreadable) {
         match unreadable {
             Unreadable::UnknownKind => self.stats.unknown_kind += 1,
-            Unreadable::Malformed(_) => self.stats.malformed += 1,
+            Unreadable::Malformed => self.stats.malformed += 1,
         }
     }
 

@@ -45,7 +45,8 @@ fn frames(bytes: &[u8]) -> Vec<Result<Frame, Skipped>> {
 
 /// Lengths that a liar claims, as varints: some that bincode's own limit lets through, some that it does not.
 fn claims() -> Vec<Vec<u8>> {
-    let long = [1 << 32, 1 << 40, u64::MAX / 72, u64::MAX].map(|claim: u64| [&[253], &claim.to_le_bytes()[..]].concat());
+    let long =
+        [1 << 32, 1 << 40, u64::MAX / 72, u64::MAX].map(|claim: u64| [&[253], &claim.to_le_bytes()[..]].concat());
     let short = [1 << 20, 1 << 24, 1 << 28, u32::MAX].map(|claim: u32| [&[252], &claim.to_le_bytes()[..]].concat());
     let mut claims = [&long[..], &short[..]].concat();
     claims.extend([vec![250], vec![251, 255, 255], vec![254; 17], vec![255; 9]]);

@@ -17,5 +17,5 @@ mod samples;
 pub(crate) use body::*;
 pub(crate) use codec::{Malformed, blob, decode, encode, list, text};
 pub(crate) use frame::{Frame, Frames, Head, Number, Part, Skipped};
-pub(crate) use operation::{Answer, Content, Operation, Unreadable};
 pub(crate) use kind::{Kind, is_control};
+pub(crate) use operation::{Answer, Content, Operation, Unreadable};

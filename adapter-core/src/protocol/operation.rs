@@ -47,15 +47,15 @@ pub(crate) enum Operation {
 }
 
 /// Why a frame holds no operation or answer.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     UnknownKind,
-    Malformed(Malformed),
+    Malformed,
 }
 
 impl From<Malformed> for Unreadable {
-    fn from(cause: Malformed) -> Self {
-        Self::Malformed(cause)
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
     }
 }
 

@@ -272,4 +272,3 @@ impl World {
         self.push(self.now + last, Event::EndAcks(node, to));
     }
 }
-

@@ -181,7 +181,9 @@ pub(super) fn g09_no_silent_loss(history: &History) -> Result<(), String> {
                         seen = Seen { last: n, begun: true, gap: 0, unknown: false };
                     }
                     What::Gap { of, count: Some(count), inbox } if of == sender => {
-                        hold(history.plan.lossy, || format!("node {node} misses {count} of node {sender}: nothing was lost"))?;
+                        hold(history.plan.lossy, || {
+                            format!("node {node} misses {count} of node {sender}: nothing was lost")
+                        })?;
                         seen.gap += if inbox { 0 } else { count };
                     }
                     What::Gap { of, count: None, .. } if of == sender => seen.unknown = true,
@@ -221,7 +223,10 @@ fn check_hole(duties: &Duties<'_>, numbers: &[usize], node: N, seen: &Seen, n: u
     let exact = (due as u64..=most as u64).contains(&seen.gap);
     hold(exact, || {
         let last = seen.last;
-        format!("node {node}, before number {n} and after {last}: {due} to {most} are missing, {} were reported", seen.gap)
+        format!(
+            "node {node}, before number {n} and after {last}: {due} to {most} are missing, {} were reported",
+            seen.gap
+        )
     })
 }
 
@@ -243,7 +248,9 @@ pub(super) fn g10_once(history: &History) -> Result<(), String> {
             && answer.is_last()
         {
             let first = answered.insert((record.node, *request, *from));
-            hold(first, || format!("the answer of node {from} to question {request} of node {} came twice", record.node))?;
+            hold(first, || {
+                format!("the answer of node {from} to question {request} of node {} came twice", record.node)
+            })?;
         }
     }
     Ok(())

@@ -45,27 +45,71 @@ pub(super) enum What {
     Closed,
     Stalled(Duration),
     LinkDown(Duration),
-    Connected { socket: SocketId, namespace: Namespace, rooms: Vec<Room> },
+    Connected {
+        socket: SocketId,
+        namespace: Namespace,
+        rooms: Vec<Room>,
+    },
     /// The application called; `live` is whom the node knew.
-    Called { op: usize, live: Vec<N> },
-    Asked { op: usize, request: u64, asked: Vec<N>, deadline: Duration },
-    Forgot { request: u64 },
-    Carried { op: usize, intact: bool },
+    Called {
+        op: usize,
+        live: Vec<N>,
+    },
+    Asked {
+        op: usize,
+        request: u64,
+        asked: Vec<N>,
+        deadline: Duration,
+    },
+    Forgot {
+        request: u64,
+    },
+    Carried {
+        op: usize,
+        intact: bool,
+    },
     /// What this node answered to an operation.
-    Replied { op: usize, answer: Answer },
-    Delivered { op: usize, socket: SocketId },
+    Replied {
+        op: usize,
+        answer: Answer,
+    },
+    Delivered {
+        op: usize,
+        socket: SocketId,
+    },
     /// A socket of this node answered a broadcast.
-    Acked { op: usize, socket: SocketId },
-    Answered { request: u64, from: N, answer: Answer },
-    Missed { request: u64, from: N, why: Why },
-    Ended { request: u64, missing: Vec<(N, Why)> },
+    Acked {
+        op: usize,
+        socket: SocketId,
+    },
+    Answered {
+        request: u64,
+        from: N,
+        answer: Answer,
+    },
+    Missed {
+        request: u64,
+        from: N,
+        why: Why,
+    },
+    Ended {
+        request: u64,
+        missing: Vec<(N, Why)>,
+    },
     Up(N),
     Down(N, Departure),
-    Gap { of: N, inbox: bool, count: Option<u64> },
+    Gap {
+        of: N,
+        inbox: bool,
+        count: Option<u64>,
+    },
     /// A message larger than the link takes.
     Oversize(usize),
     /// At the end of the run.
-    Final { live: Vec<N>, gauge: Gauge },
+    Final {
+        live: Vec<N>,
+        gauge: Gauge,
+    },
 }
 
 #[derive(Clone, Debug)]

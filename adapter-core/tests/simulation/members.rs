@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::checks::hold;
 use super::history::{History, Life, N, What};
-use crate::engine::Gauge;
 use crate::Departure;
+use crate::engine::Gauge;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The reader's and the writer's own time.
@@ -102,7 +102,8 @@ fn check_deaths(history: &History, lives: &[Life], node: N, other: N) -> Result<
 fn check_views(history: &History, lives: &[Life]) -> Result<(), String> {
     for record in &history.records {
         let What::Final { live, .. } = &record.what else { continue };
-        let there: BTreeSet<_> = (0..history.nodes).filter(|node| *node != record.node && lives[*node].stays()).collect();
+        let there: BTreeSet<_> =
+            (0..history.nodes).filter(|node| *node != record.node && lives[*node].stays()).collect();
         let live: BTreeSet<_> = live.iter().copied().collect();
         let fine = !lives[record.node].stays() || live == there;
         hold(fine, || format!("in the end node {} knows {live:?}, there are {there:?}", record.node))?;
@@ -144,7 +145,9 @@ pub(super) fn g18_ready(history: &History) -> Result<(), String> {
         for (other, life) in lives.iter().enumerate().filter(|(other, _)| *other != node) {
             let there = life.ready.is_some_and(|ready| ready < started) && life.is_well(started, at);
             let due = there && lives[node].is_well(started, at);
-            hold(!due || asked.contains(&other), || format!("op {op}, the first question of node {node}, did not ask node {other}"))?;
+            hold(!due || asked.contains(&other), || {
+                format!("op {op}, the first question of node {node}, did not ask node {other}")
+            })?;
         }
     }
     Ok(())

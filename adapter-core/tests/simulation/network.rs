@@ -113,7 +113,14 @@ pub(super) struct Links {
 
 impl Links {
     /// When a message that the broker takes now arrives.
-    pub(super) fn arrival(&mut self, from: usize, to: usize, now: Duration, plan: &Plan, random: &mut Random) -> Duration {
+    pub(super) fn arrival(
+        &mut self,
+        from: usize,
+        to: usize,
+        now: Duration,
+        plan: &Plan,
+        random: &mut Random,
+    ) -> Duration {
         let most = plan.delay.as_millis() as u64;
         let at = now + random.between(0, most);
         if !plan.ordered {

@@ -148,9 +148,10 @@ fn check_end(lives: &[Life], question: &Question) -> Result<(), String> {
         away.map(|(_, to)| *to + Duration::from_millis(4)).max().unwrap_or(at)
     };
     hold(*ended <= awake(question.deadline), || format!("it ended at {ended:?}, after its deadline: {question:?}"))?;
-    let silent = question.asked.iter().filter(|node| {
-        !question.answered.contains_key(node) && !question.missed.contains_key(node)
-    });
+    let silent = question
+        .asked
+        .iter()
+        .filter(|node| !question.answered.contains_key(node) && !question.missed.contains_key(node));
     let silent = silent.count();
     let settled = question.answered.values().chain(question.missed.values().map(|(at, _)| at)).max();
     if silent == 0 {
@@ -161,7 +162,9 @@ fn check_end(lives: &[Life], question: &Question) -> Result<(), String> {
     }
     let named: BTreeSet<_> = missing.iter().map(|(node, _)| *node).collect();
     let unanswered = question.asked.iter().filter(|node| !question.answered.contains_key(node)).copied().collect();
-    hold(named == unanswered && named.len() == missing.len(), || format!("it names {missing:?}, {unanswered:?} did not answer"))?;
+    hold(named == unanswered && named.len() == missing.len(), || {
+        format!("it names {missing:?}, {unanswered:?} did not answer")
+    })?;
     let agree = question.missed.iter().all(|(node, (_, why))| missing.contains(&(*node, *why)));
     hold(agree, || format!("{missing:?} are not the reasons that were told before: {question:?}"))?;
     Ok(())
@@ -172,7 +175,9 @@ fn check_missing(history: &History, lives: &[Life], question: &Question) -> Resu
     let Some((ended, missing)) = &question.ended else { return Ok(()) };
     let operation = &history.ops[question.op].operation;
     let down = |node: N, how: Departure| {
-        history.of(question.asker).any(|record| record.what == What::Down(node, how) && record.at <= *ended && record.at >= question.called)
+        history
+            .of(question.asker)
+            .any(|record| record.what == What::Down(node, how) && record.at <= *ended && record.at >= question.called)
     };
     for (node, why) in missing {
         let fits = match why {
@@ -196,7 +201,8 @@ fn check_missing(history: &History, lives: &[Life], question: &Question) -> Resu
         );
         let margin = Duration::from_secs(1);
         let begin = question.called.saturating_sub(margin);
-        let well = |node: N| lives[node].is_well(begin.max(lives[node].started.unwrap_or(begin)), question.deadline + margin);
+        let well =
+            |node: N| lives[node].is_well(begin.max(lives[node].started.unwrap_or(begin)), question.deadline + margin);
         let patient = question.deadline >= question.called + Duration::from_secs(3);
         let could = prompt && patient && !history.plan.lossy && well(*node) && well(question.asker);
         hold(!could, || format!("node {node} is missing ({why:?}), although it could have answered: {question:?}"))?;
@@ -220,14 +226,20 @@ fn check_answers(history: &History, question: &Question) -> Result<(), String> {
         let distinct: BTreeSet<_> = acks.iter().collect();
         let expected = question.expected.get(node);
         hold(distinct.len() == acks.len(), || format!("node {node}: a socket's answer was counted twice: {acks:?}"))?;
-        hold(acks.iter().all(|socket| acked(socket)), || format!("node {node}: an answer that no socket gave: {acks:?}"))?;
+        hold(acks.iter().all(|socket| acked(socket)), || {
+            format!("node {node}: an answer that no socket gave: {acks:?}")
+        })?;
         let known = acks.iter().all(|socket| expected.is_some_and(|expected| expected.contains(socket)));
         hold(known || !lossless, || format!("node {node}: {acks:?} answered, {expected:?} were asked"))?;
-        let given = history.of(*node).filter(|record| matches!(record.what, What::Acked { op: of, .. } if of == op)).count();
-        hold(given == acks.len() || !lossless, || format!("node {node}: {given} sockets answered, {} answers came", acks.len()))?;
+        let given =
+            history.of(*node).filter(|record| matches!(record.what, What::Acked { op: of, .. } if of == op)).count();
+        hold(given == acks.len() || !lossless, || {
+            format!("node {node}: {given} sockets answered, {} answers came", acks.len())
+        })?;
         if let Some(expected) = expected.filter(|_| lossless) {
             let delivered = |socket: &SocketId| What::Delivered { op, socket: socket.clone() };
-            let all = history.of(*node).filter(|record| matches!(record.what, What::Delivered { op: of, .. } if of == op));
+            let all =
+                history.of(*node).filter(|record| matches!(record.what, What::Delivered { op: of, .. } if of == op));
             let fits = expected.iter().all(|socket| history.of(*node).any(|record| record.what == delivered(socket)));
             hold(fits && all.count() == expected.len(), || format!("node {node}: {expected:?} are not whom it asked"))?;
         }
@@ -236,7 +248,9 @@ fn check_answers(history: &History, question: &Question) -> Result<(), String> {
     for record in history.of(question.asker) {
         match &record.what {
             What::Asked { op: of, request: asked, .. } if *of == op => request = Some(*asked),
-            What::Answered { request: of, from, answer } if Some(*of) == request && !matches!(answer, Answer::Acks(_)) => {
+            What::Answered { request: of, from, answer }
+                if Some(*of) == request && !matches!(answer, Answer::Acks(_)) =>
+            {
                 let given = What::Replied { op, answer: answer.clone() };
                 let said = history.of(*from).any(|record| record.what == given);
                 hold(said, || format!("node {from} did not answer {answer:?}"))?;

@@ -124,7 +124,9 @@ impl World {
                 0 => self.push(at, Event::Kill(node)),
                 1 => self.push(at, Event::Close(node)),
                 2 | 3 => {
-                    let time = self.random.between(300, 1000);
+                    // Longer than a second may cost the node its place, but nobody else's.
+                    let most = if self.random.chance(25) { 2000 } else { 1000 };
+                    let time = self.random.between(300, most);
                     self.push(at, Event::Stall(node, time));
                 }
                 _ => {}

@@ -1,0 +1,265 @@
+//! The built-in local sockets, for any WebSocket server.
+
+mod acks;
+mod index;
+mod outbox;
+mod slab;
+mod socket;
+mod stats;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+pub use acks::AckHandle;
+pub use outbox::SlowPolicy;
+pub use socket::{Delivery, Socket, SocketHandle};
+pub use stats::HubStats;
+
+use acks::Question;
+use index::Index;
+use outbox::{After, Outbox, Rule};
+use stats::Counters;
+
+use crate::{Acks, Error, LocalSocket, LocalSockets, Packet, Projection, Result, Room, SocketId, Target};
+
+/// The sockets of this node in one namespace, for any WebSocket server. Clones are the same hub.
+///
+/// # Contract
+/// - A packet is handed to each socket as it is; how [`Format::Event`](crate::Format) looks to the clients is up to the
+///   server.
+/// - Nothing here waits. Each socket has its own bounded queue, and a full one concerns only that socket: see
+///   [`SlowPolicy`].
+/// - A volatile packet is dropped for each socket that is not ready: one whose queue is not empty.
+/// - A socket that was asked for an answer and does not give it counts as [`Gone`](crate::AckError::Gone) when it or
+///   its [`AckHandle`] is dropped, else as [`Timeout`](crate::AckError::Timeout) in time. The latter needs a tokio
+///   runtime with a timer to be there when the question comes; without one, nobody ends it in time.
+/// - The hub is there as long as a clone or a socket of it is.
+///
+/// # Examples
+/// ```
+/// use adapter_core::{Hub, LocalSockets, Target};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> adapter_core::Result<()> {
+/// let hub = Hub::new();
+/// let mut socket = hub.connect()?; // for each client; then read `next()` and write to the client
+/// socket.join("news")?;
+///
+/// hub.broadcast(&Target::rooms(["news".try_into()?]), &"hello".into()); // what the cluster does
+/// let delivery = socket.next().await.expect("connected");
+/// assert_eq!(delivery.packet.data, "hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+/// The options of a [`Hub`].
+#[derive(Clone, Debug)]
+pub struct HubBuilder {
+    rule: Rule,
+}
+
+struct Inner {
+    index: RwLock<Index<Arc<Outbox>>>,
+    rule: Rule,
+    counters: Arc<Counters>,
+    questions: AtomicU64,
+}
+
+impl Hub {
+    /// A hub with the default options.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A hub with options.
+    pub fn builder() -> HubBuilder {
+        HubBuilder { rule: Rule { queue: 256, slow: SlowPolicy::default() } }
+    }
+
+    /// Connects a socket with a new id: 20 characters of `[A-Za-z0-9_-]`, 120 random bits.
+    ///
+    /// # Errors
+    /// `Unexpected` when the operating system has no random numbers to give.
+    pub fn connect(&self) -> Result<Socket> {
+        loop {
+            if let Some(socket) = self.try_connect(random_id()?) {
+                return Ok(socket);
+            }
+        }
+    }
+
+    /// Connects a socket with an id of yours, which must be unique in the cluster.
+    ///
+    /// # Errors
+    /// `Config` when a socket with this id is connected here.
+    pub fn connect_as(&self, id: SocketId) -> Result<Socket> {
+        self.try_connect(id).ok_or_else(|| Error::config("a socket with this id is already connected"))
+    }
+
+    /// What it holds and what it has done.
+    pub fn stats(&self) -> HubStats {
+        let index = self.0.read();
+        self.0.counters.read(index.sockets(), index.rooms())
+    }
+
+    fn try_connect(&self, id: SocketId) -> Option<Socket> {
+        let outbox = Arc::new(Outbox::new(id.clone()));
+        let key = self.0.write().insert(id, Arc::clone(&outbox))?;
+        Some(Socket::new(Arc::clone(&self.0), key, outbox))
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HubBuilder {
+    /// How many deliveries may wait for one socket. Default 256; 0 counts as 1. A larger queue forgives longer pauses
+    /// of a client and costs up to 64 bytes a place for each socket that uses it, and holds on to the packets in it.
+    #[must_use]
+    pub fn queue(mut self, deliveries: usize) -> Self {
+        self.rule.queue = deliveries.max(1);
+        self
+    }
+
+    /// What becomes of a socket whose queue is full. Default [`SlowPolicy::Disconnect`].
+    #[must_use]
+    pub fn slow(mut self, policy: SlowPolicy) -> Self {
+        self.rule.slow = policy;
+        self
+    }
+
+    /// The hub.
+    pub fn build(self) -> Hub {
+        Hub(Arc::new(Inner {
+            index: RwLock::new(Index::new()),
+            rule: self.rule,
+            counters: Arc::default(),
+            questions: AtomicU64::new(0),
+        }))
+    }
+}
+
+impl LocalSockets for Hub {
+    fn broadcast(&self, target: &Target, packet: &Packet) {
+        let rule = self.0.rule;
+        let volatile = target.flags.is_volatile();
+        let mut after = After::default();
+        self.0.read().select(target, |key, entry| entry.value.push(key, packet, None, volatile, rule, &mut after));
+        self.0.finish(after);
+    }
+
+    fn broadcast_with_ack(&self, target: &Target, packet: &Packet, timeout: Duration, acks: Acks) {
+        let mut asked = Vec::new();
+        self.0.read().select(target, |key, entry| asked.push((key, Arc::clone(&entry.value))));
+        let ids: Vec<_> = asked.iter().map(|(_, outbox)| outbox.id().clone()).collect();
+        acks.expect(ids.clone());
+        if ids.is_empty() {
+            return;
+        }
+        let number = self.0.questions.fetch_add(1, Ordering::Relaxed);
+        let question = Question::new(number, ids, acks, timeout, Arc::clone(&self.0.counters));
+        let volatile = target.flags.is_volatile();
+        let mut after = After::default();
+        for (place, (key, outbox)) in asked.iter().enumerate() {
+            let ack = Some(question.handle(place, outbox));
+            outbox.push(*key, packet, ack, volatile, self.0.rule, &mut after);
+        }
+        self.0.finish(after);
+    }
+
+    fn join(&self, target: &Target, rooms: &[Room]) {
+        let mut index = self.0.write();
+        let keys = index.keys(target);
+        index.join(&keys, rooms);
+    }
+
+    fn leave(&self, target: &Target, rooms: &[Room]) {
+        let mut index = self.0.write();
+        let keys = index.keys(target);
+        index.leave(&keys, rooms);
+    }
+
+    fn disconnect(&self, target: &Target) {
+        let mut after = After::default();
+        let gone: Vec<_> = {
+            let mut index = self.0.write();
+            index.keys(target).into_iter().filter_map(|key| index.remove(key)).collect()
+        };
+        gone.iter().for_each(|outbox| outbox.close(&mut after));
+        self.0.finish(after);
+    }
+
+    fn sockets(&self, target: &Target, projection: Projection) -> Vec<LocalSocket> {
+        let index = self.0.read();
+        let mut found = Vec::new();
+        index.select(target, |_, entry| {
+            let rooms = if projection == Projection::Ids { Vec::new() } else { index.rooms_in(entry) };
+            let data = if projection == Projection::All { entry.value.data() } else { Default::default() };
+            found.push(LocalSocket { id: entry.id.clone(), rooms, data });
+        });
+        found
+    }
+
+    fn count(&self, target: &Target) -> u64 {
+        let mut count = 0;
+        self.0.read().select(target, |_, _| count += 1);
+        count
+    }
+
+    fn rooms(&self, target: &Target) -> Vec<Room> {
+        self.0.read().rooms_for(target)
+    }
+}
+
+impl Inner {
+    /// Does what was left for when no lock is held.
+    fn finish(&self, after: After) {
+        let After { wakers, discarded, refused, unanswered, slow, dropped } = after;
+        if dropped > 0 {
+            self.counters.dropped(dropped);
+        }
+        for key in slow {
+            self.counters.disconnected_slow();
+            let outbox = self.write().remove(key);
+            drop(outbox); // after the lock
+        }
+        for (question, place) in unanswered {
+            question.settle(place, Err(crate::AckError::Gone));
+        }
+        drop((discarded, refused));
+        wakers.into_iter().for_each(std::task::Waker::wake);
+    }
+
+    // Both recover from poison: no code of others runs under the lock, and the index stays consistent by itself.
+    fn read(&self) -> RwLockReadGuard<'_, Index<Arc<Outbox>>> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Index<Arc<Outbox>>> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.stats(), f)
+    }
+}
+
+fn random_id() -> Result<SocketId> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    let mut bytes = [0; 20];
+    getrandom::fill(&mut bytes)
+        .map_err(|cause| Error::unexpected("no random numbers for a socket id").with_source(cause))?;
+    SocketId::new(bytes.map(|byte| char::from(ALPHABET[usize::from(byte % 64)])).iter().collect::<String>())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! One connected socket, as its server sees it.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use super::Inner;
+use super::acks::AckHandle;
+use super::index::Key;
+use super::outbox::{After, Outbox};
+use crate::{IntoRooms, Packet, Result, Room, SocketId};
+
+/// A packet for one socket.
+#[derive(Debug)]
+pub struct Delivery {
+    /// What to send to the client.
+    pub packet: Packet,
+    /// How to answer, if the sender waits for one.
+    pub ack: Option<AckHandle>,
+}
+
+/// A socket that is connected to a [`Hub`](crate::Hub): what is emitted to it comes out of [`next`](Self::next), or
+/// out of it as a stream.
+///
+/// # Contract
+/// Dropping it disconnects it at once: it is in no room any more, what waits in its queue is lost, and who waits for
+/// its answer is told that it is gone.
+#[derive(Debug)]
+pub struct Socket(SocketHandle);
+
+/// What other tasks need of a [`Socket`] while it is being read. Clones mean the same socket.
+///
+/// It keeps nothing alive: once the socket is disconnected, joining and leaving do nothing.
+#[derive(Clone)]
+pub struct SocketHandle {
+    hub: Arc<Inner>,
+    key: Key,
+    outbox: Arc<Outbox>,
+}
+
+impl Socket {
+    pub(super) fn new(hub: Arc<Inner>, key: Key, outbox: Arc<Outbox>) -> Self {
+        Self(SocketHandle { hub, key, outbox })
+    }
+
+    /// Its id, which is also the name of its private room.
+    pub fn id(&self) -> &SocketId {
+        self.0.id()
+    }
+
+    /// The next delivery, or `None` once the socket is disconnected and what was queued before has been taken.
+    ///
+    /// # Cancel safety
+    /// Safe: a delivery is taken only when the future is ready with it.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        poll_fn(|cx| self.0.poll(cx)).await
+    }
+
+    /// Puts it into a room or several. It is in its private room already, and in the others once this returns.
+    ///
+    /// # Errors
+    /// `Config` when a name is not a valid room; it is then in none of them.
+    pub fn join(&self, rooms: impl IntoRooms) -> Result<()> {
+        self.0.join(rooms)
+    }
+
+    /// Takes it out of a room or several. Nobody leaves its private room.
+    ///
+    /// # Errors
+    /// `Config` when a name is not a valid room; nothing is left then.
+    pub fn leave(&self, rooms: impl IntoRooms) -> Result<()> {
+        self.0.leave(rooms)
+    }
+
+    /// The rooms it is in, in no particular order, without the private one.
+    pub fn rooms(&self) -> Vec<Room> {
+        self.0.rooms()
+    }
+
+    /// Says what `fetch_sockets` shows of it as `data`, in an encoding of yours. Empty at first.
+    pub fn set_data(&self, data: impl Into<Bytes>) {
+        self.0.set_data(data);
+    }
+
+    /// What other tasks need of it.
+    pub fn handle(&self) -> SocketHandle {
+        self.0.clone()
+    }
+}
+
+impl SocketHandle {
+    /// The socket's id.
+    pub fn id(&self) -> &SocketId {
+        self.outbox.id()
+    }
+
+    /// Like [`Socket::join`].
+    ///
+    /// # Errors
+    /// `Config` when a name is not a valid room; it is then in none of them.
+    pub fn join(&self, rooms: impl IntoRooms) -> Result<()> {
+        let rooms = rooms.into_rooms()?;
+        self.hub.write().join(&[self.key], &rooms);
+        Ok(())
+    }
+
+    /// Like [`Socket::leave`].
+    ///
+    /// # Errors
+    /// `Config` when a name is not a valid room; nothing is left then.
+    pub fn leave(&self, rooms: impl IntoRooms) -> Result<()> {
+        let rooms = rooms.into_rooms()?;
+        self.hub.write().leave(&[self.key], &rooms);
+        Ok(())
+    }
+
+    /// Like [`Socket::rooms`].
+    pub fn rooms(&self) -> Vec<Room> {
+        self.hub.read().rooms_of(self.key)
+    }
+
+    /// Like [`Socket::set_data`].
+    pub fn set_data(&self, data: impl Into<Bytes>) {
+        self.outbox.set_data(data.into());
+    }
+
+    /// Disconnects it: it is in no room any more, and [`Socket::next`] gives what was queued before, then `None`.
+    pub fn disconnect(&self) {
+        let mut after = After::default();
+        self.hub.write().remove(self.key);
+        self.outbox.close(&mut after);
+        self.hub.finish(after);
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        let polled = self.outbox.poll(cx);
+        if let Poll::Ready(Some(_)) = polled {
+            self.hub.counters.delivered();
+        }
+        polled
+    }
+}
+
+impl Stream for Socket {
+    type Item = Delivery;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.0.poll(cx)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let SocketHandle { hub, key, outbox } = &self.0;
+        let mut after = After::default();
+        hub.write().remove(*key);
+        outbox.clear(&mut after);
+        hub.finish(after);
+    }
+}
+
+impl fmt::Debug for SocketHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketHandle").field("id", self.id()).finish_non_exhaustive()
+    }
+}

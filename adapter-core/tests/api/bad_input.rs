@@ -1,0 +1,180 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_core::{
+    Acks, Cluster, Connect, Error, ErrorKind, Inbox, LocalSocket, LocalSockets, Memory, Outgoing, Packet, Projection,
+    Room, Target,
+};
+
+use crate::support::{Node, eventually, next, three};
+
+fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {
+    result.expect_err("refused").kind()
+}
+
+#[tokio::test]
+async fn names_that_are_empty_or_too_long_are_refused_where_they_are_used() {
+    let node = Node::on(&Memory::new()).await;
+    let long = "x".repeat(1025);
+    for bad in ["", long.as_str()] {
+        assert_eq!(kind(node.chat.to(bad).emit("x").await), ErrorKind::Config);
+        assert_eq!(kind(node.chat.except(["fine", bad]).fetch_sockets().await), ErrorKind::Config);
+        assert_eq!(kind(node.chat.join(bad).await), ErrorKind::Config);
+        assert_eq!(kind(node.cluster.of(bad)), ErrorKind::Config);
+        assert_eq!(kind(node.chat.server_side_emit(bad, "").await), ErrorKind::Config);
+        assert_eq!(kind(Cluster::builder().cluster(bad).connect(Memory::new()).await), ErrorKind::Config);
+    }
+    assert_eq!(kind(Cluster::builder().node_name("x".repeat(256)).connect(Memory::new()).await), ErrorKind::Config);
+    assert_eq!(kind(Cluster::builder().max_message(usize::MAX).connect(Memory::new()).await), ErrorKind::Config);
+    assert_eq!(kind(Cluster::builder().queue_bytes(0).connect(Memory::new()).await), ErrorKind::Config);
+    assert_eq!(
+        kind(Cluster::builder().connect_timeout(Duration::ZERO).connect(Memory::new()).await),
+        ErrorKind::Config
+    );
+}
+
+#[tokio::test]
+async fn g13_a_packet_over_max_message_is_refused_before_anything_is_sent() {
+    let node = Node::with(Cluster::builder().max_message(1000), &Memory::new()).await;
+    let mut socket = node.socket([]);
+    let refused = node.chat.emit(vec![0; 1001]).await.expect_err("refused");
+    assert_eq!((refused.kind(), refused.served_locally()), (ErrorKind::TooLarge, false));
+    assert_eq!(kind(node.chat.emit_with_ack(vec![0; 1001]).await), ErrorKind::TooLarge);
+    node.chat.emit("x".repeat(1000)).await.unwrap();
+    assert_eq!(next(&mut socket).await.len(), 1000);
+}
+
+#[tokio::test]
+async fn a_zero_timeout_leaves_no_time_for_answers_and_does_not_wait_for_room() {
+    let node = Node::on(&Memory::new()).await;
+    let zero = || node.chat.timeout(Duration::ZERO);
+    assert_eq!(kind(zero().fetch_sockets().await), ErrorKind::Config);
+    assert_eq!(kind(zero().emit_with_ack("x").await), ErrorKind::Config);
+    assert_eq!(kind(zero().join("a").await), ErrorKind::Config);
+    zero().emit("x").await.unwrap();
+    node.chat.timeout(Duration::MAX).fetch_sockets().await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_after_close_say_closed() {
+    let node = Node::on(&Memory::new()).await;
+    node.cluster.close().await.unwrap();
+    node.cluster.close().await.unwrap();
+    assert_eq!(kind(node.chat.emit("x").await), ErrorKind::Closed);
+    assert_eq!(kind(node.chat.local().emit("x").await), ErrorKind::Closed);
+    assert_eq!(kind(node.chat.fetch_sockets().await), ErrorKind::Closed);
+    assert_eq!(kind(node.chat.emit_with_ack("x").await), ErrorKind::Closed);
+    assert_eq!(kind(node.chat.server_side_emit("x", "").await), ErrorKind::Closed);
+    assert_eq!(kind(node.cluster.flush(Duration::from_secs(1)).await), ErrorKind::Closed);
+    assert_eq!(kind(node.cluster.namespace("/", node.hub.clone()).await), ErrorKind::Closed);
+    assert_eq!(kind(node.chat.on_server_event(|_| std::future::ready(()))), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn one_socket_id_on_two_nodes_is_two_sockets_in_one_private_room() {
+    let nodes = three().await;
+    let id = adapter_core::SocketId::new("same").unwrap();
+    let mut first = nodes[0].hub.connect_as(id.clone()).unwrap();
+    let mut second = nodes[1].hub.connect_as(id.clone()).unwrap();
+    assert_eq!(kind(nodes[0].hub.connect_as(id.clone())), ErrorKind::Config);
+    nodes[2].chat.to(&id).emit("both").await.unwrap();
+    assert_eq!((next(&mut first).await, next(&mut second).await), ("both".to_owned(), "both".to_owned()));
+}
+
+#[tokio::test]
+async fn g14_garbage_on_every_channel_is_counted_and_hurts_nobody() {
+    let memory = Memory::new();
+    let node = Node::on(&memory).await;
+    let other = Node::on(&memory).await;
+    let mut socket = node.socket([]);
+    let stranger = memory.connect(stranger_inbox().await).await.unwrap();
+    let cluster = adapter_core::ClusterName::new("roomcast").unwrap();
+    let channels =
+        [adapter_core::Channel::cluster(&cluster), adapter_core::Channel::inbox(&cluster, node.cluster.node().id)];
+    let mut seed = 0x9e37_79b9_u64;
+    for round in 0..2_000_usize {
+        let mut bytes: Vec<u8> = (0..round % 97)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (seed >> 56) as u8
+            })
+            .collect();
+        if round % 2 == 0 {
+            bytes.splice(..0, *b"RC\x01\x01");
+        }
+        for channel in &channels {
+            stranger.publish(&[Outgoing::new(channel.clone(), bytes.clone().into())]).await.unwrap();
+        }
+    }
+    other.chat.emit("still here").await.unwrap();
+    assert_eq!(next(&mut socket).await, "still here");
+    assert!(node.cluster.stats().malformed > 3_000);
+    assert!(node.chat.count_sockets().await.unwrap().is_complete());
+}
+
+/// An inbox for a client that is no node: what connecting hands to a backend, caught.
+async fn stranger_inbox() -> Inbox {
+    struct Catch(tokio::sync::mpsc::UnboundedSender<Inbox>);
+    #[adapter_core::async_trait]
+    impl Connect for Catch {
+        async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn adapter_core::Backend>, Error> {
+            self.0.send(inbox).unwrap();
+            Err(Error::new(ErrorKind::Unavailable, "only the inbox was wanted"))
+        }
+    }
+    let (sender, mut inbox) = tokio::sync::mpsc::unbounded_channel();
+    assert_eq!(kind(Cluster::connect(Catch(sender)).await), ErrorKind::Unavailable);
+    inbox.recv().await.unwrap()
+}
+
+/// Local sockets that panic whenever they are called.
+struct Broken;
+
+impl LocalSockets for Broken {
+    fn broadcast(&self, _: &Target, _: &Packet) {
+        panic!("broken")
+    }
+    fn broadcast_with_ack(&self, _: &Target, _: &Packet, _: Duration, _: Acks) {
+        panic!("broken")
+    }
+    fn join(&self, _: &Target, _: &[Room]) {
+        panic!("broken")
+    }
+    fn leave(&self, _: &Target, _: &[Room]) {
+        panic!("broken")
+    }
+    fn disconnect(&self, _: &Target) {
+        panic!("broken")
+    }
+    fn sockets(&self, _: &Target, _: Projection) -> Vec<LocalSocket> {
+        panic!("broken")
+    }
+    fn rooms(&self, _: &Target) -> Vec<Room> {
+        panic!("broken")
+    }
+}
+
+#[tokio::test]
+async fn local_sockets_that_panic_are_counted_and_stop_nobody() {
+    let nodes = three().await;
+    let _broken = nodes[1].cluster.namespace("/chat", Broken).await.unwrap();
+    let mut there = nodes[1].socket(["room"]);
+    nodes[0].chat.emit("one").await.unwrap();
+    assert!(nodes[0].chat.within("room").join("other").await.unwrap().is_complete());
+    assert_eq!(nodes[0].chat.within("other").count_sockets().await.unwrap().total(), 1);
+    let acked = nodes[0].chat.to("nobody").emit_with_ack("?").await.unwrap().gather().await;
+    assert!(acked.missing.is_empty());
+    nodes[1].chat.emit("two").await.unwrap();
+    assert_eq!((next(&mut there).await, next(&mut there).await), ("one".to_owned(), "two".to_owned()));
+    eventually(|| nodes[1].cluster.stats().panics >= 5).await;
+}
+
+#[tokio::test]
+async fn a_frame_for_a_namespace_that_is_not_here_is_nothing_to_do() {
+    let nodes = three().await;
+    let nowhere = nodes[0].cluster.of("/nowhere").unwrap();
+    nowhere.emit("x").await.unwrap();
+    assert!(nowhere.join("room").await.unwrap().is_complete());
+    assert_eq!(nowhere.count_sockets().await.unwrap().total(), 0);
+    assert!(nowhere.emit_with_ack("?").await.unwrap().gather().await.missing.is_empty());
+}

@@ -1,0 +1,13 @@
+//! The cluster as an application sees it, over the embedded backend.
+
+#![expect(clippy::unwrap_used, reason = "tests: an error is a failure")]
+
+mod acks;
+mod bad_input;
+mod broadcast;
+mod emitter;
+mod lifecycle;
+mod order;
+mod requests;
+mod server_events;
+mod support;

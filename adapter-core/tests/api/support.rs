@@ -1,0 +1,78 @@
+//! Nodes with a Hub each, on a broker of their own.
+
+use std::time::Duration;
+
+use adapter_core::{Cluster, ClusterBuilder, Hub, Limits, Memory, NamespaceHandle, Socket};
+
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// One node with one namespace.
+pub(crate) struct Node {
+    pub(crate) cluster: Cluster,
+    pub(crate) chat: NamespaceHandle,
+    pub(crate) hub: Hub,
+}
+
+impl Node {
+    pub(crate) async fn on(memory: &Memory) -> Self {
+        Self::with(Cluster::builder(), memory).await
+    }
+
+    pub(crate) async fn with(builder: ClusterBuilder, memory: &Memory) -> Self {
+        let cluster = builder.connect(memory.clone()).await.unwrap();
+        let hub = Hub::builder().queue(100_000).build();
+        let chat = cluster.namespace("/chat", hub.clone()).await.unwrap();
+        Self { cluster, chat, hub }
+    }
+
+    pub(crate) fn socket<const N: usize>(&self, rooms: [&str; N]) -> Socket {
+        let socket = self.hub.connect().unwrap();
+        socket.join(rooms).unwrap();
+        socket
+    }
+}
+
+/// Three nodes that know each other.
+pub(crate) async fn three() -> [Node; 3] {
+    three_on(&Memory::new()).await
+}
+
+pub(crate) async fn three_on(memory: &Memory) -> [Node; 3] {
+    let nodes = [Node::on(memory).await, Node::on(memory).await, Node::on(memory).await];
+    for node in &nodes {
+        eventually(|| node.cluster.nodes().len() == 3).await;
+    }
+    nodes
+}
+
+/// A broker that takes messages of so many bytes.
+pub(crate) fn narrow(max_frame: usize) -> Memory {
+    Memory::with_limits(Limits::max_frame(max_frame))
+}
+
+/// Waits until something is so.
+pub(crate) async fn eventually(mut so: impl FnMut() -> bool) {
+    let wait = async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(SOON, wait).await.expect("it never came true");
+}
+
+/// What the socket gets next, as text.
+pub(crate) async fn next(socket: &mut Socket) -> String {
+    let delivery = tokio::time::timeout(SOON, socket.next()).await.expect("nothing came").expect("disconnected");
+    String::from_utf8(delivery.packet.data.to_vec()).unwrap()
+}
+
+/// What the socket gets before the marker, which was emitted after everything else.
+pub(crate) async fn until(marker: &str, socket: &mut Socket) -> Vec<String> {
+    let mut got = Vec::new();
+    loop {
+        match next(socket).await {
+            text if text == marker => return got,
+            text => got.push(text),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A question to all nodes, so that those who do not answer can be named.
+
+use adapter_core::{Missing, Node};
+use socketioxide_core::Str;
+
+/// What was asked, where, and the nodes that were alive then: one that dies is no longer among the cluster's.
+///
+/// socketioxide's types cannot carry who is missing, so it goes to the log, once for each question.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) operation: &'static str,
+    pub(crate) namespace: Str,
+    pub(crate) nodes: Vec<Node>,
+}
+
+impl Asked {
+    pub(crate) fn log(&self, missing: &[Missing]) {
+        if missing.is_empty() {
+            return;
+        }
+        let missing: Vec<_> = missing.iter().map(|missing| self.describe(missing)).collect();
+        tracing::warn!(
+            namespace = %self.namespace, operation = self.operation, ?missing,
+            "nodes are missing in the answers to a question"
+        );
+    }
+
+    fn describe(&self, missing: &Missing) -> String {
+        let name = self.nodes.iter().find(|node| node.id == missing.node).map_or("", |node| &node.name);
+        format!("{name} {}: {:?}", missing.node, missing.why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adapter_core::{NodeId, Why};
+
+    use super::*;
+
+    #[test]
+    fn missing_peer_is_named() {
+        let id = NodeId::from_bytes([7; 16]);
+        let nodes = vec![Node { id, name: "web-2".to_owned() }];
+        let asked = Asked { operation: "rooms", namespace: "/".into(), nodes };
+        assert_eq!(asked.describe(&Missing { node: id, why: Why::Died }), format!("web-2 {id}: Died"));
+    }
+}

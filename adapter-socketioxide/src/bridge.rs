@@ -1,0 +1,308 @@
+//! socketioxide's adapter over the cluster.
+
+use std::collections::HashSet;
+use std::future::{Ready, ready};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use adapter_core::{Address, AttachmentId, Change, ErrorKind, LocalSockets, Namespace, Projection, Scope, Wait};
+use socketioxide_core::adapter::errors::{BroadcastError, SocketError};
+use socketioxide_core::adapter::{
+    BroadcastOptions, CoreAdapter, CoreLocalAdapter, DefinedAdapter, RemoteSocketData, Room, RoomParam, SocketEmitter,
+    Spawnable,
+};
+use socketioxide_core::packet::{Packet, PacketData};
+
+use crate::acks::Acks;
+use crate::asked::Asked;
+use crate::dialect::Dialect;
+use crate::reader::Reader;
+use crate::sockets::Sockets;
+use crate::target::{self, Reach};
+use crate::{Error, State, value};
+
+/// socketioxide's adapter over any Roomcast cluster: one for each namespace of this node.
+///
+/// Local sockets are always served first, and whatever the broker's state; the rest of the cluster then gets the same.
+/// Nodes that do not answer are logged, since socketioxide's types cannot name them; what came is returned.
+pub struct Adapter<E> {
+    state: State,
+    sockets: Arc<Sockets<E>>,
+    link: OnceLock<Result<Link, ErrorKind>>,
+}
+
+/// The place of the local sockets in the cluster.
+#[derive(Clone)]
+struct Link {
+    namespace: Namespace,
+    attachment: AttachmentId,
+}
+
+/// What of an operation other nodes have to do.
+enum Beyond {
+    /// Nothing.
+    Nothing,
+    /// The same, for the sockets there.
+    To(Address),
+    /// Nothing any more: the node of the one socket that is meant is gone.
+    Gone,
+}
+
+/// An operation, divided between this node and the others.
+struct Route {
+    here: bool,
+    beyond: Result<Beyond, adapter_core::Error>,
+}
+
+impl<E: SocketEmitter> Adapter<E> {
+    /// Where options lead. An error is for after the local sockets were served.
+    fn route(&self, options: &BroadcastOptions) -> Route {
+        let to = |node| {
+            let target = target::outgoing(options, node)?;
+            Ok(if target.is_nobody() { Beyond::Nothing } else { Beyond::To(self.address(target)?) })
+        };
+        match Reach::of(options, self.sockets.local.server_id()) {
+            Reach::Here => Route { here: true, beyond: Ok(Beyond::Nothing) },
+            Reach::Everywhere => Route { here: true, beyond: to(None) },
+            Reach::There(_, server) => match self.state.peers.find(server) {
+                Some(known) if !self.state.cluster.nodes().iter().any(|node| node.id == known) => {
+                    Route { here: false, beyond: Ok(Beyond::Gone) }
+                }
+                node => Route { here: false, beyond: to(node) },
+            },
+        }
+    }
+
+    fn address(&self, target: adapter_core::Target) -> Result<Address, adapter_core::Error> {
+        let link = match self.link.get() {
+            Some(Ok(link)) => link.clone(),
+            Some(Err(kind)) => return Err(adapter_core::Error::new(*kind, "the namespace was refused by the cluster")),
+            None => return Err(adapter_core::Error::new(ErrorKind::Closed, "the namespace is not in the cluster yet")),
+        };
+        Ok(Address::new(link.namespace, target).scope(Scope::Beyond(link.attachment)))
+    }
+
+    fn attach(&self) -> Result<Link, adapter_core::Error> {
+        let namespace = Namespace::new(self.sockets.path().as_str())?;
+        let attachment = self.state.cluster.attach(&namespace, Arc::clone(&self.sockets) as Arc<dyn LocalSockets>)?;
+        Ok(Link { namespace, attachment })
+    }
+
+    /// A name that the cluster cannot carry is no error for what stays here.
+    async fn change(&self, route: Route, change: Result<Change, adapter_core::Error>) -> Result<(), Error> {
+        let failed = route.failure();
+        if let Beyond::To(address) = route.beyond.map_err(&failed)? {
+            let change = change.map_err(&failed)?;
+            let asked = self.asked(match &change {
+                Change::Join(_) => "join",
+                Change::Leave(_) => "leave",
+                _ => "disconnect",
+            });
+            let wait = Wait::Applied(self.state.request_timeout);
+            let applied = self.state.cluster.change(address, change, wait).await.map_err(&failed)?;
+            asked.log(&applied.missing);
+        }
+        Ok(())
+    }
+
+    /// `None` for a socket of another kind of server: socketioxide has no words for it.
+    fn describe(&self, socket: &adapter_core::SocketInfo) -> Option<RemoteSocketData> {
+        let server_id = std::str::from_utf8(&socket.data).ok()?.parse().ok()?;
+        self.state.peers.remember(server_id, socket.node);
+        Some(RemoteSocketData { id: socket.id.as_str().parse().ok()?, server_id, ns: self.sockets.path().clone() })
+    }
+
+    fn asked(&self, operation: &'static str) -> Asked {
+        Asked { operation, namespace: self.sockets.path().clone(), nodes: self.state.cluster.nodes() }
+    }
+}
+
+impl<E> Adapter<E> {
+    /// Leaves the cluster, at once; twice is nothing to do.
+    fn detach(&self) {
+        if let Some(Ok(link)) = self.link.get() {
+            self.state.cluster.detach(link.attachment);
+        }
+    }
+}
+
+impl Route {
+    /// How an error of the cluster's part is told.
+    fn failure(&self) -> impl Fn(adapter_core::Error) -> Error + use<> {
+        if self.here { Error::after_local } else { Error::from }
+    }
+}
+
+impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
+    type Error = Error;
+    type State = State;
+    type AckStream = Acks<E>;
+    type InitRes = Attached;
+
+    fn new(state: &State, local: CoreLocalAdapter<E>) -> Self {
+        let reader = Reader::new(Dialect::of(&local), local.path().clone(), Arc::clone(&state.refused));
+        let sockets = Arc::new(Sockets::new(local, Arc::new(reader)));
+        Self { state: state.clone(), sockets, link: OnceLock::new() }
+    }
+
+    /// Attaches and reports success within the call: of several first clients of a dynamic namespace all but one would
+    /// else be lost. Success is reported even if the cluster refused, so that local clients are served; every
+    /// operation then says that the cluster was not reached.
+    fn init(self: Arc<Self>, on_success: impl FnOnce() + Send + 'static) -> Attached {
+        let attached = self.attach();
+        let _ = self.link.set(attached.as_ref().map(Link::clone).map_err(adapter_core::Error::kind));
+        if let Err(error) = &attached {
+            tracing::error!(namespace = %self.sockets.path(), %error, "the namespace is not part of the cluster");
+        }
+        on_success();
+        Attached(attached.map(drop).map_err(Error::from))
+    }
+
+    /// Everything happens before the first await: `delete_ns` polls this once.
+    async fn close(&self) -> Result<(), Error> {
+        self.detach();
+        Ok(())
+    }
+
+    async fn server_count(&self) -> Result<u16, Error> {
+        Ok(u16::try_from(self.state.cluster.nodes().len()).unwrap_or(u16::MAX))
+    }
+
+    async fn broadcast(&self, packet: Packet, options: BroadcastOptions) -> Result<(), BroadcastError> {
+        let route = self.route(&options);
+        let failed = route.failure();
+        let to_send = matches!(route.beyond, Ok(Beyond::To(_))).then(|| encode(&packet)).flatten();
+        let served = if route.here { self.sockets.deliver(packet, options) } else { Ok(()) };
+        match (route.beyond.map_err(&failed)?, to_send) {
+            (Beyond::To(address), Some(packet)) => {
+                let sent = self.state.cluster.broadcast(address, packet, self.state.emit_timeout).await;
+                sent.map_err(failed)?;
+            }
+            (Beyond::Gone, _) => return Err(BroadcastError::Socket(vec![SocketError::Closed])),
+            _ => {}
+        }
+        served.map_err(BroadcastError::Socket)
+    }
+
+    async fn broadcast_with_ack(
+        &self,
+        packet: Packet,
+        options: BroadcastOptions,
+        timeout: Option<Duration>,
+    ) -> Result<Acks<E>, Error> {
+        let timeout = timeout.unwrap_or_else(|| self.sockets.local.ack_timeout());
+        let route = self.route(&options);
+        let failed = route.failure();
+        let to_send = encode(&packet);
+        let only = options.sid.filter(|_| !route.here);
+        let local = if route.here { self.sockets.ask(packet, options, timeout) } else { Default::default() };
+        let remote = match (route.beyond.map_err(&failed)?, to_send) {
+            (Beyond::To(address), Some(packet)) => {
+                let asked = self.asked("emit_with_ack");
+                let answers = self.state.cluster.broadcast_with_ack(address, packet, timeout).await;
+                Some((answers.map_err(failed)?, asked))
+            }
+            _ => None,
+        };
+        Ok(Acks::new(local, remote, only, Arc::clone(&self.sockets.reader)))
+    }
+
+    async fn add_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
+        let rooms: Vec<Room> = rooms.into_room_iter().collect();
+        let (route, change) = (self.route(&options), target::rooms(&rooms).map(Change::Join));
+        if route.here {
+            self.sockets.join_rooms(options, rooms);
+        }
+        self.change(route, change).await
+    }
+
+    async fn del_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
+        let rooms: Vec<Room> = rooms.into_room_iter().collect();
+        let (route, change) = (self.route(&options), target::rooms(&rooms).map(Change::Leave));
+        if route.here {
+            self.sockets.leave_rooms(options, rooms);
+        }
+        self.change(route, change).await
+    }
+
+    async fn disconnect_socket(&self, options: BroadcastOptions) -> Result<(), BroadcastError> {
+        let route = self.route(&options);
+        let served = if route.here { self.sockets.disconnect_all(options) } else { Ok(()) };
+        self.change(route, Ok(Change::Disconnect)).await?;
+        served.map_err(BroadcastError::Socket)
+    }
+
+    async fn rooms(&self, options: BroadcastOptions) -> Result<Vec<Room>, Error> {
+        let route = self.route(&options);
+        let failed = route.failure();
+        let mut rooms = if route.here { self.sockets.rooms_in(options) } else { HashSet::new() };
+        if let Beyond::To(address) = route.beyond.map_err(&failed)? {
+            let asked = self.asked("rooms");
+            let found = self.state.cluster.rooms(address, self.state.request_timeout).await.map_err(failed)?;
+            asked.log(&found.missing);
+            rooms.extend(found.items.iter().map(target::name));
+        }
+        Ok(rooms.into_iter().collect())
+    }
+
+    async fn fetch_sockets(&self, options: BroadcastOptions) -> Result<Vec<RemoteSocketData>, Error> {
+        let route = self.route(&options);
+        let failed = route.failure();
+        let mut sockets = if route.here { self.sockets.fetch(options) } else { Vec::new() };
+        if let Beyond::To(address) = route.beyond.map_err(&failed)? {
+            let asked = self.asked("fetch_sockets");
+            let found = self.state.cluster.fetch_sockets(address, Projection::All, self.state.request_timeout);
+            let found = found.await.map_err(failed)?;
+            asked.log(&found.missing);
+            sockets.extend(found.items.iter().filter_map(|socket| self.describe(socket)));
+        }
+        Ok(sockets)
+    }
+
+    fn get_local(&self) -> &CoreLocalAdapter<E> {
+        &self.sockets.local
+    }
+}
+
+impl<E: SocketEmitter> DefinedAdapter for Adapter<E> {}
+
+/// `close` is not called when a server is just dropped.
+impl<E> Drop for Adapter<E> {
+    fn drop(&mut self) {
+        self.detach();
+    }
+}
+
+impl<E> std::fmt::Debug for Adapter<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Adapter").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// What `io.ns(..)` returns: the namespace is part of the cluster already, unless awaiting this gives an error. It need
+/// not be awaited; an error is logged as well.
+#[derive(Debug)]
+pub struct Attached(Result<(), Error>);
+
+impl IntoFuture for Attached {
+    type Output = Result<(), Error>;
+    type IntoFuture = Ready<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        ready(self.0)
+    }
+}
+
+impl Spawnable for Attached {
+    fn spawn(self) {}
+}
+
+/// The packet for other nodes. Nothing but events is ever broadcast, so the value is all they need.
+fn encode(packet: &Packet) -> Option<adapter_core::Packet> {
+    match &packet.inner {
+        PacketData::Event(data, _) | PacketData::BinaryEvent(data, _) => {
+            Some(adapter_core::Packet::opaque(value::encode(data)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,109 @@
+//! What other nodes ask of this node's sockets.
+
+use std::time::Duration;
+
+use adapter_core::{AckError, Acks, LocalSocket, LocalSockets, Packet, Projection, Room, SocketId, Target};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use socketioxide_core::adapter::SocketEmitter;
+use socketioxide_core::{Sid, adapter, packet};
+use tokio::runtime::Handle;
+
+use crate::sockets::{LocalAcks, Sockets};
+use crate::{acks, target, value};
+
+/// From this size on a look whether anybody is in the rooms is cheaper than reading and encoding a packet for nobody;
+/// the look lists all members.
+const WORTH_A_LOOK: usize = 1024;
+
+impl<E: SocketEmitter> LocalSockets for Sockets<E> {
+    fn broadcast(&self, target: &Target, packet: &Packet) {
+        let Some(options) = target::incoming(target) else { return };
+        let large = packet.data.len() >= WORTH_A_LOOK && target.rooms.is_some();
+        if large && self.fetch(options.clone()).is_empty() {
+            return;
+        }
+        let Some(value) = self.reader.packet(packet) else { return };
+        if let Err(errors) = self.deliver(packet::Packet::event(self.path().clone(), value), options) {
+            tracing::debug!(namespace = %self.path(), ?errors, "sockets did not take what another node emitted");
+        }
+    }
+
+    fn broadcast_with_ack(&self, target: &Target, packet: &Packet, timeout: Duration, acks: Acks) {
+        let Some(options) = target::incoming(target) else { return };
+        let sockets: Vec<_> = self.fetch(options.clone()).into_iter().filter_map(|socket| id(socket.id)).collect();
+        acks.expect(sockets.clone());
+        if sockets.is_empty() {
+            return;
+        }
+        let Some(value) = self.reader.packet(packet) else {
+            let answer = AckError::Other(acks::decode_error("the event cannot be encoded for this socket's node"));
+            return sockets.into_iter().for_each(|socket| acks.ack(socket, Err(answer.clone())));
+        };
+        if Handle::try_current().is_err() {
+            return; // Nothing could time out; dropping `acks` says that no answer will come.
+        }
+        let answers = self.ask(packet::Packet::event(self.path().clone(), value), options, timeout);
+        self.spawn(forward::<E>(answers, acks));
+    }
+
+    fn join(&self, target: &Target, rooms: &[Room]) {
+        if let Some(options) = target::incoming(target) {
+            self.join_rooms(options, rooms.iter().map(target::name).collect());
+        }
+    }
+
+    fn leave(&self, target: &Target, rooms: &[Room]) {
+        if let Some(options) = target::incoming(target) {
+            self.leave_rooms(options, rooms.iter().map(target::name).collect());
+        }
+    }
+
+    fn disconnect(&self, target: &Target) {
+        let Some(options) = target::incoming(target) else { return };
+        if let Err(errors) = self.disconnect_all(options) {
+            tracing::debug!(namespace = %self.path(), ?errors, "sockets that another node disconnected were gone");
+        }
+    }
+
+    fn sockets(&self, target: &Target, projection: Projection) -> Vec<LocalSocket> {
+        let server = Bytes::copy_from_slice(self.local.server_id().as_str().as_bytes());
+        let describe = |socket: Sid| {
+            let rooms = match projection {
+                Projection::Ids => Vec::new(),
+                _ => names(self.local.socket_rooms(socket).into_iter().filter(|room| **room != *socket.as_str())),
+            };
+            let data = if projection == Projection::All { server.clone() } else { Bytes::new() };
+            Some(LocalSocket { id: id(socket)?, rooms, data })
+        };
+        let options = target::incoming(target).into_iter();
+        options.flat_map(|options| self.fetch(options)).filter_map(|socket| describe(socket.id)).collect()
+    }
+
+    fn count(&self, target: &Target) -> u64 {
+        target::incoming(target).map_or(0, |options| self.fetch(options).len() as u64)
+    }
+
+    fn rooms(&self, target: &Target) -> Vec<Room> {
+        target::incoming(target).map(|options| names(self.rooms_in(options).into_iter())).unwrap_or_default()
+    }
+}
+
+/// A room whose name the cluster cannot carry is a local matter, and left out.
+fn names(rooms: impl Iterator<Item = adapter::Room>) -> Vec<Room> {
+    rooms.filter_map(|room| Room::new(&*room).ok()).collect()
+}
+
+/// Passes the answers on until the last has come or timed out.
+async fn forward<E: SocketEmitter>(mut answers: LocalAcks<E>, acks: Acks) {
+    while let Some((socket, answer)) = answers.next().await {
+        let answer = answer.map(|value| value::encode(&value)).map_err(|error| acks::to_wire(&error));
+        if let Some(socket) = id(socket) {
+            acks.ack(socket, answer);
+        }
+    }
+}
+
+fn id(socket: Sid) -> Option<SocketId> {
+    SocketId::new(socket.as_str()).ok()
+}

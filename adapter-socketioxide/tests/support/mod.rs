@@ -1,0 +1,74 @@
+//! Several socketioxide servers in one process, and clients of them.
+#![allow(dead_code, unreachable_pub)] // each test file uses its own part
+
+pub mod bus;
+pub mod client;
+pub mod msgpack;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_core::{Address, Cluster, Memory, Namespace, Packet, Target};
+use adapter_socketioxide::{Adapter, SocketIo, SocketRef};
+use client::Client;
+
+/// A cluster of so many nodes, each of which knows all of them.
+pub async fn cluster(nodes: usize) -> Vec<Arc<dyn adapter_core::Adapter>> {
+    let memory = Memory::new();
+    let connected = (0..nodes).map(|_| Cluster::connect(memory.clone()));
+    let connected = futures_util::future::try_join_all(connected).await.expect("connected");
+    connected.into_iter().map(Into::into).collect()
+}
+
+/// A socketioxide server on a node.
+pub struct Server {
+    pub node: Arc<dyn adapter_core::Adapter>,
+    pub io: SocketIo,
+}
+
+impl std::ops::Deref for Server {
+    type Target = SocketIo;
+
+    fn deref(&self) -> &SocketIo {
+        &self.io
+    }
+}
+
+/// A server with a root namespace.
+pub async fn server(node: Arc<dyn adapter_core::Adapter>) -> Server {
+    let state = Arc::clone(&node).into();
+    let (_layer, io) = socketioxide::SocketIo::builder().with_adapter::<Adapter<_>>(state).build_layer();
+    io.ns("/", async |_: SocketRef| {}).await.expect("attached");
+    Server { node, io }
+}
+
+/// So many servers of one cluster, each with one client.
+pub async fn servers<const N: usize>() -> ([Server; N], [Client; N]) {
+    let (mut servers, mut clients) = (Vec::new(), Vec::new());
+    for node in cluster(N).await {
+        let io = server(node).await;
+        clients.push(Client::connect(&io).await);
+        servers.push(io);
+    }
+    let wrong = "as many as nodes";
+    (servers.try_into().unwrap_or_else(|_| panic!("{wrong}")), clients.try_into().unwrap_or_else(|_| panic!("{wrong}")))
+}
+
+/// What each client got from these nodes: each of them sends a fence to everyone now, behind which nothing is looked for.
+pub async fn received<const N: usize>(
+    senders: &[&Arc<dyn adapter_core::Adapter>],
+    clients: &mut [Client; N],
+) -> [Vec<String>; N] {
+    for sender in senders {
+        let everyone = Address::new(Namespace::new("/").expect("valid"), Target::everyone());
+        let fence = Packet::event("fence", ()).expect("json");
+        sender.broadcast(everyone, fence, Duration::from_secs(5)).await.expect("sent");
+    }
+    let mut all = [const { Vec::new() }; N];
+    for (received, client) in all.iter_mut().zip(clients) {
+        for _ in senders {
+            received.append(&mut client.until_fence().await);
+        }
+    }
+    all
+}

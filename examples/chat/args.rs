@@ -1,0 +1,123 @@
+//! The command line.
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+A chat on several Socket.IO servers that act as one.
+
+Usage: chat [--nodes N] [--port P] [--adapter URL]
+
+  --nodes N      how many servers, 1 to 16 (default 3)
+  --port P       the first one's port, the others take the next ones; 0 takes free ports (default 3001)
+  --adapter URL  what joins them (default memory://chat); none leaves each of them alone
+  --help         this text";
+
+const MOST_NODES: u16 = 16;
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Run(Args),
+    Help,
+}
+
+/// How to run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Args {
+    pub(crate) nodes: u16,
+    /// The first node's port, or 0 for free ones.
+    pub(crate) port: u16,
+    /// The URL of what joins the nodes; `None` leaves each of them alone.
+    pub(crate) adapter: Option<String>,
+}
+
+/// Reads the command line, without the program's name. The error is a sentence for people.
+pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, String> {
+    let mut args = Args { nodes: 3, port: 3001, adapter: Some("memory://chat".to_owned()) };
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let (flag, inline) = match word.split_once('=') {
+            Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
+            None => (word, None),
+        };
+        let mut value = || inline.clone().or_else(|| words.next()).ok_or(format!("{flag} needs a value"));
+        match flag.as_str() {
+            "--help" | "-h" => return Ok(Command::Help),
+            "--nodes" => args.nodes = number(&flag, &value()?, 1, MOST_NODES)?,
+            "--port" => args.port = number(&flag, &value()?, 0, u16::MAX)?,
+            "--adapter" => args.adapter = adapter(value()?)?,
+            other => return Err(format!("there is no option {other:?}")),
+        }
+    }
+    match args.port.checked_add(args.nodes - 1) {
+        Some(_) => Ok(Command::Run(args)),
+        None => Err(format!("{} nodes from port {} on need ports over {}", args.nodes, args.port, u16::MAX)),
+    }
+}
+
+/// The part of a URL that may be shown: no user, no password.
+pub(crate) fn scheme(url: &str) -> &str {
+    url.split_once("://").map_or("an unknown adapter", |(scheme, _)| scheme)
+}
+
+fn number(flag: &str, text: &str, least: u16, most: u16) -> Result<u16, String> {
+    match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("{flag} takes a number from {least} to {most}, not {text:?}")),
+    }
+}
+
+fn adapter(text: String) -> Result<Option<String>, String> {
+    match text.as_str() {
+        "none" => Ok(None),
+        url if url.contains("://") => Ok(Some(text)),
+        _ => Err("--adapter takes a URL such as memory://chat, or none".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    fn run(nodes: u16, port: u16, adapter: Option<&str>) -> Result<Command, String> {
+        Ok(Command::Run(Args { nodes, port, adapter: adapter.map(str::to_owned) }))
+    }
+
+    #[test]
+    fn without_options_three_nodes_share_the_memory_backend() {
+        assert_eq!(parsed(""), run(3, 3001, Some("memory://chat")));
+    }
+
+    #[test]
+    fn every_option_is_read_with_a_space_or_an_equals_sign() {
+        assert_eq!(parsed("--nodes 5 --port 0 --adapter none"), run(5, 0, None));
+        assert_eq!(parsed("--nodes=1 --port=65535 --adapter=redis://h?a=b"), run(1, 65535, Some("redis://h?a=b")));
+        assert_eq!(parsed("--nodes 2 --help"), Ok(Command::Help));
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_by_name() {
+        for (line, part) in [
+            ("--nodes 0", "--nodes takes a number from 1 to 16"),
+            ("--nodes 17", "--nodes takes a number from 1 to 16"),
+            ("--nodes x", "\"x\""),
+            ("--nodes", "--nodes needs a value"),
+            ("--port 65536", "--port takes a number"),
+            ("--port 65535", "need ports over"),
+            ("--adapter chat", "--adapter takes a URL"),
+            ("--colour", "no option \"--colour\""),
+            ("more", "no option \"more\""),
+        ] {
+            let reason = parsed(line).expect_err(line);
+            assert!(reason.contains(part), "{line}: {reason}");
+        }
+    }
+
+    #[test]
+    fn a_shown_url_has_no_password() {
+        assert_eq!(scheme("redis://user:secret@host"), "redis");
+    }
+}

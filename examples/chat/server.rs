@@ -1,0 +1,101 @@
+//! One node: an axum server with socketioxide, and its place in the cluster.
+
+use std::io::{Error, Result};
+use std::time::Duration;
+
+use axum::Router;
+use roomcast::Cluster;
+use socketioxide::SocketIo;
+use socketioxide::adapter::Adapter;
+use socketioxide::layer::SocketIoLayer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::chat::{self, Node};
+use crate::{page, peers, state};
+
+/// How long open connections may keep a closing server.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A node that runs.
+pub(crate) struct Server {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    stop: watch::Sender<bool>,
+    running: JoinHandle<Result<()>>,
+}
+
+impl Server {
+    /// Closes the sockets, then the place in the cluster.
+    pub(crate) async fn close(self) -> Result<()> {
+        self.stop.send_replace(true);
+        self.running.await.map_err(Error::other)?
+    }
+}
+
+/// Starts a node on a port of this machine, 0 for a free one, alone or joined to others by what the URL names.
+pub(crate) async fn start(port: u16, adapter: Option<&str>) -> Result<Server> {
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .await
+        .map_err(|error| Error::new(error.kind(), format!("cannot listen on 127.0.0.1:{port}: {error}")))?;
+    let port = listener.local_addr()?.port();
+    let name = format!("node-{port}");
+    let url = format!("http://127.0.0.1:{port}");
+    let (stop, stopped) = watch::channel(false);
+    let running = match adapter {
+        Some(adapter) => {
+            let cluster = join_cluster(&name, adapter).await.map_err(Error::other)?;
+            let node = Node { name: name.clone(), port, cluster: Some(cluster.clone()) };
+            let (layer, io) = SocketIo::builder()
+                .with_state(node.clone())
+                .with_adapter::<roomcast::socketioxide::Adapter<_>>(cluster.clone().into())
+                .build_layer();
+            io.ns("/", chat::connect).await.map_err(Error::other)?;
+            let answering = peers::answer(&cluster, io.clone(), name.clone(), port).map_err(Error::other)?;
+            tokio::spawn(async move {
+                let ended = run(listener, layer, io, node, stopped).await;
+                drop(answering);
+                ended
+            })
+        }
+        None => {
+            let node = Node { name: name.clone(), port, cluster: None };
+            let (layer, io) = SocketIo::builder().with_state(node.clone()).build_layer();
+            io.ns("/", chat::connect);
+            tokio::spawn(run(listener, layer, io, node, stopped))
+        }
+    };
+    Ok(Server { name, url, stop, running })
+}
+
+async fn join_cluster(name: &str, url: &str) -> roomcast::Result<Cluster> {
+    Cluster::builder().node_name(name).connect(roomcast::backend(url)?).await
+}
+
+async fn run<A: Adapter>(
+    listener: TcpListener,
+    layer: SocketIoLayer<A>,
+    io: SocketIo<A>,
+    node: Node,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<()> {
+    let app: Router = page::routes().layer(layer);
+    let mut stop_serving = stopped.clone();
+    let serving =
+        axum::serve(listener, app).with_graceful_shutdown(async move { _ = stop_serving.wait_for(|stop| *stop).await });
+    let serving = tokio::spawn(serving.into_future());
+    tokio::select! {
+        () = state::keep_informed(&io, &node) => {}
+        _ = stopped.wait_for(|stop| *stop) => {}
+    }
+    io.close().await;
+    let aborted = serving.abort_handle();
+    if tokio::time::timeout(LAST_WORDS, serving).await.is_err() {
+        aborted.abort();
+    }
+    match &node.cluster {
+        Some(cluster) => cluster.close().await.map_err(Error::other),
+        None => Ok(()),
+    }
+}

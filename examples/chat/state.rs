@@ -1,0 +1,73 @@
+//! What the pages of a node show of it.
+
+use std::time::Duration;
+
+use roomcast::{Cluster, Event, Events};
+use serde::Serialize;
+use socketioxide::SocketIo;
+use socketioxide::adapter::Adapter;
+
+use crate::chat::Node;
+
+const EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Serialize)]
+struct NodeState<'a> {
+    node: &'a str,
+    port: u16,
+    /// The names of the nodes that live, this one first.
+    nodes: Vec<String>,
+    /// Milliseconds since this node last heard itself through the broker; `null` without a cluster.
+    health: Option<u64>,
+    /// Why remote sockets may not be reached now.
+    degraded: Option<&'a str>,
+}
+
+/// Keeps the pages of this node informed, for as long as it is polled.
+pub(crate) async fn keep_informed<A: Adapter>(io: &SocketIo<A>, node: &Node) {
+    let mut events = node.cluster.as_ref().map(Cluster::events);
+    let mut degraded = None;
+    let mut tick = tokio::time::interval(EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            event = next(events.as_mut()) => match event {
+                Event::NodeUp(_) | Event::NodeDown(..) => local(io, "changed", &()).await,
+                Event::Degraded(reason) => degraded = Some(reason),
+                Event::Recovered => degraded = None,
+                _ => {}
+            },
+        }
+        local(io, "state", &state(node, degraded.as_deref())).await;
+    }
+}
+
+/// The next event, if there will ever be one.
+async fn next(events: Option<&mut Events>) -> Event {
+    if let Some(events) = events
+        && let Some(event) = events.next().await
+    {
+        return event;
+    }
+    std::future::pending().await
+}
+
+fn state<'a>(node: &'a Node, degraded: Option<&'a str>) -> NodeState<'a> {
+    let cluster = node.cluster.as_ref();
+    let names = |cluster: &Cluster| cluster.nodes().into_iter().map(|node| node.name).collect();
+    NodeState {
+        node: &node.name,
+        port: node.port,
+        nodes: cluster.map_or_else(|| vec![node.name.clone()], names),
+        health: cluster.map(|cluster| u64::try_from(cluster.health().as_millis()).unwrap_or(u64::MAX)),
+        degraded,
+    }
+}
+
+/// Emits to the sockets of this node.
+async fn local<A: Adapter>(io: &SocketIo<A>, event: &str, data: &impl Serialize) {
+    if let Some(here) = io.of("/") {
+        // A socket that cannot take the state now gets the next one.
+        here.local().volatile().emit(event, data).await.ok();
+    }
+}

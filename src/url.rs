@@ -1,0 +1,99 @@
+//! From a URL to a backend.
+
+use crate::{Cluster, Connect, Error, ErrorKind, Result};
+
+/// Connects a node with the defaults of [`ClusterBuilder`](crate::ClusterBuilder); the URL's scheme picks the backend.
+///
+/// For another cluster name, a node name or other bounds:
+/// `Cluster::builder().node_name("web-1").connect(roomcast::backend(url)?)`.
+///
+/// # Errors
+/// As [`backend`] and [`ClusterBuilder::connect`](crate::ClusterBuilder::connect).
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> roomcast::Result<()> {
+/// let cluster = roomcast::connect("memory://docs").await?;
+/// assert_eq!(cluster.nodes().len(), 1);
+/// # cluster.close().await }
+/// ```
+pub async fn connect(url: &str) -> Result<Cluster> {
+    Cluster::connect(backend(url)?).await
+}
+
+/// The backend that a URL means: `memory://name`.
+///
+/// # Errors
+/// `Config` for a scheme that nobody knows, one whose cargo feature is off (the text names the feature), or a URL that
+/// the backend does not understand.
+pub fn backend(url: &str) -> Result<Box<dyn Connect>> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Err(config(format!("a backend's URL begins with its scheme: {}", known())));
+    };
+    let Some(row) = SCHEMES.iter().find(|row| row.schemes.contains(&scheme)) else {
+        // The scheme is repeated, never the rest: there may be a password in it.
+        return Err(config(format!("no backend has the scheme {scheme:?}; there are {}", known())));
+    };
+    match row.open {
+        Some(open) => open(url, rest),
+        None => Err(config(format!(
+            "{scheme}:// needs the cargo feature {:?}: roomcast = {{ features = [{:?}] }}",
+            row.feature, row.feature
+        ))),
+    }
+}
+
+/// One backend: its schemes, the cargo feature that brings it, and how to open it when the feature is on.
+struct Row {
+    schemes: &'static [&'static str],
+    feature: &'static str,
+    open: Option<Open>,
+}
+
+type Open = fn(url: &str, rest: &str) -> Result<Box<dyn Connect>>;
+
+const SCHEMES: &[Row] = &[Row { schemes: &["memory"], feature: "memory", open: MEMORY }];
+
+#[cfg(feature = "memory")]
+const MEMORY: Option<Open> = Some(|_, name| {
+    if name.contains(['/', '?', '#']) {
+        return Err(config("a memory:// URL is a name and nothing else".to_owned()));
+    }
+    Ok(Box::new(crate::Memory::named(name)))
+});
+#[cfg(not(feature = "memory"))]
+const MEMORY: Option<Open> = None;
+
+fn known() -> String {
+    let all = SCHEMES.iter().flat_map(|row| row.schemes).map(|scheme| format!("{scheme}://"));
+    all.collect::<Vec<_>>().join(", ")
+}
+
+fn config(text: String) -> Error {
+    Error::new(ErrorKind::Config, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(url: &str) -> String {
+        let error = backend(url).err().expect("refused");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        error.to_string()
+    }
+
+    #[test]
+    fn an_unknown_scheme_is_told_the_known_ones_and_nothing_secret() {
+        let text = refusal("kafka://user:secret@host");
+        assert!(text.contains("kafka") && text.contains("memory://") && !text.contains("secret"), "{text}");
+        assert!(refusal("just words").contains("memory://"));
+        assert!(refusal("memory://a?b=c").contains("name"));
+    }
+
+    #[cfg(not(feature = "memory"))]
+    #[test]
+    fn a_scheme_whose_feature_is_off_names_the_feature() {
+        assert!(refusal("memory://x").contains("features = [\"memory\"]"));
+    }
+}
