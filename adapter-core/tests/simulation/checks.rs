@@ -8,7 +8,7 @@ use super::network::Profile;
 use super::members::{g05_members, g12_no_residue, g18_ready};
 use super::requests::{g03_read_your_join, g04_requests};
 use super::sockets::Sockets;
-use crate::SocketId;
+use crate::{Departure, SocketId};
 use crate::protocol::Operation;
 
 /// A check; the error says what was wrong.
@@ -141,15 +141,21 @@ fn sockets_got_theirs(history: &History, node: N) -> Result<(), String> {
     hold(owed.is_empty(), || format!("{owed:?} were not delivered"))
 }
 
-/// A sender's numbered operations are carried out in its order.
+/// A sender's numbered operations are carried out in its order, and its goodbye after them.
 pub(super) fn g02_order(history: &History) -> Result<(), String> {
     let mut newest: BTreeMap<(N, N), (u64, usize)> = BTreeMap::new();
+    let mut left = BTreeSet::new();
     for record in &history.records {
+        let node = record.node;
+        if let What::Down(other, Departure::Left) = record.what {
+            left.insert((node, other));
+        }
         let What::Carried { op, .. } = record.what else { continue };
         let Sent::Numbered(n) = history.ops[op].sent else { continue };
-        let last = newest.entry((record.node, history.ops[op].sender)).or_default();
-        let node = record.node;
+        let sender = history.ops[op].sender;
+        let last = newest.entry((node, sender)).or_default();
         hold(last.0 <= n, || format!("node {node} carried out op {op} (number {n}) after op {} ({})", last.1, last.0))?;
+        hold(!left.contains(&(node, sender)), || format!("node {node} carried out op {op} after its sender had left"))?;
         *last = (n, op);
     }
     Ok(())

@@ -90,6 +90,22 @@ fn g02_sees_two_that_were_swapped() {
 }
 
 #[test]
+fn g02_sees_a_goodbye_before_the_last_operation() {
+    caught("g02_order", Profile::OrderedTurbulent, |history| {
+        let at = find(history, |what| matches!(what, What::Down(_, Departure::Left)))?;
+        let What::Down(other, _) = history.records[at].what else { return None };
+        let node = history.records[at].node;
+        let of = |what: &What| matches!(what, What::Carried { op, .. } if history.ops[*op].sender == other);
+        let first = history.records[..at].iter().position(|record| {
+            record.node == node && of(&record.what) && numbered(history, &record.what)
+        })?;
+        let goodbye = history.records.remove(at);
+        history.records.insert(first, goodbye);
+        Some(())
+    });
+}
+
+#[test]
 fn g03_sees_an_answer_before_the_deed() {
     caught("g03_read_your_join", Profile::Ordered, |history| {
         let at = find(history, |what| matches!(what, What::Answered { answer: Answer::Applied, .. }))?;

@@ -53,6 +53,9 @@ pub(super) struct World {
     records: Vec<Record>,
 }
 
+/// A run has some ten thousand events.
+const ENDLESS: u64 = 1_000_000;
+
 /// Runs a seed to its end.
 pub(super) fn run(seed: u64) -> History {
     let mut random = Random::new(seed);
@@ -74,6 +77,7 @@ pub(super) fn run(seed: u64) -> History {
     while let Some(((at, _), event)) = world.queue.pop_first().filter(|((at, _), _)| *at <= world.plan.end) {
         world.now = at;
         world.step(event);
+        assert!(world.queued < ENDLESS, "seed {seed:#x}: an engine wants to be woken without end, at {at:?}");
     }
     world.finish()
 }
