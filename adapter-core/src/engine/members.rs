@@ -68,7 +68,9 @@ impl Peer {
         if inbox {
             // Nobody can write to our inbox before we are subscribed to it, so every count there begins with 1.
             let n = if self.resumes { first.n } else { 1 };
-            self.inbox.get_or_insert_with(|| Account::expecting(Number { epoch: first.epoch, n }))
+            let account = || Account::expecting(Number { epoch: first.epoch, n });
+            let unsure = unsure.filter(|_| self.resumes);
+            self.inbox.get_or_insert_with(|| unsure.map_or_else(account, |now| account().unsure(now)))
         } else {
             self.cluster.get_or_insert_with(|| {
                 let account = Account::expecting(first);

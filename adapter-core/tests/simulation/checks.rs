@@ -141,10 +141,17 @@ fn sockets_got_theirs(history: &History, node: N) -> Result<(), String> {
     hold(owed.is_empty(), || format!("{owed:?} were not delivered"))
 }
 
+/// Who falls asleep in the middle of a publish and is forgotten sends the batch again, to nodes that do not know any
+/// more what they had of it: once and in order hold for as long as a node is remembered.
+fn was_forgotten(history: &History, lives: &[Life], sender: N) -> bool {
+    history.plan.profile == Profile::LongSleeper && !lives[sender].away.is_empty()
+}
+
 /// A sender's numbered operations are carried out in its order, and its goodbye after them.
 pub(super) fn g02_order(history: &History) -> Result<(), String> {
     let mut newest: BTreeMap<(N, N), (u64, usize)> = BTreeMap::new();
     let mut left = BTreeSet::new();
+    let lives = history.lives();
     for record in &history.records {
         let node = record.node;
         if let What::Down(other, Departure::Left) = record.what {
@@ -153,6 +160,9 @@ pub(super) fn g02_order(history: &History) -> Result<(), String> {
         let What::Carried { op, .. } = record.what else { continue };
         let Sent::Numbered(n) = history.ops[op].sent else { continue };
         let sender = history.ops[op].sender;
+        if was_forgotten(history, &lives, sender) {
+            continue;
+        }
         let last = newest.entry((node, sender)).or_default();
         hold(last.0 <= n, || format!("node {node} carried out op {op} (number {n}) after op {} ({})", last.1, last.0))?;
         hold(!left.contains(&(node, sender)), || format!("node {node} carried out op {op} after its sender had left"))?;
@@ -238,11 +248,9 @@ fn check_hole(duties: &Duties<'_>, numbers: &[usize], node: N, seen: &Seen, n: u
 
 /// Nothing is carried out twice, nothing comes back to its sender, and no node answers a question twice.
 pub(super) fn g10_once(history: &History) -> Result<(), String> {
-    // Who is forgotten in the middle of a publish sends it again, to nodes that do not know any more what they had of it.
-    let forgets = history.plan.profile == Profile::LongSleeper;
     let lives = history.lives();
     for ((node, op), times) in carried(history) {
-        if forgets && !lives[history.ops[op].sender].away.is_empty() {
+        if was_forgotten(history, &lives, history.ops[op].sender) {
             continue;
         }
         hold(times == 1, || format!("node {node} carried out op {op} {times} times"))?;
