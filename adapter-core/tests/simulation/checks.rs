@@ -143,7 +143,7 @@ fn sockets_got_theirs(history: &History, node: N) -> Result<(), String> {
 
 /// Who falls asleep in the middle of a publish and is forgotten sends the batch again, to nodes that do not know any
 /// more what they had of it: once and in order hold for as long as a node is remembered.
-fn was_forgotten(history: &History, lives: &[Life], sender: N) -> bool {
+pub(super) fn was_forgotten(history: &History, lives: &[Life], sender: N) -> bool {
     history.plan.profile == Profile::LongSleeper && !lives[sender].away.is_empty()
 }
 
