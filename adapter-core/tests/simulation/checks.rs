@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::history::{History, Life, N, Record, Sent, What};
-use super::network::Profile;
 use super::members::{g05_members, g12_no_residue, g18_ready};
+use super::network::Profile;
 use super::requests::{g03_read_your_join, g04_requests};
 use super::sockets::Sockets;
-use crate::{Departure, SocketId};
 use crate::protocol::Operation;
+use crate::{Departure, SocketId};
 
 /// A check; the error says what was wrong.
 pub(super) type Check = fn(&History) -> Result<(), String>;
@@ -64,12 +64,19 @@ impl<'a> Duties<'a> {
     fn must(&self, op: usize, node: N) -> bool {
         let sender = self.history.ops[op].sender;
         let Some((at, live)) = self.calls.get(&op) else { return false };
-        let ready = self.lives[node].ready.is_some_and(|ready| ready <= *at);
+        let ready = self.lives[node].ready.is_some_and(|ready| ready <= *at && self.greeted(sender, node, ready));
         sender != node
             && self.vouched(sender)
             && self.lives[node].stays()
             && (live.contains(&node) || ready)
             && self.history.concerns(op, node)
+    }
+
+    /// Without an order, a sender that slept while a newcomer greeted may have its first message there overtaken by its
+    /// welcome, which stands above it. With one that cannot be.
+    fn greeted(&self, sender: N, node: N, ready: Duration) -> bool {
+        let began = self.lives[sender].started.max(self.lives[node].started).unwrap_or_default();
+        self.history.plan.ordered || self.lives[sender].is_well(began, ready.max(began))
     }
 
     /// All that a node has sent is with the broker.

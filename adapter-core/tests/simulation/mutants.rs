@@ -54,10 +54,12 @@ fn g01_sees_a_delivery_too_many() {
 #[test]
 fn g01_sees_an_operation_that_a_node_did_not_carry_out() {
     caught("g01_reach", Profile::Ordered, |history| {
-        let at = find(history, |what| matches!(what, What::Carried { op, .. } if history.ops[*op].sent == Sent::Volatile))?;
+        let at =
+            find(history, |what| matches!(what, What::Carried { op, .. } if history.ops[*op].sent == Sent::Volatile))?;
         let What::Carried { op, .. } = history.records[at].what else { return None };
         let node = history.records[at].node;
-        let of = |what: &What| matches!(what, What::Carried { op: of, .. } | What::Delivered { op: of, .. } if *of == op);
+        let of =
+            |what: &What| matches!(what, What::Carried { op: of, .. } | What::Delivered { op: of, .. } if *of == op);
         history.records.retain(|record| record.node != node || !of(&record.what));
         Some(())
     });
@@ -77,7 +79,9 @@ fn g01_sees_a_packet_that_was_altered() {
 fn g02_sees_two_that_were_swapped() {
     caught("g02_order", Profile::Ordered, |history| {
         let second = find(history, |what| numbered(history, what))?;
-        let (node, What::Carried { op, .. }) = (history.records[second].node, &history.records[second].what) else { return None };
+        let (node, What::Carried { op, .. }) = (history.records[second].node, &history.records[second].what) else {
+            return None;
+        };
         let sender = history.ops[*op].sender;
         let before = |what: &What| matches!(what, What::Carried { op, .. } if history.ops[*op].sender == sender);
         let first = history.records[..second]
@@ -96,9 +100,9 @@ fn g02_sees_a_goodbye_before_the_last_operation() {
         let What::Down(other, _) = history.records[at].what else { return None };
         let node = history.records[at].node;
         let of = |what: &What| matches!(what, What::Carried { op, .. } if history.ops[*op].sender == other);
-        let first = history.records[..at].iter().position(|record| {
-            record.node == node && of(&record.what) && numbered(history, &record.what)
-        })?;
+        let first = history.records[..at]
+            .iter()
+            .position(|record| record.node == node && of(&record.what) && numbered(history, &record.what))?;
         let goodbye = history.records.remove(at);
         history.records.insert(first, goodbye);
         Some(())
@@ -203,7 +207,8 @@ fn g04_sees_an_answer_that_was_lost_or_altered() {
         Some(())
     });
     caught("g04_requests", Profile::Ordered, |history| {
-        let some = |what: &What| matches!(what, What::Answered { answer: Answer::Acks(batch), .. } if !batch.acks.is_empty());
+        let some =
+            |what: &What| matches!(what, What::Answered { answer: Answer::Acks(batch), .. } if !batch.acks.is_empty());
         let at = find(history, some)?;
         let What::Answered { answer: Answer::Acks(batch), .. } = &mut history.records[at].what else { return None };
         batch.acks.pop();
