@@ -182,13 +182,18 @@ impl Members {
 
     /// The time by that clock: what is waited for, here or by a node that is about to go, is waited for by it.
     pub(crate) fn time(&self, now: Instant, tick: Duration, in_doubt: bool) -> Instant {
-        let passed = if in_doubt { Duration::ZERO } else { now.saturating_duration_since(self.ticked).min(tick) };
+        let passed = if in_doubt { Duration::ZERO } else { self.passed(now, tick) };
         self.began + self.clock + passed
+    }
+
+    /// How much of the time since the last tick counts.
+    pub(crate) fn passed(&self, now: Instant, tick: Duration) -> Duration {
+        now.saturating_duration_since(self.ticked).min(tick)
     }
 
     /// Lets one tick pass; answers the nodes that have been silent for longer than `silence`.
     pub(crate) fn tick(&mut self, now: Instant, tick: Duration, in_doubt: bool, silence: Duration) -> Vec<NodeId> {
-        let passed = now.saturating_duration_since(self.ticked).min(tick);
+        let passed = self.passed(now, tick);
         self.ticked = now;
         if in_doubt {
             return Vec::new();

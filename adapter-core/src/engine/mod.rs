@@ -6,6 +6,7 @@
 
 mod account;
 mod assembly;
+mod echo;
 #[cfg(test)]
 mod gauge;
 mod members;
@@ -24,6 +25,7 @@ use crate::protocol::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, e
 use crate::{AckError, Event, Limits, Missing, Node, NodeId, SocketId, Stats};
 
 pub(crate) use assembly::split;
+use echo::{Echo, Verdict};
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
 use members::Members;
@@ -107,6 +109,10 @@ pub(crate) enum Output {
         missing: Vec<Missing>,
     },
     Event(Event),
+    /// Whether the backend has a link.
+    Link(bool),
+    /// The backend's link is dead, and the backend does not know: it is to make a new one.
+    Reset(String),
     /// Connecting is complete.
     Ready,
 }
@@ -130,9 +136,6 @@ enum Control {
     Bye,
 }
 
-/// How many heartbeats and probes are remembered until they come back.
-const ECHOES: usize = 64;
-
 /// The protocol engine of one node.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -153,11 +156,7 @@ pub(crate) struct Engine {
     requests: Requests,
     window: Window,
     readiness: Option<Readiness>,
-    /// When the heartbeat and the probe were sent that came back last: the age of our proof that the link works.
-    echo: Instant,
-    probe_echo: Instant,
-    /// Heartbeats and probes that were sent and are not back yet, the newest few, by their counters.
-    echoes: VecDeque<(u64, Instant)>,
+    echo: Echo,
     heartbeat_due: Instant,
     tick_due: Instant,
     /// When to look at the holes again; none are open when there is none.
@@ -182,9 +181,7 @@ impl Engine {
             requests: Requests::default(),
             window: Window::default(),
             readiness: Some(Readiness::new(waits, now)),
-            echo: now,
-            probe_echo: now,
-            echoes: VecDeque::new(),
+            echo: Echo::new(now),
             heartbeat_due: now + settings.heartbeat,
             tick_due: now + settings.tick,
             hole_due: None,
@@ -275,14 +272,18 @@ impl Engine {
 
     pub(crate) fn link_down(&mut self, reason: String) {
         if std::mem::replace(&mut self.link_up, false) {
+            self.outputs.push_back(Output::Link(false));
+        }
+        if self.echo.link_down() == Verdict::Degraded {
             self.outputs.push_back(Output::Event(Event::Degraded(reason)));
         }
     }
 
+    /// The link is there again; it has recovered once an echo has come back.
     pub(crate) fn link_up(&mut self, limits: Limits) {
         self.limits = limits;
         if !std::mem::replace(&mut self.link_up, true) {
-            self.outputs.push_back(Output::Event(Event::Recovered));
+            self.outputs.push_back(Output::Link(true));
         }
         // What was sent meanwhile may be lost on either side: the marks tell, and the echo proves the link.
         self.pulse();
@@ -336,6 +337,11 @@ impl Engine {
         !self.has_work() && !self.in_flight
     }
 
+    /// For how long the oldest of what waits has been waiting.
+    pub(crate) fn unsent_for(&self, now: Instant) -> Duration {
+        self.outbox.oldest().map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest))
+    }
+
     /// How many messages were ever queued, and how many the broker has.
     pub(crate) fn progress(&self) -> (u64, u64) {
         self.outbox.progress()
@@ -344,8 +350,7 @@ impl Engine {
     fn control_frame(&mut self, control: Control, now: Instant) -> (Destination, u64, Content) {
         let counter = self.outbox.next_counter();
         if matches!(control, Control::Heartbeat | Control::Probe) {
-            self.echoes.push_back((counter, now));
-            self.echoes.drain(..self.echoes.len().saturating_sub(ECHOES));
+            self.echo.sent(counter, now);
         }
         let name = self.settings.node.name.clone();
         let cluster = self.outbox.cluster_mark();

@@ -86,6 +86,7 @@ struct Entry {
     content: What,
     /// Room to give back to the senders when it is gone.
     cost: usize,
+    at: Instant,
 }
 
 #[derive(Debug)]
@@ -139,7 +140,7 @@ impl Outbox {
         now: Instant,
     ) {
         let number = (!volatile).then(|| self.number(Destination::Cluster, now));
-        self.push(Destination::Cluster, What::Content(content), number, request, cost);
+        self.push(Destination::Cluster, What::Content(content), number, request, cost, now);
     }
 
     /// Queues an answer, if the bound of answers allows.
@@ -151,7 +152,7 @@ impl Outbox {
         }
         self.answer_bytes += content.len();
         let number = self.number(Destination::Inbox(to.node), now);
-        self.push(Destination::Inbox(to.node), What::Answer(content), Some(number), Some(to.request), 0);
+        self.push(Destination::Inbox(to.node), What::Answer(content), Some(number), Some(to.request), 0, now);
     }
 
     /// Names the sockets whose answers will follow.
@@ -183,18 +184,26 @@ impl Outbox {
         change(&mut pending.batch);
         if !std::mem::replace(&mut pending.queued, true) {
             let number = self.number(Destination::Inbox(to.node), now);
-            self.push(Destination::Inbox(to.node), What::Acks, Some(number), Some(to.request), 0);
+            self.push(Destination::Inbox(to.node), What::Acks, Some(number), Some(to.request), 0, now);
         }
     }
 
-    fn push(&mut self, to: Destination, content: What, number: Option<Number>, request: Option<u64>, cost: usize) {
+    fn push(
+        &mut self,
+        to: Destination,
+        content: What,
+        number: Option<Number>,
+        request: Option<u64>,
+        cost: usize,
+        at: Instant,
+    ) {
         let counter = self.next_counter();
         let kind = match &content {
             What::Content(content) | What::Answer(content) => content.kind,
             What::Acks => crate::protocol::Kind::ACKS,
         };
         let head = Head { kind, sender: self.me, counter, number, part: None, request };
-        self.queue.push_back(Entry { to, head, content, cost });
+        self.queue.push_back(Entry { to, head, content, cost, at });
         self.pushed += 1;
     }
 
@@ -318,6 +327,11 @@ impl Outbox {
     /// How many entries were ever queued, and how many of them the broker has (or has refused).
     pub(crate) fn progress(&self) -> (u64, u64) {
         (self.pushed, self.done)
+    }
+
+    /// Since when the oldest entry has been waiting.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.queue.front().map(|entry| entry.at)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::account::{Patience, Progress, Step};
+use super::echo::Verdict;
 use super::members::Life;
 use super::requests::Ended;
 use super::{Control, Engine, Output, ReplyTo};
@@ -53,6 +54,7 @@ impl Engine {
 
     /// Takes a message in the order in which it arrived.
     pub(crate) fn receive(&mut self, inbox: bool, message: Bytes, now: Instant) {
+        self.echo.arrived();
         for frame in Frames(message) {
             match frame {
                 Err(Skipped::Malformed) => self.stats.malformed += 1,
@@ -84,11 +86,8 @@ impl Engine {
                     readiness.echo(now);
                 }
             }
-            kind @ (Kind::HEARTBEAT | Kind::PROBE) => {
-                let sent = self.echoes.iter().find(|(counter, _)| *counter == frame.head.counter).map(|(_, at)| *at);
-                let echo = if kind == Kind::HEARTBEAT { &mut self.echo } else { &mut self.probe_echo };
-                *echo = sent.map_or(*echo, |sent| sent.max(*echo));
-            }
+            Kind::HEARTBEAT => self.echo.heartbeat(frame.head.counter),
+            Kind::PROBE => self.echo.probe(frame.head.counter),
             _ => {}
         }
     }
@@ -380,7 +379,7 @@ impl Engine {
     }
 
     fn is_in_doubt(&self, now: Instant) -> bool {
-        !self.link_up || now.saturating_duration_since(self.echo) > self.settings.fresh_echo
+        !self.link_up || self.echo.age(now) > self.settings.fresh_echo
     }
 
     /// A tick that comes late is counted as a little more than one.
@@ -394,6 +393,7 @@ impl Engine {
     }
 
     fn tick(&mut self, now: Instant) {
+        self.check_link(now);
         let in_doubt = self.is_in_doubt(now);
         for id in self.members.tick(now, self.longest_tick(), in_doubt, self.settings.silence) {
             self.lose(id, Departure::Died, now);
@@ -403,6 +403,24 @@ impl Engine {
         }
         self.members.forget(now, self.settings.keep);
         self.outbox.forget(|id| self.members.get(id).is_none());
+    }
+
+    /// Looks at the echoes: whether this node is degraded, and whether its link is dead without the backend's knowing.
+    fn check_link(&mut self, now: Instant) {
+        let due = self.control.contains(&Control::Heartbeat);
+        let passed = self.members.passed(now, self.longest_tick());
+        match self.echo.tick(passed, self.link_up, due) {
+            Verdict::Fine => {}
+            Verdict::Degraded => {
+                let reason = "our own heartbeats do not come back".to_owned();
+                self.outputs.push_back(Output::Event(Event::Degraded(reason)));
+            }
+            Verdict::Recovered => self.outputs.push_back(Output::Event(Event::Recovered)),
+            Verdict::Dead => {
+                let reason = "our own heartbeats do not come back, nor does anything else".to_owned();
+                self.outputs.push_back(Output::Reset(reason));
+            }
+        }
     }
 
     fn check_holes(&mut self, now: Instant) {
@@ -449,7 +467,7 @@ impl Engine {
 
     /// The age of the last proof that what we publish reaches us, on the cluster channel and on our inbox.
     pub(crate) fn health(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.echo.min(self.probe_echo))
+        self.echo.health(now)
     }
 
     /// The live nodes but this one.

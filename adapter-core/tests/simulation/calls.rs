@@ -193,6 +193,7 @@ impl World {
                     self.record(node, What::Ended { request, missing });
                 }
                 Output::Event(event) => self.tell(node, event),
+                Output::Link(_) | Output::Reset(_) => {}
                 Output::Ready => {
                     self.nodes[node].ready = true;
                     self.record(node, What::Ready);
