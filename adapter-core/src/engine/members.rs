@@ -1,11 +1,14 @@
 //! Who is in the cluster, and what each has sent us.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::account::Account;
 use crate::protocol::{Mark, NodeEntry, Number};
 use crate::{Departure, Node, NodeId};
+
+/// So many dead nodes that were forgotten are told from new ones.
+const FORGOTTEN: usize = 256;
 
 /// The other nodes, and the clock by which they are judged.
 ///
@@ -18,6 +21,8 @@ pub(crate) struct Members {
     began: Instant,
     clock: Duration,
     ticked: Instant,
+    /// Dead nodes that were forgotten, oldest first: should one of them wake, we have missed the start of its counts.
+    forgotten: VecDeque<NodeId>,
 }
 
 /// Another node.
@@ -28,7 +33,9 @@ pub(crate) struct Peer {
     /// On the members' clock.
     heard: Duration,
     changed: Instant,
-    /// Where our numbers stood when we first welcomed it: everything after that is meant for it.
+    /// We knew it before, and have forgotten it.
+    resumes: bool,
+    /// Where our numbers stood when we met it: everything after that is meant for it.
     pub(crate) welcomed: Option<Mark>,
     pub(crate) cluster: Option<Account>,
     pub(crate) inbox: Option<Account>,
@@ -60,7 +67,10 @@ impl Peer {
     pub(crate) fn account(&mut self, inbox: bool, first: Number, unsure: Option<Instant>) -> &mut Account {
         if inbox {
             // Nobody can write to our inbox before we are subscribed to it, so every count there begins with 1.
-            self.inbox.get_or_insert_with(|| Account::expecting(Number { epoch: first.epoch, n: 1 }))
+            let n = if self.resumes { first.n } else { 1 };
+            let account = || Account::expecting(Number { epoch: first.epoch, n });
+            let unsure = unsure.filter(|_| self.resumes);
+            self.inbox.get_or_insert_with(|| unsure.map_or_else(account, |now| account().unsure(now)))
         } else {
             self.cluster.get_or_insert_with(|| {
                 let account = Account::expecting(first);
@@ -92,7 +102,7 @@ impl Peer {
 
 impl Members {
     pub(crate) fn new(max: usize, now: Instant) -> Self {
-        Self { peers: HashMap::new(), max, began: now, clock: Duration::ZERO, ticked: now }
+        Self { peers: HashMap::new(), max, began: now, clock: Duration::ZERO, ticked: now, forgotten: VecDeque::new() }
     }
 
     /// The node, remembered from now on. None when there are too many.
@@ -101,9 +111,16 @@ impl Members {
             if self.peers.len() >= self.max && !self.make_room() {
                 return None;
             }
-            let (life, heard) = (Life::Stranger, self.clock);
-            let peer =
-                Peer { name: String::new(), life, heard, changed: now, welcomed: None, cluster: None, inbox: None };
+            let peer = Peer {
+                name: String::new(),
+                life: Life::Stranger,
+                heard: self.clock,
+                changed: now,
+                resumes: self.forgotten.contains(&id),
+                welcomed: None,
+                cluster: None,
+                inbox: None,
+            };
             self.peers.insert(id, peer);
         }
         self.peers.get_mut(&id)
@@ -191,6 +208,10 @@ impl Members {
 
     /// Forgets those that have not been live for so long.
     pub(crate) fn forget(&mut self, now: Instant, keep: Duration) {
-        self.peers.retain(|_, peer| peer.is_live() || now.saturating_duration_since(peer.changed) <= keep);
+        let old = |peer: &Peer| !peer.is_live() && now.saturating_duration_since(peer.changed) > keep;
+        for (id, _) in self.peers.extract_if(|_, peer| old(peer)) {
+            self.forgotten.push_back(id);
+        }
+        self.forgotten.drain(..self.forgotten.len().saturating_sub(FORGOTTEN));
     }
 }

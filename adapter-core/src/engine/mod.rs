@@ -151,6 +151,8 @@ pub(crate) struct Engine {
     outbox: Outbox,
     control: VecDeque<Control>,
     members: Members,
+    /// Met since the last batch: where our numbers stand for them is noted with the next one.
+    met: Vec<NodeId>,
     requests: Requests,
     window: Window,
     readiness: Option<Readiness>,
@@ -175,6 +177,7 @@ impl Engine {
             outbox: Outbox::new(settings.node.id, settings.max_answers, now),
             control: VecDeque::from([Control::Hello, Control::Probe, Control::Heartbeat]),
             members: Members::new(settings.max_nodes, now),
+            met: Vec::new(),
             requests: Requests::default(),
             window: Window::default(),
             readiness: Some(Readiness::new(waits, now)),
@@ -293,6 +296,12 @@ impl Engine {
 
     /// The next batch for the broker, if there is anything to send. To be followed by [`settle`](Self::settle).
     pub(crate) fn pack(&mut self, now: Instant) -> Vec<(Destination, Bytes)> {
+        let mark = self.outbox.cluster_mark();
+        for id in std::mem::take(&mut self.met) {
+            if let Some(peer) = self.members.get_mut(id) {
+                peer.welcomed.get_or_insert(mark);
+            }
+        }
         self.control_in_flight = self.control.drain(..).collect();
         let control = self.control_in_flight.clone();
         let control = control.into_iter().map(|control| self.control_frame(control, now)).collect();

@@ -124,6 +124,9 @@ impl Engine {
             && let Some(peer) = self.members.get(id)
         {
             self.outputs.push_back(Output::Event(Event::NodeUp(peer.node(id))));
+            if peer.welcomed.is_none() {
+                self.met.push(id);
+            }
         }
     }
 
@@ -187,15 +190,16 @@ impl Engine {
         let begin = Number { epoch: cluster.epoch, n: cluster.n.saturating_add(1) };
         // Only an introduction is meant for us; without an order, a pulse may have overtaken what came before it.
         let introduction = matches!(frame.head.kind, Kind::HELLO | Kind::WELCOME);
-        let unsure = (!introduction && !self.settings.ordered).then_some(patient);
+        let unordered = (!self.settings.ordered).then_some(patient);
+        let unsure = unordered.filter(|_| !introduction);
         let account = peer.account(false, begin, unsure);
         let mut begun = if introduction { account.begin(cluster) } else { Progress::default() };
         let mut progress = account.mark(cluster, patient, &patience);
         begun.steps.append(&mut progress.steps);
         let progress = Progress { steps: begun.steps, ..progress };
         let inbox_progress = inbox.map(|mark| {
-            let first = Number { epoch: mark.epoch, n: 1 };
-            peer.account(true, first, None).mark(mark, patient, &patience)
+            let first = Number { epoch: mark.epoch, n: mark.n.saturating_add(1) };
+            peer.account(true, first, unordered).mark(mark, patient, &patience)
         });
         let stays = bye && matches!(peer.life, Life::Stranger | Life::Live);
         self.advance(sender, false, progress, now);

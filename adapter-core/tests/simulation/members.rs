@@ -85,7 +85,9 @@ fn check_deaths(history: &History, lives: &[Life], node: N, other: N) -> Result<
             What::Down(of, Departure::Died) if of == other => {
                 let dead = life.killed.is_some_and(|killed| killed < at);
                 let away = life.away.iter().any(|(from, to)| *from < at && *to - *from > SECOND);
-                let unheard = history.plan.lossy && life.closing.is_some_and(|closing| closing < at);
+                // Its goodbye was lost, or said before this node was there, whom somebody told of it all the same.
+                let told = |closing| history.plan.lossy || lives[node].ready.is_none_or(|ready| ready > closing);
+                let unheard = life.closing.is_some_and(|closing| closing < at && told(closing));
                 hold(dead || away || unheard, || format!("node {node} thought node {other} dead at {at:?}: it lives"))?;
             }
             What::Down(of, Departure::Left) if of == other => {

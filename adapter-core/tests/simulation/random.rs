@@ -8,7 +8,7 @@ pub(super) struct Random(u64);
 
 impl Random {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed ^ 0x5eed_0f_0a_c1a5)
+        Self(seed ^ 0x5eed_0f0a_c1a5)
     }
 
     pub(super) fn next(&mut self) -> u64 {

@@ -53,6 +53,9 @@ pub(super) struct World {
     records: Vec<Record>,
 }
 
+/// A run has some ten thousand events.
+const ENDLESS: u64 = 1_000_000;
+
 /// Runs a seed to its end.
 pub(super) fn run(seed: u64) -> History {
     let mut random = Random::new(seed);
@@ -74,6 +77,7 @@ pub(super) fn run(seed: u64) -> History {
     while let Some(((at, _), event)) = world.queue.pop_first().filter(|((at, _), _)| *at <= world.plan.end) {
         world.now = at;
         world.step(event);
+        assert!(world.queued < ENDLESS, "seed {seed:#x}: an engine wants to be woken without end, at {at:?}");
     }
     world.finish()
 }
@@ -124,7 +128,9 @@ impl World {
                 0 => self.push(at, Event::Kill(node)),
                 1 => self.push(at, Event::Close(node)),
                 2 | 3 => {
-                    let time = self.random.between(300, 1000);
+                    // Longer than a second may cost the node its place, but nobody else's.
+                    let most = if self.random.chance(25) { 2000 } else { 1000 };
+                    let time = self.random.between(300, most);
                     self.push(at, Event::Stall(node, time));
                 }
                 _ => {}
