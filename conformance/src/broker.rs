@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 /// How a broker is started.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Recipe {
     /// The broker's name.
     pub name: &'static str,
@@ -21,6 +21,14 @@ pub struct Missing {
     /// Why.
     pub why: String,
 }
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+impl std::error::Error for Missing {}
 
 /// How a broker was provided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +58,27 @@ impl Broker {
     pub fn provider(&self) -> Provider {
         Provider::External
     }
-    pub fn can(&self) -> Result<(), String> {
-        Err("not merged yet".to_owned())
+    pub fn can(&self) -> Result<(), Missing> {
+        Err(Missing { what: String::new(), why: "not merged yet".to_owned() })
     }
-    pub async fn kill(&self) {}
-    pub async fn kill_one(&self, _: usize) {}
-    pub async fn start_again(&self) {}
-    pub async fn restart_gently(&self) {}
-    pub async fn pause(&self) {}
-    pub async fn resume(&self) {}
+    pub async fn kill(&self) -> Result<(), Missing> {
+        Ok(())
+    }
+    pub async fn kill_one(&self, _: usize) -> Result<(), Missing> {
+        Ok(())
+    }
+    pub async fn start_again(&self) -> Result<(), Missing> {
+        Ok(())
+    }
+    pub async fn restart_gently(&self) -> Result<(), Missing> {
+        Ok(())
+    }
+    pub async fn pause(&self) -> Result<(), Missing> {
+        Ok(())
+    }
+    pub async fn resume(&self) -> Result<(), Missing> {
+        Ok(())
+    }
     pub fn version(&self) -> &str {
         ""
     }

@@ -42,7 +42,7 @@ impl Case {
 /// The cases of a file, as a table.
 macro_rules! cases {
     ($group:literal: $($needs:ident $name:ident,)+) => {
-        pub(super) const CASES: &[$crate::case::Case] = &[$($crate::case::Case {
+        pub(in crate::cases) const CASES: &[$crate::case::Case] = &[$($crate::case::Case {
             name: stringify!($name),
             group: $group,
             needs: $crate::case::Needs::$needs,

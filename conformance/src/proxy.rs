@@ -14,6 +14,8 @@ pub struct Counts {
     pub to_broker: u64,
     /// From the broker.
     pub to_client: u64,
+    /// Connections.
+    pub accepted: u64,
 }
 
 #[expect(missing_docs, clippy::unused_async, reason = "a stand-in")]
