@@ -67,7 +67,8 @@ impl Proxy {
         let faults = Arc::new(watch::Sender::new(Faults::default()));
         let meter = Arc::new(Meter::default());
         // It ends by itself when `faults` is dropped with the proxy, and owns the tasks of all links.
-        let ways = Ways { upstream, faults: faults.subscribe(), all: Arc::downgrade(&faults), meter: Arc::clone(&meter) };
+        let ways =
+            Ways { upstream, faults: faults.subscribe(), all: Arc::downgrade(&faults), meter: Arc::clone(&meter) };
         tokio::spawn(accept(listener, ways));
         Ok(Self { address, faults, meter })
     }

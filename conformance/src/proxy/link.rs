@@ -104,12 +104,7 @@ async fn pump(from: ReadHalf<'_>, to: WriteHalf<'_>, direction: Direction, ways:
     Ok(())
 }
 
-async fn read(
-    mut from: ReadHalf<'_>,
-    held: mpsc::Sender<Chunk>,
-    direction: Direction,
-    ways: &Ways,
-) -> io::Result<()> {
+async fn read(mut from: ReadHalf<'_>, held: mpsc::Sender<Chunk>, direction: Direction, ways: &Ways) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {
         let size = from.read(&mut buffer).await?;
@@ -160,12 +155,7 @@ fn piece(bytes: usize, throttle: Option<u64>) -> (usize, Duration) {
     (size, Duration::from_secs_f64(size as f64 / rate as f64))
 }
 
-async fn write_piece(
-    to: &mut WriteHalf<'_>,
-    bytes: &[u8],
-    direction: Direction,
-    ways: &Ways,
-) -> io::Result<()> {
+async fn write_piece(to: &mut WriteHalf<'_>, bytes: &[u8], direction: Direction, ways: &Ways) -> io::Result<()> {
     if direction == Direction::ToBroker {
         to.write_all(bytes).await?;
         ways.meter.to_broker.fetch_add(bytes.len() as u64, Ordering::Relaxed);
