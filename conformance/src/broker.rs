@@ -185,7 +185,7 @@ impl Broker {
         self.fleet("resume")?.each(|server| server.resume()).await
     }
 
-    /// The end of the log of each server, for a report of a failure. Empty for an external broker.
+    /// The end of the log of each server, for a report of a failure. Empty for an external broker. Blocks.
     pub fn log_tail(&self) -> String {
         match &self.from {
             Origin::Us(fleet) => fleet.log_tail(),

@@ -173,7 +173,10 @@ async fn a_slot_moves_while_the_cluster_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_of_one_recipe_do_not_meet() {
-    let (one, two) = tokio::join!(start(&recipes::NATS), start(&recipes::NATS));
+    // Tasks, for the suite starts brokers in one runtime and uses them in others.
+    let one = tokio::spawn(async { start(&recipes::NATS).await });
+    let (one, two) = tokio::join!(one, start(&recipes::NATS));
+    let one = one.expect("it starts");
     assert_ne!(one.url(), two.url());
     one.kill().await.expect("it can be killed");
     assert!(all_answer(&two).await);

@@ -20,10 +20,12 @@ use super::{Missing, Probe, Provider, Recipe, Setup, command, probe, slots};
 const READY: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 
+type Servers = Vec<Arc<dyn Server>>;
+
 /// All servers of a broker, and what lasts as long as they do. Fields are dropped from the first to the last.
 #[derive(Debug)]
 pub(super) struct Fleet {
-    servers: Vec<Arc<dyn Server>>,
+    servers: Servers,
     // The network of all the containers of a cluster.
     _holder: Option<Container>,
     ports: Vec<(Port, Port)>,
@@ -143,7 +145,7 @@ async fn on(server: Arc<dyn Server>, work: fn(&dyn Server) -> Result<(), String>
     command::blocking(move || work(&*server)).await
 }
 
-fn processes(recipe: &Recipe, program: &Path, ports: &[(u16, u16)]) -> Result<Vec<Arc<dyn Server>>, String> {
+fn processes(recipe: &Recipe, program: &Path, ports: &[(u16, u16)]) -> Result<Servers, String> {
     let one = |index: usize| {
         let folder = Arc::new(Folder::new(&format!("{}-{}", recipe.name, ports[index].0))?);
         let path = folder.path().display().to_string();
@@ -157,11 +159,7 @@ fn processes(recipe: &Recipe, program: &Path, ports: &[(u16, u16)]) -> Result<Ve
 
 /// Servers of a cluster tell clients and each other their addresses, and those have to be right within their network and
 /// outside. So they share one, which publishes all their ports and belongs to a container that is never killed.
-fn containers(
-    recipe: &Recipe,
-    image: &str,
-    ports: &[(u16, u16)],
-) -> Result<(Vec<Arc<dyn Server>>, Option<Container>), String> {
+fn containers(recipe: &Recipe, image: &str, ports: &[(u16, u16)]) -> Result<(Servers, Option<Container>), String> {
     let published: Vec<_> = ports.iter().map(|(port, _)| *port).collect();
     let holder = if ports.len() > 1 {
         let name = format!("{}-{}-network", recipe.name, published[0]);
