@@ -14,6 +14,7 @@ mod outbox;
 mod readiness;
 mod receive;
 mod requests;
+mod time;
 mod window;
 
 use std::collections::VecDeque;

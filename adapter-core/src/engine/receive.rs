@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::account::{Patience, Progress, Step};
-use super::echo::Verdict;
+use super::account::{Progress, Step};
 use super::members::Life;
 use super::requests::Ended;
 use super::{Control, Engine, Output, ReplyTo};
@@ -13,7 +12,7 @@ use crate::protocol::{
     Answer, Frame, Frames, Head, Hello, Kind, Malformed, Mark, Number, Operation, Pulse, Skipped, Unreadable, Welcome,
     decode,
 };
-use crate::{Departure, Event, GapChannel, Missing, NodeId, Stats, Why};
+use crate::{Departure, Event, GapChannel, Missing, NodeId, Why};
 
 impl Engine {
     /// Takes a control message ahead of what waits: signs of life and greetings. What it says about earlier messages
@@ -92,7 +91,7 @@ impl Engine {
         }
     }
 
-    fn welcome(&mut self, newcomer: NodeId) {
+    pub(super) fn welcome(&mut self, newcomer: NodeId) {
         if self.leaving {
             return;
         }
@@ -119,7 +118,7 @@ impl Engine {
         }
     }
 
-    fn revive(&mut self, id: NodeId, now: Instant) {
+    pub(super) fn revive(&mut self, id: NodeId, now: Instant) {
         if self.members.set(id, Life::Live, now)
             && let Some(peer) = self.members.get(id)
         {
@@ -224,7 +223,7 @@ impl Engine {
     }
 
     /// A node that has said goodbye is gone once all that it sent is carried out, or given up.
-    fn check_leaving(&mut self, id: NodeId, now: Instant) {
+    pub(super) fn check_leaving(&mut self, id: NodeId, now: Instant) {
         let patient = self.patient(now);
         let Some(peer) = self.members.get(id) else { return };
         if matches!(peer.life, Life::Leaving(_, _, until) if until <= patient || peer.has_finished()) {
@@ -233,7 +232,7 @@ impl Engine {
     }
 
     /// A node is gone: nobody waits for it any more.
-    fn lose(&mut self, id: NodeId, how: Departure, now: Instant) {
+    pub(super) fn lose(&mut self, id: NodeId, how: Departure, now: Instant) {
         let Some(node) = self.members.get(id).map(|peer| peer.node(id)) else { return };
         self.members.set(id, Life::Gone(how), now);
         self.outputs.push_back(Output::Event(Event::NodeDown(node, how)));
@@ -256,7 +255,7 @@ impl Engine {
     }
 
     /// Carries out what an account lets through.
-    fn advance(&mut self, id: NodeId, inbox: bool, progress: Progress, now: Instant) {
+    pub(super) fn advance(&mut self, id: NodeId, inbox: bool, progress: Progress, now: Instant) {
         self.stats.copies += progress.copies;
         let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
         for step in progress.steps {
@@ -335,154 +334,6 @@ impl Engine {
         match unreadable {
             Unreadable::UnknownKind => self.stats.unknown_kind += 1,
             Unreadable::Malformed => self.stats.malformed += 1,
-        }
-    }
-
-    // --- time ---
-
-    /// Lets time pass. To be called when [`next_timeout`](Self::next_timeout) is reached, and harmless at any time.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if let Some(readiness) = &mut self.readiness
-            && readiness.greets(now)
-            && !self.leaving
-            && !self.control.contains(&Control::Hello)
-        {
-            self.control.push_back(Control::Hello);
-        }
-        self.check_ready(now);
-        if self.heartbeat_due <= now {
-            self.heartbeat_due = now + self.settings.heartbeat;
-            self.pulse();
-        }
-        if self.hole_due.is_some_and(|due| due <= now) {
-            self.check_holes(now);
-        }
-        if self.tick_due <= now {
-            self.tick_due = now + self.settings.tick;
-            self.tick(now);
-        }
-        let expired = self.requests.expire(now);
-        self.outputs.extend(expired.into_iter().map(Output::from));
-    }
-
-    /// When the engine wants to look at the time again.
-    pub(crate) fn next_timeout(&self) -> Instant {
-        let readiness = self.readiness.as_ref().map(|readiness| readiness.next());
-        let optional = [self.requests.next_deadline(), self.hole_due, readiness];
-        let next = self.heartbeat_due.min(self.tick_due);
-        optional.into_iter().flatten().fold(next, Instant::min)
-    }
-
-    /// What the node has to do next.
-    pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
-    }
-
-    fn is_in_doubt(&self, now: Instant) -> bool {
-        !self.link_up || self.echo.age(now) > self.settings.fresh_echo
-    }
-
-    /// A tick that comes late is counted as a little more than one.
-    fn longest_tick(&self) -> Duration {
-        self.settings.tick * 3 / 2
-    }
-
-    /// The time by which the missing is waited for: it stands still while we ourselves are deaf or asleep.
-    fn patient(&self, now: Instant) -> Instant {
-        self.members.time(now, self.longest_tick(), self.is_in_doubt(now))
-    }
-
-    fn tick(&mut self, now: Instant) {
-        self.check_link(now);
-        let in_doubt = self.is_in_doubt(now);
-        for id in self.members.tick(now, self.longest_tick(), in_doubt, self.settings.silence) {
-            self.lose(id, Departure::Died, now);
-        }
-        for id in self.members.live() {
-            self.check_leaving(id, now);
-        }
-        self.members.forget(now, self.settings.keep);
-        self.outbox.forget(|id| self.members.get(id).is_none());
-    }
-
-    /// Looks at the echoes: whether this node is degraded, and whether its link is dead without the backend's knowing.
-    fn check_link(&mut self, now: Instant) {
-        let due = self.control.contains(&Control::Heartbeat);
-        let passed = self.members.passed(now, self.longest_tick());
-        match self.echo.tick(passed, self.link_up, due) {
-            Verdict::Fine => {}
-            Verdict::Degraded => {
-                let reason = "our own heartbeats do not come back".to_owned();
-                self.outputs.push_back(Output::Event(Event::Degraded(reason)));
-            }
-            Verdict::Recovered => self.outputs.push_back(Output::Event(Event::Recovered)),
-            Verdict::Dead => {
-                let reason = "our own heartbeats do not come back, nor does anything else".to_owned();
-                self.outputs.push_back(Output::Reset(reason));
-            }
-        }
-    }
-
-    fn check_holes(&mut self, now: Instant) {
-        self.hole_due = None;
-        let (patience, patient) = (self.patience(), self.patient(now));
-        let mut progress = Vec::new();
-        for (id, peer) in self.members.iter_mut() {
-            for (inbox, account) in peer.accounts().filter(|(_, account)| account.hole_since().is_some()) {
-                progress.push((id, inbox, account.wait(patient, &patience)));
-            }
-        }
-        progress.sort_unstable_by_key(|(id, inbox, _)| (*id, *inbox));
-        for (id, inbox, progress) in progress {
-            self.advance(id, inbox, progress, now);
-        }
-    }
-
-    fn check_ready(&mut self, now: Instant) {
-        let Some(readiness) = self.readiness.take_if(|readiness| readiness.is_ready(now)) else { return };
-        // Those who were named and did not answer count as live; if they are not, the detector will tell.
-        for id in readiness.silent() {
-            let stranger = self.members.meet(id, now).is_some_and(|peer| peer.life == Life::Stranger);
-            if stranger {
-                self.revive(id, now);
-            }
-        }
-        for id in readiness.introduced() {
-            self.welcome(id);
-        }
-        self.outputs.push_back(Output::Ready);
-    }
-
-    fn patience(&self) -> Patience {
-        let time = if self.settings.ordered { Duration::ZERO } else { self.settings.patience };
-        Patience { time, bytes: self.settings.held_bytes, max_message: self.limit() }
-    }
-
-    /// The largest body and packet that is put together from pieces: a body may stand beside the largest packet.
-    fn limit(&self) -> usize {
-        self.settings.max_message.saturating_mul(2)
-    }
-
-    // --- what others may see ---
-
-    /// The age of the last proof that what we publish reaches us, on the cluster channel and on our inbox.
-    pub(crate) fn health(&self, now: Instant) -> Duration {
-        self.echo.health(now)
-    }
-
-    /// The live nodes but this one.
-    pub(crate) fn peers(&self) -> Vec<crate::Node> {
-        let node = |id| self.members.get(id).map(|peer| peer.node(id));
-        self.members.live().into_iter().filter_map(node).collect()
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        Stats {
-            queued: self.outbox.len() as u64,
-            open_requests: self.requests.len() as u64,
-            answers_dropped: self.outbox.dropped_answers,
-            refused: self.outbox.refused,
-            ..self.stats
         }
     }
 }
