@@ -13,6 +13,8 @@ use crate::link::{Link, for_each};
 /// The first pause before connecting again, doubled after each failure.
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
+/// So many different causes of one outage are logged.
+const CAUSES: usize = 8;
 
 /// Keeps the link up until the cluster is closed.
 pub(crate) async fn run(redis: Redis, shared: Arc<Shared>, inbox: Inbox, link: Link) {
@@ -63,7 +65,7 @@ async fn hold(link: &mut Link) -> Reason {
 
 /// Makes the link again, however long it takes, and says that it is up.
 async fn again(redis: &Redis, shared: &Shared, inbox: &Inbox, pause: &mut Duration) -> Link {
-    let mut told = None;
+    let mut told = HashSet::new();
     loop {
         tokio::time::sleep(jitter(*pause)).await;
         *pause = (*pause * 2).min(LONGEST);
@@ -73,9 +75,8 @@ async fn again(redis: &Redis, shared: &Shared, inbox: &Inbox, pause: &mut Durati
                 shared.set(None);
                 // Once for each cause; the core tells that the link is down, with its cluster and node.
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                if told.as_ref() != Some(&cause) {
+                if told.len() < CAUSES && told.insert(cause.clone()) {
                     tracing::warn!(redis = ?redis.topology, %cause, "not connected again yet: {error}");
-                    told = Some(cause);
                 }
             }
         }

@@ -140,11 +140,14 @@ async fn probe(connection: &mut Connection, mode: &Mode) -> Result<Option<(Strin
     ask.arg(format!("{}probe", mode.prefix()));
     match connection.call(&ask).await {
         Ok(_) => Ok(None),
-        Err(cause) if cause.kind() == redis::ErrorKind::Server(ServerErrorKind::Moved) => match cause.redirect_node() {
-            Some((host, port)) => Ok(Some((host.to_owned(), port))),
-            None => Err(cause),
-        },
-        Err(cause) => Err(cause),
+        Err(cause) => {
+            let moved = cause.kind() == redis::ErrorKind::Server(ServerErrorKind::Moved);
+            let to = cause.redirect_node().filter(|_| moved).and_then(|(address, _slot)| address.rsplit_once(':'));
+            match to.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?))) {
+                Some(to) => Ok(Some(to)),
+                None => Err(cause),
+            }
+        }
     }
 }
 

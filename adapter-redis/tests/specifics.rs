@@ -5,32 +5,17 @@ mod support;
 use std::time::{Duration, Instant};
 
 use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Channel, Connect, Error, ErrorKind, PublishError};
+use adapter_core::{Connect, Error, ErrorKind, PublishError};
 use adapter_redis::{Mode, Redis};
-use support::{Peer, Server, channel, eventually, free_port, message};
+use support::{Peer, Server, channel, eventually, free_port, message, talk, told};
 
 type Test = Result<(), Box<dyn std::error::Error>>;
-
-fn told(what: &str, since: Instant) {
-    println!("{what}: {} ms", since.elapsed().as_millis());
-}
 
 async fn refusal(redis: &Redis) -> Error {
     match Peer::try_new(redis, &[channel("rc.a.all")], Tap::new(100, 1 << 20)).await {
         Ok(_) => panic!("connected"),
         Err(error) => error,
     }
-}
-
-/// Sends on one, awaits on the other, in both directions.
-async fn talk(one: &mut Peer, two: &mut Peer, on: &Channel) -> Test {
-    one.backend.publish(&[message(on, "to two")]).await?;
-    assert_eq!(two.frame().await.1, "to two");
-    assert_eq!(one.frame().await.1, "to two");
-    two.backend.publish(&[message(on, "to one")]).await?;
-    assert_eq!(one.frame().await.1, "to one");
-    assert_eq!(two.frame().await.1, "to one");
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +25,7 @@ async fn a_killed_server_is_told_and_its_successor_is_used() -> Test {
     let own = channel("rc.shop.n.1");
     let mut one = Peer::new(&server.backend(), &[all.clone(), own.clone()]).await;
     let mut two = Peer::new(&server.backend(), &[all.clone()]).await;
-    talk(&mut one, &mut two, &all).await?;
+    talk(&mut one, &mut two, &all).await;
 
     let killed = Instant::now();
     server.kill().await;
@@ -60,7 +45,7 @@ async fn a_killed_server_is_told_and_its_successor_is_used() -> Test {
     two.up().await;
     told("up after a restart", back);
     assert!(back.elapsed() < Duration::from_secs(2));
-    talk(&mut one, &mut two, &all).await?;
+    talk(&mut one, &mut two, &all).await;
     two.backend.publish(&[message(&own, "to one alone")]).await?;
     assert_eq!(one.frame().await, (own, "to one alone".into()));
     Ok(())
@@ -80,7 +65,7 @@ async fn connections_that_the_operator_kills_come_back() -> Test {
         two.down().await;
         two.up().await;
         told(&format!("up after CLIENT KILL TYPE {kind}"), killed);
-        talk(&mut one, &mut two, &all).await?;
+        talk(&mut one, &mut two, &all).await;
     }
     Ok(())
 }
@@ -91,7 +76,7 @@ async fn a_half_open_link_is_found_in_three_seconds() -> Test {
     let all = channel("rc.shop.all");
     let mut one = Peer::new(&server.backend(), &[all.clone()]).await;
     let mut two = Peer::new(&server.backend(), &[all.clone()]).await;
-    talk(&mut one, &mut two, &all).await?;
+    talk(&mut one, &mut two, &all).await;
     let stopped = Instant::now();
     server.signal("-STOP");
     let reason = one.down().await;
@@ -105,7 +90,8 @@ async fn a_half_open_link_is_found_in_three_seconds() -> Test {
     two.up().await;
     told("up after it was half-open", back);
     assert!(back.elapsed() < Duration::from_secs(2));
-    talk(&mut one, &mut two, &all).await
+    talk(&mut one, &mut two, &all).await;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +105,8 @@ async fn a_reset_rebuilds_at_once() -> Test {
     assert_eq!(one.down().await, "the echo is overdue");
     one.up().await;
     told("up after a reset", asked);
-    talk(&mut one, &mut two, &all).await
+    talk(&mut one, &mut two, &all).await;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +171,7 @@ async fn an_existing_client_is_taken_over() -> Test {
     let redis = Redis::from_client(&redis_client(&format!("redis://:right@127.0.0.1:{}/2", server.port))?)?;
     let all = channel("rc.shop.all");
     let (mut one, mut two) = (Peer::new(&redis, &[all.clone()]).await, Peer::new(&redis, &[all.clone()]).await);
-    talk(&mut one, &mut two, &all).await?;
+    talk(&mut one, &mut two, &all).await;
     let unix = Redis::from_client(&redis_client("redis+unix:///tmp/x")?);
     assert_eq!(unix.expect_err("no socket").kind(), ErrorKind::Config);
     Ok(())
@@ -322,11 +309,11 @@ async fn sharded_pubsub_works_on_one_server_and_is_apart_from_plain() -> Test {
     let all = channel("rc.shop.all");
     let (mut one, mut two) = (Peer::new(&sharded, &[all.clone()]).await, Peer::new(&sharded, &[all.clone()]).await);
     let mut plain = Peer::new(&server.backend(), &[all.clone()]).await;
-    talk(&mut one, &mut two, &all).await?;
+    talk(&mut one, &mut two, &all).await;
     assert_eq!(server.ask("PUBSUB SHARDCHANNELS"), "{shop}rc.shop.all");
     one.backend.unsubscribe(&[all.clone()]).await?;
     one.backend.subscribe(&[all.clone()]).await?;
-    talk(&mut one, &mut two, &all).await?;
+    talk(&mut one, &mut two, &all).await;
     server.kill().await;
     for peer in [&mut one, &mut two, &mut plain] {
         peer.down().await;
@@ -335,7 +322,8 @@ async fn sharded_pubsub_works_on_one_server_and_is_apart_from_plain() -> Test {
     for peer in [&mut one, &mut two, &mut plain] {
         peer.up().await;
     }
-    talk(&mut one, &mut two, &all).await
+    talk(&mut one, &mut two, &all).await;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

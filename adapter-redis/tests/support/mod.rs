@@ -28,14 +28,34 @@ impl Server {
 
     /// With these arguments of redis-server.
     pub(crate) async fn with(arguments: &[&str]) -> Self {
+        let mut server = Self::new();
+        let port = server.port.to_string();
+        let usual = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port];
+        server.arguments = usual.iter().chain(arguments).map(|&argument| argument.to_owned()).collect();
+        server.start_again().await;
+        server
+    }
+
+    /// A sentinel that watches this master as the service "main".
+    pub(crate) async fn sentinel(master: u16) -> Self {
+        let mut server = Self::new();
+        let settings = format!(
+            "port {}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {master} 1\n\
+             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n",
+            server.port
+        );
+        std::fs::write(server.folder.join("sentinel.conf"), settings).expect("a temporary folder");
+        server.arguments = vec!["sentinel.conf".to_owned(), "--sentinel".to_owned()];
+        server.start_again().await;
+        server
+    }
+
+    fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("adapter-redis-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a temporary folder");
-        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut server = Self { port: free_port(), folder, arguments, child: None };
-        server.start_again().await;
-        server
+        Self { port: free_port(), folder, arguments: Vec::new(), child: None }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -56,7 +76,6 @@ impl Server {
     /// On the same port; returns when it answers.
     pub(crate) async fn start_again(&mut self) {
         let mut command = tokio::process::Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &self.port.to_string()]);
         command.args(&self.arguments).current_dir(&self.folder).stdout(Stdio::null()).kill_on_drop(true);
         self.child = Some(command.spawn().expect("redis-server is installed"));
         eventually("the server answers", || {
@@ -103,6 +122,45 @@ pub(crate) async fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
+/// A Redis Cluster of three masters.
+pub(crate) async fn cluster() -> Vec<Server> {
+    let mut servers = Vec::new();
+    for _ in 0..3 {
+        servers.push(cluster_server().await);
+    }
+    let addresses: Vec<_> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
+    let made = cli(servers[0].port, &format!("--cluster create {} --cluster-yes", addresses.join(" ")));
+    assert!(made.contains("All 16384 slots covered"), "{made}");
+    agree(&servers).await;
+    servers
+}
+
+/// One more server, in no cluster yet.
+pub(crate) async fn cluster_server() -> Server {
+    let port = free_port().to_string();
+    Server::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", &port]).await
+}
+
+pub(crate) async fn agree(servers: &[Server]) {
+    eventually("the servers agree", || servers.iter().all(|one| one.ask("CLUSTER INFO").contains("cluster_state:ok")))
+        .await;
+}
+
+/// Sends on one, awaits on both, in both directions.
+pub(crate) async fn talk(one: &mut Peer, two: &mut Peer, on: &Channel) {
+    one.backend.publish(&[message(on, "to two")]).await.expect("published");
+    assert_eq!(two.frame().await.1, "to two");
+    assert_eq!(one.frame().await.1, "to two");
+    two.backend.publish(&[message(on, "to one")]).await.expect("published");
+    assert_eq!(one.frame().await.1, "to one");
+    assert_eq!(two.frame().await.1, "to one");
+}
+
+/// For the record.
+pub(crate) fn told(what: &str, since: Instant) {
+    println!("{what}: {} ms", since.elapsed().as_millis());
+}
+
 /// A node as its backend sees it.
 pub(crate) struct Peer {
     pub(crate) backend: Arc<dyn Backend>,
@@ -120,6 +178,38 @@ impl Peer {
         tap.want(channels);
         backend.subscribe(channels).await?;
         Ok(Self { backend, tap })
+    }
+
+    /// Skips what is said of broken links and late messages until the link is up for good: a second passes quietly.
+    pub(crate) async fn settled(&mut self) -> Instant {
+        let mut up = None;
+        loop {
+            match tokio::time::timeout(Duration::from_secs(if up.is_some() { 1 } else { 20 }), self.tap.next()).await {
+                Ok(Tapped::Up(_)) => up = Some(Instant::now()),
+                Ok(Tapped::Down(_)) => up = None,
+                Ok(Tapped::Frame(..)) => {}
+                Err(_) => return up.expect("up in 20 s"),
+            }
+        }
+    }
+
+    /// The same while messages keep coming: up, and then a hundred of them.
+    pub(crate) async fn settled_under_load(&mut self) -> Instant {
+        let mut up = None;
+        let mut frames = 0;
+        while up.is_none() || frames < 100 {
+            match self.next().await {
+                Tapped::Up(_) => (up, frames) = (Some(Instant::now()), 0),
+                Tapped::Down(_) => up = None,
+                Tapped::Frame(..) => frames += 1,
+            }
+        }
+        up.expect("the loop's end")
+    }
+
+    /// Takes what is there, until nothing comes for a while.
+    pub(crate) async fn drain(&mut self) {
+        while tokio::time::timeout(Duration::from_millis(200), self.tap.next()).await.is_ok() {}
     }
 
     /// The next message; link changes before it are not expected.
