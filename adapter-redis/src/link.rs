@@ -102,16 +102,14 @@ impl Connection {
 
     async fn dial(dial: &Dial, address: &Address, pulse: Arc<Pulse>, to: Option<Arc<Intake>>) -> Result<Self> {
         let gone = |cause| unavailable(format!("the Redis server at {address} cannot be reached")).with_source(cause);
+        let distrust = || config(format!("no trust between us and the server at {address}: see ca, cert and key"));
         let tcp = stream::tcp(&address.host, address.port).await.map_err(gone)?;
         let stream: Box<dyn stream::Duplex> = match &dial.tls {
             None => Box::new(tcp),
-            Some(tls) => tls.wrap(&address.host, tcp).await.map_err(|cause| {
-                if !tls::is_refusal(&cause) {
-                    return gone(cause);
-                }
-                config(format!("no trust between us and the server at {address}: see ca, cert and key"))
-                    .with_source(cause)
-            })?,
+            Some(tls) => tls
+                .wrap(&address.host, tcp)
+                .await
+                .map_err(|cause| if tls::is_refusal(&cause) { distrust().with_source(cause) } else { gone(cause) })?,
         };
         let stream = Watched::new(stream, Arc::clone(&pulse));
         let mut settings = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE));
@@ -122,7 +120,8 @@ impl Connection {
             });
         }
         let made = MultiplexedConnection::new_with_config(&login(dial), stream, settings).await;
-        let (client, driver) = made.map_err(error)?;
+        let (client, driver) =
+            made.map_err(|cause| if tls::is_refusal(&cause) { distrust().with_source(cause) } else { error(cause) })?;
         Ok(Self { client, pulse, driver: tokio::spawn(driver) })
     }
 

@@ -1,5 +1,6 @@
 //! TLS: rustls with ring, chosen by name, so that no process-wide provider is needed.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -84,10 +85,22 @@ fn unreadable(option: &str, file: &Path, cause: rustls::pki_types::pem::Error) -
     config(format!("the file in {option} cannot be read as PEM: {}", file.display())).with_source(cause)
 }
 
-/// Whether the other side's certificate, or ours, was refused: trying again does not help.
-pub(crate) fn is_refusal(cause: &io::Error) -> bool {
-    let tls = cause.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    matches!(tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_)))
+/// Whether the other side's certificate, or ours, was refused: trying again does not help. The server's word about
+/// ours may come after the handshake, as the answer to the first command.
+pub(crate) fn is_refusal(cause: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(cause);
+    while let Some(cause) = next {
+        // The Redis client keeps its causes in an Arc, and an io::Error passes over the error within it.
+        let shared = cause.downcast_ref::<Arc<dyn StdError + Send + Sync>>();
+        let cause = shared.map_or(cause, |shared| &**shared);
+        let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = within.and_then(|within| within.downcast_ref()).or_else(|| cause.downcast_ref());
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_))) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 impl fmt::Debug for Tls {

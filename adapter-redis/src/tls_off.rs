@@ -1,6 +1,7 @@
 //! What stands for TLS when the cargo feature `tls` is off: nothing that could be made.
 
 use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::io;
 
 use adapter_core::Result;
@@ -26,6 +27,6 @@ impl Tls {
     }
 }
 
-pub(crate) fn is_refusal(_: &io::Error) -> bool {
+pub(crate) fn is_refusal(_: &(dyn StdError + 'static)) -> bool {
     false
 }

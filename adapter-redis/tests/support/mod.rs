@@ -18,6 +18,7 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     folder: PathBuf,
     arguments: Vec<String>,
+    cli: Vec<String>,
     child: Option<Child>,
 }
 
@@ -32,6 +33,20 @@ impl Server {
         let port = server.port.to_string();
         let usual = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port];
         server.arguments = usual.iter().chain(arguments).map(|&argument| argument.to_owned()).collect();
+        server.start_again().await;
+        server
+    }
+
+    /// That speaks TLS alone, trusts the authority of [`Certificates`], and wants a certificate of its clients.
+    pub(crate) async fn tls(certificates: &Certificates) -> Self {
+        let mut server = Self::new();
+        let (ca, cert, key) =
+            (certificates.file("ca.pem"), certificates.file("server.pem"), certificates.file("server.key"));
+        let port = server.port.to_string();
+        let usual = ["--bind", "127.0.0.1", "--save", "", "--port", "0", "--tls-port", &port];
+        let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key];
+        server.arguments = usual.iter().chain(&files).map(|&argument| argument.to_owned()).collect();
+        server.cli = ["--tls", "--cacert", &ca, "--cert", &cert, "--key", &key].map(str::to_owned).to_vec();
         server.start_again().await;
         server
     }
@@ -55,7 +70,7 @@ impl Server {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("adapter-redis-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a temporary folder");
-        Self { port: free_port(), folder, arguments: Vec::new(), child: None }
+        Self { port: free_port(), folder, arguments: Vec::new(), cli: Vec::new(), child: None }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -92,7 +107,8 @@ impl Server {
 
     /// What redis-cli prints for a command.
     pub(crate) fn ask(&self, command: &str) -> String {
-        cli(self.port, command)
+        let options: Vec<_> = self.cli.iter().map(String::as_str).collect();
+        cli_with(self.port, &options, command)
     }
 }
 
@@ -104,8 +120,54 @@ impl Drop for Server {
 }
 
 pub(crate) fn cli(port: u16, command: &str) -> String {
-    let out = Command::new("redis-cli").args(["-p", &port.to_string()]).args(command.split(' ')).output();
+    cli_with(port, &[], command)
+}
+
+fn cli_with(port: u16, options: &[&str], command: &str) -> String {
+    let port = port.to_string();
+    let out = Command::new("redis-cli").args(["-p", &port]).args(options).args(command.split(' ')).output();
     String::from_utf8_lossy(&out.expect("redis-cli is installed").stdout).trim().to_owned()
+}
+
+/// An authority, a server's and a client's certificate, made by openssl; removed when dropped.
+pub(crate) struct Certificates(PathBuf);
+
+impl Certificates {
+    pub(crate) fn new() -> Self {
+        let folder = {
+            static NUMBER: AtomicU32 = AtomicU32::new(0);
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            std::env::temp_dir().join(format!("adapter-redis-{}-tls-{number}", std::process::id()))
+        };
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let new = Self(folder);
+        new.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca");
+        std::fs::write(new.0.join("san"), "subjectAltName=IP:127.0.0.1\n").expect("a temporary folder");
+        for name in ["server", "client"] {
+            new.openssl(&format!(
+                "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"
+            ));
+            new.openssl(&format!(
+                "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out {name}.pem"
+            ));
+        }
+        new
+    }
+
+    pub(crate) fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("UTF-8").to_owned()
+    }
+
+    fn openssl(&self, arguments: &str) {
+        let out = Command::new("openssl").args(arguments.split(' ')).current_dir(&self.0).output().expect("installed");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+}
+
+impl Drop for Certificates {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 pub(crate) fn free_port() -> u16 {
