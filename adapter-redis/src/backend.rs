@@ -117,8 +117,12 @@ impl Backend for Client {
 
     async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
         let live = self.shared.live()?;
-        live.intake.leave(channels);
-        let command = if self.shared.sharded { "SUNSUBSCRIBE" } else { "UNSUBSCRIBE" };
+        let command = if self.shared.sharded {
+            live.intake.leave(channels);
+            "SUNSUBSCRIBE"
+        } else {
+            "UNSUBSCRIBE"
+        };
         for_each(&live.subscriber, command, &live.intake, channels).await
     }
 

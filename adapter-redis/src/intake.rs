@@ -29,7 +29,7 @@ pub(crate) struct Intake {
 struct State {
     /// At most what one buffer of the client held when the inbox became full.
     waiting: VecDeque<(Vec<u8>, Bytes)>,
-    /// Subscriptions that we have ended, until the server says so.
+    /// Sharded subscriptions that we have ended, until the server says so.
     leaving: HashSet<String>,
 }
 
@@ -54,7 +54,7 @@ impl Intake {
         }
     }
 
-    /// Says which subscriptions are ended by us, so that the server's word for it is no surprise.
+    /// Says which sharded subscriptions are ended by us, so that the server's word for it is no surprise.
     pub(crate) fn leave(&self, channels: &[Channel]) {
         self.lock().leaving.extend(channels.iter().map(|channel| self.name(channel)));
     }

@@ -91,7 +91,11 @@ async fn owner(dial: &Dial, mode: &Mode, mut address: Address) -> Result<(Addres
     for _ in 0..HOPS {
         let mut connection = Connection::open(dial, &address).await?;
         match probe(&mut connection, mode).await.map_err(sharded_error)? {
-            None => return Ok((address, connection)),
+            // A replica takes part in its master's slots, but what goes by it is lost silently when the two lose touch.
+            None => match master_of(&mut connection).await {
+                Some(master) => address = master,
+                None => return Ok((address, connection)),
+            },
             // A server that does not know its own name sends an empty one: the host is the one that we asked.
             Some((host, port)) if host.is_empty() => address.port = port,
             Some((host, port)) => address = Address { host, port },
@@ -118,15 +122,23 @@ async fn master(
     };
     let address = Address { host, port };
     let mut connection = Connection::open(dial, &address).await?;
-    // The user may not be allowed to ask; then the sentinel's word has to do.
-    if let Ok(Value::Array(role)) = connection.call(&redis::cmd("ROLE")).await {
-        if !matches!(role.first(), Some(Value::BulkString(name)) if name == b"master") {
-            return Err(unavailable(format!("the server at {address} is not the master that the sentinel says it is")));
-        }
+    if master_of(&mut connection).await.is_some() {
+        return Err(unavailable(format!("the server at {address} is not the master that the sentinel says it is")));
     }
     match probe(&mut connection, mode).await.map_err(sharded_error)? {
         None => Ok((address, connection)),
         Some(_) => Err(config("this server is part of a Redis Cluster: its URL is redis+cluster://")),
+    }
+}
+
+/// The master of a server that is a replica. A user who may not ask gets `None`, and has to believe what else is known.
+async fn master_of(connection: &mut Connection) -> Option<Address> {
+    let Ok(Value::Array(role)) = connection.call(&redis::cmd("ROLE")).await else { return None };
+    match &role[..] {
+        [Value::BulkString(role), Value::BulkString(host), Value::Int(port), ..] if role == b"slave" => {
+            Some(Address { host: String::from_utf8_lossy(host).into_owned(), port: u16::try_from(*port).ok()? })
+        }
+        _ => None,
     }
 }
 

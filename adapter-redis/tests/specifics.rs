@@ -145,6 +145,24 @@ async fn what_the_access_rules_refuse_is_denied() -> Test {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_that_the_documentation_names_are_enough() -> Test {
+    let server = Server::start().await;
+    let rights = "+publish +subscribe +unsubscribe +ping +hello +client +quit";
+    server.ask(&format!("ACL SETUSER plain on >pw resetchannels &rc.* -@all {rights}"));
+    let rights = "+spublish +ssubscribe +sunsubscribe +ping +hello +client +quit";
+    server.ask(&format!("ACL SETUSER sharded on >pw resetchannels &{{shop}}rc.* -@all {rights}"));
+    let all = channel("rc.shop.all");
+    for (user, options) in [("plain", ""), ("sharded", "?mode=sharded&tag=shop")] {
+        let redis = Redis::from_url(&format!("redis://{user}:pw@127.0.0.1:{}{options}", server.port))?;
+        let (mut one, mut two) = (Peer::new(&redis, &[all.clone()]).await, Peer::new(&redis, &[all.clone()]).await);
+        talk(&mut one, &mut two, &all).await;
+        one.backend.unsubscribe(&[all.clone()]).await?;
+        one.backend.close().await?;
+    }
+    Ok(())
+}
+
 #[test]
 fn secrets_are_not_shown() -> Test {
     let client = redis_client("redis://app:hunter2@host/")?;

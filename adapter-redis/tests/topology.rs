@@ -75,6 +75,11 @@ async fn a_replica_that_takes_over_is_followed() -> Test {
     let made = cli(replica.port, &format!("--cluster add-node {join} --cluster-slave --cluster-master-id {master}"));
     assert!(made.contains("New node added correctly"), "{made}");
     eventually("the replica follows", || replica.ask("INFO replication").contains("master_link_status:up")).await;
+    // One that knows only the replica uses the master.
+    let lone =
+        Peer::new(&Redis::from_url(&format!("redis+cluster://127.0.0.1:{}", replica.port))?, &[all.clone()]).await;
+    assert_eq!(replica.ask("PUBSUB SHARDCHANNELS"), "");
+    lone.backend.close().await?;
     let killed = Instant::now();
     servers[owner].kill().await;
     one.down().await;
