@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use adapter_core::{Cluster, Hub};
+use adapter_core::{Cluster, Connect, Hub, Memory};
 use adapter_redis::{Redis, redis};
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -19,9 +19,11 @@ async fn main() -> Result<()> {
     for _ in 0..3 {
         let plain = plain(&url, SIZE, COUNT, 64).await?;
         let large = self::plain(&url, SIZE, COUNT, 1000).await?;
-        let ours = ours(&url).await?;
+        let ours = self::ours(|| Ok(Redis::from_url(&url)?)).await?;
+        let memory = self::ours(|| Ok(Memory::named("rate"))).await?;
         println!(
-            "plain client: {plain:.0}/s by 64, {large:.0}/s by 1000; roomcast: {ours:.0}/s, {:.2} and {:.2} times",
+            "plain client: {plain:.0}/s by 64, {large:.0}/s by 1000; roomcast: {ours:.0}/s, {:.2} and {:.2} times; \
+             by the memory backend, which is what the core can do here: {memory:.0}/s",
             ours / plain,
             ours / large
         );
@@ -73,8 +75,8 @@ async fn plain(url: &str, size: usize, count: usize, batch: usize) -> Result<f64
 }
 
 /// A node that emits, and two nodes with a socket each.
-async fn ours(url: &str) -> Result<f64> {
-    let connect = || async { Cluster::builder().cluster("rate").connect(Redis::from_url(url)?).await };
+async fn ours<C: Connect>(backend: impl Fn() -> Result<C>) -> Result<f64> {
+    let connect = || async { Ok::<_, Box<dyn std::error::Error>>(Cluster::connect(backend()?).await?) };
     let sender = connect().await?;
     let namespace = sender.namespace("/", Hub::new()).await?;
     let mut receivers = Vec::new();

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 use adapter_core::probe::{Tap, Tapped};
@@ -24,7 +25,7 @@ async fn a_killed_server_is_told_and_its_successor_is_used() -> Test {
     let all = channel("rc.shop.all");
     let own = channel("rc.shop.n.1");
     let mut one = Peer::new(&server.backend(), &[all.clone(), own.clone()]).await;
-    let mut two = Peer::new(&server.backend(), &[all.clone()]).await;
+    let mut two = Peer::new(&server.backend(), from_ref(&all)).await;
     talk(&mut one, &mut two, &all).await;
 
     let killed = Instant::now();
@@ -36,7 +37,7 @@ async fn a_killed_server_is_told_and_its_successor_is_used() -> Test {
     let outcome = one.backend.publish(&[message(&all, "lost")]).await;
     assert!(matches!(outcome, Err(PublishError::Unknown(error)) if error.kind() == ErrorKind::Unavailable));
     assert!(asked.elapsed() < Duration::from_millis(100), "an outage is told at once");
-    assert_eq!(one.backend.subscribe(&[own.clone()]).await.expect_err("down").kind(), ErrorKind::Unavailable);
+    assert_eq!(one.backend.subscribe(from_ref(&own)).await.expect_err("down").kind(), ErrorKind::Unavailable);
     tokio::time::sleep(Duration::from_secs(3)).await; // the pauses between tries reach their longest
 
     server.start_again().await;
@@ -55,8 +56,8 @@ async fn a_killed_server_is_told_and_its_successor_is_used() -> Test {
 async fn connections_that_the_operator_kills_come_back() -> Test {
     let server = Server::start().await;
     let all = channel("rc.shop.all");
-    let mut one = Peer::new(&server.backend(), &[all.clone()]).await;
-    let mut two = Peer::new(&server.backend(), &[all.clone()]).await;
+    let mut one = Peer::new(&server.backend(), from_ref(&all)).await;
+    let mut two = Peer::new(&server.backend(), from_ref(&all)).await;
     for kind in ["pubsub", "normal"] {
         let killed = Instant::now();
         assert_ne!(server.ask(&format!("CLIENT KILL TYPE {kind}")), "0");
@@ -74,8 +75,8 @@ async fn connections_that_the_operator_kills_come_back() -> Test {
 async fn a_half_open_link_is_found_in_three_seconds() -> Test {
     let server = Server::start().await;
     let all = channel("rc.shop.all");
-    let mut one = Peer::new(&server.backend(), &[all.clone()]).await;
-    let mut two = Peer::new(&server.backend(), &[all.clone()]).await;
+    let mut one = Peer::new(&server.backend(), from_ref(&all)).await;
+    let mut two = Peer::new(&server.backend(), from_ref(&all)).await;
     talk(&mut one, &mut two, &all).await;
     let stopped = Instant::now();
     server.signal("-STOP");
@@ -98,8 +99,8 @@ async fn a_half_open_link_is_found_in_three_seconds() -> Test {
 async fn a_reset_rebuilds_at_once() -> Test {
     let server = Server::start().await;
     let all = channel("rc.shop.all");
-    let mut one = Peer::new(&server.backend(), &[all.clone()]).await;
-    let mut two = Peer::new(&server.backend(), &[all.clone()]).await;
+    let mut one = Peer::new(&server.backend(), from_ref(&all)).await;
+    let mut two = Peer::new(&server.backend(), from_ref(&all)).await;
     let asked = Instant::now();
     one.backend.reset("the echo is overdue".into()).await;
     assert_eq!(one.down().await, "the echo is overdue");
@@ -136,8 +137,8 @@ async fn what_the_access_rules_refuse_is_denied() -> Test {
     server.ask("ACL SETUSER app on >pw resetchannels &rc.shop.* +@all");
     let redis = Redis::from_url(&format!("redis://app:pw@127.0.0.1:{}", server.port))?;
     let (own, other) = (channel("rc.shop.all"), channel("rc.other.all"));
-    let mut peer = Peer::new(&redis, &[own.clone()]).await;
-    assert_eq!(peer.backend.subscribe(&[other.clone()]).await.expect_err("denied").kind(), ErrorKind::Denied);
+    let mut peer = Peer::new(&redis, from_ref(&own)).await;
+    assert_eq!(peer.backend.subscribe(from_ref(&other)).await.expect_err("denied").kind(), ErrorKind::Denied);
     let batch = [message(&own, "before"), message(&other, "denied"), message(&own, "after")];
     let refused = peer.backend.publish(&batch).await;
     assert!(matches!(refused, Err(PublishError::Refused { index: 1, kind: ErrorKind::Denied })), "{refused:?}");
@@ -155,9 +156,9 @@ async fn the_rights_that_the_documentation_names_are_enough() -> Test {
     let all = channel("rc.shop.all");
     for (user, options) in [("plain", ""), ("sharded", "?mode=sharded&tag=shop")] {
         let redis = Redis::from_url(&format!("redis://{user}:pw@127.0.0.1:{}{options}", server.port))?;
-        let (mut one, mut two) = (Peer::new(&redis, &[all.clone()]).await, Peer::new(&redis, &[all.clone()]).await);
+        let (mut one, mut two) = (Peer::new(&redis, from_ref(&all)).await, Peer::new(&redis, from_ref(&all)).await);
         talk(&mut one, &mut two, &all).await;
-        one.backend.unsubscribe(&[all.clone()]).await?;
+        one.backend.unsubscribe(from_ref(&all)).await?;
         one.backend.close().await?;
     }
     Ok(())
@@ -188,7 +189,7 @@ async fn an_existing_client_is_taken_over() -> Test {
     let server = Server::with(&["--requirepass", "right"]).await;
     let redis = Redis::from_client(&redis_client(&format!("redis://:right@127.0.0.1:{}/2", server.port))?)?;
     let all = channel("rc.shop.all");
-    let (mut one, mut two) = (Peer::new(&redis, &[all.clone()]).await, Peer::new(&redis, &[all.clone()]).await);
+    let (mut one, mut two) = (Peer::new(&redis, from_ref(&all)).await, Peer::new(&redis, from_ref(&all)).await);
     talk(&mut one, &mut two, &all).await;
     let unix = Redis::from_client(&redis_client("redis+unix:///tmp/x")?);
     assert_eq!(unix.expect_err("no socket").kind(), ErrorKind::Config);
@@ -201,7 +202,7 @@ async fn messages_up_to_the_limit_pass_and_larger_ones_are_refused() -> Test {
     let limits = ["--proto-max-bulk-len", "1mb", "--client-query-buffer-limit", "1mb"];
     let server = Server::with(&limits).await;
     let all = channel("rc.shop.all");
-    let mut peer = Peer::new(&server.backend(), &[all.clone()]).await;
+    let mut peer = Peer::new(&server.backend(), from_ref(&all)).await;
     let most = peer.backend.limits().max_frame;
     let sizes = [0, 1, 4095, 4096, 65_535, 65_536, most - 1, most];
     let batch: Vec<_> = sizes.iter().map(|size| message(&all, vec![b'\r'; *size])).collect();
@@ -247,7 +248,7 @@ async fn a_full_inbox_pauses_the_socket_and_loses_nothing() -> Test {
     const COUNT: u32 = 20_000;
     let server = Server::start().await;
     let all = channel("rc.shop.all");
-    let mut slow = Peer::try_new(&server.backend(), &[all.clone()], Tap::new(100, 1 << 20)).await?;
+    let mut slow = Peer::try_new(&server.backend(), from_ref(&all), Tap::new(100, 1 << 20)).await?;
     let fast = Peer::new(&server.backend(), &[]).await;
     let batch: Vec<_> = (0..COUNT).map(|n| message(&all, n.to_be_bytes().repeat(50))).collect();
     for part in batch.chunks(500) {
@@ -264,7 +265,7 @@ async fn a_full_inbox_pauses_the_socket_and_loses_nothing() -> Test {
 async fn what_is_lost_because_the_inbox_is_full_is_told() -> Test {
     let server = Server::with(&["--client-output-buffer-limit", "pubsub 1mb 1mb 1"]).await;
     let all = channel("rc.shop.all");
-    let mut slow = Peer::try_new(&server.backend(), &[all.clone()], Tap::new(100, 1 << 20)).await?;
+    let mut slow = Peer::try_new(&server.backend(), from_ref(&all), Tap::new(100, 1 << 20)).await?;
     let fast = Peer::new(&server.backend(), &[]).await;
     for n in 0..300u32 {
         let payload = n.to_be_bytes().repeat(16 << 10);
@@ -325,12 +326,12 @@ async fn sharded_pubsub_works_on_one_server_and_is_apart_from_plain() -> Test {
     let mut server = Server::start().await;
     let sharded = server.backend().mode(Mode::sharded("shop")?)?;
     let all = channel("rc.shop.all");
-    let (mut one, mut two) = (Peer::new(&sharded, &[all.clone()]).await, Peer::new(&sharded, &[all.clone()]).await);
-    let mut plain = Peer::new(&server.backend(), &[all.clone()]).await;
+    let (mut one, mut two) = (Peer::new(&sharded, from_ref(&all)).await, Peer::new(&sharded, from_ref(&all)).await);
+    let mut plain = Peer::new(&server.backend(), from_ref(&all)).await;
     talk(&mut one, &mut two, &all).await;
     assert_eq!(server.ask("PUBSUB SHARDCHANNELS"), "{shop}rc.shop.all");
-    one.backend.unsubscribe(&[all.clone()]).await?;
-    one.backend.subscribe(&[all.clone()]).await?;
+    one.backend.unsubscribe(from_ref(&all)).await?;
+    one.backend.subscribe(from_ref(&all)).await?;
     talk(&mut one, &mut two, &all).await;
     server.kill().await;
     for peer in [&mut one, &mut two, &mut plain] {

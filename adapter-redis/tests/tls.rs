@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use adapter_core::ErrorKind;
@@ -21,8 +22,8 @@ async fn both_sides_show_certificates_of_a_private_authority() -> Test {
         (certificates.file("ca.pem"), certificates.file("client.pem"), certificates.file("client.key"));
 
     let redis = Redis::from_url(&format!("{at}?ca={ca}&cert={cert}&key={key}"))?;
-    let mut one = Peer::new(&redis, &[all.clone()]).await;
-    let mut two = Peer::new(&redis, &[all.clone()]).await;
+    let mut one = Peer::new(&redis, from_ref(&all)).await;
+    let mut two = Peer::new(&redis, from_ref(&all)).await;
     talk(&mut one, &mut two, &all).await;
     one.backend.publish(&[support::message(&all, vec![7; 512 << 10])]).await?;
     assert_eq!(two.frame().await.1.len(), 512 << 10);

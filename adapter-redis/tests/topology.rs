@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::slice::from_ref;
 use std::time::Instant;
 
 use adapter_core::ErrorKind;
@@ -26,9 +27,9 @@ async fn a_slot_that_moves_under_load_is_followed() -> Test {
     let servers = cluster().await;
     let all = channel("rc.shop.all");
     let redis = Redis::from_url(&url(&servers))?;
-    let mut one = Peer::new(&redis, &[all.clone()]).await;
+    let mut one = Peer::new(&redis, from_ref(&all)).await;
     // One that knows a single server, and is sent on by it.
-    let mut two = Peer::new(&Redis::from_url(&url(&servers[..1]))?, &[all.clone()]).await;
+    let mut two = Peer::new(&Redis::from_url(&url(&servers[..1]))?, from_ref(&all)).await;
     talk(&mut one, &mut two, &all).await;
 
     let publisher = Peer::new(&redis, &[]).await;
@@ -66,8 +67,8 @@ async fn a_replica_that_takes_over_is_followed() -> Test {
     let mut servers = cluster().await;
     let all = channel("rc.shop.all");
     let redis = Redis::from_url(&url(&servers))?;
-    let mut one = Peer::new(&redis, &[all.clone()]).await;
-    let mut two = Peer::new(&redis, &[all.clone()]).await;
+    let mut one = Peer::new(&redis, from_ref(&all)).await;
+    let mut two = Peer::new(&redis, from_ref(&all)).await;
     let owner = owner(&servers);
     let master = servers[owner].ask("CLUSTER MYID");
     let replica = cluster_server().await;
@@ -77,7 +78,7 @@ async fn a_replica_that_takes_over_is_followed() -> Test {
     eventually("the replica follows", || replica.ask("INFO replication").contains("master_link_status:up")).await;
     // One that knows only the replica uses the master.
     let lone =
-        Peer::new(&Redis::from_url(&format!("redis+cluster://127.0.0.1:{}", replica.port))?, &[all.clone()]).await;
+        Peer::new(&Redis::from_url(&format!("redis+cluster://127.0.0.1:{}", replica.port))?, from_ref(&all)).await;
     assert_eq!(replica.ask("PUBSUB SHARDCHANNELS"), "");
     lone.backend.close().await?;
     let killed = Instant::now();
@@ -98,8 +99,8 @@ async fn a_cluster_whose_servers_restart_is_found_again() -> Test {
     let mut servers = cluster().await;
     let all = channel("rc.shop.all");
     let redis = Redis::from_url(&url(&servers).replace("redis+cluster", "redis"))?;
-    let mut one = Peer::new(&redis, &[all.clone()]).await;
-    let mut two = Peer::new(&redis, &[all.clone()]).await;
+    let mut one = Peer::new(&redis, from_ref(&all)).await;
+    let mut two = Peer::new(&redis, from_ref(&all)).await;
     for server in &mut servers {
         server.kill().await;
     }
@@ -149,8 +150,8 @@ async fn a_master_that_the_sentinels_replace_is_followed() -> Test {
     eventually("the sentinel knows the replica", || !sentinel.ask("SENTINEL REPLICAS main").is_empty()).await;
     let redis = Redis::from_url(&format!("redis+sentinel://127.0.0.1:1,127.0.0.1:{}/main", sentinel.port))?;
     let all = channel("rc.shop.all");
-    let mut one = Peer::new(&redis, &[all.clone()]).await;
-    let mut two = Peer::new(&redis, &[all.clone()]).await;
+    let mut one = Peer::new(&redis, from_ref(&all)).await;
+    let mut two = Peer::new(&redis, from_ref(&all)).await;
     talk(&mut one, &mut two, &all).await;
     master.kill().await;
     one.down().await;
