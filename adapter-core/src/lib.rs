@@ -23,6 +23,9 @@ mod packet;
 pub mod probe;
 mod protocol;
 mod server_event;
+#[cfg(test)]
+#[path = "../tests/simulation/mod.rs"]
+mod simulation;
 mod stats;
 mod target;
 

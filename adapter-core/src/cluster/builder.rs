@@ -19,6 +19,7 @@ pub struct ClusterBuilder {
     node_name: String,
     max_message: usize,
     queue_bytes: usize,
+    queue_age: Duration,
     connect_timeout: Duration,
     close_timeout: Duration,
 }
@@ -30,6 +31,7 @@ impl Default for ClusterBuilder {
             node_name: String::new(),
             max_message: 16 << 20,
             queue_bytes: 64 << 20,
+            queue_age: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
         }
@@ -60,6 +62,13 @@ impl ClusterBuilder {
     /// How many bytes wait for the broker at the most; 64 MiB by default. When they do, emitting waits.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;
+        self
+    }
+
+    /// While the broker is away and the oldest message has waited for so long, no more is queued: emitting says
+    /// `Unavailable` at once. What is queued is kept all the same, and goes out in order. 30 s by default.
+    pub fn queue_age(mut self, age: Duration) -> Self {
+        self.queue_age = age;
         self
     }
 
@@ -121,10 +130,14 @@ impl ClusterBuilder {
 
         let settings = Settings { ordered: backend.capabilities().ordered, ..settings };
         let engine = Engine::new(settings, backend.limits(), Instant::now());
-        let bounds = Bounds { max_message: self.max_message, queue: self.queue_bytes };
+        let bounds = Bounds { max_message: self.max_message, queue: self.queue_bytes, queue_age: self.queue_age };
         let (ready, is_ready) = oneshot::channel();
         let core = Arc::new(Core::new(node, channels, bounds, 256, backend, inbox.clone(), engine, ready));
-        let tasks = vec![tokio::spawn(tasks::read(Arc::clone(&core))), tokio::spawn(tasks::write(Arc::clone(&core)))];
+        let tasks = vec![
+            tokio::spawn(tasks::read(Arc::clone(&core))),
+            tokio::spawn(tasks::write(Arc::clone(&core))),
+            tokio::spawn(tasks::mend(Arc::clone(&core))),
+        ];
         let inner = Inner { core, tasks: Mutex::new(tasks), close_timeout: self.close_timeout };
         std::mem::forget(guard); // the cluster closes the inbox from now on
         let cluster = Cluster(Arc::new(inner));

@@ -27,6 +27,8 @@ pub(super) struct Core {
     room: Semaphore,
     /// Whether the link is up, for those who wait for room.
     pub(super) link: watch::Sender<bool>,
+    /// Why the backend is to make a new link, if it is.
+    pub(super) reset: watch::Sender<Option<String>>,
     /// There is something to send.
     pub(super) work: Notify,
     /// Something was sent.
@@ -52,6 +54,7 @@ pub(super) struct Channels {
 pub(super) struct Bounds {
     pub(super) max_message: usize,
     pub(super) queue: usize,
+    pub(super) queue_age: Duration,
 }
 
 /// Who waits for the answers to a question.
@@ -88,6 +91,7 @@ impl Core {
             engine: Mutex::new(engine),
             room: Semaphore::new(bounds.queue),
             link: watch::Sender::new(true),
+            reset: watch::Sender::new(None),
             work: Notify::new(),
             sent: Notify::new(),
             sooner: Notify::new(),
@@ -130,6 +134,10 @@ impl Core {
         // A message larger than the whole queue takes all of it.
         let cost = (content.len() + OVERHEAD).min(self.bounds.queue);
         let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        if !*self.link.borrow() && self.engine().unsent_for(Instant::now()) > self.bounds.queue_age {
+            let text = "the broker is away, and what waits for it has waited for too long";
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
         if let Ok(permit) = self.room.try_acquire_many(permits) {
             return Ok(Room(permit));
         }
@@ -185,6 +193,12 @@ impl Core {
                 }
                 Some(Output::Ended { request, missing }) => self.end(request, missing),
                 Some(Output::Event(event)) => self.tell(event),
+                Some(Output::Link(up)) => {
+                    self.link.send_replace(up);
+                }
+                Some(Output::Reset(reason)) => {
+                    self.reset.send_replace(Some(reason));
+                }
                 Some(Output::Ready) => {
                     let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
                     // Nobody to tell: connecting was given up, and this node is being dropped.
@@ -236,12 +250,9 @@ impl Core {
         match &event {
             Event::Degraded(reason) => {
                 tracing::warn!(cluster = %self.channels.name, node = %self.node.id, %reason, "the broker is away");
-                self.link.send_replace(false);
             }
             Event::Recovered => {
                 tracing::info!(cluster = %self.channels.name, node = %self.node.id, "the broker is back");
-                self.link.send_replace(true);
-                self.work.notify_one();
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! The two tasks of a node: its one reader and its one writer.
+//! The tasks of a node: its one reader, its one writer, and the one that has dead links replaced.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -91,6 +91,19 @@ pub(super) async fn write(core: Arc<Core>) {
         if outcome == Outcome::Unknown {
             // The link will say whether it is down; until then it may be a broker that takes its time.
             let _ = tokio::time::timeout(RETRY, link.wait_for(|up| !*up)).await;
+        }
+    }
+}
+
+/// Makes the backend drop a link that the engine has found dead.
+pub(super) async fn mend(core: Arc<Core>) {
+    let mut reset = core.reset.subscribe();
+    // Ends only with the core, which this task holds.
+    while reset.changed().await.is_ok() {
+        let reason = reset.borrow_and_update().clone();
+        if let Some(reason) = reason {
+            tracing::warn!(cluster = %core.channels.name, node = %core.node.id, %reason, "the link is dead; a new one is made");
+            core.backend.reset(reason.into()).await;
         }
     }
 }

@@ -86,6 +86,7 @@ struct Entry {
     content: What,
     /// Room to give back to the senders when it is gone.
     cost: usize,
+    at: Instant,
 }
 
 #[derive(Debug)]
@@ -139,7 +140,7 @@ impl Outbox {
         now: Instant,
     ) {
         let number = (!volatile).then(|| self.number(Destination::Cluster, now));
-        self.push(Destination::Cluster, What::Content(content), number, request, cost);
+        self.push(Destination::Cluster, What::Content(content), number, request, cost, now);
     }
 
     /// Queues an answer, if the bound of answers allows.
@@ -151,7 +152,7 @@ impl Outbox {
         }
         self.answer_bytes += content.len();
         let number = self.number(Destination::Inbox(to.node), now);
-        self.push(Destination::Inbox(to.node), What::Answer(content), Some(number), Some(to.request), 0);
+        self.push(Destination::Inbox(to.node), What::Answer(content), Some(number), Some(to.request), 0, now);
     }
 
     /// Names the sockets whose answers will follow.
@@ -183,18 +184,26 @@ impl Outbox {
         change(&mut pending.batch);
         if !std::mem::replace(&mut pending.queued, true) {
             let number = self.number(Destination::Inbox(to.node), now);
-            self.push(Destination::Inbox(to.node), What::Acks, Some(number), Some(to.request), 0);
+            self.push(Destination::Inbox(to.node), What::Acks, Some(number), Some(to.request), 0, now);
         }
     }
 
-    fn push(&mut self, to: Destination, content: What, number: Option<Number>, request: Option<u64>, cost: usize) {
+    fn push(
+        &mut self,
+        to: Destination,
+        content: What,
+        number: Option<Number>,
+        request: Option<u64>,
+        cost: usize,
+        at: Instant,
+    ) {
         let counter = self.next_counter();
         let kind = match &content {
             What::Content(content) | What::Answer(content) => content.kind,
             What::Acks => crate::protocol::Kind::ACKS,
         };
         let head = Head { kind, sender: self.me, counter, number, part: None, request };
-        self.queue.push_back(Entry { to, head, content, cost });
+        self.queue.push_back(Entry { to, head, content, cost, at });
         self.pushed += 1;
     }
 
@@ -222,13 +231,12 @@ impl Outbox {
         used.map(|(node, stream)| InboxMark { node: *node, mark: mark(stream) }).collect()
     }
 
-    /// Forgets the numbers of a node's inbox; should it come back, a higher epoch begins.
-    pub(crate) fn forget(&mut self, node: NodeId) {
-        let waiting = self.queue.iter().any(|entry| entry.to == Destination::Inbox(node));
-        if !waiting {
-            self.inboxes.remove(&node);
-            self.acks.retain(|to, _| to.node != node);
-        }
+    /// Forgets the numbers of the inboxes of those who are gone, once nothing waits for them; should one come back, a
+    /// higher epoch begins.
+    pub(crate) fn forget(&mut self, gone: impl Fn(NodeId) -> bool) {
+        let queue = &self.queue;
+        let waiting = |node: NodeId| queue.iter().any(|entry| entry.to == Destination::Inbox(node));
+        self.inboxes.retain(|node, _| !gone(*node) || waiting(*node));
     }
 
     /// The next messages for the broker: control first, then what waits, in order, several frames in one message.
@@ -321,12 +329,32 @@ impl Outbox {
         (self.pushed, self.done)
     }
 
+    /// Since when the oldest entry has been waiting.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.queue.front().map(|entry| entry.at)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pending_acks(&self) -> usize {
+        self.acks.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn answer_bytes(&self) -> usize {
+        self.answer_bytes
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inboxes(&self) -> impl Iterator<Item = &NodeId> {
+        self.inboxes.keys()
     }
 }
 

@@ -40,6 +40,9 @@ impl Window {
             return self.first(frame.head.sender, frame.head.counter).then_some(frame);
         };
         let id = (frame.head.sender, frame.head.counter);
+        if self.senders.get(&id.0).is_some_and(|seen| !seen.is_new(id.1)) {
+            return None; // a late copy of a piece must not begin the whole again
+        }
         let at = match self.assemblies.iter().position(|(of, _)| *of == id) {
             Some(at) => at,
             None => {
@@ -59,6 +62,11 @@ impl Window {
         let (_, assembly) = self.assemblies.remove(at)?;
         self.bytes -= assembly.bytes();
         self.first(id.0, id.1).then(|| assembly.join())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn first(&mut self, sender: NodeId, counter: u64) -> bool {
@@ -97,6 +105,10 @@ impl Seen {
         }
         self.set(counter, true);
         true
+    }
+
+    fn is_new(&self, counter: u64) -> bool {
+        counter > self.newest || self.newest - counter < SPAN && !self.is_set(counter)
     }
 
     fn is_set(&self, counter: u64) -> bool {
