@@ -263,11 +263,9 @@ async fn the_other_servers_of_a_cluster_take_over() -> Tested {
     let marker = tokio::time::timeout(Duration::from_secs(5), async {
         loop {
             two.publish("rc.a", "marker").await.unwrap();
-            if let Ok(Tapped::Frame(_, payload)) = tokio::time::timeout(Duration::from_millis(20), one.tap.next()).await
-            {
-                if payload == "marker" {
-                    return;
-                }
+            let next = tokio::time::timeout(Duration::from_millis(20), one.tap.next()).await;
+            if matches!(next, Ok(Tapped::Frame(_, payload)) if payload == "marker") {
+                return;
             }
         }
     });

@@ -40,12 +40,11 @@ impl Server {
     pub(crate) fn cluster() -> [Self; 3] {
         let routes = [free_port(), free_port(), free_port()];
         let all = routes.map(|port| format!("nats://127.0.0.1:{port}")).join(",");
-        let cluster = routes.map(|route| {
+        routes.map(|route| {
             let cluster = format!("nats://127.0.0.1:{route}");
             let words = ["--cluster_name", "test", "--cluster", &cluster, "--routes", &all];
             Self::start_on(free_port(), "", &words.map(str::to_owned))
-        });
-        cluster
+        })
     }
 
     pub(crate) fn url(&self) -> String {
