@@ -38,12 +38,17 @@ pub(crate) struct Connection {
     echo: Subject,
     /// The number that was sent last. Held while a batch is handed to the client, so that numbers leave in order.
     sent: tokio::sync::Mutex<u64>,
-    /// The number that came back last.
-    echoed: watch::Sender<u64>,
-    /// A task for each subscription, and the one that reads the numbers.
+    /// Who waits for a number reads them, for the others too: a task in between would cost a batch its wake-up.
+    echoes: tokio::sync::Mutex<Echoes>,
+    /// A task for each subscription.
     subscriptions: tokio::sync::Mutex<HashMap<Channel, Task>>,
-    _echoes: Mutex<Option<Task>>,
     inbox: Inbox,
+}
+
+/// The numbers that come back.
+struct Echoes {
+    subscriber: Subscriber,
+    last: u64,
 }
 
 /// What the client tells, by its event callback.
@@ -100,19 +105,17 @@ impl Connection {
         });
         let client = options.connect(server).await.map_err(error::connecting)?;
         let echo = Subject::from(format!("rc.sync.{:032x}", random()?));
-        let echoes = client.subscribe(echo.clone()).await.map_err(|_| unavailable("the connection ended at once"))?;
+        let subscriber =
+            client.subscribe(echo.clone()).await.map_err(|_| unavailable("the connection ended at once"))?;
         let connection = Arc::new(Self {
             client,
-            signals: Arc::clone(&signals),
+            signals,
             echo,
             sent: tokio::sync::Mutex::new(0),
-            echoed: watch::Sender::new(0),
+            echoes: tokio::sync::Mutex::new(Echoes { subscriber, last: 0 }),
             subscriptions: tokio::sync::Mutex::default(),
-            _echoes: Mutex::default(),
             inbox: inbox.clone(),
         });
-        let task = Task(tokio::spawn(read_echoes(connection.echoed.clone(), signals, echoes)));
-        *lock(&connection._echoes) = Some(task);
         connection.confirm(&[]).await.map_err(|(_, error)| error)?;
         Ok(connection)
     }
@@ -136,11 +139,7 @@ impl Connection {
 
     /// Gives the connection up.
     pub(crate) fn end(&self, reason: impl Into<String>) {
-        self.signals.over.send_if_modified(|over| {
-            let first = over.is_none();
-            over.get_or_insert(reason.into());
-            first
-        });
+        self.signals.end(reason);
     }
 
     /// Subscribes where this connection is not subscribed yet, and waits for the server's word.
@@ -225,9 +224,9 @@ impl Connection {
             self.client.publish(self.echo.clone(), number).await.map_err(|_| (None, self.broken()))?;
             *sent
         };
-        let mut echoed = self.echoed.subscribe();
+        let came_back = async { self.echoes.lock().await.until(number).await };
         tokio::select! {
-            _ = echoed.wait_for(|echoed| *echoed >= number) => {}
+            () = came_back => {}
             () = self.ended() => {}
             () = sleep(CONFIRM) => return Err((None, unavailable("the NATS server does not confirm"))),
         }
@@ -302,6 +301,18 @@ impl Connection {
     }
 }
 
+impl Echoes {
+    /// Returns when this number came back, or nothing comes any more. Anything else is a stranger's.
+    async fn until(&mut self, number: u64) {
+        while self.last < number {
+            let Some(message) = self.subscriber.next().await else { return };
+            if let Ok(back) = message.payload.as_ref().try_into().map(u64::from_be_bytes) {
+                self.last = self.last.max(back);
+            }
+        }
+    }
+}
+
 impl Signals {
     fn event(&self, event: Event) {
         match event {
@@ -341,21 +352,6 @@ async fn forward(mut subscriber: Subscriber, inbox: Inbox) {
             inbox.ready().await;
         }
     }
-}
-
-/// Takes the numbers that come back. The end of the stream is the end of the client, which no event may tell.
-async fn read_echoes(echoed: watch::Sender<u64>, signals: Arc<Signals>, mut echoes: Subscriber) {
-    while let Some(message) = echoes.next().await {
-        // Anything else is a stranger's.
-        if let Ok(number) = message.payload.as_ref().try_into().map(u64::from_be_bytes) {
-            echoed.send_if_modified(|echoed| {
-                let newer = number > *echoed;
-                *echoed = number.max(*echoed);
-                newer
-            });
-        }
-    }
-    signals.end("the connection ended");
 }
 
 fn random() -> Result<u128> {

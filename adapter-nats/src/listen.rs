@@ -16,7 +16,7 @@ use crate::connection::{Connection, News};
 const RELIEF: Duration = Duration::from_millis(100);
 
 /// The longest wait between two rounds over the servers, and the first.
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_millis(500);
 const SHORTEST: Duration = Duration::from_millis(50);
 
 /// Every server that we know of.
