@@ -23,6 +23,9 @@ mod packet;
 pub mod probe;
 mod protocol;
 mod server_event;
+#[cfg(test)]
+#[path = "../tests/simulation/mod.rs"]
+mod simulation;
 mod stats;
 mod target;
 
@@ -43,7 +46,7 @@ pub use local::{AckError, Acks, LocalSocket, LocalSockets, Projection, SocketInf
 pub use memory::Memory;
 pub(crate) use name::check_event_name;
 pub use name::{ClusterName, IntoRooms, MAX_NAME, Namespace, Room, SocketId};
-pub use namespace::NamespaceHandle;
+pub use namespace::{NamespaceHandle, WeakNamespaceHandle};
 pub use node::{Node, NodeId};
 pub use operator::BroadcastOperator;
 pub use packet::{Format, Packet};

@@ -1,13 +1,17 @@
 //! The command line.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 A chat on several Socket.IO servers that act as one.
 
-Usage: chat [--nodes N] [--port P] [--adapter URL]
+Usage: chat [--nodes N] [--port P] [--host ADDRESS] [--name NAME] [--adapter URL]
 
   --nodes N      how many servers, 1 to 16 (default 3)
   --port P       the first one's port, the others take the next ones; 0 takes free ports (default 3001)
+  --host ADDRESS where they listen (default 127.0.0.1: this machine alone)
+  --name NAME    what the nodes' names begin with, before the port (default node)
   --adapter URL  what joins them (default memory://chat); none leaves each of them alone
   --help         this text";
 
@@ -26,13 +30,23 @@ pub(crate) struct Args {
     pub(crate) nodes: u16,
     /// The first node's port, or 0 for free ones.
     pub(crate) port: u16,
+    /// Where the nodes listen.
+    pub(crate) host: IpAddr,
+    /// What the nodes' names begin with.
+    pub(crate) name: String,
     /// The URL of what joins the nodes; `None` leaves each of them alone.
     pub(crate) adapter: Option<String>,
 }
 
 /// Reads the command line, without the program's name. The error is a sentence for people.
 pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, String> {
-    let mut args = Args { nodes: 3, port: 3001, adapter: Some("memory://chat".to_owned()) };
+    let mut args = Args {
+        nodes: 3,
+        port: 3001,
+        host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        name: "node".to_owned(),
+        adapter: Some("memory://chat".to_owned()),
+    };
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let (flag, inline) = match word.split_once('=') {
@@ -44,6 +58,8 @@ pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, 
             "--help" | "-h" => return Ok(Command::Help),
             "--nodes" => args.nodes = number(&flag, &value()?, 1, MOST_NODES)?,
             "--port" => args.port = number(&flag, &value()?, 0, u16::MAX)?,
+            "--host" => args.host = host(&value()?)?,
+            "--name" => args.name = name(value()?)?,
             "--adapter" => args.adapter = adapter(value()?)?,
             other => return Err(format!("there is no option {other:?}")),
         }
@@ -66,6 +82,17 @@ fn number(flag: &str, text: &str, least: u16, most: u16) -> Result<u16, String> 
     }
 }
 
+fn host(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("--host takes an IP address, not {text:?}"))
+}
+
+fn name(text: String) -> Result<String, String> {
+    match text.chars().count() {
+        1..=32 => Ok(text),
+        _ => Err("--name takes 1 to 32 characters".to_owned()),
+    }
+}
+
 fn adapter(text: String) -> Result<Option<String>, String> {
     match text.as_str() {
         "none" => Ok(None),
@@ -83,7 +110,8 @@ mod tests {
     }
 
     fn run(nodes: u16, port: u16, adapter: Option<&str>) -> Result<Command, String> {
-        Ok(Command::Run(Args { nodes, port, adapter: adapter.map(str::to_owned) }))
+        let (host, name) = (IpAddr::V4(Ipv4Addr::LOCALHOST), "node".to_owned());
+        Ok(Command::Run(Args { nodes, port, host, name, adapter: adapter.map(str::to_owned) }))
     }
 
     #[test]
@@ -107,6 +135,8 @@ mod tests {
             ("--nodes", "--nodes needs a value"),
             ("--port 65536", "--port takes a number"),
             ("--port 65535", "need ports over"),
+            ("--host localhost", "--host takes an IP address"),
+            ("--name=", "--name takes 1 to 32"),
             ("--adapter chat", "--adapter takes a URL"),
             ("--colour", "no option \"--colour\""),
             ("more", "no option \"more\""),

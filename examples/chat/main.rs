@@ -42,7 +42,7 @@ async fn run(args: Args) -> Result<()> {
     let mut nodes = Vec::new();
     for index in 0..args.nodes {
         let port = if args.port == 0 { 0 } else { args.port + index };
-        nodes.push(server::start(port, args.adapter.as_deref()).await?);
+        nodes.push(server::start(&args.name, (args.host, port), args.adapter.as_deref()).await?);
     }
     greet(&args, &nodes);
     stop_asked().await?;

@@ -1,6 +1,7 @@
 //! One node: an axum server with socketioxide, and its place in the cluster.
 
 use std::io::{Error, Result};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -34,14 +35,16 @@ impl Server {
     }
 }
 
-/// Starts a node on a port of this machine, 0 for a free one, alone or joined to others by what the URL names.
-pub(crate) async fn start(port: u16, adapter: Option<&str>) -> Result<Server> {
-    let listener = TcpListener::bind(("127.0.0.1", port))
+/// Starts a node at an address, port 0 for a free one, alone or joined to others by what the URL names.
+pub(crate) async fn start(name: &str, address: impl Into<SocketAddr>, adapter: Option<&str>) -> Result<Server> {
+    let address = address.into();
+    let listener = TcpListener::bind(address)
         .await
-        .map_err(|error| Error::new(error.kind(), format!("cannot listen on 127.0.0.1:{port}: {error}")))?;
-    let port = listener.local_addr()?.port();
-    let name = format!("node-{port}");
-    let url = format!("http://127.0.0.1:{port}");
+        .map_err(|error| Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
+    let address = listener.local_addr()?;
+    let port = address.port();
+    let name = format!("{name}-{port}");
+    let url = format!("http://{address}");
     let (stop, stopped) = watch::channel(false);
     let running = match adapter {
         Some(adapter) => {

@@ -12,7 +12,7 @@ use super::registry::Registry;
 use crate::acks::Collector;
 use crate::engine::{Engine, Output};
 use crate::protocol::{AckAnswer, AckBatch, Answer, Content};
-use crate::{Backend, Channel, Error, ErrorKind, Event, Inbox, Missing, Node, NodeId, Result};
+use crate::{Backend, Channel, Error, ErrorKind, Event, Inbox, Missing, Node, NodeId, Result, Why};
 
 /// What the handle, the reader and the writer of one node share.
 pub(super) struct Core {
@@ -27,6 +27,8 @@ pub(super) struct Core {
     room: Semaphore,
     /// Whether the link is up, for those who wait for room.
     pub(super) link: watch::Sender<bool>,
+    /// Why the backend is to make a new link, if it is.
+    pub(super) reset: watch::Sender<Option<String>>,
     /// There is something to send.
     pub(super) work: Notify,
     /// Something was sent.
@@ -52,6 +54,7 @@ pub(super) struct Channels {
 pub(super) struct Bounds {
     pub(super) max_message: usize,
     pub(super) queue: usize,
+    pub(super) queue_age: Duration,
 }
 
 /// Who waits for the answers to a question.
@@ -88,6 +91,7 @@ impl Core {
             engine: Mutex::new(engine),
             room: Semaphore::new(bounds.queue),
             link: watch::Sender::new(true),
+            reset: watch::Sender::new(None),
             work: Notify::new(),
             sent: Notify::new(),
             sooner: Notify::new(),
@@ -130,6 +134,10 @@ impl Core {
         // A message larger than the whole queue takes all of it.
         let cost = (content.len() + OVERHEAD).min(self.bounds.queue);
         let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        if !*self.link.borrow() && self.engine().unsent_for(now()) > self.bounds.queue_age {
+            let text = "the broker is away, and what waits for it has waited for too long";
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
         if let Ok(permit) = self.room.try_acquire_many(permits) {
             return Ok(Room(permit));
         }
@@ -146,6 +154,13 @@ impl Core {
                 Err(Error::new(ErrorKind::Timeout, "the outgoing queue was full for the whole time given"))
             }
         }
+    }
+
+    /// The same for a message that may be lost: if there is room now, and a link.
+    pub(super) fn try_reserve(&self, content: &Content) -> Option<Room<'_>> {
+        let cost = (content.len() + OVERHEAD).min(self.bounds.queue);
+        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        if *self.link.borrow() { self.room.try_acquire_many(permits).ok().map(Room) } else { None }
     }
 
     pub(super) fn give_room(&self, bytes: usize) {
@@ -179,12 +194,18 @@ impl Core {
                 Some(Output::Perform { from, reply, operation }) => self.perform(from, reply, operation),
                 Some(Output::Answer { request, node, answer }) => self.take_answer(request, node, answer),
                 Some(Output::Missing { request, missing }) => {
-                    if let Some(Waiter::Acks(collector)) = self.waiters().get(&request) {
+                    if let Some(collector) = self.collector(request) {
                         collector.end(missing.node, Some(missing.why));
                     }
                 }
                 Some(Output::Ended { request, missing }) => self.end(request, missing),
                 Some(Output::Event(event)) => self.tell(event),
+                Some(Output::Link(up)) => {
+                    self.link.send_replace(up);
+                }
+                Some(Output::Reset(reason)) => {
+                    self.reset.send_replace(Some(reason));
+                }
                 Some(Output::Ready) => {
                     let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
                     // Nobody to tell: connecting was given up, and this node is being dropped.
@@ -195,9 +216,8 @@ impl Core {
     }
 
     fn take_answer(&self, request: u64, node: NodeId, answer: Answer) {
-        let waiters = self.waiters();
-        match (waiters.get(&request), answer) {
-            (Some(Waiter::Acks(collector)), Answer::Acks(AckBatch { expected, acks, done })) => {
+        if let Some(collector) = self.collector(request) {
+            if let Answer::Acks(AckBatch { expected, acks, done }) = answer {
                 if let Some(expected) = expected {
                     collector.expect(node, expected);
                 }
@@ -211,17 +231,28 @@ impl Core {
                 if done {
                     collector.end(node, None);
                 }
+            } else {
+                collector.end(node, Some(Why::Unsupported));
             }
-            (Some(Waiter::Gather(replies)), answer) => {
-                // A receiver that is gone has forgotten the question in the meantime.
-                let _ = replies.send(Reply::Answer(node, answer));
-            }
-            _ => {}
+            return;
+        }
+        if let Some(Waiter::Gather(replies)) = self.waiters().get(&request) {
+            // A receiver that is gone has forgotten the question in the meantime.
+            let _ = replies.send(Reply::Answer(node, answer));
+        }
+    }
+
+    /// Taken out of the map, since it wakes foreign code.
+    fn collector(&self, request: u64) -> Option<Collector> {
+        match self.waiters().get(&request) {
+            Some(Waiter::Acks(collector)) => Some(collector.clone()),
+            _ => None,
         }
     }
 
     fn end(&self, request: u64, missing: Vec<Missing>) {
-        match self.waiters().remove(&request) {
+        let waiter = self.waiters().remove(&request);
+        match waiter {
             Some(Waiter::Gather(replies)) => {
                 let _ = replies.send(Reply::Ended(missing));
             }
@@ -236,12 +267,9 @@ impl Core {
         match &event {
             Event::Degraded(reason) => {
                 tracing::warn!(cluster = %self.channels.name, node = %self.node.id, %reason, "the broker is away");
-                self.link.send_replace(false);
             }
             Event::Recovered => {
                 tracing::info!(cluster = %self.channels.name, node = %self.node.id, "the broker is back");
-                self.link.send_replace(true);
-                self.work.notify_one();
             }
             _ => {}
         }
@@ -264,7 +292,15 @@ impl Room<'_> {
     }
 }
 
+/// The runtime's time, which tests may pause.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The longest that anything is waited for.
+pub(super) const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Now, so much later; far futures are a day.
 pub(super) fn deadline(timeout: Duration) -> Instant {
-    Instant::now() + timeout.min(Duration::from_secs(24 * 60 * 60))
+    now() + timeout.min(A_DAY)
 }

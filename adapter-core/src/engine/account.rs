@@ -18,12 +18,19 @@ pub(crate) struct Patience {
 /// What came of a frame or of time passing.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// To be carried out, in order.
-    pub(crate) frames: Vec<Frame>,
-    /// Messages that will never come.
-    pub(crate) lost: u64,
+    /// In order.
+    pub(crate) steps: Vec<Step>,
     /// Copies that were dropped.
     pub(crate) copies: u64,
+}
+
+/// What is next in an account.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// To be carried out.
+    Frame(Frame),
+    /// So many messages, before what follows, will never come.
+    Lost(u64),
 }
 
 /// The state of one (sender, channel). Asking the sender for what is missing will hook in where a hole is seen.
@@ -37,6 +44,8 @@ pub(crate) struct Account {
     bytes: usize,
     /// The newest number known to have been sent, from a mark.
     known: Option<(u64, Instant)>,
+    /// Since when it has not been clear where this account begins: an earlier message may still be under way.
+    unsure: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -54,19 +63,43 @@ enum Message {
 impl Account {
     /// Expects this number next.
     pub(crate) fn expecting(number: Number) -> Self {
-        Self { epoch: number.epoch, next: number.n, held: BTreeMap::new(), bytes: 0, known: None }
+        Self { epoch: number.epoch, next: number.n, held: BTreeMap::new(), bytes: 0, known: None, unsure: None }
+    }
+
+    /// Does not know yet whether this number is the first one: waits for the sender's introduction, or the patience.
+    pub(crate) fn unsure(mut self, now: Instant) -> Self {
+        self.unsure = Some(now);
+        self
+    }
+
+    /// The sender has said from where on its messages are meant for us.
+    pub(crate) fn begin(&mut self, mark: Mark) -> Progress {
+        let mut progress = Progress::default();
+        if mark.epoch == self.epoch && self.unsure.take().is_some() {
+            self.next = self.next.min(mark.n.saturating_add(1));
+            self.advance(&mut progress);
+        }
+        progress
+    }
+
+    /// What was published after something that reached us reaches us, too.
+    fn begin_no_later(&mut self, number: Number) {
+        if self.unsure.is_some() && number.epoch == self.epoch {
+            self.next = self.next.min(number.n);
+        }
     }
 
     /// Takes a numbered frame.
     pub(crate) fn accept(&mut self, number: Number, frame: Frame, now: Instant, patience: &Patience) -> Progress {
         let mut progress = Progress::default();
         self.enter(number.epoch, &mut progress);
+        self.begin_no_later(number);
         let old = number.epoch < self.epoch || number.n < self.next;
         match frame.head.part {
             _ if old => progress.copies += 1,
-            None if number.n == self.next && self.held.is_empty() => {
+            None if number.n == self.next && self.held.is_empty() && self.unsure.is_none() => {
                 self.next = self.next.saturating_add(1);
-                progress.frames.push(frame);
+                progress.steps.push(Step::Frame(frame));
             }
             None => self.hold(number.n, frame, now, &mut progress),
             Some(part) => self.hold_part(number.n, part, frame, now, patience, &mut progress),
@@ -80,6 +113,7 @@ impl Account {
     pub(crate) fn mark(&mut self, mark: Mark, now: Instant, patience: &Patience) -> Progress {
         let mut progress = Progress::default();
         self.enter(mark.epoch, &mut progress);
+        self.begin_no_later(Number { epoch: mark.epoch, n: mark.n.saturating_add(1) });
         let news = mark.epoch == self.epoch && mark.n >= self.next && self.known.is_none_or(|(n, _)| n < mark.n);
         if news {
             self.known = Some((mark.n, now));
@@ -97,12 +131,20 @@ impl Account {
 
     /// Since when something before what is known to have been sent is missing.
     pub(crate) fn hole_since(&self) -> Option<Instant> {
+        if self.unsure.is_some() {
+            return self.unsure;
+        }
         let by_mark = self.known.filter(|(n, _)| *n >= self.next).map(|(_, at)| at);
         let behind = self.held.range(self.next.saturating_add(1)..).next().map(|(_, held)| held.at);
         match (by_mark, behind) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether everything up to the mark has been carried out.
@@ -121,12 +163,18 @@ impl Account {
     }
 
     fn hold(&mut self, n: u64, frame: Frame, now: Instant, progress: &mut Progress) {
-        if self.held.contains_key(&n) {
-            progress.copies += 1; // or the pieces of the same message: whichever came first is kept
-            return;
-        }
-        self.bytes += frame.body.len() + frame.packet.len();
-        self.held.insert(n, Held { at: now, what: Message::Whole(frame) });
+        // The whole takes the place of its pieces: it may have been cut differently when it was sent again.
+        let pieces = match self.held.get(&n) {
+            Some(Held { what: Message::Whole(_), .. }) => {
+                progress.copies += 1;
+                return;
+            }
+            Some(Held { what: Message::Pieces(assembly), at }) => Some((assembly.bytes(), *at)),
+            None => None,
+        };
+        self.bytes = self.bytes - pieces.map_or(0, |(bytes, _)| bytes) + size(&frame);
+        let at = pieces.map_or(now, |(_, at)| at);
+        self.held.insert(n, Held { at, what: Message::Whole(frame) });
     }
 
     fn hold_part(
@@ -145,6 +193,7 @@ impl Account {
             place.insert(Held { at: now, what: Message::Pieces(assembly) });
         }
         if let Some(Held { what: Message::Pieces(assembly), .. }) = self.held.get_mut(&n) {
+            self.bytes -= assembly.begin_anew_if_cut_differently(part);
             let more = assembly.add(part, frame.packet);
             self.bytes += more;
             progress.copies += u64::from(more == 0);
@@ -153,6 +202,9 @@ impl Account {
 
     /// Carries out what is next and whole.
     fn advance(&mut self, progress: &mut Progress) {
+        if self.unsure.is_some() {
+            return;
+        }
         while let Some(entry) = self.held.first_entry() {
             let ready = match &entry.get().what {
                 Message::Whole(_) => true,
@@ -162,12 +214,17 @@ impl Account {
                 return;
             }
             let frame = match entry.remove().what {
-                Message::Whole(frame) => frame,
-                Message::Pieces(assembly) => assembly.join(),
+                Message::Whole(frame) => {
+                    self.bytes -= size(&frame);
+                    frame
+                }
+                Message::Pieces(assembly) => {
+                    self.bytes -= assembly.bytes();
+                    assembly.join()
+                }
             };
-            self.bytes -= frame.body.len() + frame.packet.len();
             self.next = self.next.saturating_add(1);
-            progress.frames.push(frame);
+            progress.steps.push(Step::Frame(frame));
         }
     }
 
@@ -183,17 +240,30 @@ impl Account {
 
     /// Gives up on the numbers before the next one that may still be whole, or up to the newest one known.
     fn skip(&mut self, progress: &mut Progress) {
+        if self.unsure.take().is_some() {
+            return self.advance(progress); // what came first is where it begins
+        }
         if let Some(dropped) = self.held.remove(&self.next) {
             self.bytes -= match dropped.what {
-                Message::Whole(frame) => frame.body.len() + frame.packet.len(),
+                Message::Whole(frame) => size(&frame),
                 Message::Pieces(assembly) => assembly.bytes(),
             };
         }
         let held = self.held.keys().next().copied();
         let known = self.known.map(|(n, _)| n.saturating_add(1));
         let to = held.or(known).unwrap_or(self.next).max(self.next.saturating_add(1));
-        progress.lost += to - self.next;
+        if to == self.next {
+            self.known = None; // at the end of the numbers: there is nothing behind to wait for
+            return;
+        }
+        progress.steps.push(Step::Lost(to - self.next));
         self.next = to;
         self.advance(progress);
     }
+}
+
+/// What a held frame counts for: an empty one takes room, too.
+fn size(frame: &Frame) -> usize {
+    const HELD: usize = 256;
+    HELD + frame.body.len() + frame.packet.len()
 }

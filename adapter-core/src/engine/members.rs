@@ -1,11 +1,14 @@
 //! Who is in the cluster, and what each has sent us.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::account::Account;
 use crate::protocol::{Mark, NodeEntry, Number};
 use crate::{Departure, Node, NodeId};
+
+/// So many dead nodes that were forgotten are told from new ones.
+const FORGOTTEN: usize = 256;
 
 /// The other nodes, and the clock by which they are judged.
 ///
@@ -15,10 +18,11 @@ use crate::{Departure, Node, NodeId};
 pub(crate) struct Members {
     peers: HashMap<NodeId, Peer>,
     max: usize,
+    began: Instant,
     clock: Duration,
     ticked: Instant,
-    /// Made room for others; whoever keeps something about them has not been told yet.
-    evicted: Vec<NodeId>,
+    /// Dead nodes that were forgotten, oldest first: should one of them wake, we have missed the start of its counts.
+    forgotten: VecDeque<NodeId>,
 }
 
 /// Another node.
@@ -29,6 +33,10 @@ pub(crate) struct Peer {
     /// On the members' clock.
     heard: Duration,
     changed: Instant,
+    /// We knew it before, and have forgotten it.
+    resumes: bool,
+    /// Where our numbers stood when we met it: everything after that is meant for it.
+    pub(crate) welcomed: Option<Mark>,
     pub(crate) cluster: Option<Account>,
     pub(crate) inbox: Option<Account>,
 }
@@ -54,13 +62,23 @@ impl Peer {
         Node { id, name: self.name.clone() }
     }
 
-    /// The account of one of its channels; begins with `first` if it has none.
-    pub(crate) fn account(&mut self, inbox: bool, first: Number) -> &mut Account {
+    /// The account of one of its channels; begins with `first` if it has none. `unsure` is the time if something
+    /// before that may still be under way.
+    pub(crate) fn account(&mut self, inbox: bool, first: Number, unsure: Option<Instant>) -> &mut Account {
         if inbox {
             // Nobody can write to our inbox before we are subscribed to it, so every count there begins with 1.
-            self.inbox.get_or_insert_with(|| Account::expecting(Number { epoch: first.epoch, n: 1 }))
+            let n = if self.resumes { first.n } else { 1 };
+            let account = || Account::expecting(Number { epoch: first.epoch, n });
+            let unsure = unsure.filter(|_| self.resumes);
+            self.inbox.get_or_insert_with(|| unsure.map_or_else(account, |now| account().unsure(now)))
         } else {
-            self.cluster.get_or_insert_with(|| Account::expecting(first))
+            self.cluster.get_or_insert_with(|| {
+                let account = Account::expecting(first);
+                match unsure {
+                    Some(now) => account.unsure(now),
+                    None => account,
+                }
+            })
         }
     }
 
@@ -84,7 +102,7 @@ impl Peer {
 
 impl Members {
     pub(crate) fn new(max: usize, now: Instant) -> Self {
-        Self { peers: HashMap::new(), max, clock: Duration::ZERO, ticked: now, evicted: Vec::new() }
+        Self { peers: HashMap::new(), max, began: now, clock: Duration::ZERO, ticked: now, forgotten: VecDeque::new() }
     }
 
     /// The node, remembered from now on. None when there are too many.
@@ -93,8 +111,16 @@ impl Members {
             if self.peers.len() >= self.max && !self.make_room() {
                 return None;
             }
-            let (life, heard) = (Life::Stranger, self.clock);
-            let peer = Peer { name: String::new(), life, heard, changed: now, cluster: None, inbox: None };
+            let peer = Peer {
+                name: String::new(),
+                life: Life::Stranger,
+                heard: self.clock,
+                changed: now,
+                resumes: self.forgotten.contains(&id),
+                welcomed: None,
+                cluster: None,
+                inbox: None,
+            };
             self.peers.insert(id, peer);
         }
         self.peers.get_mut(&id)
@@ -104,12 +130,16 @@ impl Members {
     fn make_room(&mut self) -> bool {
         let useless = self.peers.iter().filter(|(_, peer)| !peer.is_live());
         let oldest = useless.min_by_key(|(id, peer)| (peer.changed, **id)).map(|(id, _)| *id);
-        self.evicted.extend(oldest);
         oldest.is_some_and(|id| self.peers.remove(&id).is_some())
     }
 
     pub(crate) fn get(&self, id: NodeId) -> Option<&Peer> {
         self.peers.get(&id)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> impl Iterator<Item = (NodeId, &Peer)> {
+        self.peers.iter().map(|(id, peer)| (*id, peer))
     }
 
     pub(crate) fn get_mut(&mut self, id: NodeId) -> Option<&mut Peer> {
@@ -150,9 +180,20 @@ impl Members {
         self.live().into_iter().filter_map(entry).collect()
     }
 
+    /// The time by that clock: what is waited for, here or by a node that is about to go, is waited for by it.
+    pub(crate) fn time(&self, now: Instant, tick: Duration, in_doubt: bool) -> Instant {
+        let passed = if in_doubt { Duration::ZERO } else { self.passed(now, tick) };
+        self.began + self.clock + passed
+    }
+
+    /// How much of the time since the last tick counts.
+    pub(crate) fn passed(&self, now: Instant, tick: Duration) -> Duration {
+        now.saturating_duration_since(self.ticked).min(tick)
+    }
+
     /// Lets one tick pass; answers the nodes that have been silent for longer than `silence`.
     pub(crate) fn tick(&mut self, now: Instant, tick: Duration, in_doubt: bool, silence: Duration) -> Vec<NodeId> {
-        let passed = now.saturating_duration_since(self.ticked).min(tick);
+        let passed = self.passed(now, tick);
         self.ticked = now;
         if in_doubt {
             return Vec::new();
@@ -165,12 +206,12 @@ impl Members {
         silent
     }
 
-    /// Forgets those that have not been live for so long; answers everybody who was forgotten since the last time.
-    pub(crate) fn forget(&mut self, now: Instant, keep: Duration) -> Vec<NodeId> {
+    /// Forgets those that have not been live for so long.
+    pub(crate) fn forget(&mut self, now: Instant, keep: Duration) {
         let old = |peer: &Peer| !peer.is_live() && now.saturating_duration_since(peer.changed) > keep;
-        let mut gone: Vec<_> = self.peers.iter().filter(|(_, peer)| old(peer)).map(|(id, _)| *id).collect();
-        gone.iter().for_each(|id| drop(self.peers.remove(id)));
-        gone.append(&mut self.evicted);
-        gone
+        for (id, _) in self.peers.extract_if(|_, peer| old(peer)) {
+            self.forgotten.push_back(id);
+        }
+        self.forgotten.drain(..self.forgotten.len().saturating_sub(FORGOTTEN));
     }
 }

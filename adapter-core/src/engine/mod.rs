@@ -6,11 +6,15 @@
 
 mod account;
 mod assembly;
+mod echo;
+#[cfg(test)]
+mod gauge;
 mod members;
 mod outbox;
 mod readiness;
 mod receive;
 mod requests;
+mod time;
 mod window;
 
 use std::collections::VecDeque;
@@ -19,10 +23,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::protocol::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, encode};
-use crate::{AckError, Event, Limits, Missing, Node, NodeId, SocketId, Stats};
+use crate::{AckError, Departure, Event, Limits, Missing, Node, NodeId, SocketId, Stats, Why};
 
 pub(crate) use assembly::split;
-use members::Members;
+use echo::{Echo, Verdict};
+#[cfg(test)]
+pub(crate) use gauge::Gauge;
+use members::{Life, Members};
 pub(crate) use outbox::{Destination, Outcome, ReplyTo};
 use outbox::{Outbox, Packing};
 use readiness::{Readiness, Waits};
@@ -103,8 +110,22 @@ pub(crate) enum Output {
         missing: Vec<Missing>,
     },
     Event(Event),
+    /// Whether the backend has a link.
+    Link(bool),
+    /// The backend's link is dead, and the backend does not know: it is to make a new one.
+    Reset(String),
     /// Connecting is complete.
     Ready,
+}
+
+/// A question that was queued.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) request: u64,
+    /// Whom it asks.
+    pub(crate) nodes: Vec<NodeId>,
+    /// Who was to be asked, and is not there.
+    pub(crate) missing: Option<Missing>,
 }
 
 /// How an operation is sent.
@@ -126,28 +147,27 @@ enum Control {
     Bye,
 }
 
-/// How many heartbeats and probes are remembered until they come back.
-const ECHOES: usize = 64;
-
 /// The protocol engine of one node.
 #[derive(Debug)]
 pub(crate) struct Engine {
     settings: Settings,
     limits: Limits,
     link_up: bool,
+    /// The goodbye has been said: nothing after it may say that we live.
+    leaving: bool,
     /// A batch was packed whose outcome is not known yet.
     in_flight: bool,
+    /// The control frames in it: made anew when its outcome stays unknown.
+    control_in_flight: Vec<Control>,
     outbox: Outbox,
     control: VecDeque<Control>,
     members: Members,
+    /// Met since the last batch: where our numbers stand for them is noted with the next one.
+    met: Vec<NodeId>,
     requests: Requests,
     window: Window,
     readiness: Option<Readiness>,
-    /// When the heartbeat and the probe were sent that came back last: the age of our proof that the link works.
-    echo: Instant,
-    probe_echo: Instant,
-    /// Heartbeats and probes that were sent and are not back yet, the newest few, by their counters.
-    echoes: VecDeque<(u64, Instant)>,
+    echo: Echo,
     heartbeat_due: Instant,
     tick_due: Instant,
     /// When to look at the holes again; none are open when there is none.
@@ -162,16 +182,17 @@ impl Engine {
         Self {
             limits,
             link_up: true,
+            leaving: false,
             in_flight: false,
+            control_in_flight: Vec::new(),
             outbox: Outbox::new(settings.node.id, settings.max_answers, now),
             control: VecDeque::from([Control::Hello, Control::Probe, Control::Heartbeat]),
             members: Members::new(settings.max_nodes, now),
+            met: Vec::new(),
             requests: Requests::default(),
             window: Window::default(),
             readiness: Some(Readiness::new(waits, now)),
-            echo: now,
-            probe_echo: now,
-            echoes: VecDeque::new(),
+            echo: Echo::new(now),
             heartbeat_due: now + settings.heartbeat,
             tick_due: now + settings.tick,
             hole_due: None,
@@ -194,8 +215,7 @@ impl Engine {
         true
     }
 
-    /// Queues a question to every live node, or to one; answers its id and whom it asks. When that is nobody, it is
-    /// sent all the same, and has ended.
+    /// Queues a question to every live node, or to one. When that is nobody, it is sent all the same, and has ended.
     pub(crate) fn ask(
         &mut self,
         content: Content,
@@ -203,12 +223,17 @@ impl Engine {
         cost: usize,
         deadline: Instant,
         now: Instant,
-    ) -> (u64, Vec<NodeId>) {
-        let mut asked = self.members.live();
-        asked.retain(|node| only.is_none_or(|only| only == *node));
-        let request = self.requests.ask(asked.iter().copied(), deadline);
+    ) -> Asked {
+        let mut nodes = self.members.live();
+        nodes.retain(|node| only.is_none_or(|only| only == *node));
+        let request = self.requests.ask(nodes.iter().copied(), deadline);
         self.outbox.operation(content, Some(request), false, cost, now);
-        (request, asked)
+        // One that is asked for by name and is not there is missing, not nobody.
+        let missing = only.filter(|only| *only != self.settings.node.id && nodes.is_empty()).map(|node| {
+            let left = self.members.get(node).is_some_and(|peer| peer.life == Life::Gone(Departure::Left));
+            Missing { node, why: if left { Why::Left } else { Why::Died } }
+        });
+        Asked { request, nodes, missing }
     }
 
     /// The answers to a question are of no interest any more.
@@ -217,23 +242,38 @@ impl Engine {
     }
 
     pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, now: Instant) {
-        self.outbox.answer(to, answer, now);
+        if self.remembers(to) {
+            let limit = self.limit();
+            self.outbox.answer(to, answer, limit, now);
+        }
     }
 
     pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: Vec<SocketId>, now: Instant) {
-        self.outbox.expect_acks(to, sockets, now);
+        if self.remembers(to) {
+            self.outbox.expect_acks(to, sockets, now);
+        }
     }
 
     pub(crate) fn ack(&mut self, to: ReplyTo, socket: SocketId, answer: Result<Bytes, AckError>, now: Instant) {
-        self.outbox.ack(to, socket, answer, now);
+        if self.remembers(to) {
+            self.outbox.ack(to, socket, answer, now);
+        }
     }
 
     pub(crate) fn end_acks(&mut self, to: ReplyTo, now: Instant) {
-        self.outbox.end_acks(to, now);
+        if self.remembers(to) {
+            self.outbox.end_acks(to, now);
+        }
+    }
+
+    /// Whether the asker is still remembered; what is sent to one that is forgotten would be counted for ever.
+    fn remembers(&self, to: ReplyTo) -> bool {
+        self.members.get(to.node).is_some()
     }
 
     /// Says goodbye; what is queued before it is to be sent before it.
     pub(crate) fn say_bye(&mut self) {
+        self.leaving = true;
         self.control.clear();
         self.control.push_back(Control::Bye);
     }
@@ -248,22 +288,38 @@ impl Engine {
 
     pub(crate) fn link_down(&mut self, reason: String) {
         if std::mem::replace(&mut self.link_up, false) {
+            self.outputs.push_back(Output::Link(false));
+        }
+        if self.echo.link_down() == Verdict::Degraded {
             self.outputs.push_back(Output::Event(Event::Degraded(reason)));
         }
     }
 
+    /// The link is there again; it has recovered once an echo has come back.
     pub(crate) fn link_up(&mut self, limits: Limits) {
         self.limits = limits;
         if !std::mem::replace(&mut self.link_up, true) {
-            self.outputs.push_back(Output::Event(Event::Recovered));
+            self.outputs.push_back(Output::Link(true));
         }
         // What was sent meanwhile may be lost on either side: the marks tell, and the echo proves the link.
         self.pulse();
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_link_up(&self) -> bool {
+        self.link_up
+    }
+
     /// The next batch for the broker, if there is anything to send. To be followed by [`settle`](Self::settle).
     pub(crate) fn pack(&mut self, now: Instant) -> Vec<(Destination, Bytes)> {
-        let control = self.control.drain(..).collect::<Vec<_>>();
+        let mark = self.outbox.cluster_mark();
+        for id in std::mem::take(&mut self.met) {
+            if let Some(peer) = self.members.get_mut(id) {
+                peer.welcomed.get_or_insert(mark);
+            }
+        }
+        self.control_in_flight = self.control.drain(..).collect();
+        let control = self.control_in_flight.clone();
         let control = control.into_iter().map(|control| self.control_frame(control, now)).collect();
         let Settings { max_packed, max_batch, .. } = self.settings;
         let packing = Packing { max_frame: self.limits.max_frame, max_packed, max_batch };
@@ -275,6 +331,21 @@ impl Engine {
     /// What became of the batch; answers how much room the senders get back.
     pub(crate) fn settle(&mut self, outcome: Outcome) -> usize {
         self.in_flight = false;
+        let control = std::mem::take(&mut self.control_in_flight);
+        let lost = match outcome {
+            Outcome::Sent => control.len(),
+            Outcome::Unknown => 0,
+            // The refused one is not tried again.
+            Outcome::Refused(index) => self.outbox.control_before(index) + 1,
+        };
+        if let Some(again) = control.get(lost..) {
+            // A goodbye or a greeting has no number, so nobody would ask for it again.
+            for control in again.iter().copied().rev() {
+                if !self.control.contains(&control) && (!self.leaving || control == Control::Bye) {
+                    self.control.push_front(control);
+                }
+            }
+        }
         self.outbox.settle(outcome)
     }
 
@@ -283,9 +354,24 @@ impl Engine {
         !self.control.is_empty() || !self.outbox.is_empty()
     }
 
+    /// Takes the limits of the link as it is now; answers whether they have changed.
+    pub(crate) fn refresh(&mut self, limits: Limits) -> bool {
+        std::mem::replace(&mut self.limits, limits) != limits
+    }
+
+    /// Counts a volatile packet that was not sent.
+    pub(crate) fn drop_volatile(&mut self) {
+        self.stats.volatile_dropped += 1;
+    }
+
     /// Whether nothing is waiting or on its way, control included.
     pub(crate) fn is_idle(&self) -> bool {
         !self.has_work() && !self.in_flight
+    }
+
+    /// For how long the oldest of what waits has been waiting.
+    pub(crate) fn unsent_for(&self, now: Instant) -> Duration {
+        self.outbox.oldest().map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest))
     }
 
     /// How many messages were ever queued, and how many the broker has.
@@ -296,8 +382,7 @@ impl Engine {
     fn control_frame(&mut self, control: Control, now: Instant) -> (Destination, u64, Content) {
         let counter = self.outbox.next_counter();
         if matches!(control, Control::Heartbeat | Control::Probe) {
-            self.echoes.push_back((counter, now));
-            self.echoes.drain(..self.echoes.len().saturating_sub(ECHOES));
+            self.echo.sent(counter, now);
         }
         let name = self.settings.node.name.clone();
         let cluster = self.outbox.cluster_mark();
@@ -306,6 +391,7 @@ impl Engine {
         let (to, content) = match control {
             Control::Hello => (Destination::Cluster, content(Kind::HELLO, encode(&Hello { name, cluster }))),
             Control::Welcome(to) => {
+                let cluster = self.members.get_mut(to).map_or(cluster, |peer| *peer.welcomed.get_or_insert(cluster));
                 let welcome = Welcome { name, cluster, nodes: self.members.entries() };
                 (Destination::Inbox(to), content(Kind::WELCOME, encode(&welcome)))
             }
@@ -325,6 +411,9 @@ impl Engine {
     }
 
     fn pulse(&mut self) {
+        if self.leaving {
+            return;
+        }
         for control in [Control::Heartbeat, Control::Probe] {
             if !self.control.contains(&control) {
                 self.control.push_back(control);

@@ -4,15 +4,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::account::{Patience, Progress};
+use super::account::{Progress, Step};
 use super::members::Life;
 use super::requests::Ended;
+use super::window::Accepted;
 use super::{Control, Engine, Output, ReplyTo};
+use crate::node::MAX_NODE_NAME;
 use crate::protocol::{
     Answer, Frame, Frames, Head, Hello, Kind, Malformed, Mark, Number, Operation, Pulse, Skipped, Unreadable, Welcome,
     decode,
 };
-use crate::{Departure, Event, GapChannel, Missing, NodeId, Stats, Why};
+use crate::{Departure, Event, GapChannel, Missing, NodeId, Why};
 
 impl Engine {
     /// Takes a control message ahead of what waits: signs of life and greetings. What it says about earlier messages
@@ -53,6 +55,7 @@ impl Engine {
 
     /// Takes a message in the order in which it arrived.
     pub(crate) fn receive(&mut self, inbox: bool, message: Bytes, now: Instant) {
+        self.echo.arrived();
         for frame in Frames(message) {
             match frame {
                 Err(Skipped::Malformed) => self.stats.malformed += 1,
@@ -84,16 +87,19 @@ impl Engine {
                     readiness.echo(now);
                 }
             }
-            kind @ (Kind::HEARTBEAT | Kind::PROBE) => {
-                let sent = self.echoes.iter().find(|(counter, _)| *counter == frame.head.counter).map(|(_, at)| *at);
-                let echo = if kind == Kind::HEARTBEAT { &mut self.echo } else { &mut self.probe_echo };
-                *echo = sent.map_or(*echo, |sent| sent.max(*echo));
-            }
+            Kind::HEARTBEAT => self.echo.heartbeat(frame.head.counter),
+            Kind::PROBE => self.echo.probe(frame.head.counter),
             _ => {}
         }
     }
 
-    fn welcome(&mut self, newcomer: NodeId) {
+    pub(super) fn welcome(&mut self, newcomer: NodeId) {
+        if self.leaving {
+            return;
+        }
+        if self.readiness.is_some() {
+            return; // answered when we are ready: until then we know nobody for it
+        }
         let known = self.members.get(newcomer).is_some();
         if known && !self.control.contains(&Control::Welcome(newcomer)) {
             self.control.push_back(Control::Welcome(newcomer));
@@ -102,8 +108,14 @@ impl Engine {
 
     /// A node has introduced itself. One that left does not come back: what it sends still is late.
     fn meet(&mut self, id: NodeId, name: String, now: Instant) {
+        if name.len() > MAX_NODE_NAME {
+            return; // nobody with such a name could connect
+        }
         let Some(peer) = self.members.meet(id, now) else { return };
         peer.name = name;
+        if let Some(readiness) = &mut self.readiness {
+            readiness.introduce(id);
+        }
         match peer.life {
             Life::Stranger | Life::Gone(Departure::Died) => self.revive(id, now),
             Life::Live | Life::Leaving(..) => self.members.hear(id),
@@ -111,11 +123,14 @@ impl Engine {
         }
     }
 
-    fn revive(&mut self, id: NodeId, now: Instant) {
+    pub(super) fn revive(&mut self, id: NodeId, now: Instant) {
         if self.members.set(id, Life::Live, now)
             && let Some(peer) = self.members.get(id)
         {
             self.outputs.push_back(Output::Event(Event::NodeUp(peer.node(id))));
+            if peer.welcomed.is_none() {
+                self.met.push(id);
+            }
         }
     }
 
@@ -123,9 +138,8 @@ impl Engine {
         let sender = frame.head.sender;
         if frame.head.kind.is_control() {
             let pieces = frame.head.part.is_some();
-            let Some(frame) = (if pieces { self.window.accept(frame, self.limit()) } else { Some(frame) }) else {
-                return;
-            };
+            let whole = if pieces { self.window.accept(frame, self.limit()) } else { Accepted::Whole(frame) };
+            let Accepted::Whole(frame) = whole else { return };
             if pieces {
                 self.greet(&frame, now);
                 self.check_ready(now);
@@ -138,15 +152,20 @@ impl Engine {
         let Some(number) = frame.head.number else {
             self.members.hear(sender);
             match self.window.accept(frame, self.limit()) {
-                Some(frame) => self.carry_out(&frame, now),
-                None => self.stats.copies += 1,
+                Accepted::Whole(frame) => self.carry_out(&frame, now),
+                Accepted::Piece => {}
+                Accepted::Copy => self.stats.copies += 1,
             }
             return;
         };
-        let patience = self.patience();
-        let Some(peer) = self.members.meet(sender, now) else { return };
+        let (patience, patient) = (self.patience(), self.patient(now));
+        let unsure = (!self.settings.ordered).then_some(patient);
+        let Some(peer) = self.members.meet(sender, now) else {
+            self.stats.strangers_dropped += 1;
+            return;
+        };
         let died = peer.life == Life::Gone(Departure::Died);
-        let progress = peer.account(inbox, number).accept(number, frame, now, &patience);
+        let progress = peer.account(inbox, number, unsure).accept(number, frame, patient, &patience);
         if died {
             self.revive(sender, now);
         } else {
@@ -167,16 +186,30 @@ impl Engine {
             }
             _ => return Ok(()),
         };
+        if inboxes.iter().map(|inbox| inbox.mark).chain([cluster]).any(|mark| mark.n == u64::MAX) {
+            return Err(Malformed::number());
+        }
         let me = self.settings.node.id;
         let inbox = inboxes.iter().find(|inbox| inbox.node == me).map(|inbox| inbox.mark);
-        let patience = self.patience();
+        let (patience, patient) = (self.patience(), self.patient(now));
+        if bye {
+            self.members.meet(sender, now); // what it sent before and comes later must not bring it back
+        }
         let Some(peer) = self.members.get_mut(sender) else { return Ok(()) };
         // A mark that is the first we hear of a channel is where our account of it begins.
         let begin = Number { epoch: cluster.epoch, n: cluster.n.saturating_add(1) };
-        let progress = peer.account(false, begin).mark(cluster, now, &patience);
+        // Only an introduction is meant for us; without an order, a pulse may have overtaken what came before it.
+        let introduction = matches!(frame.head.kind, Kind::HELLO | Kind::WELCOME);
+        let unordered = (!self.settings.ordered).then_some(patient);
+        let unsure = unordered.filter(|_| !introduction);
+        let account = peer.account(false, begin, unsure);
+        let mut begun = if introduction { account.begin(cluster) } else { Progress::default() };
+        let mut progress = account.mark(cluster, patient, &patience);
+        begun.steps.append(&mut progress.steps);
+        let progress = Progress { steps: begun.steps, ..progress };
         let inbox_progress = inbox.map(|mark| {
-            let first = Number { epoch: mark.epoch, n: 1 };
-            peer.account(true, first).mark(mark, now, &patience)
+            let first = Number { epoch: mark.epoch, n: mark.n.saturating_add(1) };
+            peer.account(true, first, unordered).mark(mark, patient, &patience)
         });
         let stays = bye && matches!(peer.life, Life::Stranger | Life::Live);
         self.advance(sender, false, progress, now);
@@ -195,21 +228,22 @@ impl Engine {
             self.members.set(id, Life::Gone(Departure::Left), now);
             return;
         }
-        let until = now + self.patience().time;
+        let until = self.patient(now) + self.patience().time;
         self.members.set(id, Life::Leaving(cluster, inbox, until), now);
         self.check_leaving(id, now);
     }
 
     /// A node that has said goodbye is gone once all that it sent is carried out, or given up.
-    fn check_leaving(&mut self, id: NodeId, now: Instant) {
+    pub(super) fn check_leaving(&mut self, id: NodeId, now: Instant) {
+        let patient = self.patient(now);
         let Some(peer) = self.members.get(id) else { return };
-        if matches!(peer.life, Life::Leaving(_, _, until) if until <= now || peer.has_finished()) {
+        if matches!(peer.life, Life::Leaving(_, _, until) if until <= patient || peer.has_finished()) {
             self.lose(id, Departure::Left, now);
         }
     }
 
     /// A node is gone: nobody waits for it any more.
-    fn lose(&mut self, id: NodeId, how: Departure, now: Instant) {
+    pub(super) fn lose(&mut self, id: NodeId, how: Departure, now: Instant) {
         let Some(node) = self.members.get(id).map(|peer| peer.node(id)) else { return };
         self.members.set(id, Life::Gone(how), now);
         self.outputs.push_back(Output::Event(Event::NodeDown(node, how)));
@@ -232,23 +266,25 @@ impl Engine {
     }
 
     /// Carries out what an account lets through.
-    fn advance(&mut self, id: NodeId, inbox: bool, progress: Progress, now: Instant) {
+    pub(super) fn advance(&mut self, id: NodeId, inbox: bool, progress: Progress, now: Instant) {
         self.stats.copies += progress.copies;
-        // What is reported lost was sent before what follows it.
-        if progress.lost > 0 {
-            self.stats.lost += progress.lost;
-            let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
-            let gap = Event::Gap { node: id, channel, count: Some(progress.lost) };
-            self.outputs.push_back(Output::Event(gap));
-        }
-        for frame in progress.frames {
-            self.carry_out(&frame, now);
+        let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
+        for step in progress.steps {
+            match step {
+                Step::Frame(frame) => self.carry_out(&frame, now),
+                Step::Lost(count) => {
+                    self.stats.lost = self.stats.lost.saturating_add(count);
+                    self.outputs.push_back(Output::Event(Event::Gap { node: id, channel, count: Some(count) }));
+                }
+            }
         }
         self.check_leaving(id, now);
-        let patience = self.patience().time;
+        let (patience, patient) = (self.patience().time, self.patient(now));
+        // While that clock stands still there is nothing to look for before the next tick.
+        let least = if self.is_in_doubt(now) { self.settings.tick } else { Duration::ZERO };
         let Some(peer) = self.members.get_mut(id) else { return };
         let since = peer.accounts().filter_map(|(_, account)| account.hole_since()).min();
-        let due = since.map(|since| since + patience);
+        let due = since.map(|since| now + (since + patience).saturating_duration_since(patient).max(least));
         self.hole_due = [self.hole_due, due].into_iter().flatten().min();
     }
 
@@ -294,6 +330,8 @@ impl Engine {
                 }
                 None
             }
+            // A later version may say more before it answers.
+            Err(Unreadable::UnknownKind) => return self.count(Unreadable::UnknownKind),
             Err(unreadable) => {
                 self.count(unreadable);
                 Some(Why::Unsupported)
@@ -309,120 +347,6 @@ impl Engine {
         match unreadable {
             Unreadable::UnknownKind => self.stats.unknown_kind += 1,
             Unreadable::Malformed => self.stats.malformed += 1,
-        }
-    }
-
-    // --- time ---
-
-    /// Lets time pass. To be called when [`next_timeout`](Self::next_timeout) is reached, and harmless at any time.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if let Some(readiness) = &mut self.readiness
-            && readiness.greets(now)
-            && !self.control.contains(&Control::Hello)
-        {
-            self.control.push_back(Control::Hello);
-        }
-        self.check_ready(now);
-        if self.heartbeat_due <= now {
-            self.heartbeat_due = now + self.settings.heartbeat;
-            self.pulse();
-        }
-        if self.hole_due.is_some_and(|due| due <= now) {
-            self.check_holes(now);
-        }
-        if self.tick_due <= now {
-            self.tick_due = now + self.settings.tick;
-            self.tick(now);
-        }
-        let expired = self.requests.expire(now);
-        self.outputs.extend(expired.into_iter().map(Output::from));
-    }
-
-    /// When the engine wants to look at the time again.
-    pub(crate) fn next_timeout(&self) -> Instant {
-        let readiness = self.readiness.as_ref().map(|readiness| readiness.next());
-        let optional = [self.requests.next_deadline(), self.hole_due, readiness];
-        let next = self.heartbeat_due.min(self.tick_due);
-        optional.into_iter().flatten().fold(next, Instant::min)
-    }
-
-    /// What the node has to do next.
-    pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
-    }
-
-    fn tick(&mut self, now: Instant) {
-        let in_doubt = !self.link_up || now.saturating_duration_since(self.echo) > self.settings.fresh_echo;
-        // A tick that comes late is counted as a little more than one.
-        let most = self.settings.tick * 3 / 2;
-        for id in self.members.tick(now, most, in_doubt, self.settings.silence) {
-            self.lose(id, Departure::Died, now);
-        }
-        for id in self.members.live() {
-            self.check_leaving(id, now);
-        }
-        for id in self.members.forget(now, self.settings.keep) {
-            self.outbox.forget(id);
-        }
-    }
-
-    fn check_holes(&mut self, now: Instant) {
-        self.hole_due = None;
-        let patience = self.patience();
-        let mut progress = Vec::new();
-        for (id, peer) in self.members.iter_mut() {
-            for (inbox, account) in peer.accounts().filter(|(_, account)| account.hole_since().is_some()) {
-                progress.push((id, inbox, account.wait(now, &patience)));
-            }
-        }
-        progress.sort_unstable_by_key(|(id, inbox, _)| (*id, *inbox));
-        for (id, inbox, progress) in progress {
-            self.advance(id, inbox, progress, now);
-        }
-    }
-
-    fn check_ready(&mut self, now: Instant) {
-        let Some(readiness) = self.readiness.take_if(|readiness| readiness.is_ready(now)) else { return };
-        // Those who were named and did not answer count as live; if they are not, the detector will tell.
-        for id in readiness.silent() {
-            let stranger = self.members.meet(id, now).is_some_and(|peer| peer.life == Life::Stranger);
-            if stranger {
-                self.revive(id, now);
-            }
-        }
-        self.outputs.push_back(Output::Ready);
-    }
-
-    fn patience(&self) -> Patience {
-        let time = if self.settings.ordered { Duration::ZERO } else { self.settings.patience };
-        Patience { time, bytes: self.settings.held_bytes, max_message: self.limit() }
-    }
-
-    /// The largest body and packet that is put together from pieces: a body may stand beside the largest packet.
-    fn limit(&self) -> usize {
-        self.settings.max_message.saturating_mul(2)
-    }
-
-    // --- what others may see ---
-
-    /// The age of the last proof that what we publish reaches us, on the cluster channel and on our inbox.
-    pub(crate) fn health(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.echo.min(self.probe_echo))
-    }
-
-    /// The live nodes but this one.
-    pub(crate) fn peers(&self) -> Vec<crate::Node> {
-        let node = |id| self.members.get(id).map(|peer| peer.node(id));
-        self.members.live().into_iter().filter_map(node).collect()
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        Stats {
-            queued: self.outbox.len() as u64,
-            open_requests: self.requests.len() as u64,
-            answers_dropped: self.outbox.dropped_answers,
-            refused: self.outbox.refused,
-            ..self.stats
         }
     }
 }

@@ -94,6 +94,11 @@ impl Requests {
         self.open.len()
     }
 
+    #[cfg(test)]
+    pub(crate) fn deadlines(&self) -> usize {
+        self.deadlines.len()
+    }
+
     fn end(&mut self, request: u64) -> Option<Ended> {
         let Open { waiting, mut missing, deadline } = self.open.remove(&request)?;
         self.deadlines.remove(&(deadline, request));

@@ -1,0 +1,177 @@
+//! What comes back of what we publish: the proof that the link works, both ways.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How many heartbeats and probes are remembered until they come back.
+const REMEMBERED: usize = 64;
+/// A node whose echo is overdue for so long is degraded.
+const OVERDUE: Duration = Duration::from_millis(1500);
+/// A link on which nothing at all has arrived for so long is dead, if an echo is overdue too.
+const SILENT: Duration = Duration::from_secs(2);
+/// A link on which much arrives, but for so long no echo, has lost its other direction.
+const ONE_WAY: Duration = Duration::from_secs(6);
+
+/// The echoes of our own heartbeats (on the cluster channel) and probes (on our inbox).
+///
+/// Overdue and silent are measured in ticks, not by the clock: a stall of ours is no fault of the link.
+#[derive(Debug)]
+pub(super) struct Echo {
+    /// When that heartbeat and that probe were sent that came back last.
+    heartbeat: Instant,
+    probe: Instant,
+    /// Sent, and not back yet, by their counters.
+    awaited: VecDeque<(u64, Instant)>,
+    /// For so long we have been waiting for the one that is due next.
+    waited: Duration,
+    /// For so long nothing has arrived.
+    silent: Duration,
+    degraded: bool,
+}
+
+/// What the echoes say about the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Fine,
+    Degraded,
+    Recovered,
+    /// The link is dead although the backend thinks that it lives.
+    Dead,
+}
+
+impl Echo {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            heartbeat: now,
+            probe: now,
+            awaited: VecDeque::new(),
+            waited: Duration::ZERO,
+            silent: Duration::ZERO,
+            degraded: false,
+        }
+    }
+
+    pub(super) fn sent(&mut self, counter: u64, now: Instant) {
+        self.awaited.push_back((counter, now));
+        self.awaited.drain(..self.awaited.len().saturating_sub(REMEMBERED));
+    }
+
+    /// A heartbeat of ours came back.
+    pub(super) fn heartbeat(&mut self, counter: u64) {
+        if let Some(sent) = self.back(counter) {
+            self.heartbeat = sent.max(self.heartbeat);
+        }
+    }
+
+    /// A probe of ours came back.
+    pub(super) fn probe(&mut self, counter: u64) {
+        if let Some(sent) = self.back(counter) {
+            self.probe = sent.max(self.probe);
+        }
+    }
+
+    fn back(&mut self, counter: u64) -> Option<Instant> {
+        let at = self.awaited.iter().position(|(awaited, _)| *awaited == counter)?;
+        let (_, sent) = self.awaited.remove(at)?;
+        // What was sent before it on the other channel may still come; what was sent long before it will not.
+        self.awaited.retain(|(_, other)| sent.saturating_duration_since(*other) < Duration::from_secs(1));
+        if self.awaited.is_empty() {
+            self.waited = Duration::ZERO;
+        }
+        Some(sent)
+    }
+
+    /// Something arrived, whatever it is.
+    pub(super) fn arrived(&mut self) {
+        self.silent = Duration::ZERO;
+    }
+
+    /// How old the younger proof for the cluster channel is.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heartbeat)
+    }
+
+    /// How old the proof is that both channels work.
+    pub(super) fn health(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heartbeat.min(self.probe))
+    }
+
+    /// The link is down, as the backend says: no echo is expected.
+    pub(super) fn link_down(&mut self) -> Verdict {
+        self.awaited.clear();
+        (self.waited, self.silent) = (Duration::ZERO, Duration::ZERO);
+        if std::mem::replace(&mut self.degraded, true) { Verdict::Fine } else { Verdict::Degraded }
+    }
+
+    /// Lets a tick pass. `due`: a heartbeat waits to be sent.
+    pub(super) fn tick(&mut self, passed: Duration, link_up: bool, due: bool) -> Verdict {
+        if !link_up {
+            return Verdict::Fine;
+        }
+        self.silent += passed;
+        if self.awaited.is_empty() && !due {
+            self.waited = Duration::ZERO;
+            return if std::mem::replace(&mut self.degraded, false) { Verdict::Recovered } else { Verdict::Fine };
+        }
+        self.waited += passed;
+        if self.waited >= ONE_WAY || self.waited >= OVERDUE && self.silent >= SILENT {
+            // Not again before the backend has had time to make a new link.
+            (self.waited, self.silent) = (Duration::ZERO, Duration::ZERO);
+            return Verdict::Dead;
+        }
+        if self.waited >= OVERDUE && !std::mem::replace(&mut self.degraded, true) {
+            return Verdict::Degraded;
+        }
+        Verdict::Fine
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(250);
+
+    fn verdicts(echo: &mut Echo, ticks: usize, busy: bool) -> Vec<Verdict> {
+        let tick = |_| {
+            if busy {
+                echo.arrived();
+            }
+            echo.tick(TICK, true, false)
+        };
+        (0..ticks).map(tick).filter(|verdict| *verdict != Verdict::Fine).collect()
+    }
+
+    #[test]
+    fn g07_a_link_from_which_nothing_comes_is_degraded_then_dead_and_recovers_with_an_echo() {
+        let now = Instant::now();
+        let mut echo = Echo::new(now);
+        echo.sent(1, now);
+        assert_eq!(verdicts(&mut echo, 5, false), []);
+        assert_eq!(verdicts(&mut echo, 3, false), [Verdict::Degraded, Verdict::Dead]);
+        echo.heartbeat(1);
+        assert_eq!(verdicts(&mut echo, 1, false), [Verdict::Recovered]);
+        assert_eq!(verdicts(&mut echo, 100, false), []);
+    }
+
+    #[test]
+    fn g07_a_busy_link_is_not_dead_but_one_that_only_listens_is() {
+        let now = Instant::now();
+        let mut echo = Echo::new(now);
+        echo.sent(1, now);
+        assert_eq!(verdicts(&mut echo, 20, true), [Verdict::Degraded]);
+        assert_eq!(verdicts(&mut echo, 4, true), [Verdict::Dead]);
+    }
+
+    #[test]
+    fn an_outage_that_the_backend_reports_is_degraded_once_and_over_with_the_first_echo() {
+        let now = Instant::now();
+        let mut echo = Echo::new(now);
+        assert_eq!((echo.link_down(), echo.link_down()), (Verdict::Degraded, Verdict::Fine));
+        assert_eq!(echo.tick(TICK, false, true), Verdict::Fine);
+        echo.sent(2, now);
+        assert_eq!(verdicts(&mut echo, 2, true), []);
+        echo.heartbeat(2);
+        assert_eq!(verdicts(&mut echo, 2, true), [Verdict::Recovered]);
+    }
+}

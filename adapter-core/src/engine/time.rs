@@ -1,0 +1,157 @@
+//! What the engine does when time has passed, and what it shows of itself.
+
+use std::time::{Duration, Instant};
+
+use super::account::Patience;
+use super::echo::Verdict;
+use super::members::Life;
+use super::{Control, Engine, Output};
+use crate::{Departure, Event, Node, Stats};
+
+impl Engine {
+    /// Lets time pass. To be called when [`next_timeout`](Self::next_timeout) is reached, and harmless at any time.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if let Some(readiness) = &mut self.readiness
+            && readiness.greets(now)
+            && !self.leaving
+            && !self.control.contains(&Control::Hello)
+        {
+            self.control.push_back(Control::Hello);
+        }
+        self.check_ready(now);
+        if self.heartbeat_due <= now {
+            self.heartbeat_due = now + self.settings.heartbeat;
+            self.pulse();
+        }
+        if self.hole_due.is_some_and(|due| due <= now) {
+            self.check_holes(now);
+        }
+        if self.tick_due <= now {
+            self.tick_due = now + self.settings.tick;
+            self.tick(now);
+        }
+        let expired = self.requests.expire(now);
+        self.outputs.extend(expired.into_iter().map(Output::from));
+    }
+
+    /// When the engine wants to look at the time again.
+    pub(crate) fn next_timeout(&self) -> Instant {
+        let readiness = self.readiness.as_ref().map(|readiness| readiness.next());
+        let optional = [self.requests.next_deadline(), self.hole_due, readiness];
+        let next = self.heartbeat_due.min(self.tick_due);
+        optional.into_iter().flatten().fold(next, Instant::min)
+    }
+
+    /// What the node has to do next.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub(super) fn is_in_doubt(&self, now: Instant) -> bool {
+        !self.link_up || self.echo.age(now) > self.settings.fresh_echo
+    }
+
+    /// A tick that comes late is counted as a little more than one.
+    pub(super) fn longest_tick(&self) -> Duration {
+        self.settings.tick * 3 / 2
+    }
+
+    /// The time by which the missing is waited for: it stands still while we ourselves are deaf or asleep.
+    pub(super) fn patient(&self, now: Instant) -> Instant {
+        self.members.time(now, self.longest_tick(), self.is_in_doubt(now))
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.check_link(now);
+        let in_doubt = self.is_in_doubt(now);
+        for id in self.members.tick(now, self.longest_tick(), in_doubt, self.settings.silence) {
+            self.lose(id, Departure::Died, now);
+        }
+        for id in self.members.live() {
+            self.check_leaving(id, now);
+        }
+        self.members.forget(now, self.settings.keep);
+        self.outbox.forget(|id| self.members.get(id).is_none());
+    }
+
+    /// Looks at the echoes: whether this node is degraded, and whether its link is dead without the backend's knowing.
+    fn check_link(&mut self, now: Instant) {
+        let due = self.control.contains(&Control::Heartbeat);
+        let passed = self.members.passed(now, self.longest_tick());
+        match self.echo.tick(passed, self.link_up, due) {
+            Verdict::Fine => {}
+            Verdict::Degraded => {
+                let reason = "our own heartbeats do not come back".to_owned();
+                self.outputs.push_back(Output::Event(Event::Degraded(reason)));
+            }
+            Verdict::Recovered => self.outputs.push_back(Output::Event(Event::Recovered)),
+            Verdict::Dead => {
+                let reason = "our own heartbeats do not come back, nor does anything else".to_owned();
+                self.outputs.push_back(Output::Reset(reason));
+            }
+        }
+    }
+
+    fn check_holes(&mut self, now: Instant) {
+        self.hole_due = None;
+        let (patience, patient) = (self.patience(), self.patient(now));
+        let mut progress = Vec::new();
+        for (id, peer) in self.members.iter_mut() {
+            for (inbox, account) in peer.accounts().filter(|(_, account)| account.hole_since().is_some()) {
+                progress.push((id, inbox, account.wait(patient, &patience)));
+            }
+        }
+        progress.sort_unstable_by_key(|(id, inbox, _)| (*id, *inbox));
+        for (id, inbox, progress) in progress {
+            self.advance(id, inbox, progress, now);
+        }
+    }
+
+    pub(super) fn check_ready(&mut self, now: Instant) {
+        let Some(readiness) = self.readiness.take_if(|readiness| readiness.is_ready(now)) else { return };
+        // Those who were named and did not answer count as live; if they are not, the detector will tell.
+        for id in readiness.silent() {
+            let stranger = self.members.meet(id, now).is_some_and(|peer| peer.life == Life::Stranger);
+            if stranger {
+                self.revive(id, now);
+            }
+        }
+        for id in readiness.introduced() {
+            self.welcome(id);
+        }
+        self.outputs.push_back(Output::Ready);
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        let time = if self.settings.ordered { Duration::ZERO } else { self.settings.patience };
+        Patience { time, bytes: self.settings.held_bytes, max_message: self.limit() }
+    }
+
+    /// The largest body and packet that is put together from pieces: a body may stand beside the largest packet.
+    pub(super) fn limit(&self) -> usize {
+        self.settings.max_message.saturating_mul(2)
+    }
+
+    // --- what others may see ---
+
+    /// The age of the last proof that what we publish reaches us, on the cluster channel and on our inbox.
+    pub(crate) fn health(&self, now: Instant) -> Duration {
+        self.echo.health(now)
+    }
+
+    /// The live nodes but this one.
+    pub(crate) fn peers(&self) -> Vec<Node> {
+        let node = |id| self.members.get(id).map(|peer| peer.node(id));
+        self.members.live().into_iter().filter_map(node).collect()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            queued: self.outbox.len() as u64,
+            open_requests: self.requests.len() as u64,
+            answers_dropped: self.outbox.dropped_answers,
+            refused: self.outbox.refused,
+            ..self.stats
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The embedded backend with a switch: an outage, or a link that is dead without anybody's saying so.
+
+use std::sync::Arc;
+
+use adapter_core::{
+    Backend, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Memory, Outgoing, PublishError, Reason,
+    Result, async_trait,
+};
+use tokio::sync::{OnceCell, watch};
+
+/// How the link of one node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Up,
+    /// Nothing gets through, and the backend says so.
+    Down,
+    /// Nothing gets through, and nobody says so until the link is reset.
+    Dead,
+    /// Everything gets through, but the backend cannot tell: every publish has an unknown outcome.
+    Doubtful,
+}
+
+/// A node's way to the broker, with its switch.
+#[derive(Clone)]
+pub(crate) struct Faulty(Arc<Shared>);
+
+struct Shared {
+    memory: Memory,
+    mode: watch::Sender<Mode>,
+    link: OnceCell<(Arc<dyn Backend>, Inbox)>,
+}
+
+impl Faulty {
+    pub(crate) fn on(memory: &Memory) -> Self {
+        Self(Arc::new(Shared { memory: memory.clone(), mode: watch::Sender::new(Mode::Up), link: OnceCell::new() }))
+    }
+
+    pub(crate) async fn set(&self, mode: Mode) {
+        let (link, inbox) = self.0.link.get().expect("connected");
+        let channels = inbox.channels();
+        let before = self.0.mode.send_replace(mode);
+        match mode {
+            Mode::Up | Mode::Doubtful => {
+                link.subscribe(&channels).await.unwrap();
+                if before != mode {
+                    inbox.up(link.limits());
+                }
+            }
+            Mode::Down => {
+                link.unsubscribe(&channels).await.unwrap();
+                inbox.down("switched off");
+            }
+            Mode::Dead => link.unsubscribe(&channels).await.unwrap(),
+        }
+    }
+}
+
+#[async_trait]
+impl Connect for Faulty {
+    async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
+        let link = self.0.memory.connect(inbox.clone()).await?;
+        self.0.link.set((Arc::clone(&link), inbox)).ok().expect("one node for each");
+        Ok(Arc::new(Link { link, faulty: self.clone() }))
+    }
+}
+
+struct Link {
+    link: Arc<dyn Backend>,
+    faulty: Faulty,
+}
+
+fn unknown() -> PublishError {
+    PublishError::Unknown(Error::new(ErrorKind::Unavailable, "switched off"))
+}
+
+#[async_trait]
+impl Backend for Link {
+    fn capabilities(&self) -> Capabilities {
+        self.link.capabilities()
+    }
+    fn limits(&self) -> Limits {
+        self.link.limits()
+    }
+    async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
+        self.link.subscribe(channels).await
+    }
+    async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
+        self.link.unsubscribe(channels).await
+    }
+    async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
+        let mode = *self.faulty.0.mode.borrow();
+        match mode {
+            Mode::Up => self.link.publish(frames).await,
+            Mode::Down => Err(unknown()),
+            Mode::Dead => std::future::pending().await,
+            Mode::Doubtful => self.link.publish(frames).await.and(Err(unknown())),
+        }
+    }
+    async fn reset(&self, _: Reason) {
+        if *self.faulty.0.mode.borrow() == Mode::Dead {
+            self.faulty.set(Mode::Down).await;
+            self.faulty.set(Mode::Up).await;
+        }
+    }
+    async fn close(&self) -> Result<()> {
+        self.link.close().await
+    }
+}

@@ -1,0 +1,174 @@
+use std::time::Duration;
+
+use adapter_core::{Cluster, ClusterBuilder, ErrorKind, Event, Hub, Memory, Why};
+
+use crate::faulty::{Faulty, Mode};
+use crate::support::{Node, eventually, next, until};
+
+/// A node whose link has a switch.
+async fn switched(builder: ClusterBuilder, memory: &Memory) -> (Node, Faulty) {
+    let faulty = Faulty::on(memory);
+    let cluster = builder.connect(faulty.clone()).await.unwrap();
+    let hub = Hub::builder().queue(100_000).build();
+    let chat = cluster.namespace("/chat", hub.clone()).await.unwrap();
+    (Node { cluster, chat, hub }, faulty)
+}
+
+async fn pair(builder: ClusterBuilder) -> (Node, Faulty, Node) {
+    let memory = Memory::new();
+    let (one, faulty) = switched(builder, &memory).await;
+    let two = Node::on(&memory).await;
+    eventually(|| one.cluster.nodes().len() == 2).await;
+    (one, faulty, two)
+}
+
+#[tokio::test]
+async fn g06_g08_local_sockets_are_served_and_the_rest_goes_out_in_order_afterwards() {
+    let (one, link, two) = pair(Cluster::builder()).await;
+    let (mut here, mut there) = (one.socket(["room"]), two.socket(["room"]));
+    let mut events = one.cluster.events();
+    link.set(Mode::Down).await;
+    assert!(matches!(events.next().await, Some(Event::Degraded(_))));
+    for n in 0..100 {
+        one.chat.to("room").emit(format!("{n}")).await.unwrap();
+        assert_eq!(next(&mut here).await, n.to_string(), "at once");
+    }
+    one.chat.within("room").no_wait().join("later").await.unwrap();
+    one.chat.to("later").emit("joined").await.unwrap();
+    link.set(Mode::Up).await;
+    for n in 0..100 {
+        assert_eq!(next(&mut there).await, n.to_string());
+    }
+    assert_eq!(next(&mut there).await, "joined");
+    assert_eq!(events.next().await, Some(Event::Recovered), "and nobody was condemned");
+    assert_eq!(two.cluster.stats().lost, 0);
+}
+
+#[tokio::test]
+async fn g08_a_small_bound_is_unavailable_at_once_and_says_who_was_served() {
+    let (one, link, two) = pair(Cluster::builder().queue_bytes(4096)).await;
+    let (mut here, mut there) = (one.socket([]), two.socket([]));
+    link.set(Mode::Down).await;
+    let mut accepted = 0;
+    let refused = loop {
+        match one.chat.timeout(Duration::from_secs(3600)).emit("x".repeat(500)).await {
+            Ok(()) => accepted += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((refused.kind(), refused.served_locally()), (ErrorKind::Unavailable, true));
+    assert!(accepted > 0);
+    for _ in 0..=accepted {
+        assert_eq!(next(&mut here).await.len(), 500, "the refused one, too");
+    }
+    link.set(Mode::Up).await;
+    one.chat.emit("end").await.unwrap();
+    assert_eq!(until("end", &mut there).await.len(), accepted, "what was accepted, and nothing else");
+}
+
+#[tokio::test]
+async fn g08_a_message_that_has_waited_too_long_keeps_its_place_but_no_more_is_queued() {
+    let (one, link, two) = pair(Cluster::builder().queue_age(Duration::from_millis(50))).await;
+    let mut there = two.socket([]);
+    link.set(Mode::Down).await;
+    one.chat.emit("first").await.unwrap();
+    let mut more = 0;
+    let refused = loop {
+        match one.chat.emit("more").await {
+            Ok(()) => more += 1,
+            Err(refused) => break refused,
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    link.set(Mode::Up).await;
+    one.chat.timeout(Duration::from_secs(5)).emit("end").await.ok();
+    assert_eq!(next(&mut there).await, "first");
+    for _ in 0..more {
+        assert_eq!(next(&mut there).await, "more");
+    }
+}
+
+#[tokio::test]
+async fn g04_g08_a_question_ends_at_its_deadline_and_names_everyone() {
+    let (one, link, two) = pair(Cluster::builder()).await;
+    link.set(Mode::Down).await;
+    let asked = one.chat.timeout(Duration::from_millis(200)).count_sockets().await.unwrap();
+    let missing: Vec<_> = asked.missing.iter().map(|missing| (missing.node, missing.why)).collect();
+    assert_eq!(missing, [(two.cluster.node().id, Why::Timeout)]);
+    assert_eq!(one.cluster.stats().open_requests, 0);
+}
+
+#[tokio::test]
+async fn g05_g08_an_outage_of_ours_condemns_nobody() {
+    let (one, link, two) = pair(Cluster::builder()).await;
+    let (mut ours, mut theirs) = (one.cluster.events(), two.cluster.events());
+    link.set(Mode::Down).await;
+    // The other node finds us silent; that is how we know that time enough has passed for us to condemn it.
+    loop {
+        if let Some(Event::NodeDown(node, _)) = theirs.next().await {
+            assert_eq!(node, one.cluster.node());
+            break;
+        }
+    }
+    assert_eq!(one.cluster.nodes().len(), 2);
+    link.set(Mode::Up).await;
+    loop {
+        if let Some(Event::NodeUp(node)) = theirs.next().await {
+            assert_eq!(node, one.cluster.node(), "it comes back as itself");
+            break;
+        }
+    }
+    assert!(matches!(ours.next().await, Some(Event::Degraded(_))));
+    assert_eq!(ours.next().await, Some(Event::Recovered));
+}
+
+#[tokio::test]
+async fn g07_a_link_that_is_dead_without_a_word_is_found_and_replaced() {
+    let (one, link, two) = pair(Cluster::builder()).await;
+    let (mut here, mut events) = (one.socket([]), one.cluster.events());
+    link.set(Mode::Dead).await;
+    assert!(matches!(events.next().await, Some(Event::Degraded(_))));
+    while events.next().await != Some(Event::Recovered) {}
+    two.chat.emit("you hear again").await.unwrap();
+    assert_eq!(next(&mut here).await, "you hear again");
+    assert!(one.cluster.health() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn g09_what_was_missed_in_an_outage_is_reported_exactly() {
+    let (one, link, two) = pair(Cluster::builder()).await;
+    let (mut here, mut events) = (one.socket([]), one.cluster.events());
+    two.chat.emit("before").await.unwrap();
+    assert_eq!(next(&mut here).await, "before");
+    link.set(Mode::Down).await;
+    for _ in 0..7 {
+        two.chat.emit("missed").await.unwrap();
+    }
+    two.cluster.flush(Duration::from_secs(10)).await.unwrap();
+    link.set(Mode::Up).await;
+    loop {
+        if let Some(Event::Gap { node, count, .. }) = events.next().await {
+            assert_eq!((node, count), (two.cluster.node().id, Some(7)), "the tail, from the next heartbeat");
+            break;
+        }
+    }
+    two.chat.emit("after").await.unwrap();
+    assert_eq!(next(&mut here).await, "after");
+    assert_eq!(one.cluster.stats().lost, 7);
+}
+
+#[tokio::test]
+async fn g10_a_publish_of_unknown_outcome_is_repeated_and_the_copies_are_dropped() {
+    let (one, link, two) = pair(Cluster::builder()).await;
+    let mut there = two.socket([]);
+    link.set(Mode::Doubtful).await;
+    for n in 0..20 {
+        one.chat.emit(format!("{n}")).await.unwrap();
+    }
+    eventually(|| two.cluster.stats().copies > 0).await;
+    link.set(Mode::Up).await;
+    one.chat.emit("end").await.unwrap();
+    assert_eq!(until("end", &mut there).await, (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_eq!(two.cluster.stats().lost, 0);
+}

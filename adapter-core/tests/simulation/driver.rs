@@ -1,0 +1,172 @@
+//! What the real driver does around an engine: the reader, the writer, and the broker behind them.
+
+use std::time::Duration;
+
+use super::history::{N, What};
+use super::node::{self, Arrival, Closing, Writer};
+use super::world::{Event, World};
+use crate::Limits;
+use crate::engine::{Destination, Outcome};
+use crate::protocol::is_control;
+
+/// As in the real driver, between two tries of a batch.
+const RETRY: Duration = Duration::from_millis(100);
+
+impl World {
+    pub(super) fn wake_reader(&mut self, node: N) {
+        if !std::mem::replace(&mut self.nodes[node].read_due, true) {
+            self.after(0, 3, Event::Read(node));
+        }
+    }
+
+    pub(super) fn arrive(&mut self, node: N, arrival: Arrival) {
+        if self.nodes[node].link_up {
+            self.nodes[node].inbox.push_back(Arrival { at: self.now, ..arrival });
+            self.wake_reader(node);
+        }
+    }
+
+    /// Everything that is there: the link first, then the control lane, then all messages in their order.
+    pub(super) fn read(&mut self, node: N) {
+        self.nodes[node].read_due = false;
+        let now = self.instant();
+        for up in std::mem::take(&mut self.nodes[node].link) {
+            let limits = Limits::max_frame(self.plan.max_frame);
+            match self.engine(node) {
+                Some(engine) if up => engine.link_up(limits),
+                Some(engine) => engine.link_down("simulated".to_owned()),
+                None => {}
+            }
+        }
+        let arrived = std::mem::take(&mut self.nodes[node].inbox);
+        for arrival in arrived.iter().filter(|arrival| is_control(&arrival.message)) {
+            let at = self.base + arrival.at;
+            self.engine(node).into_iter().for_each(|engine| engine.hear(arrival.message.clone(), at));
+        }
+        self.drain(node);
+        for arrival in arrived {
+            let Some(engine) = self.engine(node) else { return };
+            engine.receive(arrival.inbox, arrival.message, now);
+            self.drain(node);
+        }
+        self.let_time_pass(node);
+    }
+
+    fn let_time_pass(&mut self, node: N) {
+        let now = self.instant();
+        if let Some(engine) = self.engine(node).filter(|engine| engine.next_timeout() <= now) {
+            engine.handle_timeout(now);
+        }
+    }
+
+    pub(super) fn timer(&mut self, node: N) {
+        if self.nodes[node].timer.is_some_and(|due| due <= self.now) {
+            self.nodes[node].timer = None;
+            self.let_time_pass(node);
+        }
+    }
+
+    pub(super) fn wake_writer(&mut self, node: N) {
+        let state = &self.nodes[node];
+        let work = state.engine.as_ref().is_some_and(|engine| engine.has_work() && engine.is_link_up());
+        if work && state.writer == Writer::Idle {
+            self.nodes[node].writer = Writer::Woken;
+            self.after(0, 1, Event::Write(node));
+        }
+    }
+
+    pub(super) fn write(&mut self, node: N) {
+        let now = self.instant();
+        self.nodes[node].writer = Writer::Idle;
+        let Some(engine) = self.engine(node).filter(|engine| engine.is_link_up()) else { return };
+        let batch = engine.pack(now);
+        if batch.is_empty() {
+            return;
+        }
+        let too_large = batch.iter().map(|(_, message)| message.len()).filter(|len| *len > self.plan.max_frame).max();
+        too_large.into_iter().for_each(|len| self.record(node, What::Oversize(len)));
+        let (unknown, most) = (self.plan.unknown, self.plan.publish.as_millis() as u64);
+        let prefix = self.random.chance(unknown).then(|| self.random.below(batch.len() + 1));
+        self.nodes[node].writer = Writer::Publishing(Some(batch));
+        let there = self.now + self.random.between(0, most);
+        let back = there + self.random.between(0, most);
+        self.push(there, Event::Taken(node, prefix));
+        let outcome = if prefix.is_some() { Outcome::Unknown } else { Outcome::Sent };
+        self.push(back, Event::Settle(node, outcome));
+    }
+
+    /// The broker has the batch, or so many messages of it, and passes them on.
+    pub(super) fn taken(&mut self, node: N, prefix: Option<usize>) {
+        if self.nodes[node].engine.is_none() || !self.nodes[node].link_up {
+            return; // the batch stays: that is how `settle` knows that it was lost
+        }
+        let Writer::Publishing(batch) = &mut self.nodes[node].writer else { return };
+        let Some(mut batch) = batch.take() else { return };
+        batch.truncate(prefix.unwrap_or(batch.len()));
+        for (to, message) in batch {
+            for other in 0..self.nodes.len() {
+                let inbox = match to {
+                    Destination::Cluster => false,
+                    Destination::Inbox(id) if node::place(id) == other => true,
+                    Destination::Inbox(_) => continue,
+                };
+                if self.nodes[other].engine.is_none() {
+                    continue;
+                }
+                let copies = 1 + usize::from(self.random.chance(self.plan.copies));
+                for _ in 0..copies {
+                    let at = self.links.arrival(node, other, self.now, &self.plan, &mut self.random);
+                    self.push(at, Event::Arrive(other, Arrival { inbox, message: message.clone(), at }));
+                }
+            }
+        }
+    }
+
+    pub(super) fn settle(&mut self, node: N, outcome: Outcome) {
+        // Not there any more when the link broke meanwhile, which was an unknown outcome already.
+        if !matches!(self.nodes[node].writer, Writer::Publishing(_)) {
+            return;
+        }
+        let lost = matches!(&self.nodes[node].writer, Writer::Publishing(Some(_)));
+        let outcome = if lost || !self.nodes[node].link_up { Outcome::Unknown } else { outcome };
+        if let Some(engine) = self.engine(node) {
+            engine.settle(outcome);
+        }
+        if outcome == Outcome::Unknown {
+            self.nodes[node].writer = Writer::Retrying;
+            self.push(self.now + RETRY, Event::Write(node));
+        } else {
+            self.nodes[node].writer = Writer::Woken;
+            self.push(self.now, Event::Write(node));
+        }
+        self.go_on_closing(node);
+    }
+
+    pub(super) fn link_down(&mut self, node: N, time: Duration) {
+        self.nodes[node].link_up = false;
+        self.nodes[node].link.push_back(false);
+        self.record(node, What::LinkDown(time));
+        self.push(self.now + time, Event::LinkUp(node));
+        self.wake_reader(node);
+    }
+
+    /// Flushes, then says goodbye, then ends, as `Cluster::close` does.
+    pub(super) fn go_on_closing(&mut self, node: N) {
+        let closing = self.nodes[node].closing;
+        let Some(engine) = self.nodes[node].engine.as_mut() else { return };
+        match closing {
+            Closing::Flushing(all) if engine.progress().1 >= all => {
+                engine.say_bye();
+                self.nodes[node].closing = Closing::SaidBye;
+                self.wake_writer(node);
+            }
+            Closing::SaidBye if engine.is_idle() => {
+                engine.end_requests();
+                self.drain(node);
+                self.record(node, What::Closed);
+                self.nodes[node].engine = None;
+            }
+            _ => {}
+        }
+    }
+}

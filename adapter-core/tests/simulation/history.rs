@@ -1,0 +1,195 @@
+//! What happened in a run, as seen from outside the engines.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::network::Plan;
+use crate::engine::Gauge;
+use crate::protocol::{Answer, Operation};
+use crate::{Departure, Namespace, Room, SocketId, Why};
+
+/// A node by its place in the run.
+pub(super) type N = usize;
+
+/// An operation that was called, whoever carries it out.
+#[derive(Clone, Debug)]
+pub(super) struct Op {
+    pub(super) sender: N,
+    pub(super) operation: Operation,
+    pub(super) sent: Sent,
+}
+
+/// How an operation left its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It concerns this node alone, or was not queued.
+    Nowhere,
+    /// As the sender's message of this number.
+    Numbered(u64),
+    Volatile,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) at: Duration,
+    pub(super) node: N,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum What {
+    Started,
+    Ready,
+    Killed,
+    Closing,
+    Closed,
+    Stalled(Duration),
+    LinkDown(Duration),
+    Connected {
+        socket: SocketId,
+        namespace: Namespace,
+        rooms: Vec<Room>,
+    },
+    /// The application called; `live` is whom the node knew.
+    Called {
+        op: usize,
+        live: Vec<N>,
+    },
+    Asked {
+        op: usize,
+        request: u64,
+        asked: Vec<N>,
+        deadline: Duration,
+    },
+    Forgot {
+        request: u64,
+    },
+    Carried {
+        op: usize,
+        intact: bool,
+    },
+    /// What this node answered to an operation.
+    Replied {
+        op: usize,
+        answer: Answer,
+    },
+    Delivered {
+        op: usize,
+        socket: SocketId,
+    },
+    /// A socket of this node answered a broadcast.
+    Acked {
+        op: usize,
+        socket: SocketId,
+    },
+    Answered {
+        request: u64,
+        from: N,
+        answer: Answer,
+    },
+    Missed {
+        request: u64,
+        from: N,
+        why: Why,
+    },
+    Ended {
+        request: u64,
+        missing: Vec<(N, Why)>,
+    },
+    Up(N),
+    Down(N, Departure),
+    Gap {
+        of: N,
+        inbox: bool,
+        count: Option<u64>,
+    },
+    /// A message larger than the link takes.
+    Oversize(usize),
+    /// At the end of the run.
+    Final {
+        live: Vec<N>,
+        gauge: Gauge,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct History {
+    pub(super) seed: u64,
+    pub(super) plan: Plan,
+    pub(super) nodes: usize,
+    pub(super) ops: Vec<Op>,
+    pub(super) records: Vec<Record>,
+}
+
+impl History {
+    pub(super) fn of(&self, node: N) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(move |record| record.node == node)
+    }
+
+    /// Whether an operation has something to do with a node.
+    pub(super) fn concerns(&self, op: usize, node: N) -> bool {
+        let target = self.ops[op].operation.target();
+        target.is_none_or(|target| target.concerns(super::node::id(self.seed, node)))
+    }
+
+    pub(super) fn lives(&self) -> Vec<Life> {
+        (0..self.nodes).map(|node| Life::new(self, node)).collect()
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {:#x}: {:?}", self.seed, self.plan)?;
+        for (at, op) in self.ops.iter().enumerate() {
+            let Op { sender, operation, sent } = op;
+            writeln!(f, "op {at} of {sender}: {sent:?} {:.200}", format!("{operation:?}"))?;
+        }
+        for Record { at, node, what } in &self.records {
+            writeln!(f, "{:>9.3} ms  {node}  {what:?}", at.as_secs_f64() * 1000.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// When a node was there, and when it was out of reach.
+#[derive(Clone, Debug)]
+pub(super) struct Life {
+    pub(super) started: Option<Duration>,
+    pub(super) ready: Option<Duration>,
+    pub(super) killed: Option<Duration>,
+    pub(super) closing: Option<Duration>,
+    pub(super) closed: Option<Duration>,
+    /// Stalls and outages, from and to.
+    pub(super) away: Vec<(Duration, Duration)>,
+}
+
+impl Life {
+    fn new(history: &History, node: N) -> Self {
+        let first = |what: What| history.of(node).find(|record| record.what == what).map(|record| record.at);
+        let away = history.of(node).filter_map(|record| match record.what {
+            What::Stalled(time) | What::LinkDown(time) => Some((record.at, record.at + time)),
+            _ => None,
+        });
+        Self {
+            started: first(What::Started),
+            ready: first(What::Ready),
+            killed: first(What::Killed),
+            closing: first(What::Closing),
+            closed: first(What::Closed),
+            away: away.collect(),
+        }
+    }
+
+    /// It was there at the end.
+    pub(super) fn stays(&self) -> bool {
+        self.started.is_some() && self.killed.is_none() && self.closing.is_none()
+    }
+
+    /// There, and within reach, all this time.
+    pub(super) fn is_well(&self, from: Duration, to: Duration) -> bool {
+        let gone = [self.killed, self.closing].into_iter().flatten().min();
+        self.started.is_some_and(|started| started <= from)
+            && gone.is_none_or(|gone| gone > to)
+            && self.away.iter().all(|(begin, end)| *end < from || *begin > to)
+    }
+}

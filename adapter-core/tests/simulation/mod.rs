@@ -1,0 +1,19 @@
+//! The engine under virtual time: seeded schedules of delay, copies, loss, stalls, crashes and leaves, and checks of
+//! what came of them. No run waits or follows a clock, so a seed gives the same run again.
+//!
+//! `ROOMCAST_SEEDS=100000` runs that many seeds in all instead of a thousand; `ROOMCAST_SEED=0x1234` runs that one
+//! alone and, by the test `one_seed` with `--nocapture`, prints its history. The seed chooses the weather too.
+
+mod calls;
+mod cases;
+mod checks;
+mod driver;
+mod history;
+mod members;
+mod mutants;
+mod network;
+mod node;
+mod random;
+mod requests;
+mod sockets;
+mod world;

@@ -1,0 +1,133 @@
+//! What the simulated broker does to messages, and what happens to the nodes: chosen by the seed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::random::Random;
+
+/// A kind of weather. The seed chooses one, so that one number tells a whole run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// Lossless, each publisher's order kept; nodes come and stay.
+    Ordered,
+    /// The same, and nodes crash, leave, come late and stall.
+    OrderedTurbulent,
+    /// Random delays, copies, publishes of unknown outcome; nothing is lost for good.
+    Wild,
+    WildTurbulent,
+    /// Links go down and lose what is sent to them; the order is kept.
+    Lossy,
+    /// The same without an order.
+    LossyWild,
+    /// One node does nothing for five seconds: it is evicted, and comes back.
+    Sleeper,
+    /// One node sleeps for so long that the others have forgotten it.
+    LongSleeper,
+}
+
+impl Profile {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Ordered,
+        Self::OrderedTurbulent,
+        Self::Wild,
+        Self::WildTurbulent,
+        Self::Lossy,
+        Self::LossyWild,
+        Self::Sleeper,
+        Self::LongSleeper,
+    ];
+
+    pub(super) fn of(seed: u64) -> Self {
+        Self::ALL[(seed % Self::ALL.len() as u64) as usize]
+    }
+
+    /// The seeds of this profile, in order.
+    pub(super) fn seeds(self, count: u64) -> impl Iterator<Item = u64> {
+        let all = Self::ALL.len() as u64;
+        (0..count).map(move |at| at * all + self as u64)
+    }
+}
+
+/// What is true of one run from its start to its end.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) profile: Profile,
+    pub(super) ordered: bool,
+    pub(super) lossy: bool,
+    /// The longest way of a message from the broker to a node.
+    pub(super) delay: Duration,
+    /// The longest way to the broker, and the same again for its word.
+    pub(super) publish: Duration,
+    /// In percent: publishes whose outcome stays unknown, and messages that come twice.
+    pub(super) unknown: usize,
+    pub(super) copies: usize,
+    pub(super) max_frame: usize,
+    pub(super) max_message: usize,
+    pub(super) nodes: usize,
+    /// How long the nodes are busy, and when the run ends.
+    pub(super) busy: Duration,
+    pub(super) end: Duration,
+    /// How long a node remembers those that are gone.
+    pub(super) keep: Duration,
+}
+
+impl Plan {
+    pub(super) fn new(seed: u64, random: &mut Random) -> Self {
+        let profile = Profile::of(seed);
+        let ordered = match profile {
+            Profile::Ordered | Profile::OrderedTurbulent | Profile::Lossy => true,
+            Profile::Wild | Profile::WildTurbulent | Profile::LossyWild => false,
+            Profile::Sleeper | Profile::LongSleeper => random.chance(50),
+        };
+        let delays: &[u64] = if ordered { &[1, 10, 60] } else { &[20, 100, 300] };
+        let ms = |list: &[u64], random: &mut Random| Duration::from_millis(random.pick(list).copied().unwrap_or(1));
+        let busy = random.between(2500, 4500);
+        let long = match profile {
+            Profile::Sleeper => 4000,
+            Profile::LongSleeper => 8000,
+            _ => 0,
+        };
+        Self {
+            profile,
+            ordered,
+            lossy: matches!(profile, Profile::Lossy | Profile::LossyWild),
+            delay: ms(delays, random),
+            publish: ms(if ordered { &[1, 5] } else { &[1, 10, 40] }, random),
+            unknown: if ordered { 3 } else { 8 },
+            copies: if ordered { 0 } else { 15 },
+            max_frame: *random.pick(&[512, 700, 2000, 1 << 20]).unwrap_or(&512),
+            max_message: 6000,
+            nodes: 3 + random.below(3),
+            busy,
+            end: busy + Duration::from_millis(10_500 + long),
+            keep: Duration::from_secs(4),
+        }
+    }
+}
+
+/// The ways between the nodes.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    last: HashMap<(usize, usize), Duration>,
+}
+
+impl Links {
+    /// When a message that the broker takes now arrives.
+    pub(super) fn arrival(
+        &mut self,
+        from: usize,
+        to: usize,
+        now: Duration,
+        plan: &Plan,
+        random: &mut Random,
+    ) -> Duration {
+        let most = plan.delay.as_millis() as u64;
+        let at = now + random.between(0, most);
+        if !plan.ordered {
+            return at;
+        }
+        let last = self.last.entry((from, to)).or_default();
+        *last = at.max(*last);
+        *last
+    }
+}

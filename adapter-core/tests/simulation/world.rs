@@ -1,0 +1,313 @@
+//! Virtual time: what happens next, and to whom.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::history::{History, N, Op, Record, What};
+use super::network::{Links, Plan, Profile};
+use super::node::{self, Arrival, Closing, SimNode, Writer};
+use super::random::Random;
+use crate::engine::{Engine, Gauge, Outcome, ReplyTo, Settings};
+use crate::protocol::Answer;
+use crate::{Limits, Node, SocketId};
+
+/// What is going to happen.
+#[derive(Debug)]
+pub(super) enum Event {
+    Start(N),
+    Kill(N),
+    Close(N),
+    Stall(N, Duration),
+    LinkDown(N, Duration),
+    LinkUp(N),
+    Call(N),
+    Connect(N),
+    Read(N),
+    Timer(N),
+    Write(N),
+    /// The broker takes what the node publishes: so many messages of the batch, or all.
+    Taken(N, Option<usize>),
+    Settle(N, Outcome),
+    Arrive(N, Arrival),
+    Forget(N, u64),
+    Ack(N, ReplyTo, usize, SocketId),
+    EndAcks(N, ReplyTo),
+    Reply(N, ReplyTo, usize, Answer),
+}
+
+/// One run.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) seed: u64,
+    pub(super) plan: Plan,
+    pub(super) random: Random,
+    pub(super) now: Duration,
+    pub(super) base: Instant,
+    queue: BTreeMap<(Duration, u64), Event>,
+    queued: u64,
+    pub(super) nodes: Vec<SimNode>,
+    pub(super) links: Links,
+    pub(super) ops: Vec<Op>,
+    records: Vec<Record>,
+}
+
+/// A run has some ten thousand events.
+const ENDLESS: u64 = 1_000_000;
+
+/// Runs a seed to its end.
+pub(super) fn run(seed: u64) -> History {
+    let mut random = Random::new(seed);
+    let plan = Plan::new(seed, &mut random);
+    let mut world = World {
+        seed,
+        plan,
+        random,
+        now: Duration::ZERO,
+        base: Instant::now(),
+        queue: BTreeMap::new(),
+        queued: 0,
+        nodes: Vec::new(),
+        links: Links::default(),
+        ops: Vec::new(),
+        records: Vec::new(),
+    };
+    world.prepare();
+    while let Some(((at, _), event)) = world.queue.pop_first().filter(|((at, _), _)| *at <= world.plan.end) {
+        world.now = at;
+        world.step(event);
+        assert!(world.queued < ENDLESS, "seed {seed:#x}: an engine wants to be woken without end, at {at:?}");
+    }
+    world.finish()
+}
+
+impl World {
+    /// Draws up who comes when, and what happens to whom.
+    fn prepare(&mut self) {
+        let busy = self.plan.busy.as_millis() as u64;
+        let first = self.plan.nodes;
+        for node in 0..first {
+            let at = self.random.between(0, 100);
+            self.expect(node, at);
+        }
+        match self.plan.profile {
+            Profile::OrderedTurbulent | Profile::WildTurbulent => self.prepare_turbulence(busy),
+            Profile::Lossy | Profile::LossyWild => {
+                let outages = 1 + self.random.below(3);
+                for _ in 0..outages {
+                    let node = self.random.below(first);
+                    let (at, time) = (self.random.between(800, busy), self.random.between(100, 1500));
+                    self.push(at, Event::LinkDown(node, time));
+                }
+            }
+            Profile::Sleeper | Profile::LongSleeper => {
+                let time = if self.plan.profile == Profile::Sleeper { 5000 } else { 9000 };
+                let node = self.random.below(first);
+                let at = self.random.between(1500, busy.min(2500));
+                self.push(at, Event::Stall(node, Duration::from_millis(time)));
+            }
+            Profile::Ordered | Profile::Wild => {
+                if self.random.chance(50) {
+                    let at = self.random.between(1200, 2400);
+                    self.expect(first, at);
+                }
+            }
+        }
+    }
+
+    fn prepare_turbulence(&mut self, busy: u64) {
+        let first = self.plan.nodes;
+        for late in 0..self.random.below(3) {
+            let at = self.random.between(300, busy);
+            self.expect(first + late, at);
+        }
+        for node in 0..first {
+            let at = self.random.between(500, busy);
+            match self.random.below(6) {
+                0 => self.push(at, Event::Kill(node)),
+                1 => self.push(at, Event::Close(node)),
+                2 | 3 => {
+                    // Longer than a second may cost the node its place, but nobody else's.
+                    let most = if self.random.chance(25) { 2000 } else { 1000 };
+                    let time = self.random.between(300, most);
+                    self.push(at, Event::Stall(node, time));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn expect(&mut self, node: N, at: Duration) {
+        self.nodes.resize_with(self.nodes.len().max(node + 1), SimNode::new);
+        self.push(at, Event::Start(node));
+    }
+
+    pub(super) fn push(&mut self, at: Duration, event: Event) {
+        self.queued += 1;
+        self.queue.insert((at.max(self.now), self.queued), event);
+    }
+
+    pub(super) fn after(&mut self, from: u64, to: u64, event: Event) {
+        let at = self.now + self.random.between(from, to);
+        self.push(at, event);
+    }
+
+    pub(super) fn record(&mut self, node: N, what: What) {
+        self.records.push(Record { at: self.now, node, what });
+    }
+
+    pub(super) fn instant(&self) -> Instant {
+        self.base + self.now
+    }
+
+    pub(super) fn engine(&mut self, node: N) -> Option<&mut Engine> {
+        self.nodes[node].engine.as_mut()
+    }
+
+    fn step(&mut self, event: Event) {
+        match event {
+            Event::Start(node) => return self.start(node),
+            // What happens to a node from outside, or on the broker, happens whether it is awake or not.
+            Event::Kill(node) => return self.kill(node),
+            Event::Stall(node, time) if self.nodes[node].engine.is_some() => {
+                self.nodes[node].stalled_until = self.now + time;
+                return self.record(node, What::Stalled(time));
+            }
+            Event::Taken(node, prefix) => return self.taken(node, prefix),
+            _ => {}
+        }
+        let node = event.node();
+        if self.nodes[node].engine.is_none() {
+            return;
+        }
+        let wakes = self.nodes[node].stalled_until;
+        if wakes > self.now {
+            return self.push(wakes, event);
+        }
+        self.happen(node, event);
+        self.settle_down(node);
+    }
+
+    fn happen(&mut self, node: N, event: Event) {
+        let now = self.instant();
+        match event {
+            Event::Start(_) | Event::Kill(_) | Event::Stall(..) | Event::Taken(..) => {}
+            Event::Close(_) => self.close(node),
+            Event::LinkDown(_, time) => self.link_down(node, time),
+            Event::LinkUp(_) => {
+                self.nodes[node].link_up = true;
+                self.nodes[node].link.push_back(true);
+                self.wake_reader(node);
+            }
+            Event::Call(_) => self.call(node),
+            Event::Connect(_) => self.connect(node),
+            Event::Read(_) => self.read(node),
+            Event::Timer(_) => self.timer(node),
+            Event::Write(_) => self.write(node),
+            Event::Settle(_, outcome) => self.settle(node, outcome),
+            Event::Arrive(_, arrival) => self.arrive(node, arrival),
+            Event::Forget(_, request) => {
+                if self.nodes[node].questions.remove(&request).is_some() {
+                    self.record(node, What::Forgot { request });
+                    self.engine(node).into_iter().for_each(|engine| engine.forget(request));
+                }
+            }
+            Event::Ack(_, to, op, socket) => {
+                self.record(node, What::Acked { op, socket: socket.clone() });
+                let answer = Ok(Bytes::from(op.to_string()));
+                self.engine(node).into_iter().for_each(|engine| engine.ack(to, socket.clone(), answer.clone(), now));
+            }
+            Event::EndAcks(_, to) => self.engine(node).into_iter().for_each(|engine| engine.end_acks(to, now)),
+            Event::Reply(_, to, op, answer) => self.reply(node, to, op, answer),
+        }
+    }
+
+    /// What the driver does after every turn: looks what is to be done, and asks for the next.
+    fn settle_down(&mut self, node: N) {
+        self.drain(node);
+        self.wake_writer(node);
+        let base = self.base;
+        let Some(engine) = self.nodes[node].engine.as_ref() else { return };
+        let next = engine.next_timeout().saturating_duration_since(base).max(self.now);
+        if self.nodes[node].timer.is_none_or(|timer| timer > next) {
+            self.nodes[node].timer = Some(next);
+            self.push(next, Event::Timer(node));
+        }
+    }
+
+    fn start(&mut self, node: N) {
+        let id = node::id(self.seed, node);
+        let settings = Settings {
+            max_message: self.plan.max_message,
+            ordered: self.plan.ordered,
+            keep: self.plan.keep,
+            max_batch: 4096,
+            ..Settings::new(Node { id, name: format!("n{node}") })
+        };
+        let limits = Limits::max_frame(self.plan.max_frame);
+        self.nodes[node].engine = Some(Engine::new(settings, limits, self.instant()));
+        self.record(node, What::Started);
+        for _ in 0..3 {
+            self.connect(node);
+        }
+        self.settle_down(node);
+    }
+
+    fn kill(&mut self, node: N) {
+        if self.nodes[node].engine.is_none() {
+            return;
+        }
+        // In the middle of a batch: the broker has a part of it.
+        if let Writer::Publishing(Some(batch)) = &self.nodes[node].writer {
+            let some = batch.len() + 1;
+            let prefix = self.random.below(some);
+            self.taken(node, Some(prefix));
+        }
+        self.nodes[node].engine = None;
+        self.record(node, What::Killed);
+    }
+
+    fn close(&mut self, node: N) {
+        self.record(node, What::Closing);
+        let (all, _) = self.engine(node).map(|engine| engine.progress()).unwrap_or_default();
+        self.nodes[node].closing = Closing::Flushing(all);
+        self.go_on_closing(node);
+    }
+
+    fn finish(mut self) -> History {
+        for node in 0..self.nodes.len() {
+            let Some(engine) = self.nodes[node].engine.as_ref() else { continue };
+            let live = engine.peers().into_iter().map(|peer| node::place(peer.id)).collect();
+            let gauge: Gauge = engine.gauge();
+            self.record(node, What::Final { live, gauge });
+        }
+        let Self { seed, plan, nodes, ops, records, .. } = self;
+        History { seed, plan, nodes: nodes.len(), ops, records }
+    }
+}
+
+impl Event {
+    fn node(&self) -> N {
+        match self {
+            Self::Start(node)
+            | Self::Kill(node)
+            | Self::Close(node)
+            | Self::Stall(node, _)
+            | Self::LinkDown(node, _)
+            | Self::LinkUp(node)
+            | Self::Call(node)
+            | Self::Connect(node)
+            | Self::Read(node)
+            | Self::Timer(node)
+            | Self::Write(node)
+            | Self::Taken(node, _)
+            | Self::Settle(node, _)
+            | Self::Arrive(node, _)
+            | Self::Forget(node, _)
+            | Self::Ack(node, ..)
+            | Self::EndAcks(node, _)
+            | Self::Reply(node, ..) => *node,
+        }
+    }
+}
