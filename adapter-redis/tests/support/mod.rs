@@ -237,7 +237,7 @@ impl Peer {
 
     pub(crate) async fn try_new(redis: &Redis, channels: &[Channel], tap: Tap) -> Result<Self> {
         let backend = redis.connect(tap.inbox()).await?;
-        tap.want(channels);
+        tap.wants().add(channels);
         backend.subscribe(channels).await?;
         Ok(Self { backend, tap })
     }
