@@ -46,6 +46,8 @@ struct State {
     control: VecDeque<Arrival>,
     messages: VecDeque<Arrival>,
     bytes: usize,
+    /// Somebody was told that there is no room, and nothing was taken since.
+    full: bool,
     link: VecDeque<LinkChange>,
     channels: BTreeSet<Channel>,
     closed: bool,
@@ -101,6 +103,7 @@ impl Inbox {
         let full = state.messages.len() >= shared.bounds.messages
             || !state.messages.is_empty() && state.bytes + arrival.payload.len() > shared.bounds.bytes;
         if full {
+            state.full |= !control;
             drop(state);
             shared.arrived.notify_one();
             return if control { Ok(()) } else { Err(Full) };
@@ -123,8 +126,7 @@ impl Inbox {
             room.as_mut().enable();
             {
                 let state = self.lock();
-                let bounds = self.0.bounds;
-                if state.closed || state.messages.len() < bounds.messages && state.bytes < bounds.bytes {
+                if state.closed || !state.full {
                     return;
                 }
             }
@@ -209,6 +211,7 @@ impl Inbox {
             messages: std::mem::take(&mut state.messages),
         };
         state.bytes = 0;
+        state.full = false;
         drop(state);
         if !taken.messages.is_empty() {
             self.0.room.notify_waiters();
@@ -216,14 +219,38 @@ impl Inbox {
         taken
     }
 
-    /// Takes the control messages alone.
-    pub(crate) fn take_control(&self) -> VecDeque<Arrival> {
-        std::mem::take(&mut self.lock().control)
+    /// Takes all but the ordinary messages.
+    pub(crate) fn take_urgent(&self) -> Taken {
+        let mut state = self.lock();
+        let (link, control) = (std::mem::take(&mut state.link), std::mem::take(&mut state.control));
+        Taken { link, control, messages: VecDeque::new() }
     }
 
     // Guards all fields of `State`, which change together; nothing awaits or calls out while it is held.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells a backend's tasks to end when connecting is given up half-way.
+pub(crate) struct CloseOnDrop(Option<Inbox>);
+
+impl CloseOnDrop {
+    pub(crate) fn new(inbox: Inbox) -> Self {
+        Self(Some(inbox))
+    }
+
+    /// Whoever is connected closes the inbox from now on.
+    pub(crate) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        if let Some(inbox) = &self.0 {
+            inbox.close();
+        }
     }
 }
 

@@ -1,0 +1,17 @@
+//! What every backend has to show: on one server, by sharded pub/sub on it, and in a Redis Cluster.
+
+use adapter_core::{Connect, Result};
+use adapter_redis::Redis;
+use conformance::{Subject, recipes};
+
+fn connect(url: &str) -> Result<Box<dyn Connect>> {
+    Ok(Box::new(Redis::from_url(url)?))
+}
+
+fn main() -> std::process::ExitCode {
+    conformance::main([
+        Subject::new("redis", connect).broker(recipes::REDIS),
+        Subject::new("redis", connect).variant("sharded").broker(recipes::REDIS).url_options("mode=sharded"),
+        Subject::new("redis", connect).variant("cluster").broker(recipes::REDIS_CLUSTER),
+    ])
+}
