@@ -47,8 +47,8 @@ pub(crate) struct Watch {
 
 /// Both connections; the link is up only while both are.
 ///
-/// They are two so that frames that arrive never delay the answers to what is published, and so that a subscriber
-/// that is cut for being slow can still publish.
+/// They are two so that frames that arrive, or wait because the inbox is full, never delay the answers to what is
+/// published.
 pub(crate) struct Link {
     pub(crate) publisher: Connection,
     pub(crate) subscriber: Connection,
