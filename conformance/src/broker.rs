@@ -1,0 +1,253 @@
+//! Brokers as values: started, killed, paused, asked for their version, and removed when dropped, wherever they run.
+
+mod choice;
+mod command;
+mod container;
+mod external;
+mod fleet;
+mod leftovers;
+mod local;
+mod missing;
+mod ports;
+mod probe;
+mod recipe;
+pub mod recipes;
+mod resp;
+mod server;
+mod slots;
+mod url;
+
+use std::net::SocketAddr;
+
+pub use self::choice::{Provider, required};
+use self::fleet::Fleet;
+pub use self::missing::Missing;
+use self::probe::Target;
+pub use self::recipe::{Launch, Probe, Recipe, Setup};
+use self::url::Url;
+
+/// A running broker, of one server or several. Dropping it removes it: its processes or containers, and its folder.
+///
+/// Local servers end with the test process, even when that is killed; containers of a killed one are removed by the next
+/// process that starts a container.
+///
+/// # Contract
+/// A broker belongs to no runtime and can be shared by several. A broker in a `static` is never dropped, and its containers
+/// stay until the next run.
+///
+/// # Examples
+/// ```no_run
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), conformance::broker::Missing> {
+/// use conformance::broker::{Broker, recipes};
+///
+/// let broker = Broker::start(&recipes::REDIS).await?;
+/// println!("{} {} at {}", broker.name(), broker.version(), broker.url());
+/// broker.kill().await?;
+/// broker.start_again().await?; // on the same port
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Broker {
+    recipe: Recipe,
+    url: Url,
+    addresses: Vec<SocketAddr>,
+    version: String,
+    from: Origin,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Us(Fleet),
+    Outside,
+}
+
+impl Broker {
+    /// Starts a broker, or connects to the one that the environment names, and waits until it is ready.
+    ///
+    /// The environment decides where it runs: `CONFORMANCE_<SETTING>` is `local`, `container` or a URL. Without it, a container
+    /// if a Docker engine answers and has the image or can pull it, else local binaries.
+    ///
+    /// # Errors
+    /// What is missing and why, with the end of the server's log when it did not become ready.
+    pub async fn start(recipe: &Recipe) -> Result<Self, Missing> {
+        match choice::choose(recipe).await? {
+            choice::Choice::Start(place) => {
+                let (fleet, addresses) = Fleet::start(recipe, place).await?;
+                let url = Url::plain(recipe.scheme, &addresses);
+                let version = fleet.ready(recipe).await?;
+                Ok(Self { recipe: *recipe, url, addresses, version, from: Origin::Us(fleet) })
+            }
+            choice::Choice::Connect(url) => {
+                let (addresses, version) = external::connect(recipe, &url).await?;
+                Ok(Self { recipe: *recipe, url, addresses, version, from: Origin::Outside })
+            }
+        }
+    }
+
+    /// The recipe's name, for reports.
+    pub fn name(&self) -> &'static str {
+        self.recipe.name
+    }
+
+    /// What a backend connects to: `redis://127.0.0.1:20123`, a cluster's servers separated by commas.
+    pub fn url(&self) -> String {
+        self.url.text()
+    }
+
+    /// The same broker, seen through a proxy in front of one of its servers.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        self.url.at(&[address])
+    }
+
+    /// The same cluster, with a proxy in front of each of its servers, or some of them.
+    pub fn url_at_all(&self, addresses: &[SocketAddr]) -> String {
+        self.url.at(addresses)
+    }
+
+    /// Where each server listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the broker runs.
+    pub fn provider(&self) -> Provider {
+        match &self.from {
+            Origin::Us(fleet) => fleet.provider(),
+            Origin::Outside => Provider::External,
+        }
+    }
+
+    /// What the running server said its version is: `7.0.15`. `unknown` where it cannot be asked (an external one by TLS).
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Whether it can be killed, restarted and paused.
+    ///
+    /// # Errors
+    /// Why not: it was not started here.
+    pub fn can(&self) -> Result<(), Missing> {
+        self.fleet("faults").map(drop)
+    }
+
+    /// Kills all its servers with SIGKILL, and returns when they are gone.
+    ///
+    /// # Errors
+    /// As [`can`](Self::can), or what failed. So with all the faults below.
+    pub async fn kill(&self) -> Result<(), Missing> {
+        self.fleet("kill")?.each(|server| server.kill()).await
+    }
+
+    /// Kills one of its servers with SIGKILL.
+    ///
+    /// # Errors
+    /// As with [`kill`](Self::kill), and when there is no such server.
+    pub async fn kill_one(&self, index: usize) -> Result<(), Missing> {
+        self.fleet("kill")?.one(index, |server| server.kill()).await
+    }
+
+    /// Starts the servers that do not run, on their ports, and returns when the whole broker is ready.
+    ///
+    /// # Errors
+    /// As with [`kill`](Self::kill), with the end of the log of a server that does not become ready.
+    pub async fn start_again(&self) -> Result<(), Missing> {
+        let fleet = self.fleet("start again")?;
+        fleet.each(|server| server.start()).await?;
+        fleet.ready(&self.recipe).await.map(drop)
+    }
+
+    /// Ends all its servers with SIGTERM and starts them again, one after the other as an operator would.
+    ///
+    /// # Errors
+    /// As with [`start_again`](Self::start_again).
+    pub async fn restart_gently(&self) -> Result<(), Missing> {
+        let fleet = self.fleet("restart")?;
+        for index in 0..self.addresses.len() {
+            fleet.one(index, |server| server.stop().and_then(|()| server.start())).await?;
+            fleet.ready(&self.recipe).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops all its servers in their tracks (SIGSTOP): connections stay open, nothing answers.
+    ///
+    /// # Errors
+    /// As with [`kill`](Self::kill).
+    pub async fn pause(&self) -> Result<(), Missing> {
+        self.fleet("pause")?.each(|server| server.pause()).await
+    }
+
+    /// Lets paused servers go on.
+    ///
+    /// # Errors
+    /// As with [`kill`](Self::kill).
+    pub async fn resume(&self) -> Result<(), Missing> {
+        self.fleet("resume")?.each(|server| server.resume()).await
+    }
+
+    /// The end of the log of each server, for a report of a failure. Empty for an external broker. Blocks.
+    pub fn log_tail(&self) -> String {
+        match &self.from {
+            Origin::Us(fleet) => fleet.log_tail(),
+            Origin::Outside => String::new(),
+        }
+    }
+
+    /// Which slot of a Redis Cluster a channel is in.
+    ///
+    /// # Errors
+    /// When it is no Redis Cluster, or does not answer.
+    pub async fn slot_of(&self, channel: &str) -> Result<u16, Missing> {
+        slots::of(self.first(), channel).await.map_err(|why| Missing::new("slot", why))
+    }
+
+    /// Which master of a Redis Cluster has this slot now, as an index into [`addresses`](Self::addresses).
+    ///
+    /// # Errors
+    /// When it is no Redis Cluster, or does not answer.
+    pub async fn slot_owner(&self, slot: u16) -> Result<usize, Missing> {
+        slots::owner(&self.targets(), slot).await.map_err(|why| Missing::new("slot", why))
+    }
+
+    /// Moves a slot of a Redis Cluster from one master to another while it runs, as resharding does it.
+    ///
+    /// The slot has to be empty: pub/sub leaves no keys.
+    ///
+    /// # Errors
+    /// As [`can`](Self::can); when it is no Redis Cluster, or `from` does not own the slot.
+    pub async fn migrate_slot(&self, slot: u16, from: usize, to: usize) -> Result<(), Missing> {
+        self.fleet("migrate a slot")?;
+        slots::migrate(&self.targets(), slot, from, to).await.map_err(|why| Missing::new("slot", why))
+    }
+
+    /// The same for a range of slots.
+    ///
+    /// # Errors
+    /// As with [`migrate_slot`](Self::migrate_slot); the slots before the one that failed were moved.
+    pub async fn migrate_slots(
+        &self,
+        slots: std::ops::RangeInclusive<u16>,
+        from: usize,
+        to: usize,
+    ) -> Result<(), Missing> {
+        for slot in slots {
+            self.migrate_slot(slot, from, to).await?;
+        }
+        Ok(())
+    }
+
+    fn fleet(&self, what: &'static str) -> Result<&Fleet, Missing> {
+        match &self.from {
+            Origin::Us(fleet) => Ok(fleet),
+            Origin::Outside => Err(Missing::new(what, "the broker is an external one, which is not ours to disturb")),
+        }
+    }
+
+    fn first(&self) -> Target<'_> {
+        Target { address: self.addresses[0], url: Some(&self.url) }
+    }
+
+    fn targets(&self) -> Vec<Target<'_>> {
+        self.addresses.iter().map(|&address| Target { address, url: Some(&self.url) }).collect()
+    }
+}

@@ -1,0 +1,133 @@
+//! Where a broker comes from: what the environment says, and what this machine has.
+
+use std::env;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::url::Url;
+use super::{Missing, Recipe, command, container, local};
+
+/// Where a broker runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Provider {
+    /// As processes of this machine's binaries.
+    Local,
+    /// In containers.
+    Container,
+    /// Elsewhere; only its URL is known, and it is not disturbed.
+    External,
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "local",
+            Self::Container => "container",
+            Self::External => "external",
+        })
+    }
+}
+
+/// Whether a missing broker is a failure: `CONFORMANCE_REQUIRE=1`.
+pub fn required() -> bool {
+    env::var("CONFORMANCE_REQUIRE").is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
+}
+
+/// What to do to have a broker.
+#[derive(Debug)]
+pub(super) enum Choice {
+    Start(Place),
+    Connect(Url),
+}
+
+/// Where to start servers, and what.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Local(PathBuf),
+    Container(String),
+}
+
+/// What the environment asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wish {
+    Local,
+    Container,
+    External(Url),
+    Any,
+}
+
+pub(super) async fn choose(recipe: &Recipe) -> Result<Choice, Missing> {
+    let variable = |name: &str| env::var(format!("CONFORMANCE_{name}")).ok().filter(|value| !value.is_empty());
+    let missing = |why: String| Missing::new(recipe.name, why);
+    let wish = wish(variable(recipe.setting), variable(recipe.family), recipe).map_err(missing)?;
+    if let Wish::External(url) = wish {
+        return Ok(Choice::Connect(url));
+    }
+    let image = variable(&format!("{}_IMAGE", recipe.family)).unwrap_or_else(|| recipe.container.what.to_owned());
+    let program = recipe.local.what;
+    let place = command::blocking(move || place(&wish, program, image)).await.map_err(missing)?;
+    Ok(Choice::Start(place))
+}
+
+fn wish(own: Option<String>, family: Option<String>, recipe: &Recipe) -> Result<Wish, String> {
+    // The family's URL is that of another kind of broker.
+    let value = own.or(family.filter(|value| recipe.setting == recipe.family || !value.contains("://")));
+    match value.as_deref() {
+        None => Ok(Wish::Any),
+        Some("local") => Ok(Wish::Local),
+        Some("container") => Ok(Wish::Container),
+        // The value may hold a password, so it is not repeated.
+        Some(value) => match Url::parse(value) {
+            Some(url) if url.scheme().starts_with(recipe.scheme) => Ok(Wish::External(url)),
+            Some(_) => Err(format!("CONFORMANCE_{} has another scheme than {}", recipe.setting, recipe.scheme)),
+            None => Err(format!("CONFORMANCE_{} is neither local, container nor a URL", recipe.setting)),
+        },
+    }
+}
+
+fn place(wish: &Wish, program: &str, image: String) -> Result<Place, String> {
+    let local = || match local::find(program) {
+        Some(path) => Ok(Place::Local(path)),
+        None => Err(format!("no {program} on the PATH")),
+    };
+    match wish {
+        Wish::Local => local(),
+        Wish::Container => container::available(&image).map(|()| Place::Container(image)),
+        _ => match container::available(&image) {
+            Ok(()) => Ok(Place::Container(image)),
+            Err(container) => local().map_err(|local| format!("{container}, and {local}")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recipes::{REDIS, REDIS_CLUSTER};
+    use super::{Recipe, Wish, wish};
+
+    fn asked(own: Option<&str>, family: Option<&str>, recipe: &Recipe) -> Option<Wish> {
+        wish(own.map(str::to_owned), family.map(str::to_owned), recipe).ok()
+    }
+
+    #[test]
+    fn a_setting_of_its_own_beats_the_familys() {
+        assert_eq!(asked(None, None, &REDIS_CLUSTER), Some(Wish::Any));
+        assert_eq!(asked(None, Some("local"), &REDIS_CLUSTER), Some(Wish::Local));
+        assert_eq!(asked(Some("container"), Some("local"), &REDIS_CLUSTER), Some(Wish::Container));
+    }
+
+    #[test]
+    fn the_familys_url_is_not_a_clusters() {
+        assert_eq!(asked(None, Some("redis://host"), &REDIS_CLUSTER), Some(Wish::Any));
+        let url = Some("redis://host");
+        assert!(matches!(asked(url, url, &REDIS), Some(Wish::External(_))));
+    }
+
+    #[test]
+    fn nonsense_is_an_error_without_its_secrets() {
+        assert_eq!(asked(Some("nats://host"), None, &REDIS), None);
+        let error = wish(Some("secret@host".to_owned()), None, &REDIS).expect_err("no URL");
+        assert!(!error.contains("secret"));
+    }
+}

@@ -1,0 +1,181 @@
+//! All servers of a broker that was started here.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::choice::Place;
+use super::container::{Container, Network};
+use super::leftovers::Folder;
+use super::local::Process;
+use super::ports::Port;
+use super::probe::Target;
+use super::server::{Places, Server};
+use super::{Missing, Probe, Provider, Recipe, Setup, command, probe, slots};
+
+/// How long a broker may take until it is ready.
+const READY: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(10);
+
+type Servers = Vec<Arc<dyn Server>>;
+
+/// All servers of a broker, and what lasts as long as they do. Fields are dropped from the first to the last.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    servers: Servers,
+    // The network of all the containers of a cluster.
+    _holder: Option<Container>,
+    ports: Vec<(Port, Port)>,
+    addresses: Vec<SocketAddr>,
+    provider: Provider,
+    name: &'static str,
+}
+
+impl Fleet {
+    /// Starts all servers, and makes one broker of them. It need not be ready yet.
+    pub(super) async fn start(recipe: &Recipe, place: Place) -> Result<(Self, Vec<SocketAddr>), Missing> {
+        let recipe = *recipe;
+        let built = command::blocking(move || Self::build(&recipe, &place)).await;
+        let fleet = built.map_err(|why| Missing::new(recipe.name, why))?;
+        fleet.each(|server| server.start()).await?;
+        match recipe.setup {
+            Setup::None => {}
+            Setup::RedisSlots => {
+                fleet.wait(Probe::Redis).await?;
+                let peers: Vec<_> = fleet.ports.iter().map(|(_, peer)| peer.number).collect();
+                slots::create(&fleet.targets(), &peers).await.map_err(|why| fleet.missing(why))?;
+            }
+        }
+        let addresses = fleet.addresses.clone();
+        Ok((fleet, addresses))
+    }
+
+    fn build(recipe: &Recipe, place: &Place) -> Result<Self, String> {
+        let reserve = |_| Ok((Port::reserve()?, Port::reserve()?));
+        let ports = (0..recipe.servers.max(1)).map(reserve).collect::<Result<Vec<_>, String>>()?;
+        let numbers: Vec<_> = ports.iter().map(|(port, peer)| (port.number, peer.number)).collect();
+        let addresses = numbers.iter().map(|(port, _)| (Ipv4Addr::LOCALHOST, *port).into()).collect();
+        let (servers, holder, provider) = match place {
+            Place::Local(program) => (processes(recipe, program, &numbers)?, None, Provider::Local),
+            Place::Container(image) => {
+                let (servers, holder) = containers(recipe, image, &numbers)?;
+                (servers, holder, Provider::Container)
+            }
+        };
+        Ok(Self { servers, _holder: holder, ports, addresses, provider, name: recipe.name })
+    }
+
+    pub(super) fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// Does something with every server, at the same time.
+    pub(super) async fn each(&self, work: fn(&dyn Server) -> Result<(), String>) -> Result<(), Missing> {
+        let started: Vec<_> = self.servers.iter().map(|server| tokio::spawn(on(Arc::clone(server), work))).collect();
+        let mut result = Ok(());
+        for one in started {
+            let done = one.await.unwrap_or_else(|error| Err(error.to_string()));
+            result = result.and(done);
+        }
+        result.map_err(|why| self.missing(why))
+    }
+
+    /// Does something with one server.
+    pub(super) async fn one(&self, index: usize, work: fn(&dyn Server) -> Result<(), String>) -> Result<(), Missing> {
+        let server = self.servers.get(index).ok_or_else(|| self.missing(format!("there is no server {index}")))?;
+        on(Arc::clone(server), work).await.map_err(|why| self.missing(why))
+    }
+
+    /// Waits until the whole broker is ready, and gives its version.
+    pub(super) async fn ready(&self, recipe: &Recipe) -> Result<String, Missing> {
+        self.wait(recipe.probe).await
+    }
+
+    async fn wait(&self, probe: Probe) -> Result<String, Missing> {
+        let deadline = Instant::now() + READY;
+        let mut version = String::new();
+        for (index, target) in self.targets().iter().enumerate() {
+            version = self.wait_for(index, target, probe, deadline).await.map_err(|why| {
+                let log = self.servers[index].log_tail();
+                self.missing(format!("server {index} at {} is not ready: {why}\n{log}", target.address))
+            })?;
+        }
+        Ok(version)
+    }
+
+    async fn wait_for(
+        &self,
+        index: usize,
+        target: &Target<'_>,
+        probe: Probe,
+        deadline: Instant,
+    ) -> Result<String, String> {
+        let mut why = String::new();
+        loop {
+            match timeout_at(deadline, probe::ask(target, probe, self.servers.len())).await {
+                Ok(Ok(version)) => return Ok(version),
+                Ok(Err(error)) => why = error,
+                Err(_) => return Err(format!("not within {READY:?} ({why})")),
+            }
+            let running = on(Arc::clone(&self.servers[index]), |server| {
+                if server.running() { Ok(()) } else { Err("it has ended".to_owned()) }
+            });
+            running.await?;
+            sleep(POLL).await;
+        }
+    }
+
+    pub(super) fn log_tail(&self) -> String {
+        self.servers.iter().map(|server| server.log_tail()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn targets(&self) -> Vec<Target<'_>> {
+        self.addresses.iter().map(|&address| Target { address, url: None }).collect()
+    }
+
+    fn missing(&self, why: impl Into<String>) -> Missing {
+        Missing::new(self.name, why)
+    }
+}
+
+async fn on(server: Arc<dyn Server>, work: fn(&dyn Server) -> Result<(), String>) -> Result<(), String> {
+    command::blocking(move || work(&*server)).await
+}
+
+fn processes(recipe: &Recipe, program: &Path, ports: &[(u16, u16)]) -> Result<Servers, String> {
+    let one = |index: usize| {
+        let folder = Arc::new(Folder::new(&format!("{}-{}", recipe.name, ports[index].0))?);
+        let path = folder.path().display().to_string();
+        let places = Places { index, ports: ports.to_vec(), bind: "127.0.0.1", folder: path };
+        let process = Process::new(program, &recipe.local, &places, &folder);
+        process.prepare(&recipe.local, &places)?;
+        Ok(Arc::new(process) as Arc<dyn Server>)
+    };
+    (0..ports.len()).map(one).collect()
+}
+
+/// Servers of a cluster tell clients and each other their addresses, and those have to be right within their network and
+/// outside. So they share one, which publishes all their ports and belongs to a container that is never killed.
+fn containers(recipe: &Recipe, image: &str, ports: &[(u16, u16)]) -> Result<(Servers, Option<Container>), String> {
+    let published: Vec<_> = ports.iter().map(|(port, _)| *port).collect();
+    let holder = if ports.len() > 1 {
+        let name = format!("{}-{}-network", recipe.name, published[0]);
+        let holder = Container::create(image, &name, Network::Published(&published), None)?;
+        holder.start()?;
+        Some(holder)
+    } else {
+        None
+    };
+    let one = |index: usize| {
+        let network = holder.as_ref().map_or(Network::Published(&published), Network::Of);
+        let places = Places { index, ports: ports.to_vec(), bind: "0.0.0.0", folder: "/tmp".to_owned() };
+        let name = format!("{}-{}", recipe.name, places.port());
+        let container = Container::create(image, &name, network, Some((&recipe.container, &places)))?;
+        Ok(Arc::new(container) as Arc<dyn Server>)
+    };
+    let servers = (0..ports.len()).map(one).collect::<Result<Vec<_>, String>>()?;
+    Ok((servers, holder))
+}

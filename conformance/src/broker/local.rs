@@ -1,0 +1,190 @@
+//! A server as a process of this machine.
+
+use std::env;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::leftovers::Folder;
+use super::server::{Places, Server};
+use super::{Launch, command};
+
+/// How long a server may take to end after SIGTERM.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How much of a log is shown.
+const TAIL: u64 = 3000;
+
+/// A server as a process. It ends with this process, also when that is killed.
+#[derive(Debug)]
+pub(super) struct Process {
+    program: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
+    log: PathBuf,
+    // The folder outlives the process, which works in it.
+    child: Mutex<Option<Child>>,
+    folder: Arc<Folder>,
+}
+
+impl Process {
+    pub(super) fn new(program: &Path, launch: &Launch, places: &Places, folder: &Arc<Folder>) -> Self {
+        let environment = launch.environment.iter().map(|(name, value)| (*name, places.fill(value))).collect();
+        Self {
+            program: program.to_owned(),
+            arguments: places.fill_all(launch.arguments),
+            environment,
+            log: folder.path().join(format!("server-{}.log", places.index)),
+            child: Mutex::new(None),
+            folder: Arc::clone(folder),
+        }
+    }
+
+    /// Runs the commands that prepare the folder.
+    pub(super) fn prepare(&self, launch: &Launch, places: &Places) -> Result<(), String> {
+        for line in launch.prepare {
+            let line = places.fill_all(&[line]);
+            let Some((program, arguments)) = line.split_first() else { continue };
+            let path = find(program).ok_or_else(|| format!("no {program} on the PATH"))?;
+            let mut command = Command::new(path);
+            command.args(arguments).current_dir(self.folder.path()).envs(self.environment.iter().cloned());
+            command::run_command(&mut command, program, Duration::from_secs(60))?;
+        }
+        Ok(())
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spawn(&self) -> io::Result<Child> {
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let mut command = dying_with_us(&self.program);
+        command.args(&self.arguments).envs(self.environment.iter().cloned()).current_dir(self.folder.path());
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        spawn(command)
+    }
+
+    fn signal(&self, signal: &str) -> Result<(), String> {
+        // Asked first: the number of one that has ended may be another's.
+        let mut child = self.child();
+        let process = child.as_mut().and_then(|child| alive(child).then(|| child.id()));
+        signal_to(process.ok_or("the server does not run")?, signal)
+    }
+}
+
+impl Server for Process {
+    fn start(&self) -> Result<(), String> {
+        let mut child = self.child();
+        if !child.as_mut().is_some_and(alive) {
+            *child = Some(self.spawn().map_err(|error| format!("{}: {error}", self.program.display()))?);
+        }
+        Ok(())
+    }
+
+    fn kill(&self) -> Result<(), String> {
+        let Some(mut child) = self.child().take() else { return Ok(()) };
+        child.kill().and_then(|()| child.wait()).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn stop(&self) -> Result<(), String> {
+        let Some(mut child) = self.child().take() else { return Ok(()) };
+        let deadline = Instant::now() + PATIENCE;
+        if alive(&mut child) {
+            signal_to(child.id(), "TERM")?;
+        }
+        while alive(&mut child) {
+            if Instant::now() >= deadline {
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(format!("the server did not end within {PATIENCE:?} of SIGTERM"));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    fn pause(&self) -> Result<(), String> {
+        self.signal("STOP")
+    }
+
+    fn resume(&self) -> Result<(), String> {
+        self.signal("CONT")
+    }
+
+    fn running(&self) -> bool {
+        self.child().as_mut().is_some_and(alive)
+    }
+
+    fn log_tail(&self) -> String {
+        tail(&self.log).unwrap_or_else(|error| format!("no log: {error}"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Nobody is left to hear of an error.
+        let _ = self.kill();
+    }
+}
+
+fn alive(child: &mut Child) -> bool {
+    matches!(child.try_wait(), Ok(None))
+}
+
+/// The shell's own `kill`, since the standard library sends no signal but SIGKILL.
+fn signal_to(process: u32, signal: &str) -> Result<(), String> {
+    command::run("sh", &["-c", &format!("kill -{signal} {process}")], Duration::from_secs(5)).map(drop)
+}
+
+/// A command whose process the kernel kills when this one ends, where util-linux is there to ask it for that.
+fn dying_with_us(program: &Path) -> Command {
+    static SETPRIV: LazyLock<Option<PathBuf>> = LazyLock::new(|| find("setpriv"));
+    let Some(setpriv) = &*SETPRIV else { return Command::new(program) };
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
+/// Starts a process from a thread that never ends: the kernel's "parent" whose death kills it is a thread, and a test's or a
+/// runtime's threads end early.
+fn spawn(command: Command) -> io::Result<Child> {
+    type Order = (Command, Sender<io::Result<Child>>);
+    static SPAWNER: LazyLock<Mutex<Sender<Order>>> = LazyLock::new(|| {
+        let (orders, taken) = channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, answer) in taken {
+                // Nobody waits any more if this fails, and the child must not run on alone.
+                if let Err(unsent) = answer.send(command.spawn())
+                    && let Ok(mut child) = unsent.0
+                {
+                    let _ = child.kill().and_then(|()| child.wait());
+                }
+            }
+        });
+        Mutex::new(orders)
+    });
+    let (answer, answered) = channel();
+    let sent = SPAWNER.lock().unwrap_or_else(PoisonError::into_inner).send((command, answer));
+    sent.map_err(io::Error::other)?;
+    answered.recv().map_err(io::Error::other)?
+}
+
+/// A program on the PATH, or where system daemons are, which the PATH of users often leaves out.
+pub(super) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+fn tail(log: &Path) -> io::Result<String> {
+    let mut file = File::open(log)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

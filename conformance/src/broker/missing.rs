@@ -1,0 +1,27 @@
+//! What a case needed and did not get.
+
+use std::fmt;
+
+/// What is missing, and why, in words for people. With `CONFORMANCE_REQUIRE=1` it is a failure, else a case is ignored for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Missing {
+    /// The broker, or the fault that is asked of it.
+    pub what: String,
+    /// Why it cannot be had.
+    pub why: String,
+}
+
+impl Missing {
+    pub(crate) fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into() }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+impl std::error::Error for Missing {}

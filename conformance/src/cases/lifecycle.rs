@@ -1,0 +1,124 @@
+//! Starting and ending.
+
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use adapter_core::ErrorKind;
+
+use crate::failure::Verdict;
+use crate::node::{PATIENCE, eventually, next, sockets};
+use crate::scene::Scene;
+
+cases! {"lifecycle":
+    Nothing g19_close_hands_over_what_was_accepted,
+    Nothing g19_close_leaves_no_task,
+    Nothing g19_a_node_that_is_dropped_leaves_no_task,
+    Nothing g19_a_future_dropped_anywhere_breaks_nothing,
+    Nothing g19_calls_after_close_say_closed,
+    Nothing g07_flush_waits_for_the_brokers_word_and_health_is_young,
+}
+
+async fn g19_close_hands_over_what_was_accepted(scene: &Scene) -> Verdict {
+    const PACKETS: usize = 1_000;
+    let [one, two, three] = scene.nodes::<3>().await?;
+    let mut there = two.socket([])?;
+    for n in 0..PACKETS {
+        one.chat.emit(n.to_string()).await?;
+    }
+    one.cluster.close().await?;
+    for n in 0..PACKETS {
+        check_eq!(next(&mut there).await?, n.to_string());
+    }
+    eventually("two nodes are left", || two.cluster.nodes().len() == 2).await?;
+    check_eq!(two.cluster.stats().lost, 0);
+    drop(three);
+    Ok(())
+}
+
+fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+async fn g19_close_leaves_no_task(scene: &Scene) -> Verdict {
+    let before = tasks();
+    let nodes = scene.nodes::<3>().await?;
+    let all = sockets(&nodes, ["room"])?;
+    let emitter = scene.emitter().await?;
+    emitter.of("/chat")?.emit("x").await?;
+    nodes[0].chat.count_sockets().await?;
+    check!(tasks() > before, "no node has a task");
+    emitter.close().await?;
+    for node in &nodes {
+        node.cluster.close().await?;
+    }
+    // Handles, hubs and sockets are still there.
+    eventually("no task is left", || tasks() == before).await?;
+    drop((nodes, all, emitter));
+    Ok(())
+}
+
+async fn g19_a_node_that_is_dropped_leaves_no_task(scene: &Scene) -> Verdict {
+    let before = tasks();
+    let nodes = scene.nodes::<2>().await?;
+    let link = scene.link().await?;
+    drop((nodes, link, scene.emitter().await?));
+    let given_up = tokio::time::timeout(Duration::from_millis(20), scene.node()).await;
+    drop(given_up);
+    eventually("no task is left", || tasks() == before).await
+}
+
+async fn g19_a_future_dropped_anywhere_breaks_nothing(scene: &Scene) -> Verdict {
+    let [one, two, _three] = scene.nodes::<3>().await?;
+    let mut there = two.socket(["room"])?;
+    for polls in 0..200 {
+        let mut calls: [Pin<Box<dyn Future<Output = ()> + Send + '_>>; 4] = [
+            Box::pin(async { drop(one.chat.to("room").emit("x").await) }),
+            Box::pin(async { drop(one.chat.within("room").join("other").await) }),
+            Box::pin(async { drop(one.chat.fetch_sockets().await) }),
+            Box::pin(async {
+                if let Ok(stream) = one.chat.to("room").emit_with_ack("?").await {
+                    drop(stream.gather().await);
+                }
+            }),
+        ];
+        for call in &mut calls {
+            for _ in 0..polls % 5 {
+                let poll = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready()));
+                if poll.await {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    check_eq!(one.cluster.stats().open_requests, 0);
+    one.chat.emit("end").await?;
+    while next(&mut there).await? != "end" {}
+    check_eq!(two.cluster.stats().lost, 0);
+    Ok(())
+}
+
+async fn g19_calls_after_close_say_closed(scene: &Scene) -> Verdict {
+    let node = scene.node().await?;
+    node.cluster.close().await?;
+    node.cluster.close().await?;
+    let failed = [
+        node.chat.emit("x").await.err(),
+        node.chat.local().emit("x").await.err(),
+        node.chat.fetch_sockets().await.err(),
+        node.chat.emit_with_ack("x").await.err(),
+        node.chat.server_side_emit("x", "").await.err(),
+        node.cluster.flush(PATIENCE).await.err(),
+    ];
+    check_eq!(failed.map(|error| error.map(|error| error.kind())), [Some(ErrorKind::Closed); 6]);
+    Ok(())
+}
+
+async fn g07_flush_waits_for_the_brokers_word_and_health_is_young(scene: &Scene) -> Verdict {
+    let [one, _two, _three] = scene.nodes::<3>().await?;
+    one.chat.emit("x").await?;
+    one.cluster.flush(PATIENCE).await?;
+    check_eq!(one.cluster.stats().queued, 0);
+    eventually("the health is young", || one.cluster.health() < Duration::from_millis(1500)).await
+}

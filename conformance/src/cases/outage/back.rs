@@ -1,0 +1,202 @@
+//! The broker, or the link, is there again.
+
+use std::time::{Duration, Instant};
+
+use adapter_core::Event;
+
+use super::{all_degraded, all_healthy, all_receive};
+use crate::failure::Verdict;
+use crate::node::{Node, event, events_so_far, eventually_within, fence, sockets};
+use crate::proxy::Proxy;
+use crate::scene::{Scene, acquainted};
+
+cases! {"outage":
+    Faults g07_every_node_receives_again_after_kill_and_restart,
+    Faults g07_every_node_receives_again_after_kills_in_a_row,
+    Faults g07_every_node_receives_again_after_a_gentle_restart,
+    Faults g07_every_node_receives_again_after_a_pause,
+    Proxy g07_a_link_that_was_cut_receives_again,
+    Proxy g07_a_link_that_is_refused_for_a_while_receives_again,
+    Proxy g07_a_half_open_link_is_noticed_and_replaced,
+    Proxy g07_new_links_that_are_dead_at_once_are_replaced,
+    Proxy g07_a_busy_link_is_not_a_dead_one,
+}
+
+async fn g07_every_node_receives_again_after_kill_and_restart(scene: &Scene) -> Verdict {
+    let nodes = scene.nodes::<3>().await?;
+    let mut there = sockets(&nodes, [])?;
+    let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
+    let killed = Instant::now();
+    scene.broker()?.kill().await?;
+    all_degraded(&mut events).await?;
+    scene.measure_time("noticed_ms", killed.elapsed());
+    scene.broker()?.start_again().await?;
+    let took = all_receive(&nodes, &mut there).await?;
+    scene.measure_time("receives_again_ms", took);
+    for events in &mut events {
+        event("word of the recovery", events, |event| *event == Event::Recovered).await?;
+    }
+    all_healthy(&nodes).await?;
+    for from in &nodes {
+        fence(from, &mut there).await?;
+    }
+    let counted = nodes[0].chat.count_sockets().await?;
+    check_eq!((counted.total(), counted.missing.len()), (3, 0), "sockets, and missing nodes");
+    Ok(())
+}
+
+async fn g07_every_node_receives_again_after_kills_in_a_row(scene: &Scene) -> Verdict {
+    const KILLS: usize = 5;
+    let nodes = scene.nodes::<3>().await?;
+    let mut there = sockets(&nodes, [])?;
+    let mut longest = Duration::ZERO;
+    for _ in 0..KILLS {
+        scene.broker()?.kill().await?;
+        scene.broker()?.start_again().await?;
+        // Before anybody may have noticed; links that are only half made meet the next kill.
+        let took = all_receive(&nodes, &mut there).await?;
+        longest = longest.max(took);
+    }
+    scene.measure_time("receives_again_ms", longest);
+    all_healthy(&nodes).await
+}
+
+async fn g07_every_node_receives_again_after_a_gentle_restart(scene: &Scene) -> Verdict {
+    let nodes = scene.nodes::<3>().await?;
+    let mut there = sockets(&nodes, [])?;
+    scene.broker()?.restart_gently().await?;
+    let took = all_receive(&nodes, &mut there).await?;
+    scene.measure_time("receives_again_ms", took);
+    all_healthy(&nodes).await
+}
+
+/// Every link stays open, and nothing answers.
+async fn g07_every_node_receives_again_after_a_pause(scene: &Scene) -> Verdict {
+    let nodes = scene.nodes::<3>().await?;
+    let mut there = sockets(&nodes, [])?;
+    let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
+    let paused = Instant::now();
+    scene.broker()?.pause().await?;
+    all_degraded(&mut events).await?;
+    scene.measure_time("noticed_ms", paused.elapsed());
+    scene.broker()?.resume().await?;
+    let took = all_receive(&nodes, &mut there).await?;
+    scene.measure_time("receives_again_ms", took);
+    all_healthy(&nodes).await
+}
+
+/// Two nodes on links of their own, and one, the last, behind a proxy.
+pub(super) async fn one_behind_a_proxy(scene: &Scene) -> Verdict<([Node; 3], Proxy)> {
+    let proxy = scene.proxy().await?;
+    let nodes = [scene.node().await?, scene.node().await?, scene.node_through(&proxy).await?];
+    acquainted(&nodes).await?;
+    Ok((nodes, proxy))
+}
+
+/// The others have noticed nothing of their own link.
+fn undisturbed(nodes: &mut [adapter_core::Events]) -> Verdict {
+    for events in nodes {
+        let seen = events_so_far(events);
+        let link = |event: &&Event| matches!(event, Event::Degraded(_) | Event::Recovered);
+        check_eq!(seen.iter().filter(link).count(), 0, "changes of a link that held: {seen:?}");
+    }
+    Ok(())
+}
+
+async fn g07_a_link_that_was_cut_receives_again(scene: &Scene) -> Verdict {
+    let (nodes, proxy) = one_behind_a_proxy(scene).await?;
+    let mut there = sockets(&nodes, [])?;
+    let mut others = [nodes[0].cluster.events(), nodes[1].cluster.events()];
+    let mut own = nodes[2].cluster.events();
+    let mut longest = Duration::ZERO;
+    for _ in 0..3 {
+        proxy.cut();
+        event("word of the cut", &mut own, |event| matches!(event, Event::Degraded(_))).await?;
+        longest = longest.max(all_receive(&nodes, &mut there).await?);
+        event("word of the recovery", &mut own, |event| *event == Event::Recovered).await?;
+    }
+    scene.measure_time("receives_again_ms", longest);
+    all_healthy(&nodes).await?;
+    undisturbed(&mut others)
+}
+
+/// Longer than the silence that is taken for death: the others think so, and it thinks so of nobody.
+async fn g07_a_link_that_is_refused_for_a_while_receives_again(scene: &Scene) -> Verdict {
+    let (nodes, proxy) = one_behind_a_proxy(scene).await?;
+    let mut there = sockets(&nodes, [])?;
+    let mut others = [nodes[0].cluster.events(), nodes[1].cluster.events()];
+    let mut own = nodes[2].cluster.events();
+    proxy.refuse(true);
+    proxy.cut();
+    let gone = nodes[2].cluster.node();
+    for events in &mut others {
+        event("its death", events, |event| matches!(event, Event::NodeDown(node, _) if *node == gone)).await?;
+    }
+    proxy.refuse(false);
+    let took = all_receive(&nodes, &mut there).await?;
+    scene.measure_time("receives_again_ms", took);
+    acquainted(&nodes).await?;
+    for events in &mut others {
+        let up = Event::NodeUp(gone.clone());
+        event("its return as itself", events, |event| *event == up).await?;
+    }
+    let seen = events_so_far(&mut own);
+    check!(!seen.iter().any(|event| matches!(event, Event::NodeDown(..))), "it condemned others: {seen:?}");
+    all_healthy(&nodes).await
+}
+
+async fn g07_a_half_open_link_is_noticed_and_replaced(scene: &Scene) -> Verdict {
+    let (nodes, proxy) = one_behind_a_proxy(scene).await?;
+    let mut there = sockets(&nodes, [])?;
+    let mut others = [nodes[0].cluster.events(), nodes[1].cluster.events()];
+    let mut own = nodes[2].cluster.events();
+    let began = Instant::now();
+    proxy.black_hole();
+    event("word of the dead link", &mut own, |event| matches!(event, Event::Degraded(_))).await?;
+    scene.measure_time("noticed_ms", began.elapsed());
+    check!(nodes[2].cluster.health() > Duration::from_millis(500), "the health is young on a dead link");
+    let took = all_receive(&nodes, &mut there).await?;
+    scene.measure_time("receives_again_after_noticed_ms", took);
+    scene.measure_time("deaf_ms", began.elapsed());
+    event("word of the recovery", &mut own, |event| *event == Event::Recovered).await?;
+    all_healthy(&nodes).await?;
+    undisturbed(&mut others)
+}
+
+/// What is accepted and then dead has to be given up as well.
+async fn g07_new_links_that_are_dead_at_once_are_replaced(scene: &Scene) -> Verdict {
+    let (nodes, proxy) = one_behind_a_proxy(scene).await?;
+    let mut there = sockets(&nodes, [])?;
+    let mut others = [nodes[0].cluster.events()];
+    let gone = nodes[2].cluster.node();
+    proxy.black_hole_all(true);
+    event("its death", &mut others[0], |event| matches!(event, Event::NodeDown(node, _) if *node == gone)).await?;
+    let tried = proxy.counts().accepted;
+    eventually_within(super::BACK, "the node gives up a dead link that is new", || proxy.counts().accepted > tried)
+        .await?;
+    proxy.black_hole_all(false);
+    let took = all_receive(&nodes, &mut there).await?;
+    scene.measure_time("receives_again_ms", took);
+    all_healthy(&nodes).await
+}
+
+/// Its echoes are late since much is under way; the link is none the worse.
+async fn g07_a_busy_link_is_not_a_dead_one(scene: &Scene) -> Verdict {
+    const PACKETS: usize = 60;
+    let (nodes, proxy) = one_behind_a_proxy(scene).await?;
+    let mut there = sockets(&nodes, [])?;
+    proxy.throttle(Some(500_000));
+    for n in 0..PACKETS {
+        nodes[0].chat.emit(format!("{n} {}", "x".repeat(50_000))).await?; // six seconds' worth
+    }
+    for socket in &mut there {
+        for n in 0..PACKETS {
+            let text = crate::node::next(socket).await?;
+            let got: usize = text.split(' ').next().unwrap_or_default().parse()?;
+            check_eq!(got, n, "what came next");
+        }
+    }
+    proxy.throttle(None);
+    check_eq!(nodes[2].cluster.stats().lost, 0, "lost on a slow link");
+    all_healthy(&nodes).await
+}

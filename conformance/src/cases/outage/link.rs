@@ -1,0 +1,110 @@
+//! One node's link fails while the others' hold: what is sent meanwhile.
+
+use std::time::Duration;
+
+use super::back::one_behind_a_proxy;
+use super::{all_healthy, all_receive, check_reported, hold, load, tally};
+use crate::failure::Verdict;
+use crate::node::{Node, next, sockets};
+use crate::proxy::Proxy;
+use crate::scene::Scene;
+
+cases! {"outage":
+    Proxy g08_what_a_cut_node_sends_arrives_in_full_and_what_it_misses_is_reported,
+    Proxy g10_unknown_outcomes_make_no_copies,
+    Proxy g10_cuts_in_the_middle_of_a_message_make_no_copies,
+    Proxy g02_order_holds_over_a_slow_link,
+}
+
+const LOAD: Duration = Duration::from_secs(4);
+
+/// Every node sends while something is done to the link of the last one. Those whose links hold get everything of
+/// everybody; the last one everything that it was not told to be lost.
+async fn sends_while(scene: &Scene, nodes: &[Node; 3], fault: impl Future<Output = ()> + Send) -> Verdict {
+    let mut there = sockets(nodes, [])?;
+    let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
+    let loads = nodes.iter().enumerate().map(|(name, node)| load(node, name, LOAD));
+    let (sent, ()) = tokio::join!(futures_util::future::try_join_all(loads), fault);
+    let sent = sent?;
+    all_healthy(nodes).await?;
+    for (name, node) in nodes.iter().enumerate() {
+        node.cluster.flush(super::BACK).await?;
+        node.chat.emit(format!("end {name}")).await?;
+    }
+    for (at, (socket, events)) in there.iter_mut().zip(&mut events).enumerate() {
+        let got = tally(socket, nodes.len()).await?;
+        if at < 2 {
+            check_eq!(got, sent, "what node {at} got, whose link held");
+        }
+        let lost = check_reported(events, nodes, &sent, &got).await?;
+        if at == 2 {
+            scene.measure("lost_and_reported", lost);
+        }
+    }
+    scene.measure("sent", sent.iter().sum::<usize>() as u64);
+    Ok(())
+}
+
+async fn g08_what_a_cut_node_sends_arrives_in_full_and_what_it_misses_is_reported(scene: &Scene) -> Verdict {
+    let (nodes, proxy) = one_behind_a_proxy(scene).await?;
+    let fault = async {
+        hold(LOAD / 4).await;
+        proxy.refuse(true);
+        proxy.cut();
+        hold(LOAD / 4).await;
+        proxy.refuse(false);
+    };
+    sends_while(scene, &nodes, fault).await
+}
+
+/// What the broker answers vanishes: what was published is published again, and nobody gets it twice.
+async fn g10_unknown_outcomes_make_no_copies(scene: &Scene) -> Verdict {
+    let (nodes, proxy) = one_behind_a_proxy(scene).await?;
+    let fault = async {
+        for _ in 0..2 {
+            hold(LOAD / 8).await;
+            proxy.drop_replies(true);
+            hold(LOAD / 8).await;
+            proxy.cut();
+            proxy.drop_replies(false);
+        }
+    };
+    sends_while(scene, &nodes, fault).await
+}
+
+async fn g10_cuts_in_the_middle_of_a_message_make_no_copies(scene: &Scene) -> Verdict {
+    let (nodes, proxy) = one_behind_a_proxy(scene).await?;
+    let fault = async {
+        for bytes in [1_000, 10_001, 33_333, 5, 70_707] {
+            proxy.drop_after(bytes);
+            hold(LOAD / 6).await;
+        }
+    };
+    sends_while(scene, &nodes, fault).await
+}
+
+async fn g02_order_holds_over_a_slow_link(scene: &Scene) -> Verdict {
+    const PACKETS: usize = 300;
+    let (nodes, proxy): (_, Proxy) = one_behind_a_proxy(scene).await?;
+    proxy.delay(Duration::from_millis(60));
+    let mut there = sockets(&nodes, [])?;
+    for n in 0..PACKETS {
+        for (from, node) in nodes.iter().enumerate() {
+            node.chat.emit(format!("{from} {n} {}", "x".repeat(n * 37 % 3_000))).await?;
+        }
+    }
+    for socket in &mut there {
+        let mut expected = [0; 3];
+        for _ in 0..3 * PACKETS {
+            let text = next(socket).await?;
+            let mut words = text.split(' ').map(str::parse::<usize>);
+            let (Some(Ok(from)), Some(Ok(n))) = (words.next(), words.next()) else { continue };
+            check_eq!(n, expected[from], "the next of sender {from}");
+            expected[from] += 1;
+        }
+        check_eq!(expected, [PACKETS; 3]);
+    }
+    proxy.delay(Duration::ZERO);
+    all_receive(&nodes, &mut there).await?;
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Cases as tests.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use crate::cases;
+use crate::report::{Record, Writer};
+use crate::stage::Stage;
+use crate::subject::Subject;
+
+/// What became of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What was promised holds.
+    Passed,
+    /// It does not, or could not be shown; with what was seen.
+    Failed(String),
+    /// It cannot be shown here, and why.
+    Ignored(String),
+}
+
+/// What a test with `harness = false` does: every case, for each of the subjects.
+///
+/// Takes the arguments of `cargo test`. Cases run beside each other, four at a time unless `--test-threads` says otherwise:
+/// they mostly wait.
+pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(4);
+    let stages: Vec<_> = subjects.into_iter().map(|subject| Arc::new(Stage::new(subject))).collect();
+    let mut trials = Vec::new();
+    for stage in &stages {
+        let report = Arc::new(Writer::new(&stage.subject));
+        for case in cases::all() {
+            let (stage, report) = (Arc::clone(stage), Arc::clone(&report));
+            let kind = stage.subject.label();
+            let run = move || {
+                let record = stage.run(case);
+                report.write(&record);
+                completion(record)
+            };
+            trials.push(Trial::ignorable_test(format!("{}::{}", case.group, case.name), run).with_kind(kind));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(stages); // and with them the brokers
+    conclusion.exit_code()
+}
+
+fn completion(record: Record) -> Result<Completion, Failed> {
+    match record.outcome {
+        Outcome::Passed => Ok(Completion::Completed),
+        Outcome::Ignored(reason) => Ok(Completion::ignored_with(reason)),
+        Outcome::Failed(text) => Err(text.into()),
+    }
+}
+
+/// Runs one case for a subject, outside of any test: to see that a broken backend is caught.
+///
+/// # Panics
+/// When there is no case of this name, or inside a runtime.
+pub fn run_case(subject: &Subject, name: &str) -> Outcome {
+    let case = cases::all().find(|case| case.name == name);
+    let case = case.unwrap_or_else(|| panic!("no case is named {name}"));
+    Stage::new(subject.clone()).run(case).outcome
+}
+
+/// The names of all cases.
+pub fn case_names() -> Vec<&'static str> {
+    cases::all().map(|case| case.name).collect()
+}

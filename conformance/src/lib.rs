@@ -1,0 +1,40 @@
+//! What every Roomcast backend has to show, for ours and for a stranger's.
+//!
+//! An author of a backend writes a `tests/conformance.rs` with `harness = false` in its `Cargo.toml`:
+//!
+//! ```no_run
+//! use conformance::Subject;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     conformance::main([Subject::new("memory", |url| Ok(Box::new(adapter_core::Memory::named(url))))])
+//! }
+//! ```
+//!
+//! Each case is named after the promise that it shows (`g01_...`), has a cluster of its own, and runs beside the others.
+//! `cargo test g07`, `-- --list`, `-- --test-threads 1` work as ever. What cannot be shown is listed as ignored, with the
+//! reason; with `CONFORMANCE_REQUIRE=1` a broker that is missing is a failure. What was seen goes as JSON lines to the folder
+//! `$CONFORMANCE_REPORT`, or to `target/conformance`; the command `conformance` makes JUnit and the README's matrix of it.
+
+#[macro_use]
+mod failure;
+#[macro_use]
+mod case;
+
+pub mod broker;
+mod cases;
+mod frame;
+mod harness;
+mod link;
+mod node;
+pub mod proxy;
+mod random;
+pub mod report;
+mod scene;
+mod stage;
+mod stalled;
+mod subject;
+
+pub use broker::{Broker, Missing, Provider, Recipe, recipes};
+pub use harness::{Outcome, case_names, main, run_case};
+pub use proxy::Proxy;
+pub use subject::Subject;

@@ -1,0 +1,161 @@
+//! A TCP proxy between one node and its broker, which breaks the link in every way a case asks for.
+
+mod faults;
+mod link;
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use self::faults::{Faults, Meter, Ways};
+
+/// A proxy on a port of its own, in front of one address of a broker. Dropping it cuts all its connections.
+///
+/// # Contract
+/// A fault holds from the moment its method returns, but for bytes which the proxy is writing just then. Bytes that wait in
+/// the proxy because of a delay are lost with a cut or a black hole, as they would be in a network.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+/// use conformance::proxy::Proxy;
+///
+/// # let broker = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+/// let proxy = Proxy::to(broker).await?;
+/// let link = tokio::net::TcpStream::connect(proxy.address()).await?;
+/// proxy.black_hole(); // the link stays open and is dead
+/// proxy.cut(); // now it is reset, and the next one works
+/// # drop(link); Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    // The only strong one: its end is the sign for every task of this proxy to cut and to end.
+    faults: Arc<watch::Sender<Faults>>,
+    meter: Arc<Meter>,
+}
+
+/// What went through a [`Proxy`] since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Bytes handed to the broker.
+    pub to_broker: u64,
+    /// Bytes handed to the client. What was dropped does not count.
+    pub to_client: u64,
+    /// Connections accepted, those refused at once among them.
+    pub accepted: u64,
+    /// Connections that are open now, black-holed ones among them.
+    pub open: u64,
+}
+
+impl Proxy {
+    /// Listens on a free port of 127.0.0.1 for connections to this address.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn to(upstream: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let faults = Arc::new(watch::Sender::new(Faults::default()));
+        let meter = Arc::new(Meter::default());
+        // It ends by itself when `faults` is dropped with the proxy, and owns the tasks of all links.
+        let ways =
+            Ways { upstream, faults: faults.subscribe(), all: Arc::downgrade(&faults), meter: Arc::clone(&meter) };
+        tokio::spawn(accept(listener, ways));
+        Ok(Self { address, faults, meter })
+    }
+
+    /// Where to connect instead of to the broker.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resets every connection, on both sides. New ones are accepted.
+    pub fn cut(&self) {
+        self.faults.send_modify(|faults| faults.cut += 1);
+    }
+
+    /// While on, a new connection is reset at once. Those that exist live on.
+    pub fn refuse(&self, on: bool) {
+        self.faults.send_modify(|faults| faults.refuse = on);
+    }
+
+    /// Every connection stays open, and no byte moves on it any more, for good: half-open links. New ones work.
+    pub fn black_hole(&self) {
+        self.faults.send_modify(|faults| faults.hole += 1);
+    }
+
+    /// [`black_hole`](Self::black_hole), and while on the same for every new connection: it is accepted, and dead for good.
+    pub fn black_hole_all(&self, on: bool) {
+        self.faults.send_modify(|faults| {
+            faults.hole_all = on;
+            if on {
+                faults.hole += 1;
+            }
+        });
+    }
+
+    /// Every byte comes so much later, in each direction; zero ends it.
+    pub fn delay(&self, by: Duration) {
+        self.faults.send_modify(|faults| faults.delay = by);
+    }
+
+    /// At most so many bytes a second pass on each connection, in each direction; `None` ends it. Zero counts as one.
+    pub fn throttle(&self, bytes_per_second: Option<u64>) {
+        self.faults.send_modify(|faults| faults.throttle = bytes_per_second);
+    }
+
+    /// After exactly so many more bytes to the clients, over all connections, everything is cut, once.
+    pub fn drop_after(&self, bytes: u64) {
+        self.meter.allow(bytes);
+        if bytes == 0 {
+            self.cut();
+        }
+    }
+
+    /// While on, what the broker sends to the client vanishes, so that nobody knows whether a publish was done.
+    pub fn drop_replies(&self, on: bool) {
+        self.faults.send_modify(|faults| faults.drop_replies = on);
+    }
+
+    /// What went through so far.
+    pub fn counts(&self) -> Counts {
+        self.meter.counts()
+    }
+}
+
+async fn accept(listener: TcpListener, mut ways: Ways) {
+    let mut links = JoinSet::new();
+    loop {
+        let client = tokio::select! {
+            accepted = listener.accept() => accepted.map(|(client, _)| client),
+            Some(_) = links.join_next() => continue,
+            changed = ways.faults.changed() => if changed.is_err() { break } else { continue },
+        };
+        // An error is one connection that was gone before it was accepted.
+        let Ok(client) = client else { continue };
+        ways.meter.accepted.fetch_add(1, Ordering::Relaxed);
+        let birth = *ways.faults.borrow();
+        if birth.refuse {
+            reset(client);
+        } else {
+            links.spawn(link::serve(client, birth, ways.clone()));
+        }
+    }
+    drop(listener);
+    while links.join_next().await.is_some() {}
+}
+
+/// Ends a connection with RST instead of FIN.
+fn reset(stream: TcpStream) {
+    // It fails when the other side has reset the connection already.
+    let _ = stream.set_zero_linger();
+}

@@ -1,0 +1,112 @@
+//! Where a case plays.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use adapter_core::{Cluster, ClusterBuilder, Connect, Emitter};
+
+use crate::broker::Broker;
+use crate::failure::{Failure, Verdict};
+use crate::link::Link;
+use crate::node::{Node, eventually};
+use crate::proxy::Proxy;
+use crate::subject::Subject;
+
+/// Where a case plays: a fresh cluster name on the subject's broker.
+pub(crate) struct Scene {
+    pub(crate) subject: Subject,
+    /// Nobody else's.
+    pub(crate) cluster: String,
+    /// What a case's random choices follow from; printed when it fails.
+    pub(crate) seed: u64,
+    pub(crate) url: String,
+    broker: Option<Arc<Broker>>,
+    measured: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Scene {
+    pub(crate) fn new(subject: Subject, seed: u64, broker: Option<Arc<Broker>>) -> Self {
+        let cluster = format!("c{seed:016x}");
+        let url = broker.as_ref().map_or_else(|| format!("memory://{cluster}"), |broker| broker.url());
+        let url = subject.with_options(url);
+        Self { subject, cluster, seed, url, broker, measured: Mutex::default() }
+    }
+
+    /// The broker, in a case that breaks it.
+    pub(crate) fn broker(&self) -> Verdict<&Broker> {
+        self.broker.as_deref().ok_or_else(|| Failure::unsuited("the subject has no broker"))
+    }
+
+    /// How to connect at this address of the broker.
+    pub(crate) fn connector(&self) -> Verdict<Box<dyn Connect>> {
+        Ok((self.subject.connect)(&self.url)?)
+    }
+
+    /// How to connect through something that stands at this address.
+    pub(crate) fn connector_at(&self, address: SocketAddr) -> Verdict<Box<dyn Connect>> {
+        let url = self.subject.with_options(self.broker()?.url_at(address));
+        Ok((self.subject.connect)(&url)?)
+    }
+
+    /// Something between one node and the broker.
+    pub(crate) async fn proxy(&self) -> Verdict<Proxy> {
+        let broker = self.broker()?;
+        let address = broker.addresses().first().ok_or_else(|| Failure::unsuited("the broker has no address"))?;
+        Ok(Proxy::to(*address).await?)
+    }
+
+    pub(crate) fn builder(&self) -> ClusterBuilder {
+        Cluster::builder().cluster(self.cluster.as_str())
+    }
+
+    pub(crate) async fn node(&self) -> Verdict<Node> {
+        Node::connect(self.builder(), self.connector()?).await
+    }
+
+    pub(crate) async fn node_through(&self, proxy: &Proxy) -> Verdict<Node> {
+        Node::connect(self.builder(), self.connector_at(proxy.address())?).await
+    }
+
+    /// Nodes that know each other.
+    pub(crate) async fn nodes<const N: usize>(&self) -> Verdict<[Node; N]> {
+        let mut nodes = Vec::with_capacity(N);
+        for _ in 0..N {
+            nodes.push(self.node().await?);
+        }
+        acquainted(&nodes).await?;
+        nodes.try_into().map_err(|_| Failure::new("as many as asked for"))
+    }
+
+    pub(crate) async fn emitter(&self) -> Verdict<Emitter> {
+        Ok(Emitter::builder().cluster(self.cluster.as_str()).connect(self.connector()?).await?)
+    }
+
+    /// A connection without a node.
+    pub(crate) async fn link(&self) -> Verdict<Link> {
+        Link::connect(&self.connector()?).await
+    }
+
+    /// Puts a number into the report.
+    pub(crate) fn measure(&self, what: &'static str, value: u64) {
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner).insert(what, value);
+    }
+
+    pub(crate) fn measure_time(&self, what: &'static str, time: Duration) {
+        self.measure(what, u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn measured(&self) -> BTreeMap<String, u64> {
+        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        measured.iter().map(|(what, value)| ((*what).to_owned(), *value)).collect()
+    }
+}
+
+/// Waits until all of them know all of them.
+pub(crate) async fn acquainted(nodes: &[Node]) -> Verdict {
+    for node in nodes {
+        eventually("the nodes know each other", || node.cluster.nodes().len() == nodes.len()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! One subject's brokers, and the cases on them.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use adapter_core::Capabilities;
+use futures_util::FutureExt;
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+use crate::broker::{Broker, Missing, Recipe, required};
+use crate::case::{Case, Needs};
+use crate::failure::{Failure, Verdict};
+use crate::harness::Outcome;
+use crate::report::Record;
+use crate::scene::Scene;
+use crate::subject::Subject;
+
+/// One subject, and the broker that its ordinary cases share.
+pub(crate) struct Stage {
+    pub(crate) subject: Subject,
+    /// Started by the first case that needs it, and stopped with the stage.
+    shared: OnceCell<Result<Arc<Broker>, Missing>>,
+    capabilities: OnceCell<Capabilities>,
+}
+
+/// Where brokers live: longer than any case.
+fn home() -> &'static Runtime {
+    static HOME: LazyLock<Runtime> = LazyLock::new(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("brokers").enable_all().build().expect("a thread can be started")
+    });
+    &HOME
+}
+
+impl Stage {
+    pub(crate) fn new(subject: Subject) -> Self {
+        Self { subject, shared: OnceCell::new(), capabilities: OnceCell::new() }
+    }
+
+    /// Runs one case on a runtime of its own, which ends with it.
+    pub(crate) fn run(&self, case: &Case) -> Record {
+        let seed = seed();
+        let began = Instant::now();
+        let mut record = Record::new(&self.subject, case, seed);
+        let excused = self.subject.excused.iter().find(|(name, _)| *name == case.name);
+        record.outcome = match (excused, runtime()) {
+            (Some((_, reason)), _) => Outcome::Ignored((*reason).to_owned()),
+            (None, Ok(runtime)) => {
+                let outcome = runtime.block_on(self.play(case, seed, &mut record));
+                runtime.shutdown_background(); // what a failed case left behind ends here
+                outcome
+            }
+            (None, Err(error)) => Outcome::Failed(format!("no runtime: {error}")),
+        };
+        record.milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        record
+    }
+
+    async fn play(&self, case: &Case, seed: u64, record: &mut Record) -> Outcome {
+        let broker = match self.broker(case.needs).await {
+            Ok(broker) => broker,
+            Err(outcome) => return outcome,
+        };
+        if let Some(broker) = &broker {
+            broker.version().clone_into(&mut record.version);
+            record.provider = broker.provider().to_string();
+        }
+        let scene = Scene::new(self.subject.clone(), seed, broker);
+        let verdict = self.perform(case, &scene).await;
+        record.measured = scene.measured();
+        let label = self.subject.label();
+        match verdict {
+            Ok(()) => Outcome::Passed,
+            Err(Failure::Unsuited(reason)) => Outcome::Ignored(reason),
+            Err(Failure::Broken(text)) => {
+                Outcome::Failed(format!("{text}\n  subject {label}, cluster {}, seed {seed:#018x}", scene.cluster))
+            }
+        }
+    }
+
+    async fn perform(&self, case: &Case, scene: &Scene) -> Verdict {
+        if case.needs == Needs::Ordered && !self.capabilities(scene).await?.ordered {
+            return Err(Failure::unsuited("the backend does not claim `ordered`"));
+        }
+        let limit = self.subject.deadline;
+        let guarded = AssertUnwindSafe((case.run)(scene)).catch_unwind();
+        match tokio::time::timeout(limit, guarded).await {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(panic)) => Err(Failure::new(format!("it panicked: {}", text_of(&*panic)))),
+            Err(_) => Err(Failure::new(format!("it had not ended after {limit:?}"))),
+        }
+    }
+
+    async fn capabilities(&self, scene: &Scene) -> Verdict<Capabilities> {
+        let ask = async {
+            let link = scene.link().await?;
+            let capabilities = link.backend.capabilities();
+            link.close().await?;
+            Ok(capabilities)
+        };
+        self.capabilities.get_or_try_init(|| ask).await.copied()
+    }
+
+    /// The broker for a case: shared, or its own.
+    async fn broker(&self, needs: Needs) -> Result<Option<Arc<Broker>>, Outcome> {
+        let own = matches!(needs, Needs::Faults | Needs::Proxy);
+        let Some(recipe) = &self.subject.recipe else {
+            let reason = "the subject has no broker that could fail";
+            return if own { Err(Outcome::Ignored(reason.to_owned())) } else { Ok(None) };
+        };
+        let shared = self.shared.get_or_init(|| start(*recipe)).await;
+        let shared = shared.clone().map_err(missing)?;
+        if !own {
+            return Ok(Some(shared));
+        }
+        if let Err(reason) = shared.can() {
+            return Err(Outcome::Ignored(reason.to_string()));
+        }
+        start(*recipe).await.map(Some).map_err(missing)
+    }
+}
+
+/// Starts a broker whose tasks outlive the case that asked for it first.
+async fn start(recipe: Recipe) -> Result<Arc<Broker>, Missing> {
+    let started = home().spawn(async move { Broker::start(&recipe).await }).await;
+    started.unwrap_or_else(|panic| Err(Missing::new(recipe.name, panic.to_string()))).map(Arc::new)
+}
+
+fn missing(missing: Missing) -> Outcome {
+    let text = missing.to_string();
+    if required() { Outcome::Failed(text) } else { Outcome::Ignored(text) }
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+/// Random, or what `CONFORMANCE_SEED` says (the cluster's name follows from it).
+fn seed() -> u64 {
+    let given = std::env::var("CONFORMANCE_SEED").ok();
+    let given = given.and_then(|seed| u64::from_str_radix(seed.trim_start_matches("0x"), 16).ok());
+    given.unwrap_or_else(|| getrandom::u64().expect("the operating system has random numbers"))
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default()
+}

@@ -1,0 +1,78 @@
+//! What is put to the test.
+
+use std::time::Duration;
+
+use adapter_core::{Connect, Result};
+
+use crate::broker::Recipe;
+
+/// How to connect to a URL.
+pub(crate) type ConnectTo = fn(url: &str) -> Result<Box<dyn Connect>>;
+
+/// A backend that is put to the test: its name, how to connect, and the broker that it needs.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Subject {
+    pub(crate) name: &'static str,
+    pub(crate) variant: &'static str,
+    pub(crate) connect: ConnectTo,
+    pub(crate) recipe: Option<Recipe>,
+    pub(crate) options: &'static str,
+    pub(crate) excused: Vec<(&'static str, &'static str)>,
+    pub(crate) deadline: Duration,
+}
+
+impl Subject {
+    /// A backend by its name, and how to make its configuration from a URL.
+    ///
+    /// Without a [`broker`](Self::broker), each case has a URL of its own, `memory://<fresh name>`; all nodes of the case
+    /// connect to it.
+    pub fn new(name: &'static str, connect: fn(url: &str) -> Result<Box<dyn Connect>>) -> Self {
+        let deadline = Duration::from_secs(60);
+        Self { name, variant: "", connect, recipe: None, options: "", excused: Vec::new(), deadline }
+    }
+
+    /// The broker that it needs. One is shared by the ordinary cases, and each case that breaks it has its own.
+    pub fn broker(mut self, recipe: Recipe) -> Self {
+        self.recipe = Some(recipe);
+        self
+    }
+
+    /// What tells this subject from others of the same name in the report: `sharded`, say. Empty by default.
+    pub fn variant(mut self, name: &'static str) -> Self {
+        self.variant = name;
+        self
+    }
+
+    /// What is appended to the broker's URL as its query: `mode=sharded`, say. Empty by default.
+    pub fn url_options(mut self, query: &'static str) -> Self {
+        self.options = query;
+        self
+    }
+
+    /// Excuses the subject from a case. It is shown as ignored with the reason, never as passed.
+    pub fn not(mut self, case: &'static str, reason: &'static str) -> Self {
+        self.excused.push((case, reason));
+        self
+    }
+
+    /// How long a case may take before it has failed; 60 s by default.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Name and variant.
+    pub(crate) fn label(&self) -> String {
+        [self.name, self.variant].join(" ").trim().to_owned()
+    }
+
+    /// The URL with this subject's options.
+    pub(crate) fn with_options(&self, url: String) -> String {
+        match self.options {
+            "" => url,
+            options if url.contains('?') => format!("{url}&{options}"),
+            options => format!("{url}?{options}"),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Every recipe lives through what the cases do to brokers, and leaves nothing behind.
+//!
+//! Where the brokers run is chosen as for the suite, by `CONFORMANCE_REDIS` and so on. A broker that cannot be had fails.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use conformance::broker::{Broker, Launch, Missing, Provider, Recipe, recipes};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+const SOON: Duration = Duration::from_secs(15);
+/// How long a paused server is given to answer nevertheless.
+const SILENCE: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(10);
+
+async fn start(recipe: &Recipe) -> Broker {
+    let began = Instant::now();
+    let broker = Broker::start(recipe).await.unwrap_or_else(|missing| panic!("{missing}"));
+    let (name, version) = (broker.name(), broker.version());
+    println!("{name} {version} ({}) is ready after {:?}", broker.provider(), began.elapsed());
+    broker
+}
+
+/// Whether the server speaks its protocol. NATS does so unasked, Redis when asked.
+async fn answers(address: SocketAddr) -> bool {
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"PING\r\n").await?;
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await.map(|_| byte[0] == b'+' || byte[0] == b'I')
+    };
+    matches!(timeout(SILENCE, asked).await, Ok(Ok(true)))
+}
+
+async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let waited = timeout(SOON, async {
+        while !condition().await {
+            sleep(POLL).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("{what}: not in time"));
+}
+
+async fn all_answer(broker: &Broker) -> bool {
+    for &address in broker.addresses() {
+        if !answers(address).await {
+            return false;
+        }
+    }
+    true
+}
+
+async fn none_answers(broker: &Broker) -> bool {
+    for &address in broker.addresses() {
+        if answers(address).await {
+            return false;
+        }
+    }
+    true
+}
+
+/// What is left on this machine of a broker: folders, processes and containers that are named after its ports.
+fn remains(name: &str, addresses: &[SocketAddr]) -> Vec<String> {
+    let mut found = Vec::new();
+    for address in addresses {
+        let mark = format!("roomcast-conformance-{name}-{}", address.port());
+        let folders = std::fs::read_dir(std::env::temp_dir()).expect("it is there").flatten().map(|entry| entry.path());
+        let marked = |path: &PathBuf| path.to_string_lossy().contains(&mark);
+        found.extend(folders.filter(marked).map(|path| path.display().to_string()));
+        found.extend(processes_with(&format!("--port\0{}\0", address.port())));
+        let containers = Command::new("docker").args(["ps", "-aq", &format!("--filter=name={mark}")]).output();
+        found.extend(containers.ok().filter(|listed| !listed.stdout.is_empty()).map(|_| mark));
+    }
+    found
+}
+
+fn processes_with(part: &str) -> Vec<String> {
+    let lines = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let lines = lines.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
+    lines.filter(|line| line.contains(part)).collect()
+}
+
+async fn lives_through_everything(recipe: &Recipe) {
+    let broker = start(recipe).await;
+    if broker.provider() == Provider::External {
+        assert!(broker.can().is_err() && broker.kill().await.is_err());
+        return;
+    }
+    assert_eq!(broker.can(), Ok(()));
+    assert_eq!(broker.addresses().len(), recipe.servers);
+    assert!(broker.version().starts_with(|first: char| first.is_ascii_digit()), "{}", broker.version());
+    assert!(all_answer(&broker).await);
+    let (url, addresses, name) = (broker.url(), broker.addresses().to_vec(), broker.name());
+    assert!(!remains(name, &addresses).is_empty(), "what is looked for after the drop is seen now");
+
+    broker.kill().await.expect("it can be killed");
+    assert!(none_answers(&broker).await);
+    broker.kill().await.expect("twice too");
+    let began = Instant::now();
+    broker.start_again().await.expect("it starts");
+    println!("{name} is ready again after {:?}", began.elapsed());
+    assert!(all_answer(&broker).await);
+    assert_eq!(broker.url(), url);
+
+    broker.pause().await.expect("it can be paused");
+    assert!(none_answers(&broker).await);
+    broker.resume().await.expect("it goes on");
+    eventually("it answers", || all_answer(&broker)).await;
+
+    broker.pause().await.expect("it can be paused");
+    broker.kill().await.expect("a paused one can be killed");
+    broker.start_again().await.expect("it starts");
+
+    let began = Instant::now();
+    broker.restart_gently().await.expect("it restarts");
+    println!("{name} has restarted gently after {:?}", began.elapsed());
+    assert!(all_answer(&broker).await);
+
+    drop(broker);
+    eventually("nothing is left", async || remains(name, &addresses).is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_lives_through_everything() {
+    lives_through_everything(&recipes::REDIS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_cluster_lives_through_everything() {
+    lives_through_everything(&recipes::REDIS_CLUSTER).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nats_lives_through_everything() {
+    lives_through_everything(&recipes::NATS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nats_cluster_lives_through_everything() {
+    lives_through_everything(&recipes::NATS_CLUSTER).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_server_of_a_cluster_dies_and_comes_back() {
+    for recipe in [recipes::REDIS_CLUSTER, recipes::NATS_CLUSTER] {
+        let broker = start(&recipe).await;
+        broker.kill_one(1).await.expect("it can be killed");
+        let [first, second, third] = broker.addresses() else { panic!("three servers") };
+        assert!(answers(*first).await && !answers(*second).await && answers(*third).await);
+        broker.start_again().await.expect("it starts");
+        assert!(all_answer(&broker).await);
+        assert!(broker.kill_one(3).await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_moves_while_the_cluster_runs() {
+    let broker = start(&recipes::REDIS_CLUSTER).await;
+    let slot = broker.slot_of("roomcast.channel").await.expect("it answers");
+    let from = broker.slot_owner(slot).await.expect("somebody has it");
+    let to = (from + 1) % 3;
+    broker.migrate_slot(slot, from, to).await.expect("it moves");
+    assert_eq!(broker.slot_owner(slot).await, Ok(to));
+    assert!(broker.migrate_slot(slot, from, to).await.is_err(), "it is not there any more");
+    broker.migrate_slots(slot..=slot, to, from).await.expect("it moves back");
+    assert_eq!(broker.slot_owner(slot).await, Ok(from));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_of_one_recipe_do_not_meet() {
+    // Tasks, for the suite starts brokers in one runtime and uses them in others.
+    let one = tokio::spawn(async { start(&recipes::NATS).await });
+    let (one, two) = tokio::join!(one, start(&recipes::NATS));
+    let one = one.expect("it starts");
+    assert_ne!(one.url(), two.url());
+    one.kill().await.expect("it can be killed");
+    assert!(all_answer(&two).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_cannot_be_had_is_named() {
+    const NONE: Recipe = Recipe {
+        name: "none",
+        setting: "NONE",
+        family: "NONE",
+        local: Launch { what: "no-such-server", ..recipes::REDIS.local },
+        container: Launch { what: "no-such-image.invalid/none", ..recipes::REDIS.container },
+        ..recipes::REDIS
+    };
+    let missing: Missing = Broker::start(&NONE).await.expect_err("there is none");
+    assert_eq!(missing.what, "none");
+    assert!(missing.why.contains("no-such-server"), "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_start_shows_its_log() {
+    const BROKEN: Recipe = Recipe {
+        local: Launch { arguments: &[&["--port", "{port}", "--no-such-option"]], ..recipes::REDIS.local },
+        container: Launch { arguments: &[&["--port", "{port}", "--no-such-option"]], ..recipes::REDIS.container },
+        ..recipes::REDIS
+    };
+    let missing: Missing = Broker::start(&BROKEN).await.expect_err("it does not start");
+    assert!(missing.why.contains("no-such-option"), "{missing}");
+}
+
+/// Not a test of its own: the process that the next one kills.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs within servers_die_with_a_killed_process"]
+async fn a_process_that_is_killed() {
+    let broker = start(&recipes::NATS).await;
+    println!("\naddress={} provider={}", broker.addresses()[0], broker.provider());
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_die_with_a_killed_process() {
+    let mut child = Command::new(std::env::current_exe().expect("it runs"))
+        .args(["--exact", "a_process_that_is_killed", "--ignored", "--nocapture"])
+        .env("CONFORMANCE_NATS", "local")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it is there");
+    let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let line = lines.map_while(Result::ok).find(|line| line.starts_with("address="));
+    let line = line.expect("the child's broker starts");
+    let address = line.trim_start_matches("address=").split(' ').next().and_then(|address| address.parse().ok());
+    let address: SocketAddr = address.expect("an address");
+    assert!(answers(address).await);
+    child.kill().expect("it runs");
+    child.wait().expect("it was killed");
+    eventually("the server is gone", async || TcpStream::connect(address).await.is_err()).await;
+}

@@ -1,0 +1,21 @@
+//! The embedded backend: as it is, and with messages of 600 bytes at most, as a broker might have it.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use adapter_core::{Limits, Memory};
+use conformance::Subject;
+
+fn main() -> std::process::ExitCode {
+    conformance::main([
+        Subject::new("memory", |url| Ok(Box::new(Memory::named(url)))),
+        Subject::new("memory", |url| Ok(Box::new(narrow(url)))).variant("600 bytes"),
+    ])
+}
+
+/// The broker at this URL.
+fn narrow(url: &str) -> Memory {
+    static NAMED: LazyLock<Mutex<HashMap<String, Memory>>> = LazyLock::new(Mutex::default);
+    let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+    named.entry(url.to_owned()).or_insert_with(|| Memory::with_limits(Limits::max_frame(600))).clone()
+}
