@@ -183,7 +183,7 @@ impl Nats {
 }
 
 /// A server that sent nothing for three of these is given up.
-const PING: Duration = Duration::from_secs(1);
+const PING: Duration = Duration::from_millis(1500);
 
 #[async_trait]
 impl Connect for Nats {
