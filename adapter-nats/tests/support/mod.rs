@@ -155,7 +155,7 @@ impl Node {
 
     pub(crate) async fn subscribe(&self, name: &str) {
         let channels = [channel(name)];
-        self.tap.want(&channels);
+        self.tap.wants().add(&channels);
         self.backend.subscribe(&channels).await.unwrap();
     }
 
