@@ -32,6 +32,7 @@ pub struct Nats {
     files: Files,
     name: Option<String>,
     tls_first: bool,
+    discover: bool,
     capacity: usize,
 }
 
@@ -45,7 +46,7 @@ struct Files {
     key: Option<PathBuf>,
 }
 
-const KNOWN: &str = "ca, capacity, cert, creds, key, name, nkey, tls_first";
+const KNOWN: &str = "ca, capacity, cert, creds, discover, key, name, nkey, tls_first";
 
 /// How many messages of one channel wait between the client and the inbox.
 const CAPACITY: usize = 16_384;
@@ -71,7 +72,8 @@ impl Nats {
         let servers = hosts.strip_suffix('/').unwrap_or(hosts).split(',');
         let servers = servers.map(|host| server(scheme, host)).collect::<Result<_>>()?;
         let files = Files::default();
-        let mut nats = Self { servers, options, files, name: None, tls_first: false, capacity: CAPACITY };
+        let mut nats =
+            Self { servers, options, files, name: None, tls_first: false, discover: true, capacity: CAPACITY };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let Some((option, value)) = pair.split_once('=') else {
                 return Err(config("an option of a NATS URL is written option=value"));
@@ -118,10 +120,8 @@ impl Nats {
             "creds" => files.creds = Some(value.into()),
             "nkey" => files.nkey = Some(value.into()),
             "name" => self.name = Some(value),
-            "tls_first" => match value.parse() {
-                Ok(first) => self.tls_first = first,
-                Err(_) => return Err(config("tls_first is true or false")),
-            },
+            "tls_first" => self.tls_first = truth(option, &value)?,
+            "discover" => self.discover = truth(option, &value)?,
             "capacity" => match value.parse() {
                 Ok(messages @ 1..) => self.capacity = messages,
                 _ => return Err(config("capacity is a number of messages, at least 1")),
@@ -134,6 +134,11 @@ impl Nats {
     /// The servers that were named.
     pub(crate) fn servers(&self) -> &[ServerAddr] {
         &self.servers
+    }
+
+    /// Whether servers that these tell of are connected to as well.
+    pub(crate) fn discovers(&self) -> bool {
+        self.discover
     }
 
     /// The options of one connection, which ends for good when it breaks: the task in `listen.rs` makes the next one.
@@ -178,7 +183,7 @@ impl Nats {
 }
 
 /// A server that sent nothing for three of these is given up.
-const PING: Duration = Duration::from_secs(1);
+const PING: Duration = Duration::from_millis(1500);
 
 #[async_trait]
 impl Connect for Nats {
@@ -194,6 +199,7 @@ impl fmt::Debug for Nats {
             .field("servers", &servers)
             .field("name", &self.name)
             .field("tls_first", &self.tls_first)
+            .field("discover", &self.discover)
             .field("files", &self.files)
             .field("capacity", &self.capacity)
             .finish_non_exhaustive()
@@ -204,6 +210,10 @@ fn server(scheme: &str, host: &str) -> Result<ServerAddr> {
     let plain = !host.is_empty() && !host.contains(['/', '@', '#', '?']);
     let parsed = plain.then(|| format!("{scheme}://{host}").parse::<ServerAddr>().ok()).flatten();
     parsed.filter(|server| !server.host().is_empty()).ok_or_else(|| config("a server of NATS is host or host:port"))
+}
+
+fn truth(option: &str, value: &str) -> Result<bool> {
+    value.parse().map_err(|_| config(format!("{option} is true or false")))
 }
 
 fn decode(text: &str) -> Result<String> {

@@ -49,7 +49,9 @@ impl Servers {
             known.push_back(server.clone());
             match Connection::open(&self.nats, &server, inbox).await {
                 Ok(connection) => {
-                    self.learn(&connection);
+                    if self.nats.discovers() {
+                        self.learn(&connection);
+                    }
                     return Ok(connection);
                 }
                 Err(error) => failed = Some(most_telling(failed, error)),
