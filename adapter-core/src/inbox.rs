@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -30,6 +31,8 @@ struct Shared {
     arrived: Notify,
     room: Notify,
     bounds: Bounds,
+    /// Bytes of a message that is not complete yet have arrived.
+    alive: AtomicBool,
 }
 
 /// How much an inbox holds.
@@ -77,7 +80,13 @@ pub(crate) struct Taken {
 
 impl Inbox {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self(Arc::new(Shared { state: Mutex::default(), arrived: Notify::new(), room: Notify::new(), bounds }))
+        Self(Arc::new(Shared {
+            state: Mutex::default(),
+            arrived: Notify::new(),
+            room: Notify::new(),
+            bounds,
+            alive: AtomicBool::new(false),
+        }))
     }
 
     /// Takes a message that arrived on a channel. Never waits; messages for channels that nobody asked for are dropped.
@@ -132,6 +141,12 @@ impl Inbox {
             }
             room.await;
         }
+    }
+
+    /// Tells that parts of a message have arrived: on a thin link a large one takes its time, and the core would take the
+    /// silence for death. Optional; not for answers to the client's own pings, which prove nothing about subscriptions.
+    pub fn alive(&self) {
+        self.0.alive.store(true, Ordering::Relaxed);
     }
 
     /// Tells that the link is down: what is published by others from now on may be missed.
@@ -195,6 +210,11 @@ impl Inbox {
         drop(state);
         self.0.arrived.notify_one();
         self.0.room.notify_waiters();
+    }
+
+    /// Whether [`alive`](Self::alive) was called since the last time.
+    pub(crate) fn was_alive(&self) -> bool {
+        self.0.alive.swap(false, Ordering::Relaxed)
     }
 
     /// Waits until something is there.

@@ -290,8 +290,15 @@ impl Connection {
     /// Waits until the connection is of no use any more.
     async fn ended(&self) {
         let mut over = self.signals.over.subscribe();
+        let bytes = || self.client.statistics().in_bytes.load(Ordering::Relaxed);
+        let mut seen = bytes();
         while self.is_alive() {
             let _ = timeout(LOOK, over.changed()).await;
+            // More than pings: a large message on its way.
+            if bytes().saturating_sub(seen) > 4096 {
+                self.inbox.alive();
+            }
+            seen = bytes();
         }
     }
 

@@ -59,6 +59,9 @@ fn urgent(core: &Arc<Core>, taken: Taken) {
     for arrival in taken.control {
         core.engine().hear(arrival.payload, arrival.at);
     }
+    if core.inbox.was_alive() {
+        core.engine().arriving();
+    }
     let now = now();
     if core.engine().next_timeout() <= now {
         core.engine().handle_timeout(now);

@@ -305,6 +305,11 @@ impl Engine {
         self.pulse();
     }
 
+    /// Something is arriving, though it is not complete yet.
+    pub(crate) fn arriving(&mut self) {
+        self.echo.arrived();
+    }
+
     #[cfg(test)]
     pub(crate) fn is_link_up(&self) -> bool {
         self.link_up
