@@ -68,14 +68,9 @@ impl Tap {
         self.inbox.clone()
     }
 
-    /// Takes messages of these channels from now on; to be called before they are subscribed to.
-    pub fn want(&self, channels: &[Channel]) {
-        self.inbox.want(channels);
-    }
-
-    /// Takes no more of them.
-    pub fn unwant(&self, channels: &[Channel]) {
-        self.inbox.unwant(channels);
+    /// Says which channels it takes.
+    pub fn wants(&self) -> Wants {
+        Wants(self.inbox.clone())
     }
 
     /// The next thing that was handed over.
@@ -99,6 +94,22 @@ impl Tap {
                 self.inbox.arrived().await;
             }
         }
+    }
+}
+
+/// Says which channels a [`Tap`] takes.
+#[derive(Clone, Debug)]
+pub struct Wants(Inbox);
+
+impl Wants {
+    /// Takes messages of these channels from now on; to be called before they are subscribed to.
+    pub fn add(&self, channels: &[Channel]) {
+        self.0.want(channels);
+    }
+
+    /// Takes no more of them.
+    pub fn remove(&self, channels: &[Channel]) {
+        self.0.unwant(channels);
     }
 }
 

@@ -27,7 +27,7 @@ impl Link {
     }
 
     pub(crate) async fn subscribe(&self, channels: &[Channel]) -> Verdict {
-        self.tap.want(channels);
+        self.tap.wants().add(channels);
         Ok(soon("the subscription's confirmation", self.backend.subscribe(channels)).await??)
     }
 

@@ -50,7 +50,10 @@ pub(crate) fn sockets<const N: usize>(nodes: &[Node], rooms: [&str; N]) -> Verdi
 
 /// Waits until something is so.
 #[track_caller]
-pub(crate) fn eventually<'a>(what: &'a str, so: impl FnMut() -> bool + Send + 'a) -> impl Future<Output = Verdict> + 'a {
+pub(crate) fn eventually<'a>(
+    what: &'a str,
+    so: impl FnMut() -> bool + Send + 'a,
+) -> impl Future<Output = Verdict> + 'a {
     eventually_within(PATIENCE, what, so)
 }
 
@@ -75,7 +78,10 @@ pub(crate) fn eventually_within<'a>(
 
 /// Waits for what has to come.
 #[track_caller]
-pub(crate) fn soon<'a, T>(what: &'a str, future: impl Future<Output = T> + 'a) -> impl Future<Output = Verdict<T>> + 'a {
+pub(crate) fn soon<'a, T>(
+    what: &'a str,
+    future: impl Future<Output = T> + 'a,
+) -> impl Future<Output = Verdict<T>> + 'a {
     let late = Failure::new(format!("{what} did not come within {PATIENCE:?}"));
     async move { tokio::time::timeout(PATIENCE, future).await.map_err(|_| late) }
 }

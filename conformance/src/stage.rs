@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
-use crate::broker::{Broker, Missing, Recipe};
+use crate::broker::{Broker, Missing, Recipe, required};
 use crate::case::{Case, Needs};
 use crate::failure::{Failure, Verdict};
 use crate::harness::Outcome;
@@ -65,7 +65,7 @@ impl Stage {
         };
         if let Some(broker) = &broker {
             broker.version().clone_into(&mut record.version);
-            record.provider = format!("{:?}", broker.provider()).to_lowercase();
+            record.provider = broker.provider().to_string();
         }
         let scene = Scene::new(self.subject.clone(), seed, broker);
         let verdict = self.perform(case, &scene).await;
@@ -110,7 +110,7 @@ impl Stage {
             let reason = "the subject has no broker that could fail";
             return if own { Err(Outcome::Ignored(reason.to_owned())) } else { Ok(None) };
         };
-        let shared = self.shared.get_or_init(|| start(recipe.clone())).await;
+        let shared = self.shared.get_or_init(|| start(*recipe)).await;
         let shared = shared.clone().map_err(missing)?;
         if !own {
             return Ok(Some(shared));
@@ -118,21 +118,19 @@ impl Stage {
         if let Err(reason) = shared.can() {
             return Err(Outcome::Ignored(reason.to_string()));
         }
-        start(recipe.clone()).await.map(Some).map_err(missing)
+        start(*recipe).await.map(Some).map_err(missing)
     }
 }
 
 /// Starts a broker whose tasks outlive the case that asked for it first.
 async fn start(recipe: Recipe) -> Result<Arc<Broker>, Missing> {
-    let what = recipe.name.to_owned();
     let started = home().spawn(async move { Broker::start(&recipe).await }).await;
-    started.unwrap_or_else(|panic| Err(Missing { what, why: panic.to_string() })).map(Arc::new)
+    started.unwrap_or_else(|panic| Err(Missing::new(recipe.name, panic.to_string()))).map(Arc::new)
 }
 
-fn missing(Missing { what, why }: Missing) -> Outcome {
-    let text = format!("no {what}: {why}");
-    let required = std::env::var("CONFORMANCE_REQUIRE").is_ok_and(|value| value == "1");
-    if required { Outcome::Failed(text) } else { Outcome::Ignored(text) }
+fn missing(missing: Missing) -> Outcome {
+    let text = missing.to_string();
+    if required() { Outcome::Failed(text) } else { Outcome::Ignored(text) }
 }
 
 fn runtime() -> std::io::Result<Runtime> {
@@ -150,4 +148,3 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default()
 }
-

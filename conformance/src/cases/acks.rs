@@ -61,7 +61,10 @@ async fn g04_a_mute_socket_is_named_and_the_callers_timeout_travels(scene: &Scen
     let acked = soon("the end of the answers", stream.gather()).await?;
     check_eq!(acked.missing, [], "its node has answered");
     let silent: Vec<_> = acked.acks.iter().filter(|ack| ack.answer.is_err()).collect();
-    check_eq!(silent.iter().map(|ack| (&ack.socket, &ack.answer)).collect::<Vec<_>>(), [(mute.id(), &Err(AckError::Timeout))]);
+    check_eq!(
+        silent.iter().map(|ack| (&ack.socket, &ack.answer)).collect::<Vec<_>>(),
+        [(mute.id(), &Err(AckError::Timeout))]
+    );
     eventually("the other node has given up by itself", || nodes[2].hub.stats().acks_pending == 0).await
 }
 

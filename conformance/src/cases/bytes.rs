@@ -85,7 +85,8 @@ async fn g01_every_byte_is_carried_as_it_is(scene: &Scene) -> Verdict {
     let mut payloads: Vec<Vec<u8>> = all.iter().map(|byte| vec![*byte]).collect();
     payloads.push(all);
     // What text protocols end, quote or escape with.
-    payloads.extend(["\r\n", "\r\n.\r\n", "\0", "'", "\\", "$1", "MSG a 1 1\r\nx\r\n", "+OK\r\n"].map(|text| text.into()));
+    payloads
+        .extend(["\r\n", "\r\n.\r\n", "\0", "'", "\\", "$1", "MSG a 1 1\r\nx\r\n", "+OK\r\n"].map(|text| text.into()));
     for payload in payloads {
         publisher.publish(&channel, payload.clone()).await?;
         reader.expect(&channel, &payload).await?;

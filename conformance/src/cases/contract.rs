@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use adapter_core::probe::{Tap, Tapped};
 use adapter_core::{Channel, Outgoing};
 
-use crate::failure::{Failure, Verdict};
+use crate::failure::{Failure, Verdict, short};
 use crate::link::{Link, channel};
 use crate::node::soon;
 use crate::scene::Scene;
@@ -37,7 +37,7 @@ async fn g18_what_is_published_after_subscribe_has_returned_is_received(scene: &
         publisher.publish(&channel, payload.clone()).await?;
         reader.expect(&channel, payload.as_bytes()).await?;
         reader.unsubscribe(std::slice::from_ref(&channel)).await?;
-        reader.tap.unwant(&[channel]);
+        reader.tap.wants().remove(&[channel]);
         rounds += 1;
     }
     scene.measure("rounds", rounds);
@@ -50,11 +50,15 @@ async fn g18_many_channels_are_confirmed_together(scene: &Scene) -> Verdict {
     let channels = (0..CHANNELS).map(|n| channel(&scene.cluster, n)).collect::<Verdict<Vec<_>>>()?;
     reader.subscribe(&channels).await?;
     // The last first: a backend that confirmed the first alone would be seen.
-    let frames: Vec<_> = channels.iter().rev().map(|to| Outgoing::new(to.clone(), to.as_str().to_owned().into())).collect();
+    let frames: Vec<_> =
+        channels.iter().rev().map(|to| Outgoing::new(to.clone(), to.as_str().to_owned().into())).collect();
     publisher.publish_all(&frames).await?;
     let mut missing: std::collections::BTreeSet<_> = channels.into_iter().collect();
     while !missing.is_empty() {
-        let (on, payload) = reader.next().await.map_err(|_| Failure::new(format!("nothing came on {missing:?}")))?;
+        let (on, payload) = reader
+            .next()
+            .await
+            .map_err(|_| Failure::new(format!("nothing came on {} of them: {}", missing.len(), short(&missing))))?;
         check!(payload == on.as_str(), "{payload:?} came on {on}");
         check!(missing.remove(&on), "{on} carried two");
     }
@@ -115,7 +119,7 @@ async fn g10_every_frame_arrives_once_at_every_subscriber(scene: &Scene) -> Verd
 
 fn lost(seen: &[u32]) -> String {
     let lost: Vec<_> = seen.iter().enumerate().filter(|(_, times)| **times == 0).map(|(n, _)| n).collect();
-    format!("{} frames never came: {}", lost.len(), crate::failure::short(&lost))
+    format!("{} frames never came: {}", lost.len(), short(&lost))
 }
 
 /// A node's own heartbeats prove its link by coming back.
@@ -140,7 +144,7 @@ async fn g15_a_channel_carries_what_was_published_on_it_alone(scene: &Scene) -> 
         let link = scene.link().await?;
         // The inbox takes whatever comes; only one of the channels was subscribed to.
         let all = names.iter().map(|name| self::channel(&scene.cluster, name)).collect::<Verdict<Vec<_>>>()?;
-        link.tap.want(&all);
+        link.tap.wants().add(&all);
         link.subscribe(std::slice::from_ref(&channel)).await?;
         readers.push((link, channel));
     }
@@ -257,7 +261,10 @@ async fn g19_what_is_called_after_close_ends(scene: &Scene) -> Verdict {
     link.close().await?;
     // Whether they fail is the backend's affair; waiting for ever is not.
     drop(soon("the end of a subscribe after close", link.backend.subscribe(std::slice::from_ref(&channel))).await?);
-    drop(soon("the end of a publish after close", link.backend.publish(&[Outgoing::new(channel.clone(), "x".into())])).await?);
+    drop(
+        soon("the end of a publish after close", link.backend.publish(&[Outgoing::new(channel.clone(), "x".into())]))
+            .await?,
+    );
     drop(soon("the end of an unsubscribe after close", link.backend.unsubscribe(&[channel])).await?);
     Ok(())
 }

@@ -5,7 +5,7 @@ use adapter_core::{Channel, ClusterName, NodeId};
 use crate::failure::Verdict;
 use crate::frame::{self, Head};
 use crate::link::Link;
-use crate::node::{Node, eventually, next, until};
+use crate::node::{Node, PATIENCE, eventually, next, until};
 use crate::random::Random;
 use crate::scene::Scene;
 
@@ -110,13 +110,15 @@ async fn g14_damaged_frames_hurt_nobody(scene: &Scene) -> Verdict {
 
 /// Operations as they are on the wire.
 async fn samples(nodes: &[Node; 2], stranger: &mut Link) -> Verdict<Vec<Vec<u8>>> {
-    let chat = &nodes[0].chat;
+    let (chat, cluster) = (&nodes[0].chat, &nodes[0].cluster);
     chat.to("nobody is here").except("muted").emit("sample").await?;
+    cluster.flush(PATIENCE).await?; // each in a message of its own
     chat.within("nobody is here").no_wait().join(["a", "b"]).await?;
+    cluster.flush(PATIENCE).await?;
     chat.within("nobody is here").count_sockets().await?;
     chat.server_side_emit("sample", "data").await?;
     let mut samples = Vec::new();
-    while samples.len() < 3 {
+    while samples.len() < 4 {
         let (_, payload) = stranger.next().await?;
         if frame::kind(&payload) >= 16 {
             samples.push(payload.to_vec());
@@ -190,23 +192,39 @@ async fn g16_a_frame_of_a_later_version_is_skipped_and_counted(scene: &Scene) ->
 }
 
 async fn g16_an_unknown_request_is_answered_unsupported(scene: &Scene) -> Verdict {
+    const HELLO: u16 = 1;
+    const WELCOME: u16 = 2;
+    const BYE: u16 = 4;
     const UNSUPPORTED: u16 = 71;
     let nodes = scene.nodes::<2>().await?;
     let mut stranger = scene.link().await?;
-    let sender = NodeId::random()?;
+    let (sender, cluster) = (NodeId::random()?, cluster_channel(scene)?);
     stranger.subscribe(&[inbox(scene, sender)?]).await?;
-    let question = Head { request: Some(42), ..Head::new(200, sender, 1) };
-    stranger.publish(&cluster_channel(scene)?, question.frame(b"?", b"")).await?;
+    // Only a node is answered. Its name is `s`, and it has not counted yet.
+    stranger.publish(&cluster, Head::new(HELLO, sender, 1).frame(b"\x01s\x01\x00", b"")).await?;
+    from_each(&nodes, &mut stranger, WELCOME).await?;
+    let question = Head { request: Some(42), ..Head::new(200, sender, 2) };
+    stranger.publish(&cluster, question.frame(b"?", b"")).await?;
+    from_each(&nodes, &mut stranger, UNSUPPORTED).await?;
+    stranger.publish(&cluster, Head::new(BYE, sender, 3).frame(b"\x01s\x01\x00\x00", b"")).await?;
+    for node in &nodes {
+        eventually("the stranger has left", || node.cluster.nodes().len() == 2).await?;
+    }
+    all_is_well(&nodes).await
+}
+
+/// Waits for one message of this kind from each of the nodes.
+async fn from_each(nodes: &[Node; 2], stranger: &mut Link, kind: u16) -> Verdict {
     let mut answered = Vec::new();
     while answered.len() < nodes.len() {
         let (_, payload) = stranger.next().await?;
-        if frame::kind(&payload) == UNSUPPORTED {
+        if frame::kind(&payload) == kind {
             answered.push(frame::sender(&payload));
         }
     }
     let mut want = nodes.each_ref().map(Node::id);
     answered.sort_unstable();
     want.sort_unstable();
-    check_eq!(answered, want);
-    all_is_well(&nodes).await
+    check_eq!(answered, want, "who sent kind {kind}");
+    Ok(())
 }

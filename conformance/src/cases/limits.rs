@@ -62,13 +62,12 @@ async fn g13_the_largest_packet_cuts_nobody(scene: &Scene) -> Verdict {
 async fn g13_a_packet_over_max_message_is_refused_before_anything_is_sent(scene: &Scene) -> Verdict {
     const MOST: usize = 100_000;
     let builder = || scene.builder().max_message(MOST);
-    let nodes = [
-        Node::connect(builder(), scene.connector()?).await?,
-        Node::connect(builder(), scene.connector()?).await?,
-    ];
+    let nodes =
+        [Node::connect(builder(), scene.connector()?).await?, Node::connect(builder(), scene.connector()?).await?];
     acquainted(&nodes).await?;
     let (mut here, mut there) = (nodes[0].socket([])?, nodes[1].socket([])?);
-    let refused = nodes[0].chat.emit(vec![0; MOST + 1]).await.err().ok_or_else(|| Failure::new("it was not refused"))?;
+    let refused =
+        nodes[0].chat.emit(vec![0; MOST + 1]).await.err().ok_or_else(|| Failure::new("it was not refused"))?;
     check_eq!((refused.kind(), refused.served_locally()), (ErrorKind::TooLarge, false));
     let asked = nodes[0].chat.emit_with_ack(vec![0; MOST + 1]).await;
     check_eq!(asked.err().map(|error| error.kind()), Some(ErrorKind::TooLarge));

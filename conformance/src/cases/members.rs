@@ -71,7 +71,8 @@ async fn g05_a_stall_of_a_second_evicts_nobody(scene: &Scene) -> Verdict {
     fence(&all[0], &mut there).await?;
     fence(&all[2], &mut there).await?;
     for events in &mut events {
-        let downs: Vec<_> = events_so_far(events).into_iter().filter(|event| matches!(event, Event::NodeDown(..))).collect();
+        let downs: Vec<_> =
+            events_so_far(events).into_iter().filter(|event| matches!(event, Event::NodeDown(..))).collect();
         check_eq!(downs, []);
     }
     Ok(())
@@ -135,7 +136,8 @@ async fn g18_nodes_that_start_together_know_each_other(scene: &Scene) -> Verdict
     }
     for node in &started {
         let patience = Duration::from_secs(5);
-        eventually_within(patience, "its health is young", || node.cluster.health() < Duration::from_millis(1500)).await?;
+        eventually_within(patience, "its health is young", || node.cluster.health() < Duration::from_millis(1500))
+            .await?;
     }
     Ok(())
 }

@@ -16,8 +16,8 @@ cases! {"names":
 /// Names that patterns, escapes, trees and the case of letters could mix up.
 fn odd_names() -> Vec<String> {
     let odd = [
-        "a", "A", "a.b", "a..b", ".", "*", "a.*", "#", "a.#", ">", "a.>", " ", "  ", "a b", "ü", "u\u{308}", "\u{0}", "\r\n",
-        "'", "\"", "\\", "$SYS", "{a}", "[a]", "?", "a/b", "/", "%2F", "-", "_", "😀",
+        "a", "A", "a.b", "a..b", ".", "*", "a.*", "#", "a.#", ">", "a.>", " ", "  ", "a b", "ü", "u\u{308}", "\u{0}",
+        "\r\n", "'", "\"", "\\", "$SYS", "{a}", "[a]", "?", "a/b", "/", "%2F", "-", "_", "😀",
     ];
     let long = ["x".repeat(1024), "x".repeat(1023), format!("{}y", "x".repeat(1023)), "ü".repeat(512)];
     odd.into_iter().map(str::to_owned).chain(long).collect()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use adapter_core::{Gathered, Missing, NodeId, Projection, Why};
 
 use crate::failure::{Failure, Verdict};
-use crate::node::{eventually, soon, sockets};
+use crate::node::{eventually, sockets, soon};
 use crate::scene::Scene;
 
 cases! {"requests":
@@ -30,7 +30,8 @@ async fn g04_fetch_count_and_rooms_ask_every_node(scene: &Scene) -> Verdict {
     for from in &nodes {
         let found = from.chat.within("room").fetch_sockets().await?;
         check_eq!((found.missing.len(), found.items.len()), (0, 3), "missing nodes and sockets");
-        let second = found.items.iter().find(|info| info.id == *all[1].id()).ok_or_else(|| Failure::new("one is not there"))?;
+        let second =
+            found.items.iter().find(|info| info.id == *all[1].id()).ok_or_else(|| Failure::new("one is not there"))?;
         check_eq!((second.node, &second.data[..], second.rooms.len()), (nodes[1].id(), &b"about me"[..], 2));
 
         let ids = from.chat.within(all[2].id()).fetch(Projection::Ids).await?;

@@ -80,7 +80,10 @@ async fn g03_a_node_that_did_not_confirm_is_named(scene: &Scene) -> Verdict {
     let _there = two.socket(["start"])?;
     three.crash();
     let joined = one.chat.within("start").timeout(Duration::from_millis(300)).join("room").await?;
-    check_eq!(joined.missing.iter().map(|missing| (missing.node, missing.why)).collect::<Vec<_>>(), [(silent, Why::Timeout)]);
+    check_eq!(
+        joined.missing.iter().map(|missing| (missing.node, missing.why)).collect::<Vec<_>>(),
+        [(silent, Why::Timeout)]
+    );
     check_eq!(joined.items.len(), 2, "the nodes that confirmed");
     Ok(())
 }
@@ -96,7 +99,8 @@ async fn g12_rooms_and_questions_leave_no_residue(scene: &Scene) -> Verdict {
     }
     for node in &nodes {
         eventually("no room but the first is left", || node.hub.stats().rooms == 1).await?;
-        eventually("nothing waits", || node.cluster.stats().queued == 0 && node.cluster.stats().open_requests == 0).await?;
+        eventually("nothing waits", || node.cluster.stats().queued == 0 && node.cluster.stats().open_requests == 0)
+            .await?;
     }
     drop(all);
     for node in &nodes {

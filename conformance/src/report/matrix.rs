@@ -91,9 +91,27 @@ impl Display for Matrix {
 /// What a guarantee is about, as in the list of promises.
 fn title(guarantee: u8) -> &'static str {
     const TITLES: [&str; 21] = [
-        "reach", "order", "read your join", "requests", "members", "local first", "never deaf", "outage",
-        "no silent loss", "once", "slow sockets", "bounds", "any size", "hostile bytes", "isolation", "upgrades", "sealed",
-        "ready", "clean end", "emitter", "only what is needed",
+        "reach",
+        "order",
+        "read your join",
+        "requests",
+        "members",
+        "local first",
+        "never deaf",
+        "outage",
+        "no silent loss",
+        "once",
+        "slow sockets",
+        "bounds",
+        "any size",
+        "hostile bytes",
+        "isolation",
+        "upgrades",
+        "sealed",
+        "ready",
+        "clean end",
+        "emitter",
+        "only what is needed",
     ];
     usize::from(guarantee).checked_sub(1).and_then(|at| TITLES.get(at)).copied().unwrap_or_default()
 }

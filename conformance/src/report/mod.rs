@@ -6,5 +6,5 @@ mod record;
 
 pub use junit::junit;
 pub use matrix::{MARK, MARK_END, Matrix, replace_between_marks};
-pub use record::{Record, read};
 pub(crate) use record::Writer;
+pub use record::{Record, read};

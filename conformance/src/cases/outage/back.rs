@@ -113,6 +113,7 @@ async fn g07_a_link_that_was_cut_receives_again(scene: &Scene) -> Verdict {
         proxy.cut();
         event("word of the cut", &mut own, |event| matches!(event, Event::Degraded(_))).await?;
         longest = longest.max(all_receive(&nodes, &mut there).await?);
+        event("word of the recovery", &mut own, |event| *event == Event::Recovered).await?;
     }
     scene.measure_time("receives_again_ms", longest);
     all_healthy(&nodes).await?;
@@ -171,7 +172,8 @@ async fn g07_new_links_that_are_dead_at_once_are_replaced(scene: &Scene) -> Verd
     proxy.black_hole_all(true);
     event("its death", &mut others[0], |event| matches!(event, Event::NodeDown(node, _) if *node == gone)).await?;
     let tried = proxy.counts().accepted;
-    eventually_within(super::BACK, "the node gives up a dead link that is new", || proxy.counts().accepted > tried).await?;
+    eventually_within(super::BACK, "the node gives up a dead link that is new", || proxy.counts().accepted > tried)
+        .await?;
     proxy.black_hole_all(false);
     let took = all_receive(&nodes, &mut there).await?;
     scene.measure_time("receives_again_ms", took);

@@ -108,7 +108,8 @@ async fn nobody_is_condemned<B: Future<Output = Verdict> + Send>(
     scene.measure_time("receives_again_ms", took);
     for (node, events) in nodes.iter().zip(&mut events) {
         let seen = events_so_far(events);
-        let downs: Vec<_> = seen.iter().filter(|event| matches!(event, Event::NodeDown(..) | Event::Missed(_))).collect();
+        let downs: Vec<_> =
+            seen.iter().filter(|event| matches!(event, Event::NodeDown(..) | Event::Missed(_))).collect();
         check_eq!(downs, Vec::<&Event>::new(), "whom a node thought dead");
         check!(seen.iter().any(|event| matches!(event, Event::Degraded(_))), "the outage was not noticed");
         check_eq!(node.cluster.nodes().len(), 3);

@@ -84,7 +84,8 @@ async fn tally(socket: &mut Socket, senders: usize) -> Verdict<Vec<usize>> {
     let mut newest = vec![None; senders];
     let mut ended = vec![false; senders];
     while ended.iter().any(|ended| !ended) {
-        let text = next(socket).await.map_err(|_| Failure::new(format!("nothing came after {newest:?}, ends {ended:?}")))?;
+        let text =
+            next(socket).await.map_err(|_| Failure::new(format!("nothing came after {newest:?}, ends {ended:?}")))?;
         let mut words = text.split(' ');
         let (Some(word), Some(sender)) = (words.next(), words.next()) else { continue };
         let Ok(sender) = sender.parse::<usize>() else { continue };
@@ -109,7 +110,9 @@ async fn check_reported(events: &mut Events, senders: &[Node], sent: &[usize], g
     let want: HashMap<NodeId, u64> = want.map(|(node, (sent, got))| (node.id(), (sent - got) as u64)).collect();
     let count = |lost: &mut HashMap<NodeId, u64>, event: Event| {
         match event {
-            Event::Gap { node, channel: GapChannel::Cluster, count } => *lost.entry(node).or_default() += count.unwrap_or(0),
+            Event::Gap { node, channel: GapChannel::Cluster, count } => {
+                *lost.entry(node).or_default() += count.unwrap_or(0)
+            }
             Event::Missed(missed) => return Err(Failure::new(format!("{missed} events were not read in time"))),
             _ => {}
         }

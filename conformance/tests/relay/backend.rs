@@ -1,0 +1,203 @@
+//! The backend.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_core::{
+    Backend, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Reason, Result,
+    async_trait,
+};
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Mutex, Notify, watch};
+
+use super::wire::{HELLO, Message, PUBLISH, SUBSCRIBE, SYNC, UNSUBSCRIBE};
+
+const LIMITS: Limits = Limits::max_frame(100_000);
+const BACKOFF: Duration = Duration::from_millis(50);
+/// How long the relay may take to confirm.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The configuration: where the relay is.
+pub(crate) struct Relay(String);
+
+impl Relay {
+    pub(crate) fn from_url(url: &str) -> Result<Self> {
+        let address = url.strip_prefix("relay://").ok_or_else(|| Error::new(ErrorKind::Config, "relay://host:port"))?;
+        Ok(Self(address.to_owned()))
+    }
+}
+
+struct Link {
+    address: String,
+    inbox: Inbox,
+    /// None while there is no connection.
+    writer: Mutex<Option<OwnedWriteHalf>>,
+    numbers: std::sync::atomic::AtomicU64,
+    /// Which connection it is (0: none), and what it has confirmed.
+    synced: watch::Sender<(u64, u64)>,
+    reset: Notify,
+}
+
+#[async_trait]
+impl Connect for Relay {
+    async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
+        let link = Arc::new(Link {
+            address: self.0.clone(),
+            inbox: inbox.clone(),
+            writer: Mutex::default(),
+            numbers: 1.into(),
+            synced: watch::Sender::new((0, 0)),
+            reset: Notify::new(),
+        });
+        let reader = link.open(1).await?;
+        let listening = Arc::clone(&link);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = inbox.closed() => {}
+                () = listening.listen(reader) => {}
+            }
+            listening.writer.lock().await.take();
+        });
+        Ok(link)
+    }
+}
+
+impl Link {
+    async fn open(&self, connection: u64) -> Result<OwnedReadHalf> {
+        let stream = TcpStream::connect(&self.address).await.map_err(unavailable)?;
+        stream.set_nodelay(true).map_err(unavailable)?;
+        let (reader, mut writer) = stream.into_split();
+        writer.write_all(&[HELLO]).await.map_err(unavailable)?;
+        *self.writer.lock().await = Some(writer);
+        self.synced.send_replace((connection, 0));
+        Ok(reader)
+    }
+
+    /// Hands over what arrives; makes a new connection when this one ends, for ever.
+    async fn listen(&self, mut reader: OwnedReadHalf) {
+        for connection in 2.. {
+            let read = self.read(reader);
+            tokio::select! {
+                () = read => {}
+                () = self.reset.notified() => {}
+            }
+            self.forget().await;
+            self.inbox.down("the relay has gone");
+            reader = loop {
+                tokio::time::sleep(BACKOFF).await;
+                if let Ok(Ok(reader)) = tokio::time::timeout(PATIENCE, self.again(connection)).await {
+                    break reader;
+                }
+                self.forget().await;
+            };
+            self.inbox.up(LIMITS);
+        }
+    }
+
+    async fn forget(&self) {
+        self.synced.send_replace((0, 0));
+        self.writer.lock().await.take();
+    }
+
+    /// A new connection, with everything that is wanted subscribed to and confirmed.
+    async fn again(&self, connection: u64) -> Result<OwnedReadHalf> {
+        let mut reader = self.open(connection).await?;
+        let wanted = self.inbox.channels();
+        let number = self.write(wanted.iter().map(|channel| message(SUBSCRIBE, channel))).await?;
+        loop {
+            let message = Message::read(&mut reader).await.map_err(unavailable)?;
+            if self.take(message).await >= number {
+                return Ok(reader);
+            }
+        }
+    }
+
+    async fn read(&self, reader: OwnedReadHalf) {
+        let mut reader = BufReader::with_capacity(64 << 10, reader);
+        while let Ok(message) = Message::read(&mut reader).await {
+            self.take(message).await;
+        }
+    }
+
+    /// Takes what came; answers the number that it confirms, else 0.
+    async fn take(&self, Message { kind, channel, payload }: Message) -> u64 {
+        if kind == SYNC {
+            let number = payload.as_ref().try_into().map_or(0, u64::from_be_bytes);
+            self.synced.send_modify(|(_, synced)| *synced = number);
+            return number;
+        }
+        while self.inbox.frame(&channel, payload.clone()).is_err() {
+            self.inbox.ready().await; // the relay waits with us
+        }
+        0
+    }
+
+    /// Writes the messages, and a number that the relay echoes once it has read them.
+    async fn write(&self, messages: impl IntoIterator<Item = Message>) -> Result<u64> {
+        let mut guard = self.writer.lock().await;
+        let writer = guard.as_mut().ok_or_else(|| Error::new(ErrorKind::Unavailable, "no connection to the relay"))?;
+        let number = self.numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let sync = Message::new(SYNC, "", Bytes::copy_from_slice(&number.to_be_bytes()));
+        let mut bytes = BytesMut::new();
+        messages.into_iter().chain([sync]).for_each(|message| message.encode(&mut bytes));
+        writer.write_all(&bytes).await.map_err(unavailable)?;
+        Ok(number)
+    }
+
+    async fn send(&self, messages: impl IntoIterator<Item = Message>) -> Result<()> {
+        let connection = self.synced.borrow().0;
+        let number = self.write(messages).await?;
+        let mut synced = self.synced.subscribe();
+        let confirmed = synced.wait_for(|(on, synced)| *on != connection || *synced >= number);
+        let confirmed = tokio::time::timeout(PATIENCE, confirmed).await.map_err(unavailable)?;
+        let same = confirmed.is_ok_and(|synced| synced.0 == connection);
+        if same { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, "the connection to the relay has ended")) }
+    }
+}
+
+#[async_trait]
+impl Backend for Link {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().ordered()
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
+        self.send(channels.iter().map(|channel| message(SUBSCRIBE, channel))).await
+    }
+
+    async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
+        self.send(channels.iter().map(|channel| message(UNSUBSCRIBE, channel))).await
+    }
+
+    async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
+        let too_large = frames.iter().position(|frame| frame.payload.len() > LIMITS.max_frame);
+        let fine = &frames[..too_large.unwrap_or(frames.len())];
+        let message = |frame: &Outgoing| Message::new(PUBLISH, frame.channel.as_str(), frame.payload.clone());
+        self.send(fine.iter().map(message)).await.map_err(PublishError::Unknown)?;
+        too_large.map_or(Ok(()), |index| Err(PublishError::Refused { index, kind: ErrorKind::TooLarge }))
+    }
+
+    async fn reset(&self, _: Reason) {
+        self.reset.notify_one();
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.writer.lock().await.take();
+        Ok(())
+    }
+}
+
+fn message(kind: u8, channel: &Channel) -> Message {
+    Message::new(kind, channel.as_str(), Bytes::new())
+}
+
+fn unavailable(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Unavailable, "the relay cannot be reached").with_source(cause)
+}
