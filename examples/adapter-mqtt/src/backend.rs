@@ -40,7 +40,8 @@ impl Mqtt {
         // Without a client id the broker gives each connection one, and with that a session of its own.
         let url = format!("{url}{}client_id=", if url.contains('?') { '&' } else { '?' });
         let options = MqttOptions::parse_url(url);
-        let mut options = options.map_err(|error| Error::new(ErrorKind::Config, "no URL of an MQTT broker").with_source(error))?;
+        let mut options =
+            options.map_err(|error| Error::new(ErrorKind::Config, "no URL of an MQTT broker").with_source(error))?;
         options.set_clean_session(true).set_keep_alive(KEEP_ALIVE).set_max_packet_size(PACKET, PACKET);
         Ok(Self(options))
     }
