@@ -1,9 +1,9 @@
 //! The backend of docs/writing-a-backend.md, put to the test; and the page, whose code is this: word for word, as `page.rs` sees to.
 #![allow(unreachable_pub)] // on the page it is a library
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::process::ExitCode;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use adapter_core::{
     Backend, Bytes, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result,
@@ -19,19 +19,20 @@ pub struct Bus(broadcast::Sender<(String, Bytes)>);
 #[async_trait]
 impl Connect for Bus {
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
-        let arriving = self.0.subscribe();
-        tokio::spawn(listen(arriving, inbox));
-        Ok(Arc::new(Link(self.0.clone())))
+        let link = Arc::new(Link { bus: self.0.clone(), wanted: Mutex::default() });
+        tokio::spawn(listen(self.0.subscribe(), Arc::clone(&link), inbox));
+        Ok(link)
     }
 }
 
-async fn listen(mut arriving: broadcast::Receiver<(String, Bytes)>, inbox: Inbox) {
+async fn listen(mut arriving: broadcast::Receiver<(String, Bytes)>, link: Arc<Link>, inbox: Inbox) {
     loop {
         let message = tokio::select! {
             () = inbox.closed() => return,
             message = arriving.recv() => message,
         };
         match message {
+            Ok((channel, _)) if !link.wanted().contains(channel.as_str()) => {} // what a broker does for others
             Ok((channel, payload)) => {
                 while inbox.frame(&channel, payload.clone()).is_err() {
                     inbox.ready().await; // returns as well when the cluster is closed
@@ -46,7 +47,16 @@ async fn listen(mut arriving: broadcast::Receiver<(String, Bytes)>, inbox: Inbox
     }
 }
 
-struct Link(broadcast::Sender<(String, Bytes)>);
+struct Link {
+    bus: broadcast::Sender<(String, Bytes)>,
+    wanted: Mutex<BTreeSet<Channel>>,
+}
+
+impl Link {
+    fn wanted(&self) -> MutexGuard<'_, BTreeSet<Channel>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 const LIMITS: Limits = Limits::max_frame(1 << 20); // the core cuts what is larger
 
@@ -60,11 +70,13 @@ impl Backend for Link {
         LIMITS
     }
 
-    async fn subscribe(&self, _: &[Channel]) -> Result<()> {
-        Ok(()) // everybody hears everything, and the inbox drops what nobody asked for
+    async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
+        self.wanted().extend(channels.iter().cloned()); // with a real broker: and waits for its word
+        Ok(())
     }
 
-    async fn unsubscribe(&self, _: &[Channel]) -> Result<()> {
+    async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
+        self.wanted().retain(|wanted| !channels.contains(wanted));
         Ok(())
     }
 
@@ -74,7 +86,7 @@ impl Backend for Link {
                 return Err(PublishError::Refused { index, kind: ErrorKind::TooLarge });
             }
             let gone = |_| PublishError::Unknown(Error::new(ErrorKind::Unavailable, "the bus is gone"));
-            self.0.send((frame.channel.to_string(), frame.payload.clone())).map_err(gone)?;
+            self.bus.send((frame.channel.to_string(), frame.payload.clone())).map_err(gone)?;
         }
         Ok(())
     }
