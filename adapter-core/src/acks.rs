@@ -39,6 +39,7 @@ pub struct Acked {
 /// every live node's sockets have answered, or the time is up.
 ///
 /// Dropping it forgets the answers that are still to come.
+#[must_use = "dropping it forgets the answers"]
 pub struct AckStream {
     collector: Collector,
     deadline: Pin<Box<Sleep>>,
@@ -198,13 +199,19 @@ impl Collector {
         let mut state = self.lock();
         if state.parts.get_mut(&node).is_some_and(|part| part.expected.remove(&socket)) {
             state.ready.push_back(Ack { node, socket, answer });
-            state.wake();
+            let waker = state.waker.take();
+            drop(state);
+            wake(waker);
         }
     }
 
     /// A node's part has ended: by itself, or because it will not answer any more.
     pub(crate) fn end(&self, node: NodeId, missing: Option<Why>) {
-        self.lock().end(node, missing);
+        let mut state = self.lock();
+        state.end(node, missing);
+        let waker = state.waker.take();
+        drop(state);
+        wake(waker);
     }
 
     /// This node's own part has ended; not to have been asked is no loss.
@@ -219,6 +226,9 @@ impl Collector {
         for node in state.parts.keys().copied().collect::<Vec<_>>() {
             state.end(node, Some(Why::Timeout));
         }
+        let waker = state.waker.take();
+        drop(state);
+        wake(waker);
     }
 
     // Guards all fields of `State`, which change together; nothing awaits or calls out while it is held.
@@ -241,12 +251,12 @@ impl State {
         let silent = if missing.is_none_or(|why| why == Why::Timeout) { AckError::Timeout } else { AckError::Gone };
         let failed = |socket| Ack { node, socket, answer: Err(silent.clone()) };
         self.ready.extend(part.expected.into_iter().map(failed));
-        self.wake();
     }
+}
 
-    fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+/// Wakes who waits; foreign code, so no lock is held.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }

@@ -59,7 +59,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn unsubscribe(&self, channels: &[Channel]) -> Result<()>;
 
     /// Hands frames to the broker, in order; returns once the broker has them. A publisher receives its own
-    /// frames too, if it is subscribed.
+    /// frames too, if it is subscribed. A node publishes one batch at a time; an emitter's calls may overlap.
     ///
     /// # Errors
     /// See [`PublishError`].

@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use crate::engine::split;
+use crate::inbox::{self, CloseOnDrop};
 use crate::operator::Selection;
 use crate::protocol::{Content, Head, Operation};
 use crate::{
     Backend, Change, Channel, ClusterName, Connect, Error, ErrorKind, Inbox, IntoRooms, Namespace, NodeId, Outgoing,
-    Packet, PublishError, Result, check_event_name, inbox,
+    Packet, PublishError, Result, check_event_name,
 };
 
 /// Emits into a cluster without being a node of it: for cron jobs, workers, and other services. Clones share one
@@ -80,9 +81,10 @@ impl EmitterBuilder {
         // Nothing is subscribed: the inbox only hears about the link.
         let inbox = Inbox::new(inbox::Bounds { messages: 1, bytes: 1, control: 1 });
         let late = |_| Error::new(ErrorKind::Timeout, "connecting took longer than the emitter's timeout");
-        let connected = tokio::time::timeout(self.timeout, backend.connect(inbox.clone())).await.map_err(late);
-        let backend = connected.and_then(|connected| connected).inspect_err(|_| inbox.close())?;
+        let guard = CloseOnDrop::new(inbox.clone());
         let (channel, id) = (Channel::cluster(&cluster), NodeId::random()?);
+        let backend = tokio::time::timeout(self.timeout, backend.connect(inbox.clone())).await.map_err(late)??;
+        guard.disarm();
         Ok(Emitter(Arc::new(Inner { backend, inbox, channel, id, counter: AtomicU64::new(1), settings: self })))
     }
 }

@@ -71,7 +71,7 @@ impl Error {
 
     /// Says that this node's own sockets were served although the remote part failed.
     #[must_use]
-    pub(crate) fn after_local(mut self) -> Self {
+    pub fn after_local(mut self) -> Self {
         self.0.served_locally = true;
         self
     }

@@ -35,7 +35,7 @@ pub enum Why {
     Left,
     /// It runs a version that does not know the question.
     Unsupported,
-    /// It has no handler for the event, or the handler's queue was full.
+    /// It has no handler for the event, or no room for the question or for its answer.
     NoHandler,
 }
 

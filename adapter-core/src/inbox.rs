@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -30,6 +31,8 @@ struct Shared {
     arrived: Notify,
     room: Notify,
     bounds: Bounds,
+    /// Bytes of a message that is not complete yet have arrived.
+    alive: AtomicBool,
 }
 
 /// How much an inbox holds.
@@ -46,6 +49,8 @@ struct State {
     control: VecDeque<Arrival>,
     messages: VecDeque<Arrival>,
     bytes: usize,
+    /// Somebody was told that there is no room, and nothing was taken since.
+    full: bool,
     link: VecDeque<LinkChange>,
     channels: BTreeSet<Channel>,
     closed: bool,
@@ -75,7 +80,13 @@ pub(crate) struct Taken {
 
 impl Inbox {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self(Arc::new(Shared { state: Mutex::default(), arrived: Notify::new(), room: Notify::new(), bounds }))
+        Self(Arc::new(Shared {
+            state: Mutex::default(),
+            arrived: Notify::new(),
+            room: Notify::new(),
+            bounds,
+            alive: AtomicBool::new(false),
+        }))
     }
 
     /// Takes a message that arrived on a channel. Never waits; messages for channels that nobody asked for are dropped.
@@ -101,6 +112,7 @@ impl Inbox {
         let full = state.messages.len() >= shared.bounds.messages
             || !state.messages.is_empty() && state.bytes + arrival.payload.len() > shared.bounds.bytes;
         if full {
+            state.full |= !control;
             drop(state);
             shared.arrived.notify_one();
             return if control { Ok(()) } else { Err(Full) };
@@ -123,13 +135,18 @@ impl Inbox {
             room.as_mut().enable();
             {
                 let state = self.lock();
-                let bounds = self.0.bounds;
-                if state.closed || state.messages.len() < bounds.messages && state.bytes < bounds.bytes {
+                if state.closed || !state.full {
                     return;
                 }
             }
             room.await;
         }
+    }
+
+    /// Tells that parts of a message have arrived: on a thin link a large one takes its time, and the core would take the
+    /// silence for death. Optional; not for answers to the client's own pings, which prove nothing about subscriptions.
+    pub fn alive(&self) {
+        self.0.alive.store(true, Ordering::Relaxed);
     }
 
     /// Tells that the link is down: what is published by others from now on may be missed.
@@ -195,6 +212,11 @@ impl Inbox {
         self.0.room.notify_waiters();
     }
 
+    /// Whether [`alive`](Self::alive) was called since the last time.
+    pub(crate) fn was_alive(&self) -> bool {
+        self.0.alive.swap(false, Ordering::Relaxed)
+    }
+
     /// Waits until something is there.
     pub(crate) async fn arrived(&self) {
         self.0.arrived.notified().await;
@@ -209,6 +231,7 @@ impl Inbox {
             messages: std::mem::take(&mut state.messages),
         };
         state.bytes = 0;
+        state.full = false;
         drop(state);
         if !taken.messages.is_empty() {
             self.0.room.notify_waiters();
@@ -216,14 +239,38 @@ impl Inbox {
         taken
     }
 
-    /// Takes the control messages alone.
-    pub(crate) fn take_control(&self) -> VecDeque<Arrival> {
-        std::mem::take(&mut self.lock().control)
+    /// Takes all but the ordinary messages.
+    pub(crate) fn take_urgent(&self) -> Taken {
+        let mut state = self.lock();
+        let (link, control) = (std::mem::take(&mut state.link), std::mem::take(&mut state.control));
+        Taken { link, control, messages: VecDeque::new() }
     }
 
     // Guards all fields of `State`, which change together; nothing awaits or calls out while it is held.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells a backend's tasks to end when connecting is given up half-way.
+pub(crate) struct CloseOnDrop(Option<Inbox>);
+
+impl CloseOnDrop {
+    pub(crate) fn new(inbox: Inbox) -> Self {
+        Self(Some(inbox))
+    }
+
+    /// Whoever is connected closes the inbox from now on.
+    pub(crate) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        if let Some(inbox) = &self.0 {
+            inbox.close();
+        }
     }
 }
 

@@ -46,7 +46,7 @@ pub use local::{AckError, Acks, LocalSocket, LocalSockets, Projection, SocketInf
 pub use memory::Memory;
 pub(crate) use name::check_event_name;
 pub use name::{ClusterName, IntoRooms, MAX_NAME, Namespace, Room, SocketId};
-pub use namespace::NamespaceHandle;
+pub use namespace::{NamespaceHandle, WeakNamespaceHandle};
 pub use node::{Node, NodeId};
 pub use operator::BroadcastOperator;
 pub use packet::{Format, Packet};

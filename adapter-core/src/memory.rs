@@ -9,12 +9,12 @@ use async_trait::async_trait;
 
 use crate::{Backend, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result};
 
-/// How long a publisher waits for a node that does not read; then the node loses the message, and is told so.
+/// How long one publish waits for nodes that do not read; then they lose its messages, and are told so.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The embedded backend: any number of nodes in one process, for development, tests and single-server deployments.
 ///
-/// Messages travel by reference count. A publisher waits for a node whose inbox is full, up to one second.
+/// Messages travel by reference count. A publisher waits up to one second for nodes whose inbox is full.
 ///
 /// # Examples
 /// ```
@@ -129,13 +129,14 @@ impl Backend for Link {
     }
 
     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
+        let until = tokio::time::Instant::now() + PATIENCE;
         for (index, frame) in frames.iter().enumerate() {
             if frame.payload.len() > self.broker.limits.max_frame {
                 return Err(PublishError::Refused { index, kind: ErrorKind::TooLarge });
             }
             for inbox in self.broker.subscribers_of(&frame.channel) {
                 while inbox.frame(frame.channel.as_str(), frame.payload.clone()).is_err() {
-                    if tokio::time::timeout(PATIENCE, inbox.ready()).await.is_err() {
+                    if tokio::time::timeout_at(until, inbox.ready()).await.is_err() {
                         inbox.down("this node did not read for a second, and a message was dropped");
                         inbox.up(self.broker.limits);
                         break;

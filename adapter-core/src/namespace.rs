@@ -1,7 +1,7 @@
 //! A namespace as an application uses it.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,25 @@ const EVENTS: usize = 1024;
 ///
 /// Its methods without a target mean every socket of the namespace; [`to`](Self::to) and its sisters narrow that down.
 #[derive(Clone)]
+#[must_use = "the local sockets are served only while a clone of the handle lives"]
 pub struct NamespaceHandle(Arc<Inner>);
+
+/// A handle that keeps nothing alive; see [`NamespaceHandle::on_server_event`].
+#[derive(Clone)]
+pub struct WeakNamespaceHandle(Weak<Inner>);
+
+impl WeakNamespaceHandle {
+    /// The handle, while a clone of it lives.
+    pub fn upgrade(&self) -> Option<NamespaceHandle> {
+        self.0.upgrade().map(NamespaceHandle)
+    }
+}
+
+impl std::fmt::Debug for WeakNamespaceHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WeakNamespaceHandle")
+    }
+}
 
 struct Inner {
     adapter: Arc<dyn Adapter>,
@@ -40,6 +58,11 @@ impl NamespaceHandle {
     /// Its name.
     pub fn name(&self) -> &Namespace {
         &self.0.name
+    }
+
+    /// A handle that keeps neither this namespace's sockets nor the node alive.
+    pub fn downgrade(&self) -> WeakNamespaceHandle {
+        WeakNamespaceHandle(Arc::downgrade(&self.0))
     }
 
     /// The node that this handle belongs to.
@@ -171,6 +194,21 @@ impl NamespaceHandle {
     ///
     /// 1,024 events wait for it at the most; what comes then is dropped and counted, and a sender who waits for an
     /// answer learns that there is none. A handler that takes long should hand the event to a task of its own.
+    ///
+    /// A handler that captures the handle keeps it, and the node with it, alive until `close`. Capture a weak one:
+    /// ```
+    /// # async fn example(chat: adapter_core::NamespaceHandle) -> adapter_core::Result<()> {
+    /// let weak = chat.downgrade();
+    /// chat.on_server_event(move |event| {
+    ///     let chat = weak.upgrade(); // and not `chat.clone()` from outside
+    ///     async move {
+    ///         if let Some(chat) = chat {
+    ///             chat.local().emit(event.data).await.ok();
+    ///         }
+    ///     }
+    /// })
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `Closed`.

@@ -60,6 +60,9 @@ impl FromStr for NodeId {
     }
 }
 
+/// The longest name of a node, in bytes.
+pub(crate) const MAX_NODE_NAME: usize = 255;
+
 /// A node: its id and the name that people gave it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {

@@ -49,6 +49,7 @@ impl Selection {
 /// # Cancel safety
 /// Every future that is made here may be dropped at any await: one that waits for room in the outgoing queue has then
 /// done nothing, one that waits for answers has done its work and forgets the answers.
+#[derive(Clone)]
 #[must_use = "nothing is sent until an operation is called and awaited"]
 pub struct BroadcastOperator {
     adapter: Arc<dyn Adapter>,
@@ -208,5 +209,14 @@ impl BroadcastOperator {
     pub async fn rooms(self) -> Result<Gathered<Room>> {
         let (adapter, to, timeout) = self.checked()?;
         adapter.rooms(to, timeout).await
+    }
+}
+
+impl std::fmt::Debug for BroadcastOperator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BroadcastOperator")
+            .field("namespace", &self.namespace)
+            .field("selection", &self.selection)
+            .finish_non_exhaustive()
     }
 }

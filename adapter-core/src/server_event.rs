@@ -1,6 +1,6 @@
 //! Events between servers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -31,6 +31,21 @@ pub(crate) trait ReplySink: Send + Sync + 'static {
 }
 
 impl Reply {
+    /// An answer that goes where `send` takes it; `None` when there will be none. For implementations of
+    /// [`Adapter`](crate::Adapter).
+    pub fn from_fn(send: impl FnOnce(Option<Bytes>) + Send + 'static) -> Self {
+        struct Once<F>(Mutex<Option<F>>);
+        impl<F: FnOnce(Option<Bytes>) + Send + 'static> ReplySink for Once<F> {
+            fn reply(&self, answer: Option<Bytes>) {
+                let send = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(send) = send {
+                    send(answer);
+                }
+            }
+        }
+        Self::new(Once(Mutex::new(Some(send))))
+    }
+
     pub(crate) fn new(sink: impl ReplySink) -> Self {
         Self(Some(Arc::new(sink)))
     }

@@ -18,6 +18,8 @@ pub struct Stats {
     pub too_new: u64,
     /// Frames of a kind that this build does not know.
     pub unknown_kind: u64,
+    /// Frames of nodes that are not kept, because the cluster has more nodes than this one remembers.
+    pub strangers_dropped: u64,
     /// Copies of frames that had been carried out already.
     pub copies: u64,
     /// Messages of others that were lost, as reported by [`Event::Gap`](crate::Event::Gap).

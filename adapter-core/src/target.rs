@@ -51,7 +51,7 @@ impl Target {
     }
 
     /// Whether sockets of that node can match.
-    pub(crate) fn concerns(&self, node: NodeId) -> bool {
+    pub fn concerns(&self, node: NodeId) -> bool {
         self.node.is_none_or(|only| only == node)
     }
 

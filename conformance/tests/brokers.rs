@@ -64,6 +64,17 @@ async fn none_answers(broker: &Broker) -> bool {
     true
 }
 
+/// Sends this, and reads until that comes back.
+async fn exchange(stream: &mut TcpStream, send: &str, expected: &str) {
+    stream.write_all(send.as_bytes()).await.expect("it is open");
+    let (mut heard, mut bytes) = (String::new(), [0; 4096]);
+    while !heard.contains(expected) {
+        let size = timeout(SOON, stream.read(&mut bytes)).await.unwrap_or_else(|_| panic!("no {expected}: {heard}"));
+        let size = size.ok().filter(|size| *size > 0).unwrap_or_else(|| panic!("it ended before {expected}: {heard}"));
+        heard.push_str(&String::from_utf8_lossy(&bytes[..size]));
+    }
+}
+
 /// What is left on this machine of a broker: folders, processes and containers that are named after its ports.
 fn remains(name: &str, addresses: &[SocketAddr]) -> Vec<String> {
     let mut found = Vec::new();
@@ -164,11 +175,36 @@ async fn a_slot_moves_while_the_cluster_runs() {
     let slot = broker.slot_of("roomcast.channel").await.expect("it answers");
     let from = broker.slot_owner(slot).await.expect("somebody has it");
     let to = (from + 1) % 3;
+    let mut subscriber = TcpStream::connect(broker.addresses()[from]).await.expect("it listens");
+    exchange(&mut subscriber, "SSUBSCRIBE roomcast.channel\r\n", "ssubscribe").await;
     broker.migrate_slot(slot, from, to).await.expect("it moves");
+    exchange(&mut subscriber, "", "sunsubscribe").await;
     assert_eq!(broker.slot_owner(slot).await, Ok(to));
     assert!(broker.migrate_slot(slot, from, to).await.is_err(), "it is not there any more");
     broker.migrate_slots(slot..=slot, to, from).await.expect("it moves back");
     assert_eq!(broker.slot_owner(slot).await, Ok(from));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ready_nats_cluster_carries_messages_between_its_servers() {
+    let broker = start(&recipes::NATS_CLUSTER).await;
+    let mut subscriber = TcpStream::connect(broker.addresses()[0]).await.expect("it listens");
+    exchange(&mut subscriber, "CONNECT {\"verbose\":false}\r\nSUB a 1\r\nPING\r\n", "PONG").await;
+    for &address in &broker.addresses()[1..] {
+        let mut publisher = TcpStream::connect(address).await.expect("it listens");
+        exchange(&mut publisher, "CONNECT {\"verbose\":false}\r\nPING\r\n", "PONG").await;
+        // That somebody subscribed is told between servers without a confirmation, so it is said until it is heard.
+        let publishing = async {
+            loop {
+                exchange(&mut publisher, "PUB a 2\r\nhi\r\nPING\r\n", "PONG").await;
+                sleep(POLL).await;
+            }
+        };
+        tokio::select! {
+            () = publishing => {}
+            () = exchange(&mut subscriber, "", "MSG a 1 2") => {}
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,9 +32,7 @@ const MUTANTS: &[(&str, ConnectTo, &[&str])] = mutants! {
     MixesUpperAndLowerCase => g15_a_channel_carries_what_was_published_on_it_alone;
     ConfirmsTooEarly => g18_what_is_published_after_subscribe_has_returned_is_received;
     SubscribesToTheFirstAlone => g18_many_channels_are_confirmed_together;
-    SaysOkWhileDropping =>
-        g10_every_frame_arrives_once_at_every_subscriber,
-        g19_close_hands_over_what_was_accepted;
+    SaysOkWhileDropping => g10_every_frame_arrives_once_at_every_subscriber;
     SaysOkBeforeItHasSent => g20_what_was_emitted_arrives_although_the_emitter_is_gone_at_once;
     CorruptsAByte =>
         g13_every_payload_up_to_max_frame_arrives_as_it_was,
@@ -68,9 +66,11 @@ fn subject(name: &'static str, connect: ConnectTo) -> Subject {
 fn every_mutant_is_caught_by_the_case_that_names_its_promise() {
     let left: Vec<_> =
         MUTANTS.iter().flat_map(|(name, connect, cases)| cases.iter().map(|case| (*name, *connect, *case))).collect();
+    let began = std::time::Instant::now();
     let wrong = each(left, |(name, connect, case)| match run_case(&subject(name, connect), case) {
         Outcome::Failed(seen) => {
-            println!("{name} was caught by {case}: {}", seen.lines().next().unwrap_or_default());
+            let seen = seen.lines().next().unwrap_or_default();
+            println!("{name} was caught by {case} after {:?}: {seen}", began.elapsed());
             None
         }
         other => Some(format!("{name} was not caught by {case}: {other:?}")),
@@ -99,7 +99,8 @@ fn each<T: Send>(left: Vec<T>, run: impl Fn(T) -> Option<String> + Sync) -> Vec<
         for _ in 0..24 {
             scope.spawn(|| {
                 while let Some(next) = take(&left) {
-                    wrong.lock().expect("nothing panics while it is held").extend(run(next));
+                    let found = run(next);
+                    wrong.lock().expect("nothing panics while it is held").extend(found);
                 }
             });
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::Cluster;
 use super::core::{Core, Waiter, deadline};
 use super::registry::Here;
-use super::send::{LocalAcks, check_timeout};
+use super::send::{LocalAcks, Took, check_timeout};
 use crate::acks::Collector;
 use crate::engine::Delivery;
 use crate::protocol::{Answer, Operation};
@@ -65,6 +65,10 @@ impl Adapter for Cluster {
             Waiter::Acks(collector.clone())
         };
         let forget = core.ask(&operation, scope, until, Some(local), waiter).await?;
+        if let Some(missing) = forget.as_ref().and_then(|forget| forget.asked.missing) {
+            collector.ask(&[missing.node]);
+            collector.end(missing.node, Some(missing.why));
+        }
         Ok(AckStream::new(collector, tokio::time::sleep_until(until.into()), forget))
     }
 
@@ -81,9 +85,9 @@ impl Adapter for Cluster {
         };
         let mine = |items: &mut Vec<_>| items.push(core.node.id);
         core.gather(operation, scope, timeout, mine, |items, node, answer| {
-            if answer == Answer::Applied {
-                items.push(node);
-            }
+            let applied = answer == Answer::Applied;
+            items.extend(applied.then_some(node));
+            if applied { Took::Item } else { Took::Strange }
         })
         .await
     }
@@ -95,9 +99,9 @@ impl Adapter for Cluster {
         let operation = Operation::FetchSockets { namespace, target, projection: ask };
         let mine = |items: &mut Vec<_>| items.extend(infos(core.node.id, here.unwrap_or_default()));
         core.gather(operation, scope, timeout, mine, |items, node, answer| {
-            if let Answer::Sockets(sockets) = answer {
-                items.extend(infos(node, sockets));
-            }
+            let Answer::Sockets(sockets) = answer else { return Took::Strange };
+            items.extend(infos(node, sockets));
+            Took::Item
         })
         .await
     }
@@ -109,9 +113,9 @@ impl Adapter for Cluster {
         let operation = Operation::CountSockets { namespace, target };
         let mine = |items: &mut Vec<_>| items.extend(here.map(|count| (core.node.id, count)));
         core.gather(operation, scope, timeout, mine, |items, node, answer| {
-            if let Answer::Count(count) = answer {
-                items.push((node, count));
-            }
+            let Answer::Count(count) = answer else { return Took::Strange };
+            items.push((node, count));
+            Took::Item
         })
         .await
     }
@@ -123,9 +127,9 @@ impl Adapter for Cluster {
         let operation = Operation::ListRooms { namespace, target };
         let mine = |items: &mut Vec<_>| items.append(&mut here.unwrap_or_default());
         let gathered = core.gather(operation, scope, timeout, mine, |items, _, answer| {
-            if let Answer::Rooms(mut rooms) = answer {
-                items.append(&mut rooms);
-            }
+            let Answer::Rooms(mut rooms) = answer else { return Took::Strange };
+            items.append(&mut rooms);
+            Took::Item
         });
         let mut gathered = gathered.await?;
         let mut seen = HashSet::new();
@@ -149,9 +153,9 @@ impl Adapter for Cluster {
         check_event_name(event)?;
         let operation = Operation::ServerEvent { namespace: namespace.clone(), event: event.to_owned(), data };
         let take = |items: &mut Vec<_>, node, answer| {
-            if let Answer::Server(data) = answer {
-                items.push((node, data));
-            }
+            let Answer::Server(data) = answer else { return Took::Strange };
+            items.push((node, data));
+            Took::Item
         };
         self.core().gather(operation, Scope::Cluster, timeout, |_| {}, take).await
     }

@@ -1,14 +1,15 @@
 //! How a node is configured and started.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::core::{Bounds, Channels, Core};
+use super::core::{Bounds, Channels, Core, now};
 use super::{Cluster, Inner, tasks};
 use crate::engine::{Engine, Settings};
-use crate::inbox;
+use crate::inbox::{self, CloseOnDrop};
+use crate::node::MAX_NODE_NAME;
 use crate::{Channel, ClusterName, Connect, Error, ErrorKind, Inbox, Node, NodeId, Result};
 
 /// Configures a node, then connects it.
@@ -99,7 +100,7 @@ impl ClusterBuilder {
 
     fn check(&self) -> Result<()> {
         const MOST: usize = 512 << 20;
-        if self.node_name.len() > 255 {
+        if self.node_name.len() > MAX_NODE_NAME {
             return Err(Error::config("a node's name has at most 255 bytes"));
         }
         if self.max_message > MOST {
@@ -118,18 +119,24 @@ impl ClusterBuilder {
         let name = ClusterName::new(self.cluster.as_str())?;
         let node = Node { id: NodeId::random()?, name: self.node_name.clone() };
         let channels = Channels { cluster: Channel::cluster(&name), inbox: Channel::inbox(&name, node.id), name };
-        let settings = Settings { max_message: self.max_message, ..Settings::new(node.clone()) };
+        let defaults = Settings::new(node.clone());
+        let settings = Settings {
+            max_message: self.max_message,
+            held_bytes: defaults.held_bytes.max(3 * self.max_message),
+            max_answers: defaults.max_answers.max(2 * self.max_message),
+            ..defaults
+        };
         let bounds =
             inbox::Bounds { messages: 65_536, bytes: settings.held_bytes.max(2 * self.max_message), control: 8192 };
         let inbox = Inbox::new(bounds);
-        let guard = CloseOnDrop(&inbox);
+        let guard = CloseOnDrop::new(inbox.clone());
         let backend = connect.connect(inbox.clone()).await?;
         let wanted = [channels.cluster.clone(), channels.inbox.clone()];
         inbox.want(&wanted);
         backend.subscribe(&wanted).await?;
 
         let settings = Settings { ordered: backend.capabilities().ordered, ..settings };
-        let engine = Engine::new(settings, backend.limits(), Instant::now());
+        let engine = Engine::new(settings, backend.limits(), now());
         let bounds = Bounds { max_message: self.max_message, queue: self.queue_bytes, queue_age: self.queue_age };
         let (ready, is_ready) = oneshot::channel();
         let core = Arc::new(Core::new(node, channels, bounds, 256, backend, inbox.clone(), engine, ready));
@@ -139,18 +146,9 @@ impl ClusterBuilder {
             tokio::spawn(tasks::mend(Arc::clone(&core))),
         ];
         let inner = Inner { core, tasks: Mutex::new(tasks), close_timeout: self.close_timeout };
-        std::mem::forget(guard); // the cluster closes the inbox from now on
+        guard.disarm(); // the cluster closes the inbox from now on
         let cluster = Cluster(Arc::new(inner));
         is_ready.await.map_err(|_| Error::unexpected("the node's reader has ended"))?;
         Ok(cluster)
-    }
-}
-
-/// Tells a backend's tasks to end when connecting is given up half-way.
-struct CloseOnDrop<'a>(&'a Inbox);
-
-impl Drop for CloseOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }

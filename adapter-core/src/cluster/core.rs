@@ -12,7 +12,7 @@ use super::registry::Registry;
 use crate::acks::Collector;
 use crate::engine::{Engine, Output};
 use crate::protocol::{AckAnswer, AckBatch, Answer, Content};
-use crate::{Backend, Channel, Error, ErrorKind, Event, Inbox, Missing, Node, NodeId, Result};
+use crate::{Backend, Channel, Error, ErrorKind, Event, Inbox, Missing, Node, NodeId, Result, Why};
 
 /// What the handle, the reader and the writer of one node share.
 pub(super) struct Core {
@@ -134,7 +134,7 @@ impl Core {
         // A message larger than the whole queue takes all of it.
         let cost = (content.len() + OVERHEAD).min(self.bounds.queue);
         let permits = u32::try_from(cost).unwrap_or(u32::MAX);
-        if !*self.link.borrow() && self.engine().unsent_for(Instant::now()) > self.bounds.queue_age {
+        if !*self.link.borrow() && self.engine().unsent_for(now()) > self.bounds.queue_age {
             let text = "the broker is away, and what waits for it has waited for too long";
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
@@ -154,6 +154,13 @@ impl Core {
                 Err(Error::new(ErrorKind::Timeout, "the outgoing queue was full for the whole time given"))
             }
         }
+    }
+
+    /// The same for a message that may be lost: if there is room now, and a link.
+    pub(super) fn try_reserve(&self, content: &Content) -> Option<Room<'_>> {
+        let cost = (content.len() + OVERHEAD).min(self.bounds.queue);
+        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        if *self.link.borrow() { self.room.try_acquire_many(permits).ok().map(Room) } else { None }
     }
 
     pub(super) fn give_room(&self, bytes: usize) {
@@ -187,7 +194,7 @@ impl Core {
                 Some(Output::Perform { from, reply, operation }) => self.perform(from, reply, operation),
                 Some(Output::Answer { request, node, answer }) => self.take_answer(request, node, answer),
                 Some(Output::Missing { request, missing }) => {
-                    if let Some(Waiter::Acks(collector)) = self.waiters().get(&request) {
+                    if let Some(collector) = self.collector(request) {
                         collector.end(missing.node, Some(missing.why));
                     }
                 }
@@ -209,9 +216,8 @@ impl Core {
     }
 
     fn take_answer(&self, request: u64, node: NodeId, answer: Answer) {
-        let waiters = self.waiters();
-        match (waiters.get(&request), answer) {
-            (Some(Waiter::Acks(collector)), Answer::Acks(AckBatch { expected, acks, done })) => {
+        if let Some(collector) = self.collector(request) {
+            if let Answer::Acks(AckBatch { expected, acks, done }) = answer {
                 if let Some(expected) = expected {
                     collector.expect(node, expected);
                 }
@@ -225,17 +231,28 @@ impl Core {
                 if done {
                     collector.end(node, None);
                 }
+            } else {
+                collector.end(node, Some(Why::Unsupported));
             }
-            (Some(Waiter::Gather(replies)), answer) => {
-                // A receiver that is gone has forgotten the question in the meantime.
-                let _ = replies.send(Reply::Answer(node, answer));
-            }
-            _ => {}
+            return;
+        }
+        if let Some(Waiter::Gather(replies)) = self.waiters().get(&request) {
+            // A receiver that is gone has forgotten the question in the meantime.
+            let _ = replies.send(Reply::Answer(node, answer));
+        }
+    }
+
+    /// Taken out of the map, since it wakes foreign code.
+    fn collector(&self, request: u64) -> Option<Collector> {
+        match self.waiters().get(&request) {
+            Some(Waiter::Acks(collector)) => Some(collector.clone()),
+            _ => None,
         }
     }
 
     fn end(&self, request: u64, missing: Vec<Missing>) {
-        match self.waiters().remove(&request) {
+        let waiter = self.waiters().remove(&request);
+        match waiter {
             Some(Waiter::Gather(replies)) => {
                 let _ = replies.send(Reply::Ended(missing));
             }
@@ -275,7 +292,15 @@ impl Room<'_> {
     }
 }
 
+/// The runtime's time, which tests may pause.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The longest that anything is waited for.
+pub(super) const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Now, so much later; far futures are a day.
 pub(super) fn deadline(timeout: Duration) -> Instant {
-    Instant::now() + timeout.min(Duration::from_secs(24 * 60 * 60))
+    now() + timeout.min(A_DAY)
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use self::core::{Core, deadline};
+use self::core::{Core, deadline, now};
 pub use builder::ClusterBuilder;
 pub use events::Events;
 
@@ -111,7 +111,7 @@ impl Cluster {
     /// How old the proof is that what this node publishes reaches it: the age of the heartbeat or the probe that came
     /// back last, whichever is older. Below 1.5 s all is well; it grows while the broker is away.
     pub fn health(&self) -> Duration {
-        self.core().engine().health(Instant::now())
+        self.core().engine().health(now())
     }
 
     /// What was counted since this node connected.
@@ -121,7 +121,8 @@ impl Cluster {
         Stats { panics: core.registry.panics(), events_dropped: core.events_dropped.load(Ordering::Relaxed), ..stats }
     }
 
-    /// Returns once the broker has everything that was emitted before.
+    /// Returns once the broker has everything that was emitted before, or has refused it for good
+    /// ([`Stats::refused`] counts that).
     ///
     /// # Errors
     /// `Timeout` when that takes longer than `timeout`; what waits is sent all the same. `Closed`.
@@ -182,7 +183,9 @@ impl Cluster {
         core.engine().end_requests();
         core.drain();
         core.inbox.close();
-        let closed = core.backend.close().await;
+        let patience = until.max(now() + Duration::from_secs(1));
+        let late = |_| Error::new(ErrorKind::Timeout, "the backend did not close in the time given");
+        let closed = tokio::time::timeout_at(patience.into(), core.backend.close()).await.map_err(late).flatten();
         flushed.and(said).and(closed)
     }
 

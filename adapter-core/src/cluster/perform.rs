@@ -1,11 +1,10 @@
 //! Carrying out what other nodes ask.
 
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::core::Core;
+use super::core::{A_DAY, Core, now};
 use crate::engine::ReplyTo;
 use crate::local::AckSink;
 use crate::protocol::{Answer, Operation};
@@ -24,7 +23,7 @@ impl Core {
             Operation::BroadcastWithAck { namespace, target, packet, timeout } => {
                 if let Some(to) = reply {
                     let acks = Acks::new(RemoteAcks { core: Arc::downgrade(self), to });
-                    here(&namespace).broadcast_with_ack(&target, &packet, timeout, acks);
+                    here(&namespace).broadcast_with_ack(&target, &packet, timeout.min(A_DAY), acks);
                 }
                 return;
             }
@@ -52,7 +51,7 @@ impl Core {
     }
 
     fn answer(&self, to: ReplyTo, answer: Answer) {
-        self.engine().answer(to, answer, Instant::now());
+        self.engine().answer(to, answer, now());
         self.work.notify_one();
     }
 }
@@ -75,17 +74,17 @@ impl RemoteAcks {
 
 impl AckSink for RemoteAcks {
     fn expect(&self, sockets: Vec<SocketId>) {
-        self.with(|engine| engine.expect_acks(self.to, sockets, Instant::now()));
+        self.with(|engine| engine.expect_acks(self.to, sockets, now()));
     }
 
     fn ack(&self, socket: SocketId, answer: Result<Bytes, AckError>) {
-        self.with(|engine| engine.ack(self.to, socket, answer, Instant::now()));
+        self.with(|engine| engine.ack(self.to, socket, answer, now()));
     }
 }
 
 impl Drop for RemoteAcks {
     fn drop(&mut self) {
-        self.with(|engine| engine.end_acks(self.to, Instant::now()));
+        self.with(|engine| engine.end_acks(self.to, now()));
     }
 }
 

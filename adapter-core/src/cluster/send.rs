@@ -1,17 +1,28 @@
 //! Sending an operation, and gathering what is answered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::core::{Core, Reply, Room, Waiter, deadline};
+use super::core::{Core, Reply, Room, Waiter, deadline, now};
 use crate::acks::Collector;
-use crate::engine::{Delivery, Engine};
+use crate::engine::{Asked, Delivery, Engine};
 use crate::local::AckSink;
 use crate::protocol::{Answer, Operation};
-use crate::{AckError, Acks, Error, ErrorKind, Gathered, Missing, NodeId, Result, Scope, SocketId};
+use crate::{AckError, Acks, Error, ErrorKind, Gathered, Missing, NodeId, Result, Scope, SocketId, Why};
+
+/// After its deadline a question is waited for no longer than this.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// What became of an answer.
+pub(super) enum Took {
+    Item,
+    /// It answers another question.
+    Strange,
+}
 
 pub(super) fn check_timeout(timeout: Duration) -> Result<()> {
     if timeout.is_zero() { Err(Error::config("a timeout of zero leaves no time for an answer")) } else { Ok(()) }
@@ -20,12 +31,12 @@ pub(super) fn check_timeout(timeout: Duration) -> Result<()> {
 /// A question whose answers nobody wants once this is dropped.
 pub(super) struct Forget {
     core: Arc<Core>,
-    request: u64,
+    pub(super) asked: Asked,
 }
 
 impl Drop for Forget {
     fn drop(&mut self) {
-        self.core.forget(self.request);
+        self.core.forget(self.asked.request);
     }
 }
 
@@ -44,9 +55,18 @@ impl Core {
         if !leaves_this_node(operation, scope, self.node.id) {
             return self.serve(operation, scope, None, None, |_, _| {});
         }
-        let room = self.reserve(&content, wait).await;
+        let room = match delivery {
+            Delivery::Numbered => self.reserve(&content, wait).await,
+            Delivery::Volatile => match self.try_reserve(&content) {
+                Some(room) => Ok(room),
+                None => {
+                    self.engine().drop_volatile();
+                    return self.serve(operation, scope, None, None, |_, _| {});
+                }
+            },
+        };
         self.serve(operation, scope, Some(room), None, |engine, cost| {
-            if !engine.send(content, delivery, cost, Instant::now()) {
+            if !engine.send(content, delivery, cost, now()) {
                 self.give_room(cost);
             }
         })
@@ -68,18 +88,18 @@ impl Core {
         if !leaves_this_node(operation, scope, self.node.id) {
             return self.serve(operation, scope, None, acks, |_, _| {}).map(|()| None);
         }
-        let room = self.reserve(&content, until.saturating_duration_since(Instant::now())).await;
+        let room = self.reserve(&content, until.saturating_duration_since(now())).await;
         let only = operation.target().and_then(|target| target.node);
         let mut forget = None;
         self.serve(operation, scope, Some(room), acks, |engine, cost| {
-            let (request, asked) = engine.ask(content, only, cost, until, Instant::now());
-            if !asked.is_empty() {
-                self.wait_for(request, waiter(&asked));
-                forget = Some(request);
+            let asked = engine.ask(content, only, cost, until, now());
+            if !asked.nodes.is_empty() {
+                self.wait_for(asked.request, waiter(&asked.nodes));
             }
+            forget = Some(asked);
         })?;
         self.sooner.notify_one();
-        Ok(forget.map(|request| Forget { core: Arc::clone(self), request }))
+        Ok(forget.map(|asked| Forget { core: Arc::clone(self), asked }))
     }
 
     /// Gives the message its number and carries the operation out here, under the lock that keeps both in order.
@@ -95,7 +115,14 @@ impl Core {
         let order = here.in_order();
         let queued = match room {
             Some(Err(closed)) if closed.kind() == ErrorKind::Closed => return Err(closed),
-            Some(room) => room.map(|room| queue(&mut self.engine(), room.take())),
+            Some(Ok(room)) => {
+                let mut engine = self.engine();
+                // `close` looks at the engine after it has set this: whatever is queued before is flushed.
+                self.check_open()?;
+                queue(&mut engine, room.take());
+                Ok(())
+            }
+            Some(Err(failed)) => Err(failed),
             None => Ok(()),
         };
         self.work.notify_one();
@@ -120,26 +147,39 @@ impl Core {
         scope: Scope,
         timeout: Duration,
         mine: impl FnOnce(&mut Vec<T>) + Send,
-        mut take: impl FnMut(&mut Vec<T>, NodeId, Answer) + Send,
+        mut take: impl FnMut(&mut Vec<T>, NodeId, Answer) -> Took + Send,
     ) -> Result<Gathered<T>> {
         check_timeout(timeout)?;
+        let until = deadline(timeout);
         let (sender, mut replies) = mpsc::unbounded_channel();
-        let asked = self.ask(&operation, scope, deadline(timeout), None, |_| Waiter::Gather(sender)).await?;
+        let question = self.ask(&operation, scope, until, None, |_| Waiter::Gather(sender)).await?;
         let mut items = Vec::new();
         mine(&mut items);
         let mut missing: Vec<Missing> = Vec::new();
-        if asked.is_some() {
-            while let Some(reply) = replies.recv().await {
-                match reply {
-                    Reply::Answer(node, answer) => take(&mut items, node, answer),
-                    Reply::Ended(silent) => {
-                        missing = silent;
+        if let Some(question) = &question {
+            missing.extend(question.asked.missing);
+            let mut waiting: BTreeSet<_> = question.asked.nodes.iter().copied().collect();
+            // The engine ends the question; this only bounds how late that may be noticed.
+            let late = (until + GRACE).into();
+            while !waiting.is_empty() {
+                match tokio::time::timeout_at(late, replies.recv()).await {
+                    Ok(Some(Reply::Answer(node, answer))) => {
+                        waiting.remove(&node);
+                        if let Took::Strange = take(&mut items, node, answer) {
+                            missing.push(Missing { node, why: Why::Unsupported });
+                        }
+                    }
+                    Ok(Some(Reply::Ended(silent))) => {
+                        waiting.retain(|node| silent.iter().all(|missing| missing.node != *node));
+                        missing.extend(silent);
                         break;
                     }
+                    Ok(None) | Err(_) => break,
                 }
             }
+            missing.extend(waiting.into_iter().map(|node| Missing { node, why: Why::Timeout }));
         }
-        drop(asked);
+        drop(question);
         missing.sort_unstable_by_key(|missing| missing.node);
         Ok(Gathered { items, missing })
     }

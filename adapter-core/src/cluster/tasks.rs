@@ -1,19 +1,24 @@
 //! The tasks of a node: its one reader, its one writer, and the one that has dead links replaced.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::core::Core;
+use super::core::{Core, now};
 use crate::engine::{Destination, Outcome};
-use crate::inbox::{Arrival, LinkChange};
-use crate::{Channel, Outgoing, PublishError};
+use crate::inbox::{LinkChange, Taken};
+use crate::{Channel, ErrorKind, Outgoing, PublishError};
 
-/// After so long a publish counts as one of unknown outcome.
+/// After so long, and the time that its bytes take on the slowest link, a publish counts as one of unknown outcome.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two tries of a batch whose outcome is unknown, when the link does not say that it is down.
 const RETRY: Duration = Duration::from_millis(100);
-/// So many messages are handled before the control lane is looked at again and other tasks get their turn.
-const TURN: usize = 64;
+/// Bytes for each second that the slowest link which is not given up on takes.
+const SLOWEST_LINK: f64 = 1048576.0;
+/// For so long messages are handled before the control lane and the time are looked at again, and other tasks get
+/// their turn.
+const TURN: Duration = Duration::from_millis(5);
+/// How long a backend may take to drop a dead link.
+const RESET_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Takes what the backend delivers, one message after the other, and lets time pass.
 pub(super) async fn read(core: Arc<Core>) {
@@ -24,41 +29,44 @@ pub(super) async fn read(core: Arc<Core>) {
             () = core.sooner.notified() => {}
             () = tokio::time::sleep_until(wake.into()) => {}
         }
-        let taken = core.inbox.take();
-        for change in taken.link {
-            match change {
-                LinkChange::Down(reason) => core.engine().link_down(reason.to_string()),
-                LinkChange::Up(limits) => core.engine().link_up(limits),
-            }
-        }
-        hear(&core, taken.control);
-        core.drain();
-        for (count, arrival) in taken.messages.into_iter().enumerate() {
+        let mut taken = core.inbox.take();
+        let messages = std::mem::take(&mut taken.messages);
+        urgent(&core, taken);
+        let mut turn = now() + TURN;
+        for arrival in messages {
             let inbox = arrival.channel == core.channels.inbox;
-            core.engine().receive(inbox, arrival.payload, Instant::now());
+            core.engine().receive(inbox, arrival.payload, now());
             core.drain();
-            if count % TURN == TURN - 1 {
-                hear(&core, core.inbox.take_control());
-                wake_writer(&core);
+            // However much there is: heartbeats go out, deadlines end, and others get their turn.
+            if now() >= turn {
+                urgent(&core, core.inbox.take_urgent());
                 tokio::task::yield_now().await;
+                turn = now() + TURN;
             }
         }
-        let now = Instant::now();
-        if core.engine().next_timeout() <= now {
-            core.engine().handle_timeout(now);
-        }
-        core.drain();
-        wake_writer(&core);
+        urgent(&core, Taken::default());
     }
 }
 
-fn hear(core: &Core, control: impl IntoIterator<Item = Arrival>) {
-    for arrival in control {
+/// What does not wait for the messages: the link, signs of life, and the time.
+fn urgent(core: &Arc<Core>, taken: Taken) {
+    for change in taken.link {
+        match change {
+            LinkChange::Down(reason) => core.engine().link_down(reason.to_string()),
+            LinkChange::Up(limits) => core.engine().link_up(limits),
+        }
+    }
+    for arrival in taken.control {
         core.engine().hear(arrival.payload, arrival.at);
     }
-}
-
-fn wake_writer(core: &Core) {
+    if core.inbox.was_alive() {
+        core.engine().arriving();
+    }
+    let now = now();
+    if core.engine().next_timeout() <= now {
+        core.engine().handle_timeout(now);
+    }
+    core.drain();
     if core.engine().has_work() {
         core.work.notify_one();
     }
@@ -67,20 +75,35 @@ fn wake_writer(core: &Core) {
 /// Hands the broker what waits, one batch at a time while the next gathers.
 pub(super) async fn write(core: Arc<Core>) {
     let mut link = core.link.subscribe();
+    let mut refusing = false;
     loop {
         // Ends only with the core, which this task holds.
         let _ = link.wait_for(|up| *up).await;
-        let batch = core.engine().pack(Instant::now());
+        let batch = core.engine().pack(now());
         if batch.is_empty() {
             core.work.notified().await;
             continue;
         }
-        let batch: Vec<_> =
-            batch.into_iter().map(|(to, payload)| Outgoing { channel: channel(&core, to), payload }).collect();
-        let outcome = match tokio::time::timeout(PUBLISH_TIMEOUT, core.backend.publish(&batch)).await {
-            Ok(Ok(())) => Outcome::Sent,
+        let outgoing = |(to, payload)| Outgoing { channel: channel(&core, to), payload };
+        let batch: Vec<_> = batch.into_iter().map(outgoing).collect();
+        let bytes: usize = batch.iter().map(|message| message.payload.len()).sum();
+        let patience = PUBLISH_TIMEOUT + Duration::from_secs(1).mul_f64(bytes as f64 / SLOWEST_LINK);
+        let outcome = match tokio::time::timeout(patience, core.backend.publish(&batch)).await {
+            Ok(Ok(())) => {
+                refusing = false;
+                Outcome::Sent
+            }
+            // The link has smaller limits than the one that the batch was cut for.
+            Ok(Err(PublishError::Refused { kind: ErrorKind::TooLarge, .. }))
+                if core.engine().refresh(core.backend.limits()) =>
+            {
+                Outcome::Unknown
+            }
             Ok(Err(PublishError::Refused { index, kind })) => {
-                tracing::error!(cluster = %core.channels.name, node = %core.node.id, ?kind, "the broker refused a message for good");
+                if !std::mem::replace(&mut refusing, true) {
+                    let (cluster, node) = (&core.channels.name, &core.node.id);
+                    tracing::error!(%cluster, %node, ?kind, "the broker refuses messages for good; they are dropped");
+                }
                 Outcome::Refused(index)
             }
             Ok(Err(PublishError::Unknown(_))) | Err(_) => Outcome::Unknown,
@@ -103,7 +126,8 @@ pub(super) async fn mend(core: Arc<Core>) {
         let reason = reset.borrow_and_update().clone();
         if let Some(reason) = reason {
             tracing::warn!(cluster = %core.channels.name, node = %core.node.id, %reason, "the link is dead; a new one is made");
-            core.backend.reset(reason.into()).await;
+            // One that takes longer is told again when the link is still dead.
+            let _ = tokio::time::timeout(RESET_TIMEOUT, core.backend.reset(reason.into())).await;
         }
     }
 }

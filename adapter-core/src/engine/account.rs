@@ -163,12 +163,18 @@ impl Account {
     }
 
     fn hold(&mut self, n: u64, frame: Frame, now: Instant, progress: &mut Progress) {
-        if self.held.contains_key(&n) {
-            progress.copies += 1; // or the pieces of the same message: whichever came first is kept
-            return;
-        }
-        self.bytes += frame.body.len() + frame.packet.len();
-        self.held.insert(n, Held { at: now, what: Message::Whole(frame) });
+        // The whole takes the place of its pieces: it may have been cut differently when it was sent again.
+        let pieces = match self.held.get(&n) {
+            Some(Held { what: Message::Whole(_), .. }) => {
+                progress.copies += 1;
+                return;
+            }
+            Some(Held { what: Message::Pieces(assembly), at }) => Some((assembly.bytes(), *at)),
+            None => None,
+        };
+        self.bytes = self.bytes - pieces.map_or(0, |(bytes, _)| bytes) + size(&frame);
+        let at = pieces.map_or(now, |(_, at)| at);
+        self.held.insert(n, Held { at, what: Message::Whole(frame) });
     }
 
     fn hold_part(
@@ -187,6 +193,7 @@ impl Account {
             place.insert(Held { at: now, what: Message::Pieces(assembly) });
         }
         if let Some(Held { what: Message::Pieces(assembly), .. }) = self.held.get_mut(&n) {
+            self.bytes -= assembly.begin_anew_if_cut_differently(part);
             let more = assembly.add(part, frame.packet);
             self.bytes += more;
             progress.copies += u64::from(more == 0);
@@ -207,10 +214,15 @@ impl Account {
                 return;
             }
             let frame = match entry.remove().what {
-                Message::Whole(frame) => frame,
-                Message::Pieces(assembly) => assembly.join(),
+                Message::Whole(frame) => {
+                    self.bytes -= size(&frame);
+                    frame
+                }
+                Message::Pieces(assembly) => {
+                    self.bytes -= assembly.bytes();
+                    assembly.join()
+                }
             };
-            self.bytes -= frame.body.len() + frame.packet.len();
             self.next = self.next.saturating_add(1);
             progress.steps.push(Step::Frame(frame));
         }
@@ -233,15 +245,25 @@ impl Account {
         }
         if let Some(dropped) = self.held.remove(&self.next) {
             self.bytes -= match dropped.what {
-                Message::Whole(frame) => frame.body.len() + frame.packet.len(),
+                Message::Whole(frame) => size(&frame),
                 Message::Pieces(assembly) => assembly.bytes(),
             };
         }
         let held = self.held.keys().next().copied();
         let known = self.known.map(|(n, _)| n.saturating_add(1));
         let to = held.or(known).unwrap_or(self.next).max(self.next.saturating_add(1));
+        if to == self.next {
+            self.known = None; // at the end of the numbers: there is nothing behind to wait for
+            return;
+        }
         progress.steps.push(Step::Lost(to - self.next));
         self.next = to;
         self.advance(progress);
     }
+}
+
+/// What a held frame counts for: an empty one takes room, too.
+fn size(frame: &Frame) -> usize {
+    const HELD: usize = 256;
+    HELD + frame.body.len() + frame.packet.len()
 }

@@ -62,6 +62,18 @@ impl Assembly {
         more
     }
 
+    /// The message was sent again, and cut for another size: what came of the first cut is of no use. Answers how many
+    /// bytes were let go.
+    pub(crate) fn begin_anew_if_cut_differently(&mut self, part: Part) -> usize {
+        let same = (part.body, part.packet) == (self.part.body, self.part.packet);
+        if !same || part.of == self.part.of {
+            return 0;
+        }
+        self.part = part;
+        self.pieces.clear();
+        std::mem::take(&mut self.bytes)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -23,13 +23,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::protocol::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, encode};
-use crate::{AckError, Event, Limits, Missing, Node, NodeId, SocketId, Stats};
+use crate::{AckError, Departure, Event, Limits, Missing, Node, NodeId, SocketId, Stats, Why};
 
 pub(crate) use assembly::split;
 use echo::{Echo, Verdict};
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
-use members::Members;
+use members::{Life, Members};
 pub(crate) use outbox::{Destination, Outcome, ReplyTo};
 use outbox::{Outbox, Packing};
 use readiness::{Readiness, Waits};
@@ -116,6 +116,16 @@ pub(crate) enum Output {
     Reset(String),
     /// Connecting is complete.
     Ready,
+}
+
+/// A question that was queued.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) request: u64,
+    /// Whom it asks.
+    pub(crate) nodes: Vec<NodeId>,
+    /// Who was to be asked, and is not there.
+    pub(crate) missing: Option<Missing>,
 }
 
 /// How an operation is sent.
@@ -205,8 +215,7 @@ impl Engine {
         true
     }
 
-    /// Queues a question to every live node, or to one; answers its id and whom it asks. When that is nobody, it is
-    /// sent all the same, and has ended.
+    /// Queues a question to every live node, or to one. When that is nobody, it is sent all the same, and has ended.
     pub(crate) fn ask(
         &mut self,
         content: Content,
@@ -214,12 +223,17 @@ impl Engine {
         cost: usize,
         deadline: Instant,
         now: Instant,
-    ) -> (u64, Vec<NodeId>) {
-        let mut asked = self.members.live();
-        asked.retain(|node| only.is_none_or(|only| only == *node));
-        let request = self.requests.ask(asked.iter().copied(), deadline);
+    ) -> Asked {
+        let mut nodes = self.members.live();
+        nodes.retain(|node| only.is_none_or(|only| only == *node));
+        let request = self.requests.ask(nodes.iter().copied(), deadline);
         self.outbox.operation(content, Some(request), false, cost, now);
-        (request, asked)
+        // One that is asked for by name and is not there is missing, not nobody.
+        let missing = only.filter(|only| *only != self.settings.node.id && nodes.is_empty()).map(|node| {
+            let left = self.members.get(node).is_some_and(|peer| peer.life == Life::Gone(Departure::Left));
+            Missing { node, why: if left { Why::Left } else { Why::Died } }
+        });
+        Asked { request, nodes, missing }
     }
 
     /// The answers to a question are of no interest any more.
@@ -229,7 +243,8 @@ impl Engine {
 
     pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, now: Instant) {
         if self.remembers(to) {
-            self.outbox.answer(to, answer, now);
+            let limit = self.limit();
+            self.outbox.answer(to, answer, limit, now);
         }
     }
 
@@ -290,6 +305,11 @@ impl Engine {
         self.pulse();
     }
 
+    /// Something is arriving, though it is not complete yet.
+    pub(crate) fn arriving(&mut self) {
+        self.echo.arrived();
+    }
+
     #[cfg(test)]
     pub(crate) fn is_link_up(&self) -> bool {
         self.link_up
@@ -317,9 +337,15 @@ impl Engine {
     pub(crate) fn settle(&mut self, outcome: Outcome) -> usize {
         self.in_flight = false;
         let control = std::mem::take(&mut self.control_in_flight);
-        if outcome == Outcome::Unknown {
+        let lost = match outcome {
+            Outcome::Sent => control.len(),
+            Outcome::Unknown => 0,
+            // The refused one is not tried again.
+            Outcome::Refused(index) => self.outbox.control_before(index) + 1,
+        };
+        if let Some(again) = control.get(lost..) {
             // A goodbye or a greeting has no number, so nobody would ask for it again.
-            for control in control.into_iter().rev() {
+            for control in again.iter().copied().rev() {
                 if !self.control.contains(&control) && (!self.leaving || control == Control::Bye) {
                     self.control.push_front(control);
                 }
@@ -331,6 +357,16 @@ impl Engine {
     /// Whether there is anything to send.
     pub(crate) fn has_work(&self) -> bool {
         !self.control.is_empty() || !self.outbox.is_empty()
+    }
+
+    /// Takes the limits of the link as it is now; answers whether they have changed.
+    pub(crate) fn refresh(&mut self, limits: Limits) -> bool {
+        std::mem::replace(&mut self.limits, limits) != limits
+    }
+
+    /// Counts a volatile packet that was not sent.
+    pub(crate) fn drop_volatile(&mut self) {
+        self.stats.volatile_dropped += 1;
     }
 
     /// Whether nothing is waiting or on its way, control included.

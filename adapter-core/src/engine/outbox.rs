@@ -61,7 +61,8 @@ pub(crate) struct Outbox {
     max_answers: usize,
     /// For each ordinary message of the batch in flight: how many entries are done with it.
     in_flight: Vec<usize>,
-    control_in_flight: usize,
+    /// For each control frame of it: how many messages there are up to its end.
+    control_in_flight: Vec<usize>,
     pub(crate) dropped_answers: u64,
     pub(crate) refused: u64,
     pushed: u64,
@@ -102,6 +103,8 @@ struct Pending {
     batch: AckBatch,
     bytes: usize,
     queued: bool,
+    /// Whom it asked was not said, for lack of room.
+    broken: bool,
 }
 
 impl Outbox {
@@ -116,7 +119,7 @@ impl Outbox {
             answer_bytes: 0,
             max_answers,
             in_flight: Vec::new(),
-            control_in_flight: 0,
+            control_in_flight: Vec::new(),
             dropped_answers: 0,
             refused: 0,
             pushed: 0,
@@ -144,8 +147,11 @@ impl Outbox {
     }
 
     /// Queues an answer, if the bound of answers allows.
-    pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, now: Instant) {
-        let content = answer.encode();
+    pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, limit: usize, now: Instant) {
+        let mut content = answer.encode();
+        if content.len() > limit {
+            content = Answer::NoHandler.encode(); // the asker would not take it, and would wait for nothing
+        }
         if self.answer_bytes + content.len() > self.max_answers {
             self.dropped_answers += 1;
             return;
@@ -158,13 +164,23 @@ impl Outbox {
     /// Names the sockets whose answers will follow.
     pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: Vec<SocketId>, now: Instant) {
         let bytes = sockets.iter().map(|socket| socket.as_str().len() + 8).sum();
-        self.add_acks(to, bytes, now, |batch| {
+        let fits = self.add_acks(to, bytes, now, |batch| {
             batch.expected.get_or_insert_default().extend(sockets);
         });
+        if !fits {
+            // Without the names the rest would look like all there is: the asker is told that there is no answer.
+            self.acks.entry(to).or_default().broken = true;
+            self.add_acks(to, 0, now, |_| {});
+        }
     }
 
     pub(crate) fn ack(&mut self, to: ReplyTo, socket: SocketId, answer: Result<Bytes, AckError>, now: Instant) {
-        let bytes = socket.as_str().len() + answer.as_ref().map_or(8, Bytes::len) + 8;
+        let answered = match &answer {
+            Ok(data) => data.len(),
+            Err(AckError::Other(text)) => text.len(),
+            Err(_) => 0,
+        };
+        let bytes = socket.as_str().len() + answered + 16;
         let answer = answer.map_or_else(AckAnswer::Failed, AckAnswer::Data);
         self.add_acks(to, bytes, now, |batch| batch.acks.push(SocketAck { socket, answer }));
     }
@@ -173,10 +189,10 @@ impl Outbox {
         self.add_acks(to, 0, now, |batch| batch.done = true);
     }
 
-    fn add_acks(&mut self, to: ReplyTo, bytes: usize, now: Instant, change: impl FnOnce(&mut AckBatch)) {
-        if self.answer_bytes + bytes > self.max_answers {
+    fn add_acks(&mut self, to: ReplyTo, bytes: usize, now: Instant, change: impl FnOnce(&mut AckBatch)) -> bool {
+        if bytes > 0 && self.answer_bytes + bytes > self.max_answers {
             self.dropped_answers += 1;
-            return;
+            return false;
         }
         self.answer_bytes += bytes;
         let pending = self.acks.entry(to).or_default();
@@ -186,6 +202,7 @@ impl Outbox {
             let number = self.number(Destination::Inbox(to.node), now);
             self.push(Destination::Inbox(to.node), What::Acks, Some(number), Some(to.request), 0, now);
         }
+        true
     }
 
     fn push(
@@ -247,12 +264,15 @@ impl Outbox {
         packing: &Packing,
     ) -> Vec<(Destination, Bytes)> {
         let mut messages = Messages { list: Vec::new(), packing: *packing };
+        self.control_in_flight.clear();
         for (to, counter, content) in control {
             let head = Head { kind: content.kind, sender: self.me, counter, number: None, part: None, request: None };
             messages.add(to, &head, &content.body, &content.packet);
+            // Each alone, so that a refusal says which it was.
+            messages.seal();
+            self.control_in_flight.push(messages.list.len());
         }
-        self.control_in_flight = messages.list.len();
-        messages.seal();
+        let control = messages.list.len();
         self.in_flight.clear();
         let mut bytes = 0;
         for at in 0..self.queue.len() {
@@ -266,7 +286,7 @@ impl Outbox {
                 messages.add(entry.to, &entry.head, &content.body, &content.packet);
             }
             // The message that an entry ends in is the last one so far; a later entry may still join it.
-            self.in_flight.resize(messages.list.len() - self.control_in_flight, at);
+            self.in_flight.resize(messages.list.len() - control, at);
             if let Some(done) = self.in_flight.last_mut() {
                 *done = at + 1;
             }
@@ -283,7 +303,9 @@ impl Outbox {
         let (Destination::Inbox(node), Some(request)) = (entry.to, entry.head.request) else { return };
         let to = ReplyTo { node, request };
         let pending = self.acks.remove(&to).unwrap_or_default();
-        let content = Answer::Acks(pending.batch).encode();
+        let answer = if pending.broken { Answer::NoHandler } else { Answer::Acks(pending.batch) };
+        let content = answer.encode();
+        entry.head.kind = content.kind;
         self.answer_bytes = self.answer_bytes - pending.bytes + content.len();
         entry.content = What::Answer(content);
     }
@@ -294,7 +316,7 @@ impl Outbox {
         let (sent, refused) = match outcome {
             Outcome::Unknown => (0, 0),
             Outcome::Sent => (in_flight.last().copied().unwrap_or(0), 0),
-            Outcome::Refused(index) => match index.checked_sub(self.control_in_flight) {
+            Outcome::Refused(index) => match index.checked_sub(self.control_in_flight.last().copied().unwrap_or(0)) {
                 None => (0, 0),
                 Some(index) => {
                     let before = index.checked_sub(1).and_then(|last| in_flight.get(last)).copied().unwrap_or(0);
@@ -322,6 +344,11 @@ impl Outbox {
             }
         }
         room
+    }
+
+    /// How many of the control frames of the batch were sent before the message of this index.
+    pub(crate) fn control_before(&self, index: usize) -> usize {
+        self.control_in_flight.iter().filter(|end| **end <= index).count()
     }
 
     /// How many entries were ever queued, and how many of them the broker has (or has refused).

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use super::account::{Progress, Step};
 use super::members::Life;
 use super::requests::Ended;
+use super::window::Accepted;
 use super::{Control, Engine, Output, ReplyTo};
+use crate::node::MAX_NODE_NAME;
 use crate::protocol::{
     Answer, Frame, Frames, Head, Hello, Kind, Malformed, Mark, Number, Operation, Pulse, Skipped, Unreadable, Welcome,
     decode,
@@ -106,6 +108,9 @@ impl Engine {
 
     /// A node has introduced itself. One that left does not come back: what it sends still is late.
     fn meet(&mut self, id: NodeId, name: String, now: Instant) {
+        if name.len() > MAX_NODE_NAME {
+            return; // nobody with such a name could connect
+        }
         let Some(peer) = self.members.meet(id, now) else { return };
         peer.name = name;
         if let Some(readiness) = &mut self.readiness {
@@ -133,9 +138,8 @@ impl Engine {
         let sender = frame.head.sender;
         if frame.head.kind.is_control() {
             let pieces = frame.head.part.is_some();
-            let Some(frame) = (if pieces { self.window.accept(frame, self.limit()) } else { Some(frame) }) else {
-                return;
-            };
+            let whole = if pieces { self.window.accept(frame, self.limit()) } else { Accepted::Whole(frame) };
+            let Accepted::Whole(frame) = whole else { return };
             if pieces {
                 self.greet(&frame, now);
                 self.check_ready(now);
@@ -148,14 +152,18 @@ impl Engine {
         let Some(number) = frame.head.number else {
             self.members.hear(sender);
             match self.window.accept(frame, self.limit()) {
-                Some(frame) => self.carry_out(&frame, now),
-                None => self.stats.copies += 1,
+                Accepted::Whole(frame) => self.carry_out(&frame, now),
+                Accepted::Piece => {}
+                Accepted::Copy => self.stats.copies += 1,
             }
             return;
         };
         let (patience, patient) = (self.patience(), self.patient(now));
         let unsure = (!self.settings.ordered).then_some(patient);
-        let Some(peer) = self.members.meet(sender, now) else { return };
+        let Some(peer) = self.members.meet(sender, now) else {
+            self.stats.strangers_dropped += 1;
+            return;
+        };
         let died = peer.life == Life::Gone(Departure::Died);
         let progress = peer.account(inbox, number, unsure).accept(number, frame, patient, &patience);
         if died {
@@ -178,6 +186,9 @@ impl Engine {
             }
             _ => return Ok(()),
         };
+        if inboxes.iter().map(|inbox| inbox.mark).chain([cluster]).any(|mark| mark.n == u64::MAX) {
+            return Err(Malformed::number());
+        }
         let me = self.settings.node.id;
         let inbox = inboxes.iter().find(|inbox| inbox.node == me).map(|inbox| inbox.mark);
         let (patience, patient) = (self.patience(), self.patient(now));
@@ -262,7 +273,7 @@ impl Engine {
             match step {
                 Step::Frame(frame) => self.carry_out(&frame, now),
                 Step::Lost(count) => {
-                    self.stats.lost += count;
+                    self.stats.lost = self.stats.lost.saturating_add(count);
                     self.outputs.push_back(Output::Event(Event::Gap { node: id, channel, count: Some(count) }));
                 }
             }
@@ -319,6 +330,8 @@ impl Engine {
                 }
                 None
             }
+            // A later version may say more before it answers.
+            Err(Unreadable::UnknownKind) => return self.count(Unreadable::UnknownKind),
             Err(unreadable) => {
                 self.count(unreadable);
                 Some(Why::Unsupported)

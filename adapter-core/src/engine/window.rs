@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::assembly::Assembly;
 use crate::NodeId;
-use crate::protocol::Frame;
+use crate::protocol::{Frame, Part};
 
 /// How many senders are remembered; the one silent for longest is forgotten first.
 const SENDERS: usize = 1024;
@@ -25,6 +25,14 @@ pub(crate) struct Window {
     bytes: usize,
 }
 
+/// What became of an unnumbered frame.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Whole(Frame),
+    Piece,
+    Copy,
+}
+
 #[derive(Debug)]
 struct Seen {
     newest: u64,
@@ -34,34 +42,48 @@ struct Seen {
 }
 
 impl Window {
-    /// The frame, whole, if this is its first copy and nothing of it is missing.
-    pub(crate) fn accept(&mut self, frame: Frame, max_message: usize) -> Option<Frame> {
-        let Some(part) = frame.head.part else {
-            return self.first(frame.head.sender, frame.head.counter).then_some(frame);
-        };
+    /// Takes a frame: whole, as a copy, or as a piece of something that is not whole yet.
+    pub(crate) fn accept(&mut self, frame: Frame, max_message: usize) -> Accepted {
         let id = (frame.head.sender, frame.head.counter);
+        let Some(part) = frame.head.part else {
+            return if self.first(id.0, id.1) { Accepted::Whole(frame) } else { Accepted::Copy };
+        };
         if self.senders.get(&id.0).is_some_and(|seen| !seen.is_new(id.1)) {
-            return None; // a late copy of a piece must not begin the whole again
+            return Accepted::Copy; // a late copy of a piece must not begin the whole again
         }
+        self.piece(id, part, frame, max_message).map_or(Accepted::Piece, Accepted::Whole)
+    }
+
+    fn piece(&mut self, id: (NodeId, u64), part: Part, frame: Frame, max_message: usize) -> Option<Frame> {
         let at = match self.assemblies.iter().position(|(of, _)| *of == id) {
             Some(at) => at,
             None => {
                 let assembly = Assembly::begin(frame.head, part, max_message)?;
-                while self.assemblies.len() >= ASSEMBLIES || self.bytes > 2 * max_message {
-                    let (_, dropped) = self.assemblies.pop_front()?;
-                    self.bytes -= dropped.bytes();
+                if self.assemblies.len() >= ASSEMBLIES {
+                    self.drop_oldest();
                 }
                 self.assemblies.push_back((id, assembly));
                 self.assemblies.len() - 1
             }
         };
-        self.bytes += self.assemblies[at].1.add(part, frame.packet);
-        if !self.assemblies[at].1.is_complete() {
+        let assembly = &mut self.assemblies[at].1;
+        self.bytes -= assembly.begin_anew_if_cut_differently(part);
+        self.bytes += assembly.add(part, frame.packet);
+        if !assembly.is_complete() {
+            while self.bytes > 2 * max_message && self.assemblies.len() > 1 {
+                self.drop_oldest();
+            }
             return None;
         }
         let (_, assembly) = self.assemblies.remove(at)?;
         self.bytes -= assembly.bytes();
         self.first(id.0, id.1).then(|| assembly.join())
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((_, dropped)) = self.assemblies.pop_front() {
+            self.bytes -= dropped.bytes();
+        }
     }
 
     #[cfg(test)]

@@ -182,7 +182,8 @@ fn read_number(blocks: &mut Bytes) -> Result<Number, Skipped> {
         return Err(Skipped::Malformed);
     }
     let number = Number { epoch: blocks.get_u64_le(), n: blocks.get_u64_le() };
-    if number.n == 0 { Err(Skipped::Malformed) } else { Ok(number) }
+    // Nobody gets there by counting, and what comes after it has no number.
+    if matches!(number.n, 0 | u64::MAX) { Err(Skipped::Malformed) } else { Ok(number) }
 }
 
 fn read_part(blocks: &mut Bytes) -> Result<Part, Skipped> {

@@ -113,7 +113,7 @@ async fn g14_garbage_on_every_channel_is_counted_and_hurts_nobody() {
 }
 
 /// An inbox for a client that is no node: what connecting hands to a backend, caught.
-async fn stranger_inbox() -> Inbox {
+pub(crate) async fn stranger_inbox() -> Inbox {
     struct Catch(tokio::sync::mpsc::UnboundedSender<Inbox>);
     #[adapter_core::async_trait]
     impl Connect for Catch {

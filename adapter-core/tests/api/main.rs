@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests: an error is a failure")]
 
 mod acks;
+mod adversity;
 mod bad_input;
 mod broadcast;
 mod emitter;

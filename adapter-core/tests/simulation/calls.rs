@@ -130,7 +130,8 @@ impl World {
         } else if asks {
             let timeout = self.random.pick(&[50, 300, 1000, 4000]).copied().unwrap_or(50);
             let deadline = self.now + Duration::from_millis(timeout);
-            let (request, asked) = engine.ask(content, only, 0, self.base + deadline, now);
+            let crate::engine::Asked { request, nodes: asked, .. } =
+                engine.ask(content, only, 0, self.base + deadline, now);
             question = Some((request, asked, deadline));
             numbered
         } else {

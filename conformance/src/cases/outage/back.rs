@@ -113,7 +113,8 @@ async fn g07_a_link_that_was_cut_receives_again(scene: &Scene) -> Verdict {
         proxy.cut();
         event("word of the cut", &mut own, |event| matches!(event, Event::Degraded(_))).await?;
         longest = longest.max(all_receive(&nodes, &mut there).await?);
-        event("word of the recovery", &mut own, |event| *event == Event::Recovered).await?;
+        // A link may be there before its echo is: a cut in between is no news.
+        event("its recovery", &mut own, |event| matches!(event, Event::Recovered)).await?;
     }
     scene.measure_time("receives_again_ms", longest);
     all_healthy(&nodes).await?;

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::ErrorKind;
+use adapter_core::{ErrorKind, Event};
 
 use super::{all_degraded, all_healthy, check_reported, hold, load, tally};
 use crate::failure::{Failure, Verdict};
-use crate::node::{Node, next, sockets, soon};
+use crate::node::{Node, event, next, sockets, soon};
 use crate::scene::{Scene, acquainted};
 
 cases! {"outage":
@@ -78,6 +78,8 @@ async fn g08_a_small_bound_is_unavailable_at_once_and_serves_local_sockets(scene
     }
     scene.broker()?.start_again().await?;
     nodes[0].cluster.flush(super::BACK).await?;
+    // What is sent while the receiver's link is still down is lost to it, the end too.
+    event("its recovery", &mut events[1], |event| matches!(event, Event::Recovered)).await?;
     nodes[0].chat.emit("end").await?;
     // The receiver's own link may have come back later than some of it; the order holds.
     let mut newest = None;

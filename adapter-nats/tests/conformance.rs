@@ -1,0 +1,10 @@
+//! The suite that every backend passes, on one server and on a cluster of three.
+
+use conformance::{Subject, recipes};
+
+fn main() -> std::process::ExitCode {
+    let nats = || Subject::new("nats", |url| Ok(Box::new(adapter_nats::Nats::from_url(url)?)));
+    // Without what servers tell of each other: a node whose link is cut would find the others, past the suite's proxy.
+    let cluster = nats().variant("cluster").broker(recipes::NATS_CLUSTER).url_options("discover=false");
+    conformance::main([nats().broker(recipes::NATS), cluster])
+}
