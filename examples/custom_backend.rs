@@ -76,10 +76,11 @@ async fn listen(address: SocketAddr, link: &Link, inbox: &Inbox, mut reader: Own
         reader = loop {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let Ok(stream) = TcpStream::connect(address).await else { continue };
-            let (reader, mut writer) = stream.into_split();
+            let (reader, new) = stream.into_split();
+            let (writer, _) = &mut *link.writer.lock().await;
+            *writer = new; // first, so that what is subscribed to while we read the list is not forgotten
             let wanted: Vec<u8> = inbox.channels().iter().flat_map(|channel| subscription(channel).encode()).collect();
             if writer.write_all(&wanted).await.is_ok() {
-                link.writer.lock().await.0 = writer;
                 break reader;
             }
         };

@@ -34,5 +34,6 @@ fn default_port(probe: Probe) -> u16 {
     match probe {
         Probe::Redis | Probe::RedisCluster => 6379,
         Probe::Nats => 4222,
+        Probe::Answer { port, .. } => port,
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -30,6 +30,7 @@ pub(super) async fn ask(target: &Target<'_>, probe: Probe, servers: usize) -> Re
                 redis(target).await
             }
             Probe::Nats => nats(target, servers).await,
+            Probe::Answer { ask, before_version, .. } => answer(target, ask, before_version).await,
         }
     };
     timeout(ANSWER, asked).await.unwrap_or_else(|_| Err(format!("no answer within {ANSWER:?}")))
@@ -68,4 +69,17 @@ async fn nats(target: &Target<'_>, servers: usize) -> Result<String, String> {
         return Err(format!("it knows {known} of {servers} servers"));
     }
     info["version"].as_str().map(str::to_owned).ok_or_else(|| "INFO names no version".to_owned())
+}
+
+async fn answer(target: &Target<'_>, ask: &[u8], before_version: &str) -> Result<String, String> {
+    let mut stream = TcpStream::connect(target.address).await.map_err(|error| error.to_string())?;
+    stream.write_all(ask).await.map_err(|error| error.to_string())?;
+    let mut answer = Vec::new();
+    while stream.read_buf(&mut answer).await.map_err(|error| error.to_string())? > 0 {
+        let text = String::from_utf8_lossy(&answer);
+        if let Some((_, version)) = text.split_once(before_version) {
+            return Ok(version.chars().take_while(|char| char.is_ascii_digit() || *char == '.').collect());
+        }
+    }
+    Err(format!("it closed before it said {before_version:?}"))
 }

@@ -67,6 +67,16 @@ pub enum Probe {
     RedisCluster,
     /// The INFO line comes, and names all servers of the cluster.
     Nats,
+    /// Any other protocol: these bytes are sent, and the server is ready when this text is in what it answers. Its version
+    /// are the digits and dots behind it.
+    Answer {
+        /// The port where the URL of an external broker names none.
+        port: u16,
+        /// What is sent at once.
+        ask: &'static [u8],
+        /// The text that the answer has to hold.
+        before_version: &'static str,
+    },
 }
 
 /// What is done once, when all servers answer.
