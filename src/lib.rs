@@ -6,6 +6,12 @@ mod url;
 
 pub use url::{backend, connect};
 
+/// [Redis](https://redis.io) and Valkey: the URL's options, an existing client, Redis Cluster, Sentinel.
+#[cfg(feature = "redis")]
+pub mod redis {
+    pub use adapter_redis::*;
+}
+
 /// The bridge to [socketioxide](https://docs.rs/socketioxide): its adapter over any backend.
 #[cfg(feature = "socketioxide")]
 pub mod socketioxide {

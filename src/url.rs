@@ -21,7 +21,7 @@ pub async fn connect(url: &str) -> Result<Cluster> {
     Cluster::connect(backend(url)?).await
 }
 
-/// The backend that a URL means: `memory://name`.
+/// The backend that a URL means: `memory://name`, `redis://host`.
 ///
 /// # Errors
 /// `Config` for a scheme that nobody knows, one whose cargo feature is off (the text names the feature), or a URL that
@@ -52,7 +52,11 @@ struct Row {
 
 type Open = fn(url: &str, rest: &str) -> Result<Box<dyn Connect>>;
 
-const SCHEMES: &[Row] = &[Row { schemes: &["memory"], feature: "memory", open: MEMORY }];
+const SCHEMES: &[Row] = &[
+    Row { schemes: &["memory"], feature: "memory", open: MEMORY },
+    Row { schemes: &["redis", "redis+cluster", "redis+sentinel"], feature: "redis", open: REDIS },
+    Row { schemes: &["rediss", "rediss+cluster", "rediss+sentinel"], feature: "redis-tls", open: REDIS_TLS },
+];
 
 #[cfg(feature = "memory")]
 const MEMORY: Option<Open> = Some(|_, name| {
@@ -63,6 +67,16 @@ const MEMORY: Option<Open> = Some(|_, name| {
 });
 #[cfg(not(feature = "memory"))]
 const MEMORY: Option<Open> = None;
+
+#[cfg(feature = "redis")]
+const REDIS: Option<Open> = Some(|url, _| Ok(Box::new(crate::redis::Redis::from_url(url)?)));
+#[cfg(not(feature = "redis"))]
+const REDIS: Option<Open> = None;
+
+#[cfg(feature = "redis-tls")]
+const REDIS_TLS: Option<Open> = REDIS;
+#[cfg(not(feature = "redis-tls"))]
+const REDIS_TLS: Option<Open> = None;
 
 fn known() -> String {
     let all = SCHEMES.iter().flat_map(|row| row.schemes).map(|scheme| format!("{scheme}://"));

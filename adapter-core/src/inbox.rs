@@ -183,6 +183,10 @@ impl Inbox {
         self.lock().channels.extend(channels.iter().cloned());
     }
 
+    pub(crate) fn unwant(&self, channels: &[Channel]) {
+        self.lock().channels.retain(|wanted| !channels.contains(wanted));
+    }
+
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;

@@ -1,9 +1,12 @@
-//! What the benchmarks need of the inside. Not part of the API.
+//! What the benchmarks and the conformance suite need of the inside. Not part of the API.
+
+use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::inbox::{Bounds, LinkChange};
 use crate::protocol::{Frames, Head, Number, Operation};
-use crate::{Namespace, NodeId, Packet, Room, Target};
+use crate::{Channel, Inbox, Limits, Namespace, NodeId, Packet, Reason, Room, Target};
 
 /// An operation of usual size: two rooms, one except, a packet of 200 bytes.
 #[derive(Debug)]
@@ -34,4 +37,73 @@ impl Typical {
 /// Decodes every frame of a message; answers how many operations there were.
 pub fn decode(message: Bytes) -> usize {
     Frames(message).flatten().filter(|frame| Operation::decode(frame).is_ok()).count()
+}
+
+/// What a backend hands over, as it is: an inbox without a node behind it.
+#[derive(Debug)]
+pub struct Tap {
+    inbox: Inbox,
+    waiting: VecDeque<Tapped>,
+}
+
+/// One thing that a backend handed over.
+#[derive(Clone, Debug)]
+pub enum Tapped {
+    /// A message.
+    Frame(Channel, Bytes),
+    /// The link went down.
+    Down(Reason),
+    /// The link is up again.
+    Up(Limits),
+}
+
+impl Tap {
+    /// Holds so many messages of so many bytes, then it is full.
+    pub fn new(messages: usize, bytes: usize) -> Self {
+        Self { inbox: Inbox::new(Bounds { messages, bytes, control: messages }), waiting: VecDeque::new() }
+    }
+
+    /// What a backend is given.
+    pub fn inbox(&self) -> Inbox {
+        self.inbox.clone()
+    }
+
+    /// Takes messages of these channels from now on; to be called before they are subscribed to.
+    pub fn want(&self, channels: &[Channel]) {
+        self.inbox.want(channels);
+    }
+
+    /// Takes no more of them.
+    pub fn unwant(&self, channels: &[Channel]) {
+        self.inbox.unwant(channels);
+    }
+
+    /// The next thing that was handed over.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn next(&mut self) -> Tapped {
+        loop {
+            if let Some(tapped) = self.waiting.pop_front() {
+                return tapped;
+            }
+            // What is control is also in the lane of the others, which is the one that is read here.
+            let taken = self.inbox.take();
+            self.waiting.extend(taken.link.into_iter().map(|change| match change {
+                LinkChange::Down(reason) => Tapped::Down(reason),
+                LinkChange::Up(limits) => Tapped::Up(limits),
+            }));
+            let frames = taken.messages.into_iter().map(|arrival| Tapped::Frame(arrival.channel, arrival.payload));
+            self.waiting.extend(frames);
+            if self.waiting.is_empty() {
+                self.inbox.arrived().await;
+            }
+        }
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
 }

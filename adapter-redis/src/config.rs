@@ -1,0 +1,151 @@
+//! How to reach Redis: from a URL, or from a client that the application has already.
+
+use std::fmt;
+use std::sync::Arc;
+
+use adapter_core::{Backend, Connect, Inbox, Result, async_trait};
+use redis::ConnectionAddr;
+
+use crate::backend;
+use crate::error::config;
+use crate::tls::Tls;
+use crate::topology::Topology;
+use crate::url::{self, Address, Kind, Login, Parsed, TlsFiles};
+
+/// A Redis or Valkey installation, and how we use it.
+///
+/// # Examples
+/// ```no_run
+/// # async fn example() -> Result<(), adapter_core::Error> {
+/// use adapter_core::Cluster;
+/// use adapter_redis::Redis;
+///
+/// let redis = Redis::from_url("redis://app:secret@cache.internal:6379")?;
+/// let cluster = Cluster::builder().node_name("web-1").connect(redis).await?;
+/// # cluster.close().await }
+/// ```
+#[derive(Clone)]
+pub struct Redis {
+    pub(crate) topology: Topology,
+    pub(crate) dial: Dial,
+    pub(crate) mode: Mode,
+}
+
+/// What every connection to a server of the installation needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Dial {
+    pub(crate) login: Login,
+    pub(crate) db: i64,
+    pub(crate) tls: Option<Tls>,
+}
+
+/// Which pub/sub of Redis carries the frames. All nodes and emitters of a cluster need the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// `PUBLISH` and `SUBSCRIBE`: every server since Redis 6.
+    PubSub,
+    /// `SPUBLISH` and `SSUBSCRIBE`: since Redis 7; what Redis Cluster needs to not send every message to every server.
+    #[non_exhaustive]
+    Sharded {
+        /// What stands in braces before every channel, and so decides the slot: all channels are in one.
+        tag: Arc<str>,
+    },
+}
+
+impl Mode {
+    /// Sharded pub/sub with this hash tag.
+    ///
+    /// # Errors
+    /// `Config` when the tag is not 1 to 63 letters, digits and single `.`, `_`, `-` between them.
+    pub fn sharded(tag: &str) -> Result<Self> {
+        url::prefix(tag)?;
+        Ok(Self::Sharded { tag: tag.into() })
+    }
+
+    /// What stands before the core's name of a channel.
+    pub(crate) fn prefix(&self) -> Arc<str> {
+        match self {
+            Self::PubSub => "".into(),
+            Self::Sharded { tag } => format!("{{{tag}}}").into(),
+        }
+    }
+}
+
+impl Redis {
+    /// What a URL means; its forms and options are in the documentation of this crate.
+    ///
+    /// # Errors
+    /// `Config` when anything in it is not understood; the text repeats nothing of the URL.
+    pub fn from_url(url: &str) -> Result<Self> {
+        let Parsed { kind, mut hosts, service, db, login, sentinel, tls, mode } = url::parse(url)?;
+        let topology = match kind {
+            Kind::Single => Topology::Single(hosts.swap_remove(0)), // a URL without a server is refused
+            Kind::Cluster => Topology::cluster(hosts),
+            Kind::Sentinel => Topology::Sentinel { sentinels: hosts, service, login: sentinel },
+        };
+        let tls = tls.as_ref().map(Tls::from_files).transpose()?;
+        Ok(Self { topology, dial: Dial { login, db, tls }, mode })
+    }
+
+    /// The server, database and login of an existing client, by plain pub/sub. The connections are our own.
+    ///
+    /// # Errors
+    /// `Config` for a Unix socket, and for TLS with certificates of the client's own, which cannot be taken out of it:
+    /// use [`Self::from_url`] with `ca`, `cert` and `key`.
+    pub fn from_client(client: &redis::Client) -> Result<Self> {
+        let info = client.get_connection_info();
+        let (host, port, tls) = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => (host, *port, None),
+            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None } => {
+                (host, *port, Some(Tls::from_files(&TlsFiles::default())?))
+            }
+            ConnectionAddr::TcpTls { .. } => {
+                return Err(config(
+                    "a client's certificates cannot be taken over: use rediss:// with ca, cert and key",
+                ));
+            }
+            _ => return Err(config("Redis is reached by TCP or TLS here")),
+        };
+        let settings = info.redis_settings();
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let login = Login { user: owned(settings.username()), password: owned(settings.password()) };
+        let topology = Topology::Single(Address { host: host.clone(), port });
+        Ok(Self { topology, dial: Dial { login, db: settings.db(), tls }, mode: Mode::PubSub })
+    }
+
+    /// Another mode than the URL's or the client's. Redis Cluster has sharded pub/sub only.
+    ///
+    /// # Errors
+    /// `Config` for plain pub/sub in Redis Cluster.
+    pub fn mode(mut self, mode: Mode) -> Result<Self> {
+        if matches!(self.topology, Topology::Cluster { .. }) && mode == Mode::PubSub {
+            return Err(config("Redis Cluster is used by sharded pub/sub"));
+        }
+        self.mode = mode;
+        Ok(self)
+    }
+
+    /// TLS as the application has configured it, instead of the URL's `ca`, `cert` and `key`.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: Arc<crate::rustls::ClientConfig>) -> Self {
+        self.dial.tls = Some(Tls::from_config(config));
+        self
+    }
+}
+
+#[async_trait]
+impl Connect for Redis {
+    async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
+        backend::connect(self.clone(), inbox).await
+    }
+}
+
+/// Without secrets.
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topology, dial, mode } = self;
+        f.debug_struct("Redis").field("topology", topology).field("dial", dial).field("mode", mode).finish()
+    }
+}

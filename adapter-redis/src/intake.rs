@@ -1,0 +1,127 @@
+//! What the server pushes: on its way into the inbox, or waiting here while the inbox is full.
+
+use std::collections::{HashSet, VecDeque};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use adapter_core::{Bytes, Channel, Full, Inbox, Reason};
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::{Notify, mpsc};
+
+use crate::stream::Pulse;
+
+/// Takes what the client's driver has read on one connection, in the driver's own task: it never waits.
+///
+/// When the inbox is full, what was read already waits here and the socket is not read any further, so the rest waits
+/// at the server. The server gives that 32 MB by default, then cuts the connection, which is seen as that.
+pub(crate) struct Intake {
+    inbox: Inbox,
+    /// What stands before the core's name of a channel on the broker.
+    prefix: Arc<str>,
+    pulse: Arc<Pulse>,
+    state: Mutex<State>,
+    filled: Notify,
+    broken: mpsc::Sender<Reason>,
+}
+
+#[derive(Default)]
+struct State {
+    /// At most what one buffer of the client held when the inbox became full.
+    waiting: VecDeque<(Vec<u8>, Bytes)>,
+    /// Subscriptions that we have ended, until the server says so.
+    leaving: HashSet<String>,
+}
+
+impl Intake {
+    /// `broken` takes why the connection is of no use any more.
+    pub(crate) fn new(inbox: Inbox, prefix: Arc<str>, pulse: Arc<Pulse>, broken: mpsc::Sender<Reason>) -> Self {
+        Self { inbox, prefix, pulse, state: Mutex::default(), filled: Notify::new(), broken }
+    }
+
+    /// Takes what the server pushed. Never waits.
+    pub(crate) fn take(&self, push: PushInfo) {
+        match push.kind {
+            PushKind::Message | PushKind::SMessage => {
+                let mut data = push.data.into_iter();
+                if let (Some(Value::BulkString(channel)), Some(Value::BulkString(payload))) = (data.next(), data.next())
+                {
+                    self.message(channel, payload.into());
+                }
+            }
+            PushKind::SUnsubscribe => self.ended(push.data.first()),
+            _ => {}
+        }
+    }
+
+    /// Says which subscriptions are ended by us, so that the server's word for it is no surprise.
+    pub(crate) fn leave(&self, channels: &[Channel]) {
+        self.lock().leaving.extend(channels.iter().map(|channel| self.name(channel)));
+    }
+
+    /// The name of a channel on the broker.
+    pub(crate) fn name(&self, channel: &Channel) -> String {
+        format!("{}{channel}", self.prefix)
+    }
+
+    /// Hands over what waits as soon as there is room, then lets the socket be read again; for ever.
+    ///
+    /// # Cancel safety
+    /// Safe: what waits stays here.
+    pub(crate) async fn hand_over(&self) -> Infallible {
+        loop {
+            while self.pulse.is_paused() && !self.empty() {
+                self.inbox.ready().await;
+                // There may be room, but not for a message of this size: ready() answers at once then.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    fn message(&self, channel: Vec<u8>, payload: Bytes) {
+        let mut state = self.lock();
+        if !state.waiting.is_empty() {
+            state.waiting.push_back((channel, payload));
+        } else if self.offer(&channel, payload.clone()).is_err() {
+            state.waiting.push_back((channel, payload));
+            self.pulse.pause();
+            self.filled.notify_one();
+        }
+    }
+
+    fn offer(&self, channel: &[u8], payload: Bytes) -> Result<(), Full> {
+        let name = std::str::from_utf8(channel).ok().and_then(|name| name.strip_prefix(&*self.prefix));
+        name.map_or(Ok(()), |name| self.inbox.frame(name, payload))
+    }
+
+    /// Offers what waits; answers whether nothing does any more, and then the socket is being read.
+    fn empty(&self) -> bool {
+        let mut state = self.lock();
+        while let Some((channel, payload)) = state.waiting.front() {
+            if self.offer(channel, payload.clone()).is_err() {
+                return false;
+            }
+            state.waiting.pop_front();
+        }
+        state.waiting = VecDeque::new(); // whatever it has grown to
+        self.pulse.resume();
+        true
+    }
+
+    /// The server ended a sharded subscription. If we did not ask for it, its slot has moved to another server; the
+    /// client takes the unasked word for the answer to whatever it asked last, so the connection is of no use.
+    fn ended(&self, channel: Option<&Value>) {
+        let Some(Value::BulkString(channel)) = channel else { return };
+        let asked = std::str::from_utf8(channel).is_ok_and(|name| self.lock().leaving.remove(name));
+        if !asked {
+            // Full: it is known already.
+            let _ = self.broken.try_send("the channels have moved to another server".into());
+        }
+    }
+
+    // Guards all fields of `State`; the inbox is called under it, which never waits and never calls back.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

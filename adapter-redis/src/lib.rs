@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod config;
+mod error;
+mod intake;
+mod link;
+mod listen;
+mod stream;
+#[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
+mod tls;
+mod topology;
+mod url;
+
+pub use config::{Mode, Redis};
+pub use redis;
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;

@@ -1,0 +1,222 @@
+//! The connections to the server: one that publishes, one that subscribes, both watched.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_core::{Channel, Error, ErrorKind, Inbox, Reason, Result};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, Value};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::config::{Dial, Redis};
+use crate::error::{config, error, unavailable};
+use crate::intake::Intake;
+use crate::stream::{self, Pulse, Watched};
+use crate::tls;
+use crate::url::Address;
+
+/// How long a connection may take, login included.
+const DIAL: Duration = Duration::from_secs(2);
+/// How long an answer may take; the client's own default of 500 ms is too short for a megabyte.
+const RESPONSE: Duration = Duration::from_secs(2);
+/// How often we look whether anything has arrived.
+const TICK: Duration = Duration::from_millis(250);
+/// After so many quiet ticks we ask for a sign of life: an idle connection pings every 750 ms, a busy one never.
+const ASK: u32 = 2;
+/// After so many quiet ticks the connection is dead. Ticks, not time: a stall of our own process counts as one.
+const DEAD: u32 = 9;
+/// So many subscriptions in one round trip.
+const CHUNK: usize = 500;
+/// How long the server may take to take leave.
+const QUIT: Duration = Duration::from_millis(500);
+
+/// One connection with the task that drives it, which ends with this value.
+pub(crate) struct Connection {
+    pub(crate) client: MultiplexedConnection,
+    pulse: Arc<Pulse>,
+    driver: JoinHandle<()>,
+}
+
+/// What pings one connection.
+pub(crate) struct Watch {
+    client: MultiplexedConnection,
+    pulse: Arc<Pulse>,
+}
+
+/// Both connections; the link is up only while both are.
+///
+/// They are two so that frames that arrive never delay the answers to what is published, and so that a subscriber
+/// that is cut for being slow can still publish.
+pub(crate) struct Link {
+    pub(crate) publisher: Connection,
+    pub(crate) subscriber: Connection,
+    pub(crate) intake: Arc<Intake>,
+    /// Why the link is of no use any more although both connections live.
+    pub(crate) broken: mpsc::Receiver<Reason>,
+    pub(crate) breaker: mpsc::Sender<Reason>,
+}
+
+impl Link {
+    /// Connects to the server that is to be used now; nothing is subscribed yet.
+    ///
+    /// # Errors
+    /// `Config`, `Denied`, `Unavailable`.
+    ///
+    /// # Cancel safety
+    /// Dropped, what was opened is closed.
+    pub(crate) async fn open(redis: &Redis, inbox: &Inbox) -> Result<Self> {
+        let (address, publisher) = redis.topology.publisher(&redis.dial, &redis.mode).await?;
+        let (breaker, broken) = mpsc::channel(1);
+        let pulse = Arc::new(Pulse::default());
+        let intake = Intake::new(inbox.clone(), redis.mode.prefix(), Arc::clone(&pulse), breaker.clone());
+        let intake = Arc::new(intake);
+        let subscriber = Connection::with_pulse(&redis.dial, &address, pulse, Some(Arc::clone(&intake))).await?;
+        Ok(Self { publisher, subscriber, intake, broken, breaker })
+    }
+
+    /// Takes leave, so that the server has forgotten this node when it returns.
+    pub(crate) async fn quit(self) {
+        let quit = redis::cmd("QUIT");
+        let (mut one, mut two) = (self.publisher.client.clone(), self.subscriber.client.clone());
+        let both = async { tokio::join!(one.send_packed_command(&quit), two.send_packed_command(&quit)) };
+        // The server has gone, or is too slow: it will find closed connections, which comes to the same.
+        let _ = timeout(QUIT, both).await;
+    }
+}
+
+impl Connection {
+    /// Connects to this server and logs in.
+    ///
+    /// # Errors
+    /// `Config`, `Denied`, `Unavailable`.
+    pub(crate) async fn open(dial: &Dial, address: &Address) -> Result<Self> {
+        Self::with_pulse(dial, address, Arc::default(), None).await
+    }
+
+    async fn with_pulse(dial: &Dial, address: &Address, pulse: Arc<Pulse>, to: Option<Arc<Intake>>) -> Result<Self> {
+        let late = |_| unavailable(format!("the Redis server at {address} has not answered in {} s", DIAL.as_secs()));
+        timeout(DIAL, Self::dial(dial, address, pulse, to)).await.map_err(late)?
+    }
+
+    async fn dial(dial: &Dial, address: &Address, pulse: Arc<Pulse>, to: Option<Arc<Intake>>) -> Result<Self> {
+        let gone = |cause| unavailable(format!("the Redis server at {address} cannot be reached")).with_source(cause);
+        let tcp = stream::tcp(&address.host, address.port).await.map_err(gone)?;
+        let stream: Box<dyn stream::Duplex> = match &dial.tls {
+            None => Box::new(tcp),
+            Some(tls) => tls.wrap(&address.host, tcp).await.map_err(|cause| {
+                if !tls::is_refusal(&cause) {
+                    return gone(cause);
+                }
+                config(format!("no trust between us and the server at {address}: see ca, cert and key"))
+                    .with_source(cause)
+            })?,
+        };
+        let stream = Watched::new(stream, Arc::clone(&pulse));
+        let mut settings = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE));
+        if let Some(intake) = to {
+            settings = settings.set_push_sender(move |push| {
+                intake.take(push);
+                Ok::<_, ()>(())
+            });
+        }
+        let made = MultiplexedConnection::new_with_config(&login(dial), stream, settings).await;
+        let (client, driver) = made.map_err(error)?;
+        Ok(Self { client, pulse, driver: tokio::spawn(driver) })
+    }
+
+    /// Waits until the server has closed the connection.
+    ///
+    /// # Cancel safety
+    /// Safe; not to be called again once it has returned.
+    pub(crate) async fn ended(&mut self) {
+        // A panic of the driver ends the connection as well.
+        let _ = (&mut self.driver).await;
+    }
+
+    pub(crate) fn watch(&self) -> Watch {
+        Watch { client: self.client.clone(), pulse: Arc::clone(&self.pulse) }
+    }
+
+    /// One command and its answer.
+    ///
+    /// # Errors
+    /// What the server or the connection says.
+    pub(crate) async fn call(&mut self, command: &redis::Cmd) -> Result<Value, redis::RedisError> {
+        self.client.send_packed_command(command).await?.extract_error()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort(); // and the socket with it
+    }
+}
+
+impl Watch {
+    /// Returns when the server has been silent for too long although it was asked.
+    pub(crate) async fn silence(mut self) {
+        let mut ping = redis::cmd("PING");
+        ping.set_no_response(true);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut seen, mut quiet) = (self.pulse.reads(), 0);
+        while quiet < DEAD {
+            tick.tick().await;
+            let reads = self.pulse.reads();
+            if reads != seen || self.pulse.is_paused() {
+                (seen, quiet) = (reads, 0);
+                continue;
+            }
+            quiet += 1;
+            if quiet == ASK {
+                // It fails if the connection has ended, which others see, or its queue is full, which asks enough.
+                let _ = timeout(TICK, self.client.send_packed_command(&ping)).await;
+            }
+        }
+    }
+}
+
+/// Carries out one command for each channel, in as few round trips as is good for the server; returns once all are
+/// confirmed.
+///
+/// # Errors
+/// The first that the server gave; the other channels of its chunk may be confirmed.
+pub(crate) async fn for_each(
+    client: &MultiplexedConnection,
+    command: &str,
+    intake: &Intake,
+    channels: &[Channel],
+) -> Result<()> {
+    for chunk in channels.chunks(CHUNK) {
+        let mut pipeline = Pipeline::with_capacity(chunk.len());
+        for channel in chunk {
+            pipeline.cmd(command).arg(intake.name(channel));
+        }
+        let answers = client.clone().send_packed_commands(&pipeline, 0, chunk.len()).await.map_err(error)?;
+        for answer in answers {
+            answer.extract_error().map_err(error)?;
+        }
+    }
+    Ok(())
+}
+
+fn login(dial: &Dial) -> RedisConnectionInfo {
+    let mut login = RedisConnectionInfo::default()
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_lib_name("roomcast", env!("CARGO_PKG_VERSION"))
+        .set_db(dial.db);
+    if let Some(user) = &dial.login.user {
+        login = login.set_username(user);
+    }
+    if let Some(password) = &dial.login.password {
+        login = login.set_password(password);
+    }
+    login
+}
+
+/// Whether waiting may help.
+pub(crate) fn is_temporary(error: &Error) -> bool {
+    !matches!(error.kind(), ErrorKind::Config | ErrorKind::Denied)
+}

@@ -1,0 +1,215 @@
+//! Which server to talk to: the one of the URL, the owner of our slot, or the master that the sentinels name.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use adapter_core::{Error, ErrorKind, Result};
+use redis::{RedisError, ServerErrorKind, Value};
+
+use crate::config::{Dial, Mode};
+use crate::error::{config, error, unavailable};
+use crate::link::{Connection, is_temporary};
+use crate::url::{Address, Login};
+
+/// After so many redirections the servers do not agree.
+const HOPS: usize = 5;
+/// So many servers of a cluster are remembered.
+const KNOWN: usize = 1000;
+
+/// How the servers belong together.
+#[derive(Clone)]
+pub(crate) enum Topology {
+    Single(Address),
+    /// All channels are in one slot, so one server carries the cluster: its owner.
+    Cluster {
+        seeds: Vec<Address>,
+        /// Learned from the servers: the seeds may be gone when the owner goes. Clones share it.
+        learned: Arc<Mutex<Vec<Address>>>,
+    },
+    Sentinel {
+        sentinels: Vec<Address>,
+        service: String,
+        login: Login,
+    },
+}
+
+impl Topology {
+    pub(crate) fn cluster(seeds: Vec<Address>) -> Self {
+        Self::Cluster { seeds, learned: Arc::default() }
+    }
+
+    /// Finds the server to be used now, and opens the connection on which we publish.
+    ///
+    /// # Errors
+    /// `Config`, `Denied`, `Unavailable`.
+    pub(crate) async fn publisher(&self, dial: &Dial, mode: &Mode) -> Result<(Address, Connection)> {
+        match self {
+            Self::Single(address) => {
+                let mut connection = Connection::open(dial, address).await?;
+                match probe(&mut connection, mode).await.map_err(sharded_error)? {
+                    None => Ok((address.clone(), connection)),
+                    Some(_) => Err(config("this server is part of a Redis Cluster: its URL is redis+cluster://")),
+                }
+            }
+            Self::Cluster { seeds, learned } => {
+                let mut all = seeds.clone();
+                all.extend(lock(learned).iter().filter(|address| !seeds.contains(address)).cloned());
+                let (owner, mut connection) = first(&all, |address| owner(dial, mode, address)).await?;
+                if let Some(found) = servers(&mut connection, &owner).await? {
+                    *lock(learned) = found;
+                }
+                Ok((owner, connection))
+            }
+            Self::Sentinel { sentinels, service, login } => {
+                let asking = Dial { login: login.clone(), db: 0, tls: dial.tls.clone() };
+                first(sentinels, |sentinel| master(dial, mode, asking.clone(), service, sentinel)).await
+            }
+        }
+    }
+}
+
+/// The answer of the first that has one, beginning anywhere so that not all nodes ask the same; an error that
+/// asking another cannot change ends it.
+async fn first<T, F>(addresses: &[Address], mut ask: impl FnMut(Address) -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let start = getrandom::u32().unwrap_or_default() as usize % addresses.len().max(1);
+    let mut last = unavailable("no Redis server is known");
+    for address in addresses.iter().cycle().skip(start).take(addresses.len()) {
+        match ask(address.clone()).await {
+            Ok(found) => return Ok(found),
+            Err(error) if is_temporary(&error) => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+/// Asks a server of the cluster whether it owns our slot, and goes where it points.
+async fn owner(dial: &Dial, mode: &Mode, mut address: Address) -> Result<(Address, Connection)> {
+    for _ in 0..HOPS {
+        let mut connection = Connection::open(dial, &address).await?;
+        match probe(&mut connection, mode).await.map_err(sharded_error)? {
+            None => return Ok((address, connection)),
+            // A server that does not know its own name sends an empty one: the host is the one that we asked.
+            Some((host, port)) if host.is_empty() => address.port = port,
+            Some((host, port)) => address = Address { host, port },
+        }
+    }
+    Err(unavailable("the servers of the Redis Cluster do not agree whose our slot is"))
+}
+
+/// Asks one sentinel who the master is, and whether that one agrees.
+async fn master(
+    dial: &Dial,
+    mode: &Mode,
+    asking: Dial,
+    service: &str,
+    sentinel: Address,
+) -> Result<(Address, Connection)> {
+    let mut question = redis::cmd("SENTINEL");
+    question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
+    let answer = Connection::open(&asking, &sentinel).await?.call(&question).await.map_err(error)?;
+    let unknown = || config(format!("the sentinel at {sentinel} knows no service {service:?}"));
+    let (host, port): (String, u16) = match answer {
+        Value::Nil => return Err(unknown()),
+        answer => redis::from_redis_value(answer).map_err(|cause| unknown().with_source(cause))?,
+    };
+    let address = Address { host, port };
+    let mut connection = Connection::open(dial, &address).await?;
+    // The user may not be allowed to ask; then the sentinel's word has to do.
+    if let Ok(Value::Array(role)) = connection.call(&redis::cmd("ROLE")).await {
+        if !matches!(role.first(), Some(Value::BulkString(name)) if name == b"master") {
+            return Err(unavailable(format!("the server at {address} is not the master that the sentinel says it is")));
+        }
+    }
+    match probe(&mut connection, mode).await.map_err(sharded_error)? {
+        None => Ok((address, connection)),
+        Some(_) => Err(config("this server is part of a Redis Cluster: its URL is redis+cluster://")),
+    }
+}
+
+/// Asks for what sharded pub/sub needs, by ending a subscription that does not exist: the server answers that it is
+/// so, that it does not know the command, or who owns the slot.
+async fn probe(connection: &mut Connection, mode: &Mode) -> Result<Option<(String, u16)>, RedisError> {
+    if *mode == Mode::PubSub {
+        return Ok(None);
+    }
+    let mut ask = redis::cmd("SUNSUBSCRIBE");
+    ask.arg(format!("{}probe", mode.prefix()));
+    match connection.call(&ask).await {
+        Ok(_) => Ok(None),
+        Err(cause) => {
+            let moved = cause.kind() == redis::ErrorKind::Server(ServerErrorKind::Moved);
+            let to = cause.redirect_node().filter(|_| moved).and_then(|(address, _slot)| address.rsplit_once(':'));
+            match to.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?))) {
+                Some(to) => Ok(Some(to)),
+                None => Err(cause),
+            }
+        }
+    }
+}
+
+fn sharded_error(cause: RedisError) -> Error {
+    let error = error(cause);
+    if error.kind() != ErrorKind::Config {
+        return error;
+    }
+    let text = "the server has no sharded pub/sub: that needs Redis 7 or Valkey";
+    match std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<RedisError>()) {
+        Some(cause) => config(text).with_source(cause.clone()),
+        None => config(text),
+    }
+}
+
+/// The servers of the cluster as this one knows them; `None` if it may not be asked.
+///
+/// # Errors
+/// `Config` if it is in no cluster: servers that do not know each other would cut ours into as many parts.
+async fn servers(connection: &mut Connection, asked: &Address) -> Result<Option<Vec<Address>>> {
+    let mut question = redis::cmd("CLUSTER");
+    question.arg("SLOTS");
+    let ranges = match connection.call(&question).await {
+        Ok(Value::Array(ranges)) => ranges,
+        Err(cause) if cause.detail().is_some_and(|detail| detail.contains("cluster support disabled")) => {
+            return Err(config(format!("the server at {asked} is in no Redis Cluster")).with_source(cause));
+        }
+        _ => return Ok(None),
+    };
+    let mut found = Vec::new();
+    for range in ranges {
+        let Value::Array(range) = range else { continue };
+        for server in range.into_iter().skip(2) {
+            let address = server_address(server, asked).filter(|address| !found.contains(address));
+            found.extend(address.filter(|_| found.len() < KNOWN));
+        }
+    }
+    Ok(Some(found))
+}
+
+fn server_address(server: Value, asked: &Address) -> Option<Address> {
+    let Value::Array(server) = server else { return None };
+    let host = match server.first() {
+        Some(Value::BulkString(host)) if !host.is_empty() => String::from_utf8_lossy(host).into_owned(),
+        _ => asked.host.clone(), // one that does not know its own name: it is where we found it
+    };
+    let &Value::Int(port) = server.get(1)? else { return None };
+    Some(Address { host, port: u16::try_from(port).ok()? })
+}
+
+fn lock(learned: &Mutex<Vec<Address>>) -> MutexGuard<'_, Vec<Address>> {
+    learned.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Without the sentinels' login, whose password is hidden anyway.
+impl fmt::Debug for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |addresses: &[Address]| addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(",");
+        match self {
+            Self::Single(address) => write!(f, "Single({address})"),
+            Self::Cluster { seeds, .. } => write!(f, "Cluster({})", list(seeds)),
+            Self::Sentinel { sentinels, service, .. } => write!(f, "Sentinel({}/{service})", list(sentinels)),
+        }
+    }
+}

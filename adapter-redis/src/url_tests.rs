@@ -1,0 +1,94 @@
+use adapter_core::ErrorKind;
+
+use super::*;
+
+fn fine(url: &str) -> Parsed {
+    parse(url).expect(url)
+}
+
+fn refused(url: &str) -> String {
+    let error = parse(url).expect_err(url);
+    assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+    format!("{error} {error:?}")
+}
+
+fn host(host: &str, port: u16) -> Address {
+    Address { host: host.to_owned(), port }
+}
+
+#[test]
+fn a_url_is_taken_apart() {
+    let parsed = fine("redis://app:s%40fe@cache.local:7000/3?mode=sharded&tag=shop");
+    assert_eq!(parsed.hosts, [host("cache.local", 7000)]);
+    assert_eq!(parsed.login, Login { user: Some("app".into()), password: Some("s@fe".into()) });
+    assert_eq!((parsed.db, parsed.kind, parsed.tls), (3, Kind::Single, None));
+    assert_eq!(parsed.mode, Mode::sharded("shop").expect("a tag"));
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let parsed = fine("redis://localhost");
+    assert_eq!(parsed.hosts, [host("localhost", 6379)]);
+    assert_eq!((parsed.login, parsed.db, parsed.mode), (Login::default(), 0, Mode::PubSub));
+    assert_eq!(fine("redis://:pw@[::1]:1/").hosts, [host("::1", 1)]);
+    assert_eq!(fine("redis://:pw@[::1]").login.user, None);
+}
+
+#[test]
+fn a_cluster_and_sentinels_have_several_servers() {
+    let cluster = fine("redis+cluster://one:1,two,[::3]:3");
+    assert_eq!(cluster.hosts, [host("one", 1), host("two", 6379), host("::3", 3)]);
+    assert_eq!(cluster.mode, Mode::sharded(TAG).expect("a tag"));
+    assert_eq!((fine("redis://one,two").kind, fine("redis+cluster://one").kind), (Kind::Cluster, Kind::Cluster));
+    let sentinel = fine("rediss+sentinel://:pw@one,two:2/main/4?sentinel_password=x&ca=/a%20b.pem");
+    assert_eq!(sentinel.hosts, [host("one", 26379), host("two", 2)]);
+    assert_eq!((sentinel.service.as_str(), sentinel.db), ("main", 4));
+    assert_eq!(sentinel.sentinel.password.as_deref(), Some("x"));
+    assert_eq!(sentinel.tls.and_then(|files| files.ca), Some("/a b.pem".into()));
+}
+
+#[test]
+fn what_is_not_understood_is_refused_and_its_secrets_not_repeated() {
+    let urls = [
+        "redis:/user:hunter2@host",
+        "kafka://user:hunter2@host",
+        "redis://user:hunter2@host#insecure",
+        "redis://user:hunter2@host?moed=sharded",
+        "redis://user:hunter2@host?hunter2",
+        "redis://user:hunter2@host?mode=hunter2",
+        "redis://user:hunter2@host?tag=shop",
+        "redis://user:hunter2@host?mode=sharded&tag={a}",
+        "redis://user:hunter2@host?mode=sharded&tag=",
+        "redis://user:hunter2@host?ca=/x",
+        "redis://user:hunter2@host?sentinel_password=hunter2",
+        "redis://user:hunter2@host/one",
+        "redis://user:hunter2@host/-1",
+        "redis://user:hunter2@one,two/1",
+        "redis://user:hunter2@one,,two",
+        "redis://user:hunter2@",
+        "redis://user:hunter2@host:port",
+        "redis://user:hunter2@host:0",
+        "redis://user:hunter2@[::1",
+        "redis://hunter2@host",
+        "redis://user:%ffhunter2@host",
+        "redis+cluster://user:hunter2@one,two/1",
+        "redis+cluster://user:hunter2@one,two?mode=pubsub",
+        "redis+sentinel://user:hunter2@one,two",
+    ];
+    for url in urls {
+        assert!(!refused(url).contains("hunter2"), "{url}");
+    }
+}
+
+#[test]
+fn an_unknown_option_is_told_the_known_ones() {
+    let text = refused("redis://host?moed=sharded");
+    assert!(OPTIONS.split(", ").all(|option| text.contains(option)), "{text}");
+}
+
+#[test]
+fn debug_hides_passwords() {
+    let parsed = fine("redis+sentinel://app:hunter2@one/main?sentinel_password=hunter2");
+    let text = format!("{parsed:?}");
+    assert!(text.contains("app") && !text.contains("hunter2"), "{text}");
+}
