@@ -2,6 +2,9 @@
 
 pub use adapter_core::*;
 
+#[cfg(feature = "nats")]
+pub use adapter_nats::Nats;
+
 mod url;
 
 pub use url::{backend, connect};

@@ -21,7 +21,7 @@ pub async fn connect(url: &str) -> Result<Cluster> {
     Cluster::connect(backend(url)?).await
 }
 
-/// The backend that a URL means: `memory://name`, `redis://host`.
+/// The backend that a URL means: `memory://name`, `redis://host`, `nats://host` (or `tls://host`).
 ///
 /// # Errors
 /// `Config` for a scheme that nobody knows, one whose cargo feature is off (the text names the feature), or a URL that
@@ -56,6 +56,7 @@ const SCHEMES: &[Row] = &[
     Row { schemes: &["memory"], feature: "memory", open: MEMORY },
     Row { schemes: &["redis", "redis+cluster", "redis+sentinel"], feature: "redis", open: REDIS },
     Row { schemes: &["rediss", "rediss+cluster", "rediss+sentinel"], feature: "redis-tls", open: REDIS_TLS },
+    Row { schemes: &["nats", "tls"], feature: "nats", open: NATS },
 ];
 
 #[cfg(feature = "memory")]
@@ -77,6 +78,10 @@ const REDIS: Option<Open> = None;
 const REDIS_TLS: Option<Open> = REDIS;
 #[cfg(not(feature = "redis-tls"))]
 const REDIS_TLS: Option<Open> = None;
+#[cfg(feature = "nats")]
+const NATS: Option<Open> = Some(|url, _| Ok(Box::new(crate::Nats::from_url(url)?)));
+#[cfg(not(feature = "nats"))]
+const NATS: Option<Open> = None;
 
 fn known() -> String {
     let all = SCHEMES.iter().flat_map(|row| row.schemes).map(|scheme| format!("{scheme}://"));

@@ -1,0 +1,279 @@
+//! Where the servers are, and who we are to them.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_core::{Backend, Connect, Error, ErrorKind, Inbox, Result};
+use async_nats::{ConnectOptions, ServerAddr, rustls};
+use async_trait::async_trait;
+use percent_encoding::percent_decode_str;
+
+use crate::backend;
+
+/// A connection to NATS: one server, or several of one cluster.
+///
+/// # Examples
+/// ```
+/// # fn main() -> adapter_core::Result<()> {
+/// use adapter_nats::Nats;
+///
+/// let one = Nats::from_url("nats://127.0.0.1:4222")?;
+/// let three = Nats::from_url("tls://shop:secret@n1:4222,n2:4222,n3:4222?ca=/etc/nats/ca.pem&name=web-1")?;
+/// assert!(!format!("{three:?}").contains("secret"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Nats {
+    servers: Vec<ServerAddr>,
+    /// Never printed: it knows the user, the password and the token.
+    options: ConnectOptions,
+    files: Files,
+    name: Option<String>,
+    tls_first: bool,
+    capacity: usize,
+}
+
+/// What is read anew at each connection, so that renewed secrets are found.
+#[derive(Clone, Debug, Default)]
+struct Files {
+    creds: Option<PathBuf>,
+    nkey: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+const KNOWN: &str = "ca, capacity, cert, creds, key, name, nkey, tls_first";
+
+/// How many messages of one channel wait between the client and the inbox.
+const CAPACITY: usize = 16_384;
+
+impl Nats {
+    /// Reads `nats://user:password@host:port,host:port?option=value&..`; with `tls://` the servers must speak TLS.
+    /// A user without a password is a token. The crate's documentation lists the options.
+    ///
+    /// # Errors
+    /// `Config`, with the known options where one is unknown, and never with a part of the URL that may be secret.
+    pub fn from_url(url: &str) -> Result<Self> {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        if !matches!(scheme, "nats" | "tls") {
+            return Err(config("a URL of NATS begins with nats:// or tls://"));
+        }
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (login, hosts) = place.rsplit_once('@').map_or((None, place), |(login, hosts)| (Some(login), hosts));
+        let options = match login.map(|login| login.split_once(':').ok_or(login)) {
+            None => ConnectOptions::new(),
+            Some(Ok((user, password))) => ConnectOptions::with_user_and_password(decode(user)?, decode(password)?),
+            Some(Err(token)) => ConnectOptions::with_token(decode(token)?),
+        };
+        let servers = hosts.strip_suffix('/').unwrap_or(hosts).split(',');
+        let servers = servers.map(|host| server(scheme, host)).collect::<Result<_>>()?;
+        let files = Files::default();
+        let mut nats = Self { servers, options, files, name: None, tls_first: false, capacity: CAPACITY };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let Some((option, value)) = pair.split_once('=') else {
+                return Err(config("an option of a NATS URL is written option=value"));
+            };
+            nats = nats.option(option, decode(value)?)?;
+        }
+        if nats.files.cert.is_some() != nats.files.key.is_some() {
+            return Err(config("a client certificate needs both options, cert and key"));
+        }
+        Ok(nats)
+    }
+
+    /// The same from a URL, and from the client's own options for what a URL cannot say: a login by callback, a
+    /// `rustls` configuration, a local address.
+    ///
+    /// A running [`Client`](async_nats::Client) is not taken: it reconnects without telling, publishes again what
+    /// waited meanwhile, and drops messages of a slow reader silently. For the same reason some of the options are
+    /// replaced: event callback, reconnecting, ping interval, capacity of subscriptions. `no_echo` and
+    /// `retry_on_initial_connect` cannot be taken back: connecting fails with them.
+    ///
+    /// # Errors
+    /// As [`from_url`](Self::from_url). The URL has no user here: that is a matter of the options.
+    pub fn from_options(url: &str, options: ConnectOptions) -> Result<Self> {
+        if url.contains('@') {
+            return Err(config("beside options of the client, the URL names no user"));
+        }
+        Ok(Self { options, ..Self::from_url(url)? })
+    }
+
+    /// How many messages of one channel may wait for the node to take them; default 16,384. When there are more,
+    /// the newest are lost, and the node is told. Raising it costs memory while the node does not keep up.
+    #[must_use]
+    pub fn capacity(mut self, messages: usize) -> Self {
+        self.capacity = messages.max(1);
+        self
+    }
+
+    fn option(mut self, option: &str, value: String) -> Result<Self> {
+        let files = &mut self.files;
+        match option {
+            "ca" => files.ca = Some(value.into()),
+            "cert" => files.cert = Some(value.into()),
+            "key" => files.key = Some(value.into()),
+            "creds" => files.creds = Some(value.into()),
+            "nkey" => files.nkey = Some(value.into()),
+            "name" => self.name = Some(value),
+            "tls_first" => match value.parse() {
+                Ok(first) => self.tls_first = first,
+                Err(_) => return Err(config("tls_first is true or false")),
+            },
+            "capacity" => match value.parse() {
+                Ok(messages @ 1..) => self.capacity = messages,
+                _ => return Err(config("capacity is a number of messages, at least 1")),
+            },
+            _ => return Err(config(format!("unknown option of NATS; the options are {KNOWN}"))),
+        }
+        Ok(self)
+    }
+
+    /// The servers that were named.
+    pub(crate) fn servers(&self) -> &[ServerAddr] {
+        &self.servers
+    }
+
+    /// The options of one connection, which ends for good when it breaks: the task in `listen.rs` makes the next one.
+    pub(crate) fn connection(&self) -> Result<ConnectOptions> {
+        let Files { creds, nkey, ca, cert, key } = &self.files;
+        let mut options = self.options.clone();
+        if let Some(path) = creds {
+            let text = read("creds", path)?;
+            options =
+                options.credentials(&text).map_err(|_| config("the file of option creds holds no credentials"))?;
+        }
+        if let Some(path) = nkey {
+            options = options.nkey(read("nkey", path)?.trim().to_owned());
+        }
+        if let Some(path) = ca {
+            read("ca", path)?;
+            options = options.add_root_certificates(path.clone());
+        }
+        if let (Some(cert), Some(key)) = (cert, key) {
+            read("cert", cert)?;
+            read("key", key)?;
+            options = options.add_client_certificate(cert.clone(), key.clone());
+        }
+        if let Some(name) = &self.name {
+            options = options.name(name);
+        }
+        if self.tls_first {
+            options = options.tls_first();
+        }
+        // The client takes the process's provider; with two of them compiled in and none chosen, rustls panics.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            let _ = rustls::crypto::ring::default_provider().install_default(); // another thread was first
+        }
+        Ok(options
+            .max_reconnects(1)
+            .reconnect_delay_callback(|_| Duration::ZERO)
+            .ignore_discovered_servers()
+            .connection_timeout(Duration::from_secs(2))
+            .ping_interval(PING)
+            .subscription_capacity(self.capacity))
+    }
+}
+
+/// A server that sent nothing for three of these is given up.
+const PING: Duration = Duration::from_secs(1);
+
+#[async_trait]
+impl Connect for Nats {
+    async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
+        backend::connect(self, inbox).await
+    }
+}
+
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers: Vec<_> = self.servers.iter().map(ServerAddr::as_url_str).collect();
+        f.debug_struct("Nats")
+            .field("servers", &servers)
+            .field("name", &self.name)
+            .field("tls_first", &self.tls_first)
+            .field("files", &self.files)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+fn server(scheme: &str, host: &str) -> Result<ServerAddr> {
+    let plain = !host.is_empty() && !host.contains(['/', '@', '#', '?']);
+    let parsed = plain.then(|| format!("{scheme}://{host}").parse::<ServerAddr>().ok()).flatten();
+    parsed.filter(|server| !server.host().is_empty()).ok_or_else(|| config("a server of NATS is host or host:port"))
+}
+
+fn decode(text: &str) -> Result<String> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(String::from).map_err(|_| config("the URL is not UTF-8 behind its percent signs"))
+}
+
+fn read(option: &str, path: &PathBuf) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Error::new(ErrorKind::Config, format!("the file of option {option} cannot be read")).with_source(error)
+    })
+}
+
+fn config(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(url: &str) -> String {
+        let error = Nats::from_url(url).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+        format!("{error} {error:?}")
+    }
+
+    #[test]
+    fn servers_and_options_are_read() {
+        let url = "tls://user:pass@h1:4222,[::1]:4223,h3/?name=web%201&capacity=7&ca=/ca.pem&tls_first=true";
+        let nats = Nats::from_url(url).expect("valid");
+        let servers: Vec<_> = nats.servers.iter().map(|server| (server.host(), server.port())).collect();
+        assert_eq!(servers, [("h1", 4222), ("::1", 4223), ("h3", 4222)]);
+        assert!(nats.servers.iter().all(ServerAddr::tls_required));
+        assert_eq!((nats.name.as_deref(), nats.capacity, nats.tls_first), (Some("web 1"), 7, true));
+    }
+
+    #[test]
+    fn an_unknown_option_is_told_the_known_ones() {
+        let text = refusal("nats://user:hunter2@host?paswd=hunter3");
+        assert!(text.contains(KNOWN) && !text.contains("hunter"), "{text}");
+    }
+
+    #[test]
+    fn malformed_urls_are_refused() {
+        let urls = [
+            "redis://host",
+            "host",
+            "nats://",
+            "nats://a,,b",
+            "nats://host:port",
+            "nats://host/path",
+            "nats://host?name",
+            "nats://host?capacity=0",
+            "nats://host?tls_first=yes",
+            "nats://host?cert=/a",
+            "nats://%ff@host",
+        ];
+        for url in urls {
+            refusal(url);
+        }
+        assert!(Nats::from_options("nats://user:secret@host", ConnectOptions::new()).is_err());
+    }
+
+    #[test]
+    fn secrets_are_shown_nowhere() {
+        for url in ["nats://user:hunter2@host", "nats://hunter2@host", "nats://u:hunter2@h1:x"] {
+            let text =
+                Nats::from_url(url).map_or_else(|error| format!("{error} {error:?}"), |nats| format!("{nats:?}"));
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! One connection to one server, from its handshake to its end.
+//!
+//! The client would reconnect by itself, silently, and send what waited meanwhile. So each of its instances serves one
+//! connection only, and is thrown away when that breaks; `listen.rs` makes the next one.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use adapter_core::{Channel, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result};
+use async_nats::client::PublishErrorKind;
+use async_nats::connection::State;
+use async_nats::{Client, Event, Message, ServerAddr, ServerError, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::Nats;
+use crate::error::{self, Violation, unavailable};
+
+/// How long the server may take to confirm; long after the pings have found a dead one.
+const CONFIRM: Duration = Duration::from_secs(5);
+
+/// How often the client's own word on its state is asked for, in case that its event got lost.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long the client may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// One connection to one server.
+pub(crate) struct Connection {
+    client: Client,
+    signals: Arc<Signals>,
+    /// The subject on which this connection alone listens, and sends itself numbers.
+    echo: Subject,
+    /// The number that was sent last. Held while a batch is handed to the client, so that numbers leave in order.
+    sent: tokio::sync::Mutex<u64>,
+    /// The number that came back last.
+    echoed: watch::Sender<u64>,
+    /// A task for each subscription, and the one that reads the numbers.
+    subscriptions: tokio::sync::Mutex<HashMap<Channel, Task>>,
+    _echoes: Mutex<Option<Task>>,
+    inbox: Inbox,
+}
+
+/// What the client tells, by its event callback.
+struct Signals {
+    /// Why the connection ended.
+    over: watch::Sender<Option<String>>,
+    /// Messages were dropped because a subscription was full.
+    dropped: AtomicBool,
+    /// A message was dropped, or something was denied.
+    told: Notify,
+    denied: Mutex<Denied>,
+}
+
+/// What the server does not permit, as it said on this connection.
+#[derive(Default)]
+struct Denied {
+    publish: HashSet<String>,
+    subscribe: HashSet<String>,
+}
+
+/// A task that ends with its owner.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a connection tells before it ends.
+pub(crate) enum News {
+    /// Messages are missing: the node did not take them in time.
+    Dropped,
+    /// The connection is of no use any more.
+    Over(String),
+}
+
+impl Connection {
+    /// Connects to this server, and to no other.
+    ///
+    /// # Errors
+    /// `Config`, `Denied` or `Unavailable`.
+    pub(crate) async fn open(nats: &Nats, server: &ServerAddr, inbox: &Inbox) -> Result<Arc<Self>> {
+        let signals = Arc::new(Signals {
+            over: watch::Sender::new(None),
+            dropped: AtomicBool::new(false),
+            told: Notify::new(),
+            denied: Mutex::default(),
+        });
+        let hear = Arc::clone(&signals);
+        let options = nats.connection()?.event_callback(move |event| {
+            hear.event(event);
+            std::future::ready(())
+        });
+        let client = options.connect(server).await.map_err(error::connecting)?;
+        let echo = Subject::from(format!("rc.sync.{:032x}", random()?));
+        let echoes = client.subscribe(echo.clone()).await.map_err(|_| unavailable("the connection ended at once"))?;
+        let connection = Arc::new(Self {
+            client,
+            signals: Arc::clone(&signals),
+            echo,
+            sent: tokio::sync::Mutex::new(0),
+            echoed: watch::Sender::new(0),
+            subscriptions: tokio::sync::Mutex::default(),
+            _echoes: Mutex::default(),
+            inbox: inbox.clone(),
+        });
+        let task = Task(tokio::spawn(read_echoes(connection.echoed.clone(), signals, echoes)));
+        *lock(&connection._echoes) = Some(task);
+        connection.confirm(&[]).await.map_err(|(_, error)| error)?;
+        Ok(connection)
+    }
+
+    /// Whether this is still the connection that was opened.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.signals.over.borrow().is_none()
+            && self.client.statistics().connects.load(Ordering::Relaxed) == 1
+            && self.client.connection_state() == State::Connected
+    }
+
+    /// What the server announced. The payload alone counts: we send no headers.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits::max_frame(self.client.max_payload())
+    }
+
+    /// Servers of the same cluster, as the one that we are connected to knows them.
+    pub(crate) fn others(&self) -> Vec<String> {
+        self.client.server_info().connect_urls
+    }
+
+    /// Gives the connection up.
+    pub(crate) fn end(&self, reason: impl Into<String>) {
+        self.signals.over.send_if_modified(|over| {
+            let first = over.is_none();
+            over.get_or_insert(reason.into());
+            first
+        });
+    }
+
+    /// Subscribes where this connection is not subscribed yet, and waits for the server's word.
+    ///
+    /// # Cancel safety
+    /// Safe: what was subscribed stays so.
+    pub(crate) async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
+        for channel in channels {
+            let mut subscriptions = self.subscriptions.lock().await;
+            if subscriptions.contains_key(channel) {
+                continue;
+            }
+            let subscriber = self.client.subscribe(channel.to_string()).await.map_err(|_| self.broken())?;
+            let task = Task(tokio::spawn(forward(subscriber, self.inbox.clone())));
+            subscriptions.insert(channel.clone(), task);
+        }
+        // A refusal comes before the first echo, but on another path inside the client: the second gives it time.
+        self.confirm(&[]).await.map_err(|(_, error)| error)?;
+        self.confirm(&[]).await.map_err(|(_, error)| error)?;
+        let Some(refused) =
+            channels.iter().find(|channel| lock(&self.signals.denied).subscribe.remove(channel.as_str()))
+        else {
+            return Ok(());
+        };
+        self.unsubscribe(channels).await;
+        Err(error::denied(refused))
+    }
+
+    /// Stops forwarding; the client tells the server.
+    pub(crate) async fn unsubscribe(&self, channels: &[Channel]) {
+        let mut subscriptions = self.subscriptions.lock().await;
+        for channel in channels {
+            subscriptions.remove(channel);
+        }
+    }
+
+    /// Hands the frames to the server, and waits until it has them.
+    ///
+    /// # Cancel safety
+    /// Safe; any of the frames may have been sent then.
+    pub(crate) async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
+        let refused = |index: usize, kind| Err(PublishError::Refused { index, kind });
+        let sendable = {
+            let denied = lock(&self.signals.denied);
+            frames.iter().position(|frame| denied.publish.contains(frame.channel.as_str())).unwrap_or(frames.len())
+        };
+        match self.confirm(&frames[..sendable]).await {
+            Err((Some(index), _)) => return refused(index, ErrorKind::TooLarge),
+            Err((None, error)) => return Err(PublishError::Unknown(error)),
+            Ok(()) => {}
+        }
+        let denied = lock(&self.signals.denied);
+        match frames.iter().position(|frame| denied.publish.contains(frame.channel.as_str())) {
+            Some(index) => refused(index, ErrorKind::Denied),
+            None => Ok(()),
+        }
+    }
+
+    /// Publishes the frames and a number behind them to ourselves: when it is back, the server has worked on everything
+    /// before it, subscriptions too. A request that finds no responder would say the same, but a curious
+    /// subscriber to `>` is a responder and never answers.
+    ///
+    /// # Errors
+    /// With the index of the frame that is too large, when those before it are confirmed; else the outcome is unknown.
+    async fn confirm(&self, frames: &[Outgoing]) -> Result<(), (Option<usize>, Error)> {
+        let mut too_large = None;
+        let number = {
+            let mut sent = self.sent.lock().await;
+            for (index, frame) in frames.iter().enumerate() {
+                let given = self.client.publish(frame.channel.to_string(), frame.payload.clone()).await;
+                match given.map_err(|error| error.kind()) {
+                    Ok(()) => {}
+                    Err(PublishErrorKind::MaxPayloadExceeded) => {
+                        too_large = Some(index);
+                        break;
+                    }
+                    Err(_) => return Err((None, self.broken())),
+                }
+            }
+            *sent += 1;
+            let number = Bytes::copy_from_slice(&sent.to_be_bytes());
+            self.client.publish(self.echo.clone(), number).await.map_err(|_| (None, self.broken()))?;
+            *sent
+        };
+        let mut echoed = self.echoed.subscribe();
+        tokio::select! {
+            _ = echoed.wait_for(|echoed| *echoed >= number) => {}
+            () = self.ended() => {}
+            () = sleep(CONFIRM) => return Err((None, unavailable("the NATS server does not confirm"))),
+        }
+        // Only now: the client may have reconnected in between, and the echo be that of the new connection.
+        match (self.is_alive(), too_large) {
+            (false, _) => Err((None, self.broken())),
+            (true, Some(index)) => Err((Some(index), unavailable("the message is over the server's max_payload"))),
+            (true, None) => Ok(()),
+        }
+    }
+
+    /// Waits for something that the node must know.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn news(&self) -> News {
+        loop {
+            if !self.is_alive() {
+                let reason = self.signals.over.borrow().clone();
+                return News::Over(reason.unwrap_or_else(|| "the connection broke".to_owned()));
+            }
+            let wanted = self.inbox.channels();
+            let refused = {
+                let denied = lock(&self.signals.denied);
+                wanted.iter().any(|channel| denied.subscribe.contains(channel.as_str()))
+            };
+            if refused {
+                self.end("the server does not permit one of the subscriptions any more");
+                continue;
+            }
+            if self.signals.dropped.swap(false, Ordering::AcqRel) {
+                return News::Dropped;
+            }
+            tokio::select! {
+                () = self.ended() => {}
+                () = self.signals.told.notified() => {}
+            }
+        }
+    }
+
+    /// Confirms that the server works on what we send, after messages were dropped.
+    pub(crate) async fn is_confirmed(&self) -> bool {
+        self.confirm(&[]).await.is_ok()
+    }
+
+    /// Forgets that messages were dropped: the node has been told.
+    pub(crate) fn forget_drops(&self) {
+        self.signals.dropped.store(false, Ordering::Release);
+    }
+
+    /// Ends the subscriptions and the connection.
+    pub(crate) async fn close(&self) {
+        if self.is_alive() && self.client.drain().await.is_ok() {
+            let mut over = self.signals.over.subscribe();
+            let _ = timeout(GOODBYE, over.wait_for(Option::is_some)).await; // it ends without a goodbye then
+        }
+        self.end("closed");
+        self.subscriptions.lock().await.clear();
+    }
+
+    /// Waits until the connection is of no use any more.
+    async fn ended(&self) {
+        let mut over = self.signals.over.subscribe();
+        while self.is_alive() {
+            let _ = timeout(LOOK, over.changed()).await;
+        }
+    }
+
+    fn broken(&self) -> Error {
+        self.end("the connection broke");
+        unavailable("there is no connection to a NATS server")
+    }
+}
+
+impl Signals {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Disconnected => self.end("the server closed the connection, or was silent for too long"),
+            Event::Closed => self.end("closed"),
+            Event::SlowConsumer(_) => self.dropped.store(true, Ordering::Release),
+            Event::ServerError(ServerError::Other(text)) => match error::violation(&text) {
+                Some(Violation::Publish(subject)) => {
+                    tracing::error!(subject, "the NATS server does not permit to publish");
+                    lock(&self.denied).publish.insert(subject.to_owned());
+                }
+                Some(Violation::Subscribe(subject)) => {
+                    lock(&self.denied).subscribe.insert(subject.to_owned());
+                }
+                None => self.end(text), // the server closes the connection behind any other
+            },
+            Event::ServerError(error) => self.end(error.to_string()),
+            _ => return,
+        }
+        self.told.notify_one();
+    }
+
+    fn end(&self, reason: impl Into<String>) {
+        self.over.send_if_modified(|over| {
+            let first = over.is_none();
+            over.get_or_insert(reason.into());
+            first
+        });
+    }
+}
+
+/// Hands over what arrives on one channel. While the inbox is full this waits, and the client's queue fills;
+/// when that is full too, the client drops the newest and tells.
+async fn forward(mut subscriber: Subscriber, inbox: Inbox) {
+    while let Some(Message { subject, payload, .. }) = subscriber.next().await {
+        while inbox.frame(&subject, payload.clone()).is_err() {
+            inbox.ready().await;
+        }
+    }
+}
+
+/// Takes the numbers that come back. The end of the stream is the end of the client, which no event may tell.
+async fn read_echoes(echoed: watch::Sender<u64>, signals: Arc<Signals>, mut echoes: Subscriber) {
+    while let Some(message) = echoes.next().await {
+        // Anything else is a stranger's.
+        if let Ok(number) = message.payload.as_ref().try_into().map(u64::from_be_bytes) {
+            echoed.send_if_modified(|echoed| {
+                let newer = number > *echoed;
+                *echoed = number.max(*echoed);
+                newer
+            });
+        }
+    }
+    signals.end("the connection ended");
+}
+
+fn random() -> Result<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Error::new(ErrorKind::Unexpected, "the system has no random numbers"))?;
+    Ok(u128::from_be_bytes(bytes))
+}
+
+// Nothing awaits or calls out while one of these locks is held.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

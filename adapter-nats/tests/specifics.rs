@@ -1,0 +1,294 @@
+//! What is particular to NATS and its client.
+#![allow(clippy::unwrap_used)] // how a test fails
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use adapter_core::probe::{Tap, Tapped};
+use adapter_core::{Connect, ErrorKind, Outgoing, PublishError, Reason};
+use adapter_nats::Nats;
+use support::{Node, Server, channel};
+
+type Tested = Result<(), Box<dyn std::error::Error>>;
+
+/// The kind of the refusal.
+async fn refusal(url: &str) -> ErrorKind {
+    let tap = Tap::new(10, 1000);
+    Nats::from_url(url).unwrap().connect(tap.inbox()).await.err().expect("refused").kind()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_after_subscribing_is_received() -> Tested {
+    let server = Server::start("");
+    let mut receiver = Node::connect(&server.url()).await;
+    let sender = Node::connect(&server.url()).await;
+    for round in 0..300 {
+        let name = format!("rc.round.{round}");
+        receiver.subscribe(&name).await;
+        sender.publish(&name, name.clone()).await?;
+        assert_eq!(receiver.frame().await, name);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_curious_subscriber_to_everything_holds_nothing_up() -> Tested {
+    let server = Server::start("");
+    let curious = adapter_nats::async_nats::connect(server.url()).await?;
+    let _everything = curious.subscribe(">").await?;
+    curious.flush().await?;
+    let mut node = Node::on(&server.url(), "rc.a").await;
+    node.publish("rc.a", "1").await?;
+    assert_eq!(node.frame().await, "1");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_kill_and_restart_it_receives_again() -> Tested {
+    let mut server = Server::start("");
+    let mut node = Node::on(&server.url(), "rc.a").await;
+    for _ in 0..3 {
+        server.kill();
+        let noticed = node.down().await;
+        assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
+        tokio::time::sleep(Duration::from_millis(1500)).await; // an outage, so that the backoff is at its longest
+        server.again("");
+        let (restored, _) = node.up().await;
+        node.publish("rc.a", "after").await?;
+        assert_eq!(node.frame().await, "after", "what was refused is never sent later");
+        println!("kill -9: noticed after {noticed:?}, up {restored:?} after the restart");
+        assert!(restored < Duration::from_secs(2));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stands_still_is_noticed() -> Tested {
+    let server = Server::start("");
+    let mut node = Node::on(&server.url(), "rc.a").await;
+    server.signal("STOP");
+    let noticed = node.down().await;
+    assert!(noticed < Duration::from_secs(5), "{noticed:?}");
+    assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
+    tokio::time::sleep(Duration::from_secs(4)).await; // further attempts run into their timeout
+    server.signal("CONT");
+    let (restored, _) = node.up().await;
+    println!("SIGSTOP: noticed after {noticed:?}, up {restored:?} after SIGCONT");
+    assert!(restored < Duration::from_secs(2), "{restored:?}");
+    // What the stopped server had in its buffers may come now, by design: "any may have been sent".
+    node.publish("rc.a", "after").await?;
+    while node.frame().await != "after" {}
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_makes_a_new_connection() -> Tested {
+    let server = Server::start("");
+    let mut node = Node::on(&server.url(), "rc.a").await;
+    node.backend.reset(Reason::from("for a test")).await;
+    node.down().await;
+    let (restored, _) = node.up().await;
+    println!("reset: up after {restored:?}");
+    node.publish("rc.a", "after").await?;
+    assert_eq!(node.frame().await, "after");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limits_are_those_of_the_current_server() -> Tested {
+    let mut server = Server::start("max_payload: 4096");
+    let mut node = Node::on(&server.url(), "rc.a").await;
+    assert_eq!(node.backend.limits().max_frame, 4096);
+    server.kill();
+    server.again("max_payload: 2048");
+    assert_eq!(node.up().await.1, 2048);
+    assert_eq!(node.backend.limits().max_frame, 2048);
+
+    let frame = |size: usize| Outgoing::new(channel("rc.a"), vec![7; size].into());
+    node.backend.publish(&[frame(0), frame(2048)]).await?;
+    assert_eq!((node.frame().await.len(), node.frame().await.len()), (0, 2048));
+    let refused = node.backend.publish(&[frame(1), frame(2), frame(2049), frame(3)]).await;
+    assert!(matches!(refused, Err(PublishError::Refused { index: 2, kind: ErrorKind::TooLarge })), "{refused:?}");
+    node.backend.publish(&[frame(4)]).await?;
+    let sizes = [node.frame().await.len(), node.frame().await.len(), node.frame().await.len()];
+    assert_eq!(sizes, [1, 2, 4], "those before it were sent, none after");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_messages_are_told() -> Tested {
+    let server = Server::start("");
+    // The inbox takes 10, the client's queue 100 more.
+    let nats = Nats::from_url(&server.url())?.capacity(100);
+    let mut slow = Node::with(&nats, 10).await;
+    slow.subscribe("rc.a").await;
+    let sender = Node::connect(&server.url()).await;
+    let frames: Vec<_> = (0..1000).map(|n| Outgoing::new(channel("rc.a"), format!("{n}").into())).collect();
+    sender.backend.publish(&frames).await?;
+    let (mut taken, mut downs) = (0, 0);
+    loop {
+        match slow.next().await {
+            Tapped::Frame(..) => taken += 1,
+            Tapped::Down(_) => downs += 1,
+            Tapped::Up(_) => break,
+        }
+    }
+    assert!(downs > 0 && taken < 1000, "{downs} times told, {taken} of 1000 taken");
+    // Nothing is left behind, and the connection is the same one. What still waits comes before the marker.
+    sender.publish("rc.a", "marker").await?;
+    while !matches!(slow.next().await, Tapped::Frame(_, payload) if payload == "marker") {}
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_are_checked() -> Tested {
+    let password = Server::start("authorization { user: shop, password: \"p@ss w:rd\" }");
+    let at = format!("127.0.0.1:{}", password.port);
+    Node::connect(&format!("nats://shop:p%40ss%20w%3Ard@{at}")).await;
+    assert_eq!(refusal(&format!("nats://shop:secret@{at}")).await, ErrorKind::Denied);
+    assert_eq!(refusal(&format!("nats://{at}")).await, ErrorKind::Denied);
+
+    let token = Server::start("authorization { token: t0ken }");
+    Node::connect(&format!("nats://t0ken@127.0.0.1:{}", token.port)).await;
+    assert_eq!(refusal(&format!("nats://other@127.0.0.1:{}", token.port)).await, ErrorKind::Denied);
+
+    // The example keys of the NATS documentation.
+    let nkey =
+        Server::start("authorization { users: [{ nkey: UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4 }] }");
+    let seed = nkey.folder().join("seed");
+    std::fs::write(&seed, "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n")?;
+    let url = format!("nats://127.0.0.1:{}", nkey.port);
+    Node::connect(&format!("{url}?nkey={}", seed.display())).await;
+    assert_eq!(refusal(&url).await, ErrorKind::Denied);
+    assert_eq!(refusal(&format!("{url}?nkey=/nowhere")).await, ErrorKind::Config);
+    assert_eq!(refusal(&format!("{url}?creds={}", seed.display())).await, ErrorKind::Config);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_with_an_authority_and_a_certificate_of_our_own() -> Tested {
+    let mut server = Server::start("");
+    server.kill();
+    support::certificates(server.folder());
+    let at = server.folder().display().to_string();
+    let plain = format!("tls {{ cert_file: {at}/server.pem, key_file: {at}/server.key }}");
+    server.again(&plain);
+    let url = format!("tls://127.0.0.1:{}", server.port);
+    let with_ca = format!("{url}?ca={at}/ca.pem");
+    let mut node = Node::on(&with_ca, "rc.a").await;
+    node.publish("rc.a", "sealed").await?;
+    assert_eq!(node.frame().await, "sealed");
+    assert_eq!(refusal(&url).await, ErrorKind::Config, "an authority that nobody knows");
+    assert_eq!(refusal(&format!("{url}?ca=/nowhere")).await, ErrorKind::Config);
+
+    server.kill();
+    server.again(&plain.replace('}', &format!(", ca_file: {at}/ca.pem, verify: true }}")));
+    assert_eq!(refusal(&with_ca).await, ErrorKind::Denied, "the server asks for a certificate");
+    let with_certificate = format!("{with_ca}&cert={at}/client.pem&key={at}/client.key");
+    let mut node = Node::on(&with_certificate, "rc.a").await;
+    server.signal("STOP");
+    node.backend.reset(Reason::from("for a test")).await;
+    node.down().await;
+    server.signal("CONT");
+    node.up().await;
+    node.publish("rc.a", "sealed").await?;
+    while node.frame().await != "sealed" {}
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absent_server_is_an_error_at_once() {
+    let mut server = Server::start("");
+    server.kill();
+    let began = Instant::now();
+    assert_eq!(refusal(&server.url()).await, ErrorKind::Unavailable);
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_does_not_permit_is_denied() -> Tested {
+    let rules = |subscribe: &str| {
+        format!(
+            "authorization {{ users: [{{ user: a, password: b, permissions: {{
+                publish: [\"rc.sync.>\", \"rc.yes\"], subscribe: [\"rc.sync.>\", {subscribe}] }} }}] }}"
+        )
+    };
+    let server = Server::start(&rules("\"rc.yes\""));
+    let mut node = Node::on(&format!("nats://a:b@127.0.0.1:{}", server.port), "rc.yes").await;
+    let no = node.backend.subscribe(&[channel("rc.no")]).await;
+    assert_eq!(no.unwrap_err().kind(), ErrorKind::Denied);
+
+    let frames = ["rc.yes", "rc.no", "rc.yes"].map(|name| Outgoing::new(channel(name), name.into()));
+    // The first time the refusal may come after the confirmation; then it is known.
+    let _ = node.backend.publish(&frames[1..2]).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let refused = node.backend.publish(&frames).await;
+    assert!(matches!(refused, Err(PublishError::Refused { index: 1, kind: ErrorKind::Denied })), "{refused:?}");
+    node.publish("rc.yes", "marker").await?;
+    assert_eq!((node.frame().await, node.frame().await), ("rc.yes".into(), "marker".into()));
+
+    // Taken away while it runs: the link is down until it is permitted again.
+    server.configure(&rules("\"rc.other\""));
+    server.signal("HUP");
+    node.down().await;
+    server.configure(&rules("\"rc.yes\""));
+    server.signal("HUP");
+    node.up().await;
+    node.publish("rc.yes", "again").await?;
+    assert_eq!(node.frame().await, "again");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_servers_of_a_cluster_take_over() -> Tested {
+    let mut servers = Server::cluster();
+    // Each node knows one server by its URL, and the others from that one.
+    let mut one = Node::on(&servers[0].url(), "rc.a").await;
+    let two = Node::on(&servers[1].url(), "rc.b").await;
+    // Interest travels between servers: the first message that arrives says that it has.
+    let began = Instant::now();
+    let mut rounds = 0;
+    while tokio::time::timeout(Duration::from_millis(20), one.tap.next()).await.is_err() {
+        two.publish("rc.a", "are you there").await?;
+        rounds += 1;
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+    println!("cluster: first message after {:?}, {rounds} sent", began.elapsed());
+    servers[0].kill();
+    one.down().await;
+    let (restored, _) = one.up().await;
+    println!("cluster: up on another server after {restored:?}");
+    assert!(restored < Duration::from_secs(2));
+    let marker = tokio::time::timeout(Duration::from_secs(5), async {
+        loop {
+            two.publish("rc.a", "marker").await.unwrap();
+            let next = tokio::time::timeout(Duration::from_millis(20), one.tap.next()).await;
+            if matches!(next, Ok(Tapped::Frame(_, payload)) if payload == "marker") {
+                return;
+            }
+        }
+    });
+    marker.await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_ends_the_connection_whatever_the_server_does() -> Tested {
+    let mut server = Server::start("");
+    let watcher = adapter_nats::async_nats::connect(server.url()).await?;
+    let node = Node::on(&server.url(), "rc.a").await;
+    let began = Instant::now();
+    node.backend.close().await?;
+    println!("close: {:?}", began.elapsed());
+    assert!(matches!(node.publish("rc.a", "late").await, Err(PublishError::Unknown(_))));
+    // Nobody is subscribed any more.
+    watcher.request("rc.a", "anybody?".into()).await.expect_err("no responder");
+
+    let orphan = Node::on(&server.url(), "rc.a").await;
+    server.kill();
+    let began = Instant::now();
+    orphan.backend.close().await?;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    Ok(())
+}
