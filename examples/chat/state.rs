@@ -54,7 +54,7 @@ pub(crate) async fn keep_informed<A: Adapter>(io: &SocketIo<A>, node: &Node) {
                 _ => {}
             },
         }
-        local(io, "state", &state(node, degraded.as_deref())).await;
+        local_if_idle(io, "state", &state(node, degraded.as_deref())).await;
     }
 }
 
@@ -88,7 +88,14 @@ fn state<'a>(node: &'a Node, degraded: Option<&'a str>) -> NodeState<'a> {
 /// Emits to the sockets of this node.
 async fn local<A: Adapter>(io: &SocketIo<A>, event: &str, data: &impl Serialize) {
     if let Some(here) = io.of("/") {
-        // A socket that cannot take it now is too far behind to need it: it gets the next state.
+        // Fails for sockets that are full or closing, which the pages see for themselves.
+        here.local().emit(event, data).await.ok();
+    }
+}
+
+/// Emits what the next one makes old: a socket that is busy now gets that one.
+async fn local_if_idle<A: Adapter>(io: &SocketIo<A>, event: &str, data: &impl Serialize) {
+    if let Some(here) = io.of("/") {
         here.local().volatile().emit(event, data).await.ok();
     }
 }

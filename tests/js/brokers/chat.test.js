@@ -174,7 +174,6 @@ for (const kind of ["redis", "nats"]) {
           const absent = sent[index] - numbers.length;
           const lost = () => user.got("lost").filter(({ node }) => node === nodes[index].name);
           const told = () => lost().reduce((sum, { count }) => sum + count, 0);
-          if (process.env.DBG) t.diagnostic(`${people.get(user)} ${name} absent ${absent} lost ${JSON.stringify(user.got("lost"))} got ${numbers[0]}..${numbers.at(-1)}, holes ${numbers.filter((n, i) => i && n !== numbers[i - 1] + 1)}`);
           await user.until(`word of ${absent} lost messages`, () => told() >= absent);
           t.diagnostic(`${kind}: ${people.get(user)} got ${numbers.length} of ${sent[index]} from ${name}, ${told()} events told lost`);
           if (user === all[index]) assert.equal(absent, 0);

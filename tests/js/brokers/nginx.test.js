@@ -81,6 +81,7 @@ describe("three chat processes behind nginx", () => {
     for (let n = 0; n < 20; n++) await user.say(`message ${n}`);
     await user.heard("message 19");
     assert.deepEqual(user.texts(), Array.from({ length: 20 }, (_, n) => `message ${n}`));
+    await user.next("state");
     assert.deepEqual([...new Set(user.got("state").map((state) => state.node))], [node]);
     const polls = (await proxy.requests()).filter(({ from, path }) => from === address && path.includes("transport=polling"));
     assert.ok(polls.length > 20, `${polls.length} requests`);
