@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roomcast::{Cluster, Event, Events};
+use roomcast::{Cluster, Event, Events, GapChannel, NodeId};
 use serde::Serialize;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
@@ -23,6 +23,15 @@ struct NodeState<'a> {
     degraded: Option<&'a str>,
 }
 
+/// What other pages have seen and those of this node will not.
+#[derive(Serialize)]
+struct Lost {
+    /// Whose events.
+    node: String,
+    /// How many; `null` when that cannot be known.
+    count: Option<u64>,
+}
+
 /// Keeps the pages of this node informed, for as long as it is polled.
 pub(crate) async fn keep_informed<A: Adapter>(io: &SocketIo<A>, node: &Node) {
     let mut events = node.cluster.as_ref().map(Cluster::events);
@@ -34,11 +43,18 @@ pub(crate) async fn keep_informed<A: Adapter>(io: &SocketIo<A>, node: &Node) {
             event = next(events.as_mut()) => match event {
                 Event::NodeUp(_) | Event::NodeDown(..) => local(io, "changed", &()).await,
                 Event::Degraded(reason) => degraded = Some(reason),
-                Event::Recovered => degraded = None,
+                Event::Recovered => {
+                    degraded = None;
+                    local(io, "changed", &()).await;
+                }
+                Event::Gap { node: id, channel: GapChannel::Cluster, count } => {
+                    local(io, "lost", &Lost { node: name_of(node, id), count }).await;
+                    local(io, "changed", &()).await; // it may have been a change that was lost
+                }
                 _ => {}
             },
         }
-        local(io, "state", &state(node, degraded.as_deref())).await;
+        local_if_idle(io, "state", &state(node, degraded.as_deref())).await;
     }
 }
 
@@ -50,6 +66,11 @@ async fn next(events: Option<&mut Events>) -> Event {
         return event;
     }
     std::future::pending().await
+}
+
+fn name_of(node: &Node, id: NodeId) -> String {
+    let nodes = node.cluster.as_ref().map(Cluster::nodes).unwrap_or_default();
+    nodes.into_iter().find(|node| node.id == id).map_or_else(|| "a node that is gone".to_owned(), |node| node.name)
 }
 
 fn state<'a>(node: &'a Node, degraded: Option<&'a str>) -> NodeState<'a> {
@@ -67,7 +88,14 @@ fn state<'a>(node: &'a Node, degraded: Option<&'a str>) -> NodeState<'a> {
 /// Emits to the sockets of this node.
 async fn local<A: Adapter>(io: &SocketIo<A>, event: &str, data: &impl Serialize) {
     if let Some(here) = io.of("/") {
-        // A socket that cannot take the state now gets the next one.
+        // Fails for sockets that are full or closing, which the pages see for themselves.
+        here.local().emit(event, data).await.ok();
+    }
+}
+
+/// Emits what the next one makes old: a socket that is busy now gets that one.
+async fn local_if_idle<A: Adapter>(io: &SocketIo<A>, event: &str, data: &impl Serialize) {
+    if let Some(here) = io.of("/") {
         here.local().volatile().emit(event, data).await.ok();
     }
 }

@@ -21,14 +21,20 @@ export async function eventually(what, question) {
   }
 }
 
+/** Runs a program that ends when this process does, however that ends; where the system can do that. */
+export function mortal(command, args, options = {}) {
+  const words = process.platform === "linux" ? ["setpriv", "--pdeathsig", "TERM", command, ...args] : [command, ...args];
+  const child = spawn(words[0], words.slice(1), { stdio: ["pipe", "pipe", "pipe"], ...options });
+  return { child, exited: once(child, "exit") };
+}
+
 /** Runs an example of the workspace. `lines` are those of its standard output, `errors()` what it complained about. */
 export function run(example, args = [], options = {}) {
   const binary = `${process.env.CARGO_TARGET_DIR ?? `${root}target`}/debug/examples/${example}`;
-  const child = spawn(binary, args, { stdio: ["pipe", "pipe", "pipe"], ...options });
+  const { child, exited } = mortal(binary, args, options);
   const lines = createInterface({ input: child.stdout });
   let errors = "";
   child.stderr.on("data", (text) => (errors += text));
-  const exited = once(child, "exit");
   return { child, lines, errors: () => errors, exited };
 }
 
@@ -72,8 +78,8 @@ export class Client {
   #received = [];
   #waiting = new Set();
 
-  constructor(url, { ns = "/", rooms = [], parser, transports = ["websocket"], auth = { rooms } } = {}) {
-    const options = { auth, transports, forceNew: true, reconnection: false };
+  constructor(url, { ns = "/", rooms = [], parser, transports = ["websocket"], auth = { rooms }, agent } = {}) {
+    const options = { auth, agent, transports, forceNew: true, reconnection: false };
     if (parser === "msgpack") options.parser = msgpack.default ?? msgpack;
     this.socket = io(url + (ns === "/" ? "" : ns), options);
     this.socket.onAny((event, ...data) => {

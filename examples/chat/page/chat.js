@@ -24,12 +24,12 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// A colour for each node, far apart for neighbouring ports.
-const hue = (port) => Math.round((port * 137.508) % 360);
+// A colour for each node, far apart for names that differ in the last letter only.
+const hue = (name) => Math.round(([...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 1e6, 0) * 137.508) % 360);
 
-function badge(name, port) {
+function badge(name) {
   const element = make("span", { class: "badge" }, name);
-  element.style.setProperty("--hue", hue(port));
+  element.style.setProperty("--hue", hue(name));
   return element;
 }
 
@@ -49,6 +49,7 @@ function show(room, line) {
 
 function append(line) {
   const list = $("messages");
+  list.querySelector(".empty")?.remove();
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   list.append(drawn(line));
   while (list.children.length > KEPT) list.firstChild.remove();
@@ -57,13 +58,14 @@ function append(line) {
 
 function drawn(line) {
   if (line.text === undefined) {
-    return make("li", { class: "notice" }, `${line.name} ${line.what} on ${line.node}`);
+    const text = line.lost ?? `${line.name} ${line.what} on ${line.node}`;
+    return make("li", { class: line.lost ? "notice lost" : "notice" }, text);
   }
   const time = line.at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   return make(
     "li",
     { class: myIds.has(line.id) ? "message mine" : "message" },
-    make("div", { class: "from" }, make("b", {}, line.name), badge(line.node, line.port), make("time", {}, time)),
+    make("div", { class: "from" }, make("b", {}, line.name), badge(line.node), make("time", {}, time)),
     make("p", {}, line.text),
   );
 }
@@ -150,6 +152,7 @@ function drawnNode({ node: name, port, users }) {
   const here = name === node?.node;
   const title = here
     ? make("span", { class: "you" }, "this one")
+    : behindProxy() ? ""
     : make("a", { href: link(port), title: `Open this chat on ${name}` }, `open :${port}`);
   const list = users.map((user) =>
     make("li", {}, make("b", {}, user.name), " ", make("span", {}, user.rooms.map((room) => `# ${room}`).join("  "))),
@@ -160,8 +163,13 @@ function drawnNode({ node: name, port, users }) {
     make("h3", {}, make("i"), name, title),
     make("ul", {}, ...(list.length ? list : [make("li", { class: "nobody" }, "nobody")])),
   );
-  card.style.setProperty("--hue", hue(port));
+  card.style.setProperty("--hue", hue(name));
   return card;
+}
+
+// Behind a proxy, which picks the node, nobody but the proxy reaches the nodes' own ports.
+function behindProxy() {
+  return node !== null && Number(location.port || 80) !== node.port;
 }
 
 function link(port) {
@@ -173,14 +181,15 @@ function drawState(state) {
   node = state;
   document.title = `${state.node} · Roomcast chat`;
   $("node").textContent = state.node;
-  $("node").style.setProperty("--hue", hue(state.port));
+  $("node").style.setProperty("--hue", hue(state.node));
   const alone = state.health === null;
   const late = state.degraded !== null || state.health > LIVELY;
   $("health").dataset.state = alone ? "off" : late ? "bad" : "good";
+  document.body.classList.toggle("cut-off", late && !alone);
   const nodes = `${state.nodes.length} node${state.nodes.length === 1 ? "" : "s"}`;
   const echo = state.health < 1000 ? `${state.health} ms` : `${(state.health / 1000).toFixed(1)} s`;
-  $("health").textContent = alone ? "no adapter: this node is alone" : `${nodes}, echo ${echo} ago`;
-  if (state.degraded !== null) trouble(`The other nodes are out of reach for now: ${state.degraded}`);
+  $("health").textContent = alone ? "no adapter: this node is alone" : late ? `cut off, last echo ${echo} ago` : `${nodes}, echo ${echo} ago`;
+  if (state.degraded !== null) trouble(`This node is cut off from the others: ${state.degraded}. What you write is seen here at once, and sent on when the broker is back.`);
   else if (late && !alone) trouble("This node has not heard itself through the broker for a while.");
   else trouble(null, "state");
 }
@@ -229,13 +238,11 @@ socket.on("disconnect", () => {
   $("health").textContent = "disconnected";
   trouble("The connection to this node was lost; trying again.", "link");
 });
-socket.on("message", (line) => {
-  if (rooms.get(active)?.lines.length === 0) $("messages").replaceChildren();
-  show(line.room, { ...line, at: new Date() });
-});
-socket.on("moved", (line) => {
-  if (rooms.get(active)?.lines.length === 0) $("messages").replaceChildren();
-  show(line.room, line);
+socket.on("message", (line) => show(line.room, { ...line, at: new Date() }));
+socket.on("moved", (line) => show(line.room, line));
+socket.on("lost", ({ node: name, count }) => {
+  const what = count === null ? "Some events" : count === 1 ? "One event" : `${count} events`;
+  for (const room of rooms.keys()) show(room, { lost: `${what} of ${name} did not get here` });
 });
 socket.on("changed", look);
 socket.on("state", (state) => {

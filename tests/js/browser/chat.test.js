@@ -1,15 +1,10 @@
-// The chat page in headless Chromium: CHROMIUM, or /usr/bin/chromium.
+// The chat page in Chromium.
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
-import { chromium } from "playwright-core";
+import { openPage, startBrowser } from "../browser.js";
 import { startChat } from "../chat.js";
 import { artifacts } from "../nodes.js";
-
-const FLAGS = [
-  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
-];
 
 describe("the chat page", () => {
   let chat, browser;
@@ -17,8 +12,7 @@ describe("the chat page", () => {
 
   before(async () => {
     chat = await startChat();
-    const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-    browser = await chromium.launch({ executablePath, args: FLAGS });
+    browser = await startBrowser();
     await mkdir(artifacts, { recursive: true });
   });
   after(async () => {
@@ -27,16 +21,7 @@ describe("the chat page", () => {
     await chat?.exited;
   });
 
-  async function open(url, colorScheme = "light") {
-    const page = await browser.newPage({ viewport: { width: 1100, height: 720 }, colorScheme });
-    page.setDefaultTimeout(20_000);
-    page.on("pageerror", (error) => complaints.push(String(error)));
-    page.on("console", (line) => line.type() === "error" && complaints.push(line.text()));
-    await page.goto(url);
-    await page.locator(".tab.active").waitFor();
-    return page;
-  }
-
+  const open = (url, colorScheme) => openPage(browser, url, { complaints, colorScheme });
   const port = (index) => new URL(chat.urls[index]).port;
   const node = (index) => `node-${port(index)}`;
   const say = async (page, text) => {
