@@ -53,7 +53,7 @@ fn urgent(core: &Arc<Core>, taken: Taken) {
     for change in taken.link {
         match change {
             LinkChange::Down(reason) => core.engine().link_down(reason.to_string()),
-            LinkChange::Up(limits) => core.engine().link_up(limits),
+            LinkChange::Up(limits) => core.engine().link_up(limits, now()),
         }
     }
     for arrival in taken.control {

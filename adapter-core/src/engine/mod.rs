@@ -14,6 +14,7 @@ mod outbox;
 mod readiness;
 mod receive;
 mod requests;
+mod settling;
 mod time;
 mod window;
 
@@ -34,6 +35,7 @@ pub(crate) use outbox::{Destination, Outcome, ReplyTo};
 use outbox::{Outbox, Packing};
 use readiness::{Readiness, Waits};
 use requests::Requests;
+use settling::Settling;
 use window::Window;
 
 /// The numbers that a cluster may be tuned with; the defaults are those of the promises.
@@ -153,6 +155,8 @@ pub(crate) struct Engine {
     settings: Settings,
     limits: Limits,
     link_up: bool,
+    /// The link is back; the others' may not be.
+    settling: Option<Settling>,
     /// The goodbye has been said: nothing after it may say that we live.
     leaving: bool,
     /// A batch was packed whose outcome is not known yet.
@@ -182,6 +186,7 @@ impl Engine {
         Self {
             limits,
             link_up: true,
+            settling: None,
             leaving: false,
             in_flight: false,
             control_in_flight: Vec::new(),
@@ -296,9 +301,13 @@ impl Engine {
     }
 
     /// The link is there again; it has recovered once an echo has come back.
-    pub(crate) fn link_up(&mut self, limits: Limits) {
+    pub(crate) fn link_up(&mut self, limits: Limits, now: Instant) {
         self.limits = limits;
         if !std::mem::replace(&mut self.link_up, true) {
+            self.settling = Some(Settling::new(self.members.live(), now));
+            if !self.leaving && !self.control.contains(&Control::Hello) {
+                self.control.push_back(Control::Hello);
+            }
             self.outputs.push_back(Output::Link(true));
         }
         // What was sent meanwhile may be lost on either side: the marks tell, and the echo proves the link.
@@ -327,6 +336,8 @@ impl Engine {
         let control = self.control_in_flight.clone();
         let control = control.into_iter().map(|control| self.control_frame(control, now)).collect();
         let Settings { max_packed, max_batch, .. } = self.settings;
+        self.settling.take_if(|settling| settling.is_over(now));
+        let max_batch = if self.settling.is_some() { 0 } else { max_batch };
         let packing = Packing { max_frame: self.limits.max_frame, max_packed, max_batch };
         let batch = self.outbox.pack(control, &packing);
         self.in_flight = !batch.is_empty();
@@ -356,7 +367,7 @@ impl Engine {
 
     /// Whether there is anything to send.
     pub(crate) fn has_work(&self) -> bool {
-        !self.control.is_empty() || !self.outbox.is_empty()
+        !self.control.is_empty() || self.settling.is_none() && !self.outbox.is_empty()
     }
 
     /// Takes the limits of the link as it is now; answers whether they have changed.

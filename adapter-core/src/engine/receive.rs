@@ -31,6 +31,9 @@ impl Engine {
         if sender == self.settings.node.id {
             return self.hear_myself(frame, now);
         }
+        if let Some(settling) = &mut self.settling {
+            settling.no_longer(sender);
+        }
         if frame.head.part.is_some() {
             return; // put together by `receive`
         }
@@ -246,6 +249,9 @@ impl Engine {
     pub(super) fn lose(&mut self, id: NodeId, how: Departure, now: Instant) {
         let Some(node) = self.members.get(id).map(|peer| peer.node(id)) else { return };
         self.members.set(id, Life::Gone(how), now);
+        if let Some(settling) = &mut self.settling {
+            settling.no_longer(id);
+        }
         self.outputs.push_back(Output::Event(Event::NodeDown(node, how)));
         let why = match how {
             Departure::Left => Why::Left,

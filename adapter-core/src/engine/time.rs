@@ -19,6 +19,7 @@ impl Engine {
             self.control.push_back(Control::Hello);
         }
         self.check_ready(now);
+        self.settling.take_if(|settling| settling.is_over(now));
         if self.heartbeat_due <= now {
             self.heartbeat_due = now + self.settings.heartbeat;
             self.pulse();
@@ -37,7 +38,8 @@ impl Engine {
     /// When the engine wants to look at the time again.
     pub(crate) fn next_timeout(&self) -> Instant {
         let readiness = self.readiness.as_ref().map(|readiness| readiness.next());
-        let optional = [self.requests.next_deadline(), self.hole_due, readiness];
+        let settling = self.settling.as_ref().map(|settling| settling.until());
+        let optional = [self.requests.next_deadline(), self.hole_due, readiness, settling];
         let next = self.heartbeat_due.min(self.tick_due);
         optional.into_iter().flatten().fold(next, Instant::min)
     }

@@ -172,3 +172,29 @@ async fn g10_a_publish_of_unknown_outcome_is_repeated_and_the_copies_are_dropped
     assert_eq!(until("end", &mut there).await, (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
     assert_eq!(two.cluster.stats().lost, 0);
 }
+
+#[tokio::test]
+async fn g08_g09_what_waited_waits_for_the_others_to_be_back() {
+    let memory = Memory::new();
+    let (one, first) = switched(Cluster::builder(), &memory).await;
+    let (two, second) = switched(Cluster::builder(), &memory).await;
+    eventually(|| one.cluster.nodes().len() == 2).await;
+    let (mut here, mut there) = (one.socket([]), two.socket([]));
+    let (mut ours, mut theirs) = (one.cluster.events(), two.cluster.events());
+    first.set(Mode::Down).await;
+    second.set(Mode::Down).await;
+    for events in [&mut ours, &mut theirs] {
+        assert!(matches!(events.next().await, Some(Event::Degraded(_))));
+    }
+    for n in 0..10 {
+        one.chat.emit(format!("{n}")).await.unwrap();
+        assert_eq!(next(&mut here).await, n.to_string());
+    }
+    first.set(Mode::Up).await;
+    assert_eq!(ours.next().await, Some(Event::Recovered), "the first to be back");
+    second.set(Mode::Up).await;
+    for n in 0..10 {
+        assert_eq!(next(&mut there).await, n.to_string());
+    }
+    assert_eq!(two.cluster.stats().lost, 0);
+}

@@ -33,7 +33,7 @@ impl World {
         for up in std::mem::take(&mut self.nodes[node].link) {
             let limits = Limits::max_frame(self.plan.max_frame);
             match self.engine(node) {
-                Some(engine) if up => engine.link_up(limits),
+                Some(engine) if up => engine.link_up(limits, now),
                 Some(engine) => engine.link_down("simulated".to_owned()),
                 None => {}
             }
