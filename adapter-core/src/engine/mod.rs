@@ -11,9 +11,11 @@ mod echo;
 mod gauge;
 mod members;
 mod outbox;
+mod packing;
 mod readiness;
 mod receive;
 mod requests;
+mod settings;
 mod settling;
 mod time;
 mod window;
@@ -24,67 +26,21 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::protocol::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, encode};
-use crate::{AckError, Departure, Event, Limits, Missing, Node, NodeId, SocketId, Stats, Why};
+use crate::{AckError, Departure, Event, Limits, Missing, NodeId, SocketId, Stats, Why};
 
 pub(crate) use assembly::split;
 use echo::{Echo, Verdict};
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
 use members::{Life, Members};
+use outbox::Outbox;
 pub(crate) use outbox::{Destination, Outcome, ReplyTo};
-use outbox::{Outbox, Packing};
+use packing::Packing;
 use readiness::{Readiness, Waits};
 use requests::Requests;
+pub(crate) use settings::Settings;
 use settling::Settling;
 use window::Window;
-
-/// The numbers that a cluster may be tuned with; the defaults are those of the promises.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) node: Node,
-    pub(crate) max_message: usize,
-    pub(crate) max_packed: usize,
-    pub(crate) max_batch: usize,
-    pub(crate) max_answers: usize,
-    pub(crate) max_nodes: usize,
-    pub(crate) held_bytes: usize,
-    /// How long a hole is waited for where the backend does not keep order.
-    pub(crate) patience: Duration,
-    pub(crate) ordered: bool,
-    pub(crate) heartbeat: Duration,
-    pub(crate) tick: Duration,
-    pub(crate) silence: Duration,
-    pub(crate) fresh_echo: Duration,
-    pub(crate) alone: Duration,
-    pub(crate) named: Duration,
-    pub(crate) greet_again: Duration,
-    /// How long the state of a node that is gone is kept.
-    pub(crate) keep: Duration,
-}
-
-impl Settings {
-    pub(crate) fn new(node: Node) -> Self {
-        Self {
-            node,
-            max_message: 16 << 20,
-            max_packed: 64 << 10,
-            max_batch: 1 << 20,
-            max_answers: 32 << 20,
-            max_nodes: 4096,
-            held_bytes: 48 << 20,
-            patience: Duration::from_secs(1),
-            ordered: false,
-            heartbeat: Duration::from_secs(1),
-            tick: Duration::from_millis(250),
-            silence: Duration::from_millis(2500),
-            fresh_echo: Duration::from_millis(1500),
-            alone: Duration::from_millis(250),
-            named: Duration::from_secs(1),
-            greet_again: Duration::from_millis(250),
-            keep: Duration::from_secs(60),
-        }
-    }
-}
 
 /// What the node has to do, in this order.
 #[derive(Debug)]

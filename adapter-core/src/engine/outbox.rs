@@ -3,9 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::assembly::split;
+use super::packing::{Messages, Packing};
 use crate::protocol::{AckAnswer, AckBatch, Answer, Content, Head, InboxMark, Mark, Number, SocketAck};
 use crate::{AckError, NodeId, SocketId};
 
@@ -31,17 +31,6 @@ pub(crate) enum Outcome {
     Refused(usize),
     /// Any may have been sent; all will be packed again under the same numbers.
     Unknown,
-}
-
-/// How much goes into one batch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Packing {
-    /// The largest message that the link takes.
-    pub(crate) max_frame: usize,
-    /// How far frames are packed into one message.
-    pub(crate) max_packed: usize,
-    /// How far messages are gathered into one batch.
-    pub(crate) max_batch: usize,
 }
 
 /// What waits to be sent.
@@ -263,16 +252,16 @@ impl Outbox {
         control: Vec<(Destination, u64, Content)>,
         packing: &Packing,
     ) -> Vec<(Destination, Bytes)> {
-        let mut messages = Messages { list: Vec::new(), packing: *packing };
+        let mut messages = Messages::new(*packing);
         self.control_in_flight.clear();
         for (to, counter, content) in control {
             let head = Head { kind: content.kind, sender: self.me, counter, number: None, part: None, request: None };
             messages.add(to, &head, &content.body, &content.packet);
             // Each alone, so that a refusal says which it was.
             messages.seal();
-            self.control_in_flight.push(messages.list.len());
+            self.control_in_flight.push(messages.len());
         }
-        let control = messages.list.len();
+        let control = messages.len();
         self.in_flight.clear();
         let mut bytes = 0;
         for at in 0..self.queue.len() {
@@ -286,12 +275,12 @@ impl Outbox {
                 messages.add(entry.to, &entry.head, &content.body, &content.packet);
             }
             // The message that an entry ends in is the last one so far; a later entry may still join it.
-            self.in_flight.resize(messages.list.len() - control, at);
+            self.in_flight.resize(messages.len() - control, at);
             if let Some(done) = self.in_flight.last_mut() {
                 *done = at + 1;
             }
         }
-        messages.list.into_iter().map(|message| (message.to, message.bytes.freeze())).collect()
+        messages.finish()
     }
 
     /// Turns the acks that wait for this entry into its content.
@@ -382,48 +371,5 @@ impl Outbox {
     #[cfg(test)]
     pub(crate) fn inboxes(&self) -> impl Iterator<Item = &NodeId> {
         self.inboxes.keys()
-    }
-}
-
-/// Messages being packed.
-struct Messages {
-    list: Vec<Open>,
-    packing: Packing,
-}
-
-struct Open {
-    to: Destination,
-    bytes: BytesMut,
-    sealed: bool,
-}
-
-impl Messages {
-    fn add(&mut self, to: Destination, head: &Head, body: &Bytes, packet: &Bytes) {
-        if let Some(pieces) = split(head, body, packet, self.packing.max_frame) {
-            for (head, piece) in pieces {
-                let mut bytes = BytesMut::new();
-                head.write(&mut bytes, &[], &piece);
-                self.list.push(Open { to, bytes, sealed: true });
-            }
-            return;
-        }
-        let len = head.len() + body.len() + packet.len();
-        let room = self.packing.max_packed.min(self.packing.max_frame);
-        let fits = |open: &&mut Open| !open.sealed && open.to == to && open.bytes.len() + len <= room;
-        match self.list.last_mut().filter(fits) {
-            Some(open) => head.write(&mut open.bytes, body, packet),
-            None => {
-                let mut bytes = BytesMut::new();
-                head.write(&mut bytes, body, packet);
-                self.list.push(Open { to, bytes, sealed: false });
-            }
-        }
-    }
-
-    /// Nothing more goes into the messages so far.
-    fn seal(&mut self) {
-        if let Some(open) = self.list.last_mut() {
-            open.sealed = true;
-        }
     }
 }

@@ -1,0 +1,53 @@
+//! What an engine is configured with.
+
+use std::time::Duration;
+
+use crate::Node;
+
+/// The numbers that a cluster may be tuned with; the defaults are those of the promises.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) node: Node,
+    pub(crate) max_message: usize,
+    pub(crate) max_packed: usize,
+    pub(crate) max_batch: usize,
+    pub(crate) max_answers: usize,
+    pub(crate) max_nodes: usize,
+    pub(crate) held_bytes: usize,
+    /// How long a hole is waited for where the backend does not keep order.
+    pub(crate) patience: Duration,
+    pub(crate) ordered: bool,
+    pub(crate) heartbeat: Duration,
+    pub(crate) tick: Duration,
+    pub(crate) silence: Duration,
+    pub(crate) fresh_echo: Duration,
+    pub(crate) alone: Duration,
+    pub(crate) named: Duration,
+    pub(crate) greet_again: Duration,
+    /// How long the state of a node that is gone is kept.
+    pub(crate) keep: Duration,
+}
+
+impl Settings {
+    pub(crate) fn new(node: Node) -> Self {
+        Self {
+            node,
+            max_message: 16 << 20,
+            max_packed: 64 << 10,
+            max_batch: 1 << 20,
+            max_answers: 32 << 20,
+            max_nodes: 4096,
+            held_bytes: 48 << 20,
+            patience: Duration::from_secs(1),
+            ordered: false,
+            heartbeat: Duration::from_secs(1),
+            tick: Duration::from_millis(250),
+            silence: Duration::from_millis(2500),
+            fresh_echo: Duration::from_millis(1500),
+            alone: Duration::from_millis(250),
+            named: Duration::from_secs(1),
+            greet_again: Duration::from_millis(250),
+            keep: Duration::from_secs(60),
+        }
+    }
+}
