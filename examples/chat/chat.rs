@@ -172,8 +172,15 @@ async fn moved<A: Adapter>(socket: &SocketRef<A>, node: &Node, room: &str, what:
 }
 
 fn logged(sent: Result<(), socketioxide::BroadcastError>) {
-    if let Err(error) = sent {
-        eprintln!("chat: {error}");
+    use socketioxide::{BroadcastError, SocketError};
+    let gone = |error: &SocketError| matches!(error, SocketError::Closed);
+    match sent {
+        Ok(()) => {}
+        // Somebody was closing the page just then; the others were served.
+        Err(BroadcastError::Socket(errors)) if errors.iter().all(gone) => {}
+        Err(error) => {
+            eprintln!("chat: {error}");
+        }
     }
 }
 
