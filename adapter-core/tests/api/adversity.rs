@@ -99,11 +99,10 @@ async fn g04_g05_a_node_with_a_backlog_stays_a_member_and_keeps_its_deadlines() 
     for _ in 0..30_000 {
         one.chat.emit("x").await.unwrap();
     }
-    let began = Instant::now();
     let asked = two.chat.timeout(Duration::from_millis(500)).count_sockets().await.unwrap();
-    let took = began.elapsed();
+    let worked_off = two.cluster.stats().received;
     assert!(asked.is_complete() || asked.missing[0].why == Why::Timeout);
-    assert!(took < Duration::from_secs(3), "the deadline was half a second, and it took {took:?}");
+    assert!(worked_off < 30_000, "the question did not wait for the backlog to be worked off");
     eventually(|| two.cluster.stats().received >= 30_000).await;
     one.chat.server_side_emit("fence", "").await.unwrap();
     while let Ok(event) = tokio::time::timeout(Duration::from_millis(50), events.next()).await {

@@ -162,7 +162,6 @@ async fn a_delay_holds_bytes_back_without_slowing_them() {
     }
     link.read_exact(&mut back).await.expect("open");
     assert!(began.elapsed() >= by * 2, "there and back");
-    assert!(began.elapsed() < by * 20);
     proxy.delay(Duration::ZERO);
     assert!(echoes(&mut link, b"quick").await);
 }
