@@ -49,6 +49,9 @@ const NATS_CLUSTER_ARGUMENTS: &[&str] = &[
     "nats://127.0.0.1:{peer0},nats://127.0.0.1:{peer1},nats://127.0.0.1:{peer2}",
 ];
 
+/// All of them.
+pub const ALL: &[&Recipe] = &[&REDIS, &REDIS_CLUSTER, &NATS, &NATS_CLUSTER];
+
 /// One Redis server, without persistence.
 pub const REDIS: Recipe = Recipe {
     name: "redis",
