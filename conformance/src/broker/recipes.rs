@@ -125,6 +125,9 @@ const RABBITMQ_ENVIRONMENT: &[(&str, &str)] = &[
     ("RABBITMQ_CTL_ERL_ARGS", "-dist_listen false -setcookie roomcast"),
 ];
 
+const RABBITMQ_CLUSTER_ARGUMENTS: &[&str] =
+    &["-rabbit", "cluster_nodes", "{['rabbit@127.0.0.10','rabbit@127.0.0.11'],disc}"];
+
 /// One RabbitMQ server, without plugins; the user `guest` may come from anywhere.
 pub const RABBITMQ: Recipe = Recipe {
     name: "rabbitmq",
@@ -142,4 +145,15 @@ pub const RABBITMQ: Recipe = Recipe {
     container: Launch { what: "rabbitmq:3", arguments: &[], environment: RABBITMQ_ENVIRONMENT, prepare: &[] },
     probe: Probe::Answer { port: 5672, ask: b"AMQP\0\0\x09\x01", before_version: "\x07version" },
     setup: Setup::None,
+};
+
+/// A RabbitMQ cluster of two servers; a queue is on the one that its client is connected to.
+pub const RABBITMQ_CLUSTER: Recipe = Recipe {
+    name: "rabbitmq-cluster",
+    setting: "RABBITMQ_CLUSTER",
+    servers: 2,
+    local: Launch { arguments: &[RABBITMQ_CLUSTER_ARGUMENTS], ..RABBITMQ.local },
+    container: Launch { arguments: &[&["rabbitmq-server"], RABBITMQ_CLUSTER_ARGUMENTS], ..RABBITMQ.container },
+    setup: Setup::InTurn,
+    ..RABBITMQ
 };
