@@ -95,6 +95,13 @@ impl Fleet {
         on(Arc::clone(server), work).await.map_err(|why| self.missing(why))
     }
 
+    /// Runs a program where one server runs.
+    pub(super) async fn run(&self, index: usize, command: &[&str]) -> Result<String, Missing> {
+        let server = self.servers.get(index).ok_or_else(|| self.missing(format!("there is no server {index}")))?;
+        let (server, command) = (Arc::clone(server), command.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        command::blocking(move || server.run(&command)).await.map_err(|why| self.missing(why))
+    }
+
     /// Waits until the whole broker is ready, and gives its version.
     pub(super) async fn ready(&self, recipe: &Recipe) -> Result<String, Missing> {
         self.wait(recipe.probe).await
