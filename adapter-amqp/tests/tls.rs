@@ -58,9 +58,7 @@ async fn broker(folder: &Path, port: u16) -> Broker {
     let groups: &'static [&'static [&'static str]] = vec![&*words.leak()].leak();
     let local = Launch { arguments: groups, environment: environment.leak(), ..recipes::RABBITMQ.local };
     // Containers have no such folder.
-    Broker::start(&Recipe { setting: "RABBITMQ_TLS", family: "RABBITMQ_TLS", local, ..recipes::RABBITMQ })
-        .await
-        .unwrap()
+    support::start(&Recipe { setting: "RABBITMQ_TLS", family: "RABBITMQ_TLS", local, ..recipes::RABBITMQ }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

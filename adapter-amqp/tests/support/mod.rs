@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use adapter_amqp::Amqp;
 use adapter_core::probe::{Tap, Tapped};
 use adapter_core::{Backend, Bytes, Channel, Connect, Error, Outgoing, PublishError};
-use conformance::broker::{Broker, recipes};
+use conformance::broker::{Broker, Recipe, recipes};
 use tokio::sync::OnceCell;
 
 /// How long anything may take that has to come. A broker that starts on a busy machine takes its time.
@@ -23,7 +23,14 @@ pub(crate) async fn shared() -> &'static Broker {
 
 /// A broker that may be broken.
 pub(crate) async fn own() -> Broker {
-    Broker::start(&recipes::RABBITMQ).await.unwrap()
+    start(&recipes::RABBITMQ).await
+}
+
+/// A broker that takes commands: it takes connections a moment before.
+pub(crate) async fn start(recipe: &Recipe) -> Broker {
+    let broker = Broker::start(recipe).await.unwrap();
+    ctl(&broker, &["await_startup"]).await;
+    broker
 }
 
 /// A virtual host of this name on the shared broker, where `guest` may do everything: its broker, and its URL.
