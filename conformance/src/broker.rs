@@ -185,6 +185,15 @@ impl Broker {
         self.fleet("resume")?.each(|server| server.resume()).await
     }
 
+    /// Runs a program of the operator's where one of the servers runs, and gives what it prints: `rabbitmqctl`, say. On this
+    /// machine that is the one beside the server, else the one on the PATH; either way in the server's environment.
+    ///
+    /// # Errors
+    /// As with [`kill_one`](Self::kill_one); or what the program complains of.
+    pub async fn run(&self, index: usize, command: &[&str]) -> Result<String, Missing> {
+        self.fleet("run a program")?.run(index, command).await
+    }
+
     /// The end of the log of each server, for a report of a failure. Empty for an external broker. Blocks.
     pub fn log_tail(&self) -> String {
         match &self.from {

@@ -115,6 +115,16 @@ impl Server for Process {
         self.signal("CONT")
     }
 
+    fn run(&self, command: &[String]) -> Result<String, String> {
+        let Some((program, arguments)) = command.split_first() else { return Err("no program is named".to_owned()) };
+        // What belongs to the server stands beside it, and is not always on the PATH.
+        let beside = self.program.with_file_name(program);
+        let path = Some(beside).filter(|path| path.is_file()).or_else(|| find(program));
+        let mut command = Command::new(path.ok_or_else(|| format!("no {program} on the PATH"))?);
+        command.args(arguments).envs(self.environment.iter().cloned()).current_dir(self.folder.path());
+        command::run_command(&mut command, program, Duration::from_secs(60))
+    }
+
     fn running(&self) -> bool {
         self.child().as_mut().is_some_and(alive)
     }

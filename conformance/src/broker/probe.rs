@@ -78,7 +78,8 @@ async fn answer(target: &Target<'_>, ask: &[u8], before_version: &str) -> Result
     while stream.read_buf(&mut answer).await.map_err(|error| error.to_string())? > 0 {
         let text = String::from_utf8_lossy(&answer);
         if let Some((_, version)) = text.split_once(before_version) {
-            return Ok(version.chars().take_while(|char| char.is_ascii_digit() || *char == '.').collect());
+            let digits = version.trim_start_matches(|char: char| !char.is_ascii_digit());
+            return Ok(digits.chars().take_while(|char| char.is_ascii_digit() || *char == '.').collect());
         }
     }
     Err(format!("it closed before it said {before_version:?}"))

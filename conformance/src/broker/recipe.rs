@@ -79,12 +79,14 @@ pub enum Probe {
     },
 }
 
-/// What is done once, when all servers answer.
+/// What is done once, to make one broker of the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Setup {
     /// Nothing.
     None,
+    /// A server is started, the first time, when those before it are ready: it joins them.
+    InTurn,
     /// The servers meet, as masters that share the slots evenly.
     RedisSlots,
 }
