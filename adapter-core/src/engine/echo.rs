@@ -10,7 +10,7 @@ const OVERDUE: Duration = Duration::from_millis(1500);
 /// A link on which nothing at all has arrived for so long is dead, if an echo is overdue too.
 const SILENT: Duration = Duration::from_secs(2);
 /// A link on which much arrives, but for so long no echo, has lost its other direction.
-const ONE_WAY: Duration = Duration::from_secs(6);
+const ONE_WAY: Duration = Duration::from_secs(8);
 
 /// The echoes of our own heartbeats (on the cluster channel) and probes (on our inbox).
 ///

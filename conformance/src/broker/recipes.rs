@@ -56,8 +56,22 @@ pub const REDIS: Recipe = Recipe {
     family: "REDIS",
     scheme: "redis",
     servers: 1,
-    local: Launch { what: "redis-server", arguments: &[REDIS_ARGUMENTS], environment: &[], prepare: &[] },
-    container: Launch { what: "redis:8", arguments: &[REDIS_ARGUMENTS], environment: &[], prepare: &[] },
+    local: Launch {
+        what: "redis-server",
+        arguments: &[REDIS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
+    container: Launch {
+        what: "redis:8",
+        arguments: &[REDIS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
     probe: Probe::Redis,
     setup: Setup::None,
 };
@@ -81,8 +95,22 @@ pub const NATS: Recipe = Recipe {
     family: "NATS",
     scheme: "nats",
     servers: 1,
-    local: Launch { what: "nats-server", arguments: &[NATS_ARGUMENTS], environment: &[], prepare: &[] },
-    container: Launch { what: "nats:2", arguments: &[NATS_ARGUMENTS], environment: &[], prepare: &[] },
+    local: Launch {
+        what: "nats-server",
+        arguments: &[NATS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
+    container: Launch {
+        what: "nats:2",
+        arguments: &[NATS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
     probe: Probe::Nats,
     setup: Setup::None,
 };
@@ -95,4 +123,53 @@ pub const NATS_CLUSTER: Recipe = Recipe {
     local: Launch { arguments: &[NATS_ARGUMENTS, NATS_CLUSTER_ARGUMENTS], ..NATS.local },
     container: Launch { arguments: &[NATS_ARGUMENTS, NATS_CLUSTER_ARGUMENTS], ..NATS.container },
     ..NATS
+};
+
+// It is for no longer than a test, and speed is all.
+const POSTGRES_ARGUMENTS: &[&str] = &[
+    "-p",
+    "{port}",
+    "-c",
+    "fsync=off",
+    "-c",
+    "full_page_writes=off",
+    "-c",
+    "max_connections=500",
+    "-c",
+    "shared_buffers=32MB",
+];
+
+/// One PostgreSQL server, which trusts everybody.
+pub const POSTGRES: Recipe = Recipe {
+    name: "postgres",
+    setting: "POSTGRES",
+    family: "POSTGRES",
+    scheme: "postgres",
+    servers: 1,
+    local: Launch {
+        what: "postgres",
+        arguments: &[&["-D", "{folder}/data", "-k", "{folder}", "-h", "{bind}"], POSTGRES_ARGUMENTS],
+        environment: &[],
+        prepare: &[&[
+            "initdb",
+            "--pgdata={folder}/data",
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]],
+        user: Some("postgres"),
+        stop: "INT", // by TERM it would wait for its clients to go
+    },
+    container: Launch {
+        what: "postgres:17",
+        arguments: &[POSTGRES_ARGUMENTS],
+        environment: &[("POSTGRES_HOST_AUTH_METHOD", "trust"), ("POSTGRES_INITDB_ARGS", "--no-sync")],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
+    probe: Probe::Postgres,
+    setup: Setup::None,
 };
