@@ -14,4 +14,6 @@ mod tls;
 mod url;
 
 pub use config::Postgres;
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use tokio_postgres;
