@@ -22,7 +22,7 @@ pub async fn connect(url: &str) -> Result<Cluster> {
 }
 
 /// The backend that a URL means: `memory://name`, `redis://host`, `nats://host` (or `tls://host`),
-/// `amqp://host/vhost`.
+/// `amqp://host/vhost`, `postgres://host/database` (or `postgresql://`).
 ///
 /// # Errors
 /// `Config` for a scheme that nobody knows, one whose cargo feature is off (the text names the feature), or a URL that
@@ -60,6 +60,7 @@ const SCHEMES: &[Row] = &[
     Row { schemes: &["nats", "tls"], feature: "nats", open: NATS },
     Row { schemes: &["amqp"], feature: "amqp", open: AMQP },
     Row { schemes: &["amqps"], feature: "amqp-tls", open: AMQP_TLS },
+    Row { schemes: &["postgres", "postgresql"], feature: "postgres", open: POSTGRES },
 ];
 
 #[cfg(feature = "memory")]
@@ -95,6 +96,11 @@ const AMQP: Option<Open> = None;
 const AMQP_TLS: Option<Open> = AMQP;
 #[cfg(not(feature = "amqp-tls"))]
 const AMQP_TLS: Option<Open> = None;
+
+#[cfg(feature = "postgres")]
+const POSTGRES: Option<Open> = Some(|url, _| Ok(Box::new(crate::postgres::Postgres::from_url(url)?)));
+#[cfg(not(feature = "postgres"))]
+const POSTGRES: Option<Open> = None;
 
 fn known() -> String {
     let all = SCHEMES.iter().flat_map(|row| row.schemes).map(|scheme| format!("{scheme}://"));

@@ -9,7 +9,8 @@ const REMEMBERED: usize = 64;
 const OVERDUE: Duration = Duration::from_millis(1500);
 /// A link on which nothing at all has arrived for so long is dead, if an echo is overdue too.
 const SILENT: Duration = Duration::from_secs(2);
-/// A link on which much arrives, but for so long no echo, has lost its other direction.
+/// A link on which much arrives, but for so long no echo, has lost its other direction. Long, since an echo queues behind what
+/// others have sent: seconds of it on a thin link.
 const ONE_WAY: Duration = Duration::from_secs(10);
 
 /// The echoes of our own heartbeats (on the cluster channel) and probes (on our inbox).

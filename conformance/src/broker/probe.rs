@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::url::Url;
-use super::{Probe, resp};
+use super::{Probe, pg, resp};
 
 /// How long a server that accepts may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -30,6 +30,7 @@ pub(super) async fn ask(target: &Target<'_>, probe: Probe, servers: usize) -> Re
                 redis(target).await
             }
             Probe::Nats => nats(target, servers).await,
+            Probe::Postgres => pg::ask(target).await,
             Probe::Answer { ask, before_version, .. } => answer(target, ask, before_version).await,
         }
     };

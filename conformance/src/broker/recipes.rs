@@ -50,7 +50,7 @@ const NATS_CLUSTER_ARGUMENTS: &[&str] = &[
 ];
 
 /// All of them.
-pub const ALL: &[&Recipe] = &[&REDIS, &REDIS_CLUSTER, &NATS, &NATS_CLUSTER];
+pub const ALL: &[&Recipe] = &[&REDIS, &REDIS_CLUSTER, &NATS, &NATS_CLUSTER, &RABBITMQ, &RABBITMQ_CLUSTER, &POSTGRES];
 
 /// One Redis server, without persistence.
 pub const REDIS: Recipe = Recipe {
@@ -59,8 +59,22 @@ pub const REDIS: Recipe = Recipe {
     family: "REDIS",
     scheme: "redis",
     servers: 1,
-    local: Launch { what: "redis-server", arguments: &[REDIS_ARGUMENTS], environment: &[], prepare: &[] },
-    container: Launch { what: "redis:8", arguments: &[REDIS_ARGUMENTS], environment: &[], prepare: &[] },
+    local: Launch {
+        what: "redis-server",
+        arguments: &[REDIS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
+    container: Launch {
+        what: "redis:8",
+        arguments: &[REDIS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
     probe: Probe::Redis,
     setup: Setup::None,
 };
@@ -84,8 +98,22 @@ pub const NATS: Recipe = Recipe {
     family: "NATS",
     scheme: "nats",
     servers: 1,
-    local: Launch { what: "nats-server", arguments: &[NATS_ARGUMENTS], environment: &[], prepare: &[] },
-    container: Launch { what: "nats:2", arguments: &[NATS_ARGUMENTS], environment: &[], prepare: &[] },
+    local: Launch {
+        what: "nats-server",
+        arguments: &[NATS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
+    container: Launch {
+        what: "nats:2",
+        arguments: &[NATS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
     probe: Probe::Nats,
     setup: Setup::None,
 };
@@ -144,8 +172,17 @@ pub const RABBITMQ: Recipe = Recipe {
         arguments: &[],
         environment: RABBITMQ_ENVIRONMENT,
         prepare: &[],
+        user: None,
+        stop: "TERM",
     },
-    container: Launch { what: "rabbitmq:3", arguments: &[], environment: RABBITMQ_ENVIRONMENT, prepare: &[] },
+    container: Launch {
+        what: "rabbitmq:3",
+        arguments: &[],
+        environment: RABBITMQ_ENVIRONMENT,
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
     probe: Probe::Answer { port: 5672, ask: b"AMQP\0\0\x09\x01", before_version: "\x07version" },
     setup: Setup::None,
 };
@@ -159,4 +196,53 @@ pub const RABBITMQ_CLUSTER: Recipe = Recipe {
     container: Launch { arguments: &[&["rabbitmq-server"], RABBITMQ_CLUSTER_ARGUMENTS], ..RABBITMQ.container },
     setup: Setup::InTurn,
     ..RABBITMQ
+};
+
+// It is for no longer than a test, and speed is all.
+const POSTGRES_ARGUMENTS: &[&str] = &[
+    "-p",
+    "{port}",
+    "-c",
+    "fsync=off",
+    "-c",
+    "full_page_writes=off",
+    "-c",
+    "max_connections=500",
+    "-c",
+    "shared_buffers=32MB",
+];
+
+/// One PostgreSQL server, which trusts everybody.
+pub const POSTGRES: Recipe = Recipe {
+    name: "postgres",
+    setting: "POSTGRES",
+    family: "POSTGRES",
+    scheme: "postgres",
+    servers: 1,
+    local: Launch {
+        what: "postgres",
+        arguments: &[&["-D", "{folder}/data", "-k", "{folder}", "-h", "{bind}"], POSTGRES_ARGUMENTS],
+        environment: &[],
+        prepare: &[&[
+            "initdb",
+            "--pgdata={folder}/data",
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]],
+        user: Some("postgres"),
+        stop: "INT", // by TERM it would wait for its clients to go
+    },
+    container: Launch {
+        what: "postgres:17",
+        arguments: &[POSTGRES_ARGUMENTS],
+        environment: &[("POSTGRES_HOST_AUTH_METHOD", "trust"), ("POSTGRES_INITDB_ARGS", "--no-sync")],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
+    probe: Probe::Postgres,
+    setup: Setup::None,
 };
