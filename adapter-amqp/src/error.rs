@@ -88,7 +88,7 @@ pub(crate) fn broken(cause: lapin::Error) -> Error {
 
 /// No connection by TCP.
 pub(crate) fn unreachable(cause: io::Error) -> Error {
-    unavailable("the broker cannot be reached").with_source(cause)
+    unavailable("the RabbitMQ server cannot be reached").with_source(cause)
 }
 
 /// No TLS session.

@@ -6,7 +6,7 @@ import { startBroker } from "../broker.js";
 import { startNode, User } from "../chat.js";
 import { eventually, run } from "../nodes.js";
 
-for (const kind of ["redis", "nats"]) {
+for (const kind of ["redis", "nats", "rabbitmq", "postgres"]) {
   describe(`chat processes over ${kind}`, () => {
     let broker;
     let nodes = [];
@@ -204,7 +204,7 @@ for (const kind of ["redis", "nats"]) {
       const secret = "hunter2";
       const wrong = {
         "say which option they do not know": [`?colour=red`, /option/],
-        "say that the broker is down": ["", /(Redis|NATS) server.* cannot be reached/],
+        "say that the broker is down": ["", /(Redis|NATS|RabbitMQ|PostgreSQL) server.* cannot be reached/],
       };
       for (const [what, [query, sentence]] of Object.entries(wrong)) {
         it(what, async () => {

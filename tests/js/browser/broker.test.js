@@ -7,7 +7,7 @@ import { openPage, startBrowser } from "../browser.js";
 import { startNode } from "../chat.js";
 import { artifacts } from "../nodes.js";
 
-for (const kind of ["redis", "nats"]) {
+for (const kind of ["redis", "nats", "rabbitmq", "postgres"]) {
   describe(`the chat page and its broker, ${kind}`, () => {
     let broker, browser;
     let nodes = [];
