@@ -11,7 +11,7 @@ const OVERDUE: Duration = Duration::from_millis(1500);
 const SILENT: Duration = Duration::from_secs(2);
 /// A link on which much arrives, but for so long no echo, has lost its other direction. Long, since an echo queues behind what
 /// others have sent: seconds of it on a thin link.
-const ONE_WAY: Duration = Duration::from_secs(8);
+const ONE_WAY: Duration = Duration::from_secs(10);
 
 /// The echoes of our own heartbeats (on the cluster channel) and probes (on our inbox).
 ///
@@ -160,7 +160,7 @@ mod tests {
         let now = Instant::now();
         let mut echo = Echo::new(now);
         echo.sent(1, now);
-        assert_eq!(verdicts(&mut echo, 28, true), [Verdict::Degraded]);
+        assert_eq!(verdicts(&mut echo, 36, true), [Verdict::Degraded]);
         assert_eq!(verdicts(&mut echo, 4, true), [Verdict::Dead]);
     }
 
