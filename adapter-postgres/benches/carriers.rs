@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use conformance::{Broker, recipes};
 use tokio::sync::mpsc;
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../src/text.rs"]
 mod text;
 
