@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use conformance::{Broker, recipes};
 use tokio::sync::mpsc;
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../src/text.rs"]
 mod text;
 
@@ -112,7 +112,7 @@ async fn measure(name: &str, url: &str, size: usize, messages: usize, run: impl 
     );
 }
 
-const NOTIFY: &str = "SELECT count(pg_notify('rc.bench', p)) FROM unnest($1) AS _ (p)";
+const NOTIFY: &str = "SELECT count(pg_notify('rc.bench', p)) FROM unnest($1::text[]) AS _ (p)";
 
 /// Cut by the core: notifications of at most one frame each, a batch at a time.
 async fn split(url: &str, size: usize) {

@@ -4,11 +4,15 @@
 mod support;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use adapter_core::{Cluster, Format, Hub, NamespaceHandle, Socket};
 use adapter_postgres::Postgres;
 use adapter_postgres::tokio_postgres::Client;
+use adapter_socketioxide::{Adapter, SocketRef};
 use conformance::Broker;
+use engineioxide::Packet;
+use socketioxide::SocketIo;
 use support::{Tested, admin, postgres, soon};
 
 /// Two nodes of one cluster, each with one socket in `/chat` in the room `room`.
@@ -292,5 +296,35 @@ async fn installing_is_for_everybody_and_can_be_repeated() -> Tested {
     let functions =
         sql.query_one("SELECT count(*) FROM pg_proc WHERE proname = 'roomcast_emit' AND NOT prosecdef", &[]);
     assert_eq!(functions.await?.get::<_, i64>(0), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn socketioxides_own_sockets_get_it_as_well() -> Tested {
+    let broker = postgres().await;
+    let postgres = Postgres::from_url(&broker.url())?;
+    postgres.install().await?;
+    let sql = admin(&broker).await;
+    let mut sockets = Vec::new();
+    for _ in 0..2 {
+        let cluster: Arc<dyn adapter_core::Adapter> = Cluster::connect(postgres.clone()).await?.into();
+        let (layer, io) = SocketIo::builder().with_adapter::<Adapter<_>>(Arc::clone(&cluster).into()).build_layer();
+        io.ns("/chat", async |socket: SocketRef| socket.join("room")).await?;
+        let (send, receive) = io.new_dummy_sock("/chat", ()).await;
+        sockets.push((receive, send, layer, io));
+    }
+    for (receive, ..) in &mut sockets {
+        soon(receive.recv()).await.expect("the namespace's hello");
+    }
+    emit(&sql, r#"'/chat', ARRAY['room'], 'news', '{"a": [1, "ü"]}'"#).await?;
+    emit(&sql, "'/chat', NULL, 'bare'").await?;
+    for (receive, ..) in &mut sockets {
+        for want in [r#"2/chat,["news",{"a":[1,"ü"]}]"#, r#"2/chat,["bare"]"#] {
+            match soon(receive.recv()).await {
+                Some(Packet::Message(text)) => assert_eq!(text.to_string().replace(": ", ":").replace(", ", ","), want),
+                other => panic!("{other:?} instead of {want}"),
+            }
+        }
+    }
     Ok(())
 }
