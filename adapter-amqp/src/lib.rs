@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod belongings;
 mod config;
 mod connection;
 mod error;

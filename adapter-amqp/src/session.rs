@@ -1,4 +1,4 @@
-//! What a node has on the broker while a link lasts: a queue, its bindings, and a channel to publish on.
+//! What a node does on the broker while a link lasts: it binds, publishes, and learns what became of it.
 //!
 //! Publishing has a connection of its own, because a broker that is short of memory or disk stops reading from those that
 //! publish: what has arrived is still taken and acknowledged by the other one, which is what gives the memory back.
@@ -7,17 +7,16 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use adapter_core::{Channel, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result};
+use adapter_core::{Channel, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result};
 use futures_util::FutureExt;
 use futures_util::future::{MaybeDone, maybe_done};
-use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
-};
-use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Confirmation, Event, ExchangeKind};
+use lapin::options::BasicPublishOptions;
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Confirmation, Event};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::belongings::Belongings;
 use crate::config::{Amqp, Host, short};
 use crate::connection::{Connection, Events, next};
 use crate::error::{self, unavailable};
@@ -32,7 +31,7 @@ const CONFIRM: Duration = Duration::from_secs(5);
 
 pub(crate) const BLOCKED: &str = "the broker takes no messages for now: its memory or its disk is short";
 
-/// What a node has on the broker while a link lasts.
+/// What a node uses a broker by while a link lasts.
 pub(crate) struct Session {
     publisher: Connection,
     consumer: Connection,
@@ -64,30 +63,8 @@ impl Session {
 
     async fn prepare(amqp: &Amqp, publisher: Connection, consumer: Connection) -> Result<(Self, Intake)> {
         let mut events = [publisher.events(), consumer.events()];
-        let exchange = amqp.exchange_name();
-        let queue = short(format!("{exchange}.{:032x}", random()?))?;
-        let lost = short(format!("{queue}.lost"))?;
-        let nothing = FieldTable::default;
-        let made = async {
-            let (publish, control, deliver) =
-                tokio::try_join!(publisher.channel(), consumer.channel(), consumer.channel())?;
-            // Not durable, for it comes back with us; and not deleted with its last binding, under those who publish.
-            let transient = ExchangeDeclareOptions::default();
-            control.exchange_declare(exchange.clone(), ExchangeKind::Direct, transient, nothing()).await?;
-            let ours = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
-            control.queue_declare(lost.clone(), ours, queue_of_losses()).await?;
-            control.queue_bind(lost.clone(), exchange.clone(), lost.clone(), Default::default(), nothing()).await?;
-            control.queue_declare(queue.clone(), ours, queue_of_messages(amqp, &exchange, &lost)).await?;
-            control.basic_qos(1, Default::default()).await?;
-            deliver.basic_qos(amqp.bounds().prefetch, Default::default()).await?;
-            let consume = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
-            let losses = control.basic_consume(lost, "losses".into(), consume, nothing()).await?;
-            let deliveries = deliver.basic_consume(queue.clone(), "messages".into(), consume, nothing()).await?;
-            publish.confirm_select(ConfirmSelectOptions::default()).await?;
-            Ok((publish, control, deliver, losses, deliveries))
-        };
-        let made: Result<_, lapin::Error> = made.await;
-        let (publish, control, deliver, losses, deliveries) = made.map_err(|cause| error::preparing(amqp, cause))?;
+        let Belongings { exchange, queue, publish, control, deliver, deliveries, losses } =
+            Belongings::make(amqp, &publisher, &consumer).await?;
         let session = Self {
             publisher,
             consumer,
@@ -317,29 +294,4 @@ fn handed_over<F: Future>(calls: impl Iterator<Item = F>) -> Vec<Pin<Box<MaybeDo
 /// Waits until the broker takes no messages.
 async fn blocked(events: &mut Events) {
     while !matches!(next(events).await, Event::ConnectionBlocked(_)) {}
-}
-
-/// Where the messages for this node wait: bounded, and what falls out at the old end goes to the queue of losses.
-fn queue_of_messages(amqp: &Amqp, exchange: &ShortString, lost: &ShortString) -> FieldTable {
-    let mut arguments = FieldTable::default();
-    let text = |text: &str| AMQPValue::LongString(text.into());
-    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(amqp.bounds().messages.into()));
-    arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(amqp.bounds().bytes.into()));
-    arguments.insert("x-overflow".into(), text("drop-head"));
-    arguments.insert("x-dead-letter-exchange".into(), text(exchange.as_str()));
-    arguments.insert("x-dead-letter-routing-key".into(), text(lost.as_str()));
-    arguments
-}
-
-/// One loss says as much as many.
-fn queue_of_losses() -> FieldTable {
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
-    arguments
-}
-
-fn random() -> Result<u128> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Error::new(ErrorKind::Unexpected, "the system has no random numbers"))?;
-    Ok(u128::from_be_bytes(bytes))
 }

@@ -17,7 +17,7 @@ use super::server::{Places, Server};
 use super::{Missing, Probe, Provider, Recipe, Setup, command, probe, slots};
 
 /// How long a broker may take until it is ready. Most are in a moment; RabbitMQ needs seconds, and more on a busy machine.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(10);
 
 type Servers = Vec<Arc<dyn Server>>;
