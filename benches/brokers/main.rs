@@ -1,6 +1,6 @@
 //! Roomcast over each broker against the plain client crate on the same broker: messages per second, processor time for
 //! each message, and latency. `cargo bench --bench brokers`, or with some of the brokers and another number of rounds:
-//! `cargo bench --bench brokers -- redis nats --rounds 3`.
+//! `cargo bench --bench brokers -- redis nats --rounds 3`. `--only roomcast` leaves out those with another name, for a profiler.
 //!
 //! Messages of 200 bytes go from one publisher to two receivers, each over a connection of its own, all in this process.
 //! The contestants take turns within each round, and a ratio is that of two neighbours in one round: whatever else the
@@ -38,50 +38,64 @@ const ROWS: &[Row] = &[
 ];
 
 fn main() -> Result<()> {
-    let (names, rounds) = arguments(std::env::args().skip(1))?;
+    let choice = Choice::of(std::env::args().skip(1))?;
     let runtime = tokio::runtime::Runtime::new()?;
     // On a worker, where a server's handlers run: the thread of `block_on` is none, and is slow to wake.
-    runtime.block_on(async { tokio::spawn(all(names, rounds)).await? })
+    runtime.block_on(async { tokio::spawn(all(choice)).await? })
 }
 
-/// The brokers that are named, and how many rounds.
-fn arguments(arguments: impl Iterator<Item = String>) -> Result<(Vec<String>, usize)> {
-    let (mut names, mut rounds) = (Vec::new(), 7);
-    let mut arguments = arguments.filter(|argument| argument != "--bench"); // which cargo adds
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--rounds" => rounds = arguments.next().ok_or("--rounds needs a number")?.parse::<usize>()?.max(1),
-            name if ROWS.iter().any(|row| row.recipe.name == name) => names.push(argument),
-            other => return Err(format!("{other:?} is none of the brokers: {}", known()).into()),
+/// What the command line asks for.
+struct Choice {
+    /// The brokers, by name; none means all.
+    brokers: Vec<String>,
+    rounds: usize,
+    /// Those whose name begins so.
+    only: String,
+}
+
+impl Choice {
+    fn of(arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut choice = Self { brokers: Vec::new(), rounds: 7, only: String::new() };
+        let mut arguments = arguments.filter(|argument| argument != "--bench"); // which cargo adds
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--rounds" => choice.rounds = value()?.parse::<usize>()?.max(1),
+                "--only" => choice.only = value()?,
+                name if ROWS.iter().any(|row| row.recipe.name == name) => choice.brokers.push(argument),
+                other => return Err(format!("{other:?} is none of the brokers: {}", known()).into()),
+            }
         }
+        Ok(choice)
     }
-    Ok((names, rounds))
+
+    fn includes(&self, row: &Row) -> bool {
+        self.brokers.is_empty() || self.brokers.iter().any(|name| name == row.recipe.name)
+    }
 }
 
 fn known() -> String {
     ROWS.iter().map(|row| row.recipe.name).collect::<Vec<_>>().join(", ")
 }
 
-async fn all(names: Vec<String>, rounds: usize) -> Result<()> {
-    for row in ROWS.iter().filter(|row| names.is_empty() || names.iter().any(|name| name == row.recipe.name)) {
+async fn all(choice: Choice) -> Result<()> {
+    for row in ROWS.iter().filter(|row| choice.includes(row)) {
         let broker = Broker::start(&row.recipe).await?;
+        let everybody = row.plain.iter().copied().chain([("roomcast", roomcast_node::open as Open)]);
         let mut contestants = Vec::new();
-        for (name, open) in row.plain {
-            contestants.push((*name, open(broker.url()).await?));
+        for (name, open) in everybody.filter(|(name, _)| name.starts_with(&choice.only)) {
+            contestants.push((name, open(broker.url()).await?));
         }
-        contestants.push(("roomcast", roomcast_node::open(broker.url()).await?));
-        let rounds = Rounds { wanted: rounds, messages: row.messages };
+        let rounds = Rounds { wanted: choice.rounds, messages: row.messages };
         let (kept, repeated) = rounds.run(&mut contestants).await?;
         for (_, contestant) in contestants {
             contestant.close().await?;
         }
+        let (name, version, provider) = (broker.name(), broker.version(), broker.provider());
         println!(
-            "\n{} {}, {}: {} messages in each of {} rounds, {repeated} disturbed ones made again",
-            broker.name(),
-            broker.version(),
-            broker.provider(),
-            row.messages,
-            kept.len()
+            "\n{name} {version}, {provider}: {} rounds of {} messages, {repeated} made again",
+            kept.len(),
+            row.messages
         );
         report::print(&kept);
     }

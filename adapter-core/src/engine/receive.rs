@@ -155,7 +155,7 @@ impl Engine {
         let Some(number) = frame.head.number else {
             self.members.hear(sender);
             match self.window.accept(frame, self.limit()) {
-                Accepted::Whole(frame) => self.carry_out(&frame, now),
+                Accepted::Whole(frame) => self.carry_out(frame, now),
                 Accepted::Piece => {}
                 Accepted::Copy => self.stats.copies += 1,
             }
@@ -277,7 +277,7 @@ impl Engine {
         let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
         for step in progress.steps {
             match step {
-                Step::Frame(frame) => self.carry_out(&frame, now),
+                Step::Frame(frame) => self.carry_out(frame, now),
                 Step::Lost(count) => {
                     self.stats.lost = self.stats.lost.saturating_add(count);
                     self.outputs.push_back(Output::Event(Event::Gap { node: id, channel, count: Some(count) }));
@@ -294,11 +294,11 @@ impl Engine {
         self.hole_due = [self.hole_due, due].into_iter().flatten().min();
     }
 
-    fn carry_out(&mut self, frame: &Frame, now: Instant) {
+    fn carry_out(&mut self, frame: Frame, now: Instant) {
         let (sender, request) = (frame.head.sender, frame.head.request);
         if frame.head.kind.is_answer() {
             match request {
-                Some(request) if self.requests.awaits(request, sender) => self.take_answer(request, frame),
+                Some(request) if self.requests.awaits(request, sender) => self.take_answer(request, &frame),
                 Some(_) => self.stats.late_answers += 1,
                 None => self.stats.malformed += 1,
             }
