@@ -20,7 +20,7 @@ pub(crate) struct Content {
 
 impl Content {
     fn new(kind: Kind, body: &impl serde::Serialize) -> Self {
-        Self { kind, body: encode(body).into(), packet: Bytes::new() }
+        Self { kind, body: encode(body), packet: Bytes::new() }
     }
 
     fn with_packet(mut self, packet: &Bytes) -> Self {
@@ -130,7 +130,12 @@ impl Operation {
             Kind::BROADCAST_WITH_ACK => {
                 let body::BroadcastWithAck { namespace, target, format, timeout_ms } = decode(&body)?;
                 let timeout = Duration::from_millis(timeout_ms);
-                Self::BroadcastWithAck { namespace, target, packet: Packet { format: Format::from_tag(format), data: packet }, timeout }
+                Self::BroadcastWithAck {
+                    namespace,
+                    target,
+                    packet: Packet { format: Format::from_tag(format), data: packet },
+                    timeout,
+                }
             }
             kind @ (Kind::JOIN | Kind::LEAVE) => {
                 let body::RoomChange { namespace, target, rooms } = decode(&body)?;
