@@ -15,6 +15,18 @@ pub mod redis {
     pub use adapter_redis::*;
 }
 
+/// [RabbitMQ](https://www.rabbitmq.com): the URL's options, bounds, a cluster of brokers.
+#[cfg(feature = "amqp")]
+pub mod amqp {
+    pub use adapter_amqp::*;
+}
+
+/// [PostgreSQL](https://www.postgresql.org): the URL's options, a pooler, emitting from SQL.
+#[cfg(feature = "postgres")]
+pub mod postgres {
+    pub use adapter_postgres::*;
+}
+
 /// The bridge to [socketioxide](https://docs.rs/socketioxide): its adapter over any backend.
 #[cfg(feature = "socketioxide")]
 pub mod socketioxide {

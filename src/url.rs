@@ -21,7 +21,8 @@ pub async fn connect(url: &str) -> Result<Cluster> {
     Cluster::connect(backend(url)?).await
 }
 
-/// The backend that a URL means: `memory://name`, `redis://host`, `nats://host` (or `tls://host`).
+/// The backend that a URL means: `memory://name`, `redis://host`, `nats://host` (or `tls://host`),
+/// `amqp://host/vhost`, `postgres://host/database` (or `postgresql://`).
 ///
 /// # Errors
 /// `Config` for a scheme that nobody knows, one whose cargo feature is off (the text names the feature), or a URL that
@@ -57,6 +58,9 @@ const SCHEMES: &[Row] = &[
     Row { schemes: &["redis", "redis+cluster", "redis+sentinel"], feature: "redis", open: REDIS },
     Row { schemes: &["rediss", "rediss+cluster", "rediss+sentinel"], feature: "redis-tls", open: REDIS_TLS },
     Row { schemes: &["nats", "tls"], feature: "nats", open: NATS },
+    Row { schemes: &["amqp"], feature: "amqp", open: AMQP },
+    Row { schemes: &["amqps"], feature: "amqp-tls", open: AMQP_TLS },
+    Row { schemes: &["postgres", "postgresql"], feature: "postgres", open: POSTGRES },
 ];
 
 #[cfg(feature = "memory")]
@@ -82,6 +86,21 @@ const REDIS_TLS: Option<Open> = None;
 const NATS: Option<Open> = Some(|url, _| Ok(Box::new(crate::Nats::from_url(url)?)));
 #[cfg(not(feature = "nats"))]
 const NATS: Option<Open> = None;
+
+#[cfg(feature = "amqp")]
+const AMQP: Option<Open> = Some(|url, _| Ok(Box::new(crate::amqp::Amqp::from_url(url)?)));
+#[cfg(not(feature = "amqp"))]
+const AMQP: Option<Open> = None;
+
+#[cfg(feature = "amqp-tls")]
+const AMQP_TLS: Option<Open> = AMQP;
+#[cfg(not(feature = "amqp-tls"))]
+const AMQP_TLS: Option<Open> = None;
+
+#[cfg(feature = "postgres")]
+const POSTGRES: Option<Open> = Some(|url, _| Ok(Box::new(crate::postgres::Postgres::from_url(url)?)));
+#[cfg(not(feature = "postgres"))]
+const POSTGRES: Option<Open> = None;
 
 fn known() -> String {
     let all = SCHEMES.iter().flat_map(|row| row.schemes).map(|scheme| format!("{scheme}://"));

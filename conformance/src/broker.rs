@@ -8,8 +8,10 @@ mod fleet;
 mod leftovers;
 mod local;
 mod missing;
+mod pg;
 mod ports;
 mod probe;
+mod processes;
 mod recipe;
 pub mod recipes;
 mod resp;
@@ -71,17 +73,28 @@ impl Broker {
     /// What is missing and why, with the end of the server's log when it did not become ready.
     pub async fn start(recipe: &Recipe) -> Result<Self, Missing> {
         match choice::choose(recipe).await? {
-            choice::Choice::Start(place) => {
-                let (fleet, addresses) = Fleet::start(recipe, place).await?;
-                let url = Url::plain(recipe.scheme, &addresses);
-                let version = fleet.ready(recipe).await?;
-                Ok(Self { recipe: *recipe, url, addresses, version, from: Origin::Us(fleet) })
-            }
+            choice::Choice::Start(place) => Self::start_at(recipe, place).await,
             choice::Choice::Connect(url) => {
                 let (addresses, version) = external::connect(recipe, &url).await?;
                 Ok(Self { recipe: *recipe, url, addresses, version, from: Origin::Outside })
             }
         }
+    }
+
+    /// Starts a broker from a program of this machine, whatever the environment says: for tests that prepare its folder.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_here(recipe: &Recipe) -> Result<Self, Missing> {
+        let place = choice::here(recipe).await?;
+        Self::start_at(recipe, place).await
+    }
+
+    async fn start_at(recipe: &Recipe, place: choice::Place) -> Result<Self, Missing> {
+        let (fleet, addresses) = Fleet::start(recipe, place).await?;
+        let url = Url::plain(recipe.scheme, &addresses);
+        let version = fleet.ready(recipe).await?;
+        Ok(Self { recipe: *recipe, url, addresses, version, from: Origin::Us(fleet) })
     }
 
     /// The recipe's name, for reports.
@@ -183,6 +196,15 @@ impl Broker {
     /// As with [`kill`](Self::kill).
     pub async fn resume(&self) -> Result<(), Missing> {
         self.fleet("resume")?.each(|server| server.resume()).await
+    }
+
+    /// Runs a program of the operator's where one of the servers runs, and gives what it prints: `rabbitmqctl`, say. On this
+    /// machine that is the one beside the server, else the one on the PATH; either way in the server's environment.
+    ///
+    /// # Errors
+    /// As with [`kill_one`](Self::kill_one); or what the program complains of.
+    pub async fn run(&self, index: usize, command: &[&str]) -> Result<String, Missing> {
+        self.fleet("run a program")?.run(index, command).await
     }
 
     /// The end of the log of each server, for a report of a failure. Empty for an external broker. Blocks.

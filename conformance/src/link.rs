@@ -1,10 +1,12 @@
 //! A connection to the broker without a node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapter_core::probe::{Tap, Tapped};
 use adapter_core::{Backend, Channel, Connect, Outgoing};
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use crate::failure::{Failure, Verdict};
 use crate::node::soon;
@@ -13,22 +15,47 @@ use crate::node::soon;
 pub(crate) struct Link {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) tap: Tap,
+    /// See `Subject::spreads_late`.
+    spreads_late: bool,
 }
 
-impl Link {
-    pub(crate) async fn connect(backend: &impl Connect) -> Verdict<Self> {
-        Self::with(backend, Tap::new(65_536, 256 << 20)).await
-    }
+/// What a publisher sends until it is heard. No case sends it, and none gets to see it.
+const KNOCK: &[u8] = b"\xffknock";
+const KNOCKED: &[u8] = b"\xffknocked";
 
-    /// With an inbox that is soon full, say.
-    pub(crate) async fn with(backend: &impl Connect, tap: Tap) -> Verdict<Self> {
+impl Link {
+    pub(crate) async fn connect(backend: &impl Connect, tap: Tap, spreads_late: bool) -> Verdict<Self> {
         let backend = soon("a connection", backend.connect(tap.inbox())).await??;
-        Ok(Self { backend, tap })
+        Ok(Self { backend, tap, spreads_late })
     }
 
     pub(crate) async fn subscribe(&self, channels: &[Channel]) -> Verdict {
         self.tap.wants().add(channels);
         Ok(soon("the subscription's confirmation", self.backend.subscribe(channels)).await??)
+    }
+
+    /// Subscribes to what this publisher sends. Where subscriptions spread late, it also waits until they have reached its
+    /// server; everywhere else the server's word is enough.
+    pub(crate) async fn subscribe_to(&mut self, publisher: &Self, channels: &[Channel]) -> Verdict {
+        self.subscribe(channels).await?;
+        if self.spreads_late {
+            for channel in channels {
+                soon("a first message", self.is_reached(publisher, channel)).await??;
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_reached(&mut self, publisher: &Self, channel: &Channel) -> Verdict {
+        const AGAIN: Duration = Duration::from_millis(20);
+        while let Err(_late) = {
+            publisher.publish(channel, KNOCK).await?;
+            timeout(AGAIN, self.tap.next()).await
+        } {}
+        publisher.publish(channel, KNOCKED).await?;
+        // Behind it nothing of this is under way any more.
+        while !matches!(self.tap.next().await, Tapped::Frame(on, payload) if on == *channel && payload == KNOCKED) {}
+        Ok(())
     }
 
     pub(crate) async fn unsubscribe(&self, channels: &[Channel]) -> Verdict {
@@ -45,9 +72,13 @@ impl Link {
 
     /// The next frame; the link must hold.
     pub(crate) async fn next(&mut self) -> Verdict<(Channel, Bytes)> {
-        match soon("a frame", self.tap.next()).await? {
-            Tapped::Frame(channel, payload) => Ok((channel, payload)),
-            other => Err(Failure::new(format!("the link was to hold, but: {other:?}"))),
+        loop {
+            match soon("a frame", self.tap.next()).await? {
+                // Meant for another reader of the same channel.
+                Tapped::Frame(_, payload) if payload == KNOCK || payload == KNOCKED => {}
+                Tapped::Frame(channel, payload) => return Ok((channel, payload)),
+                other => return Err(Failure::new(format!("the link was to hold, but: {other:?}"))),
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use adapter_core::probe::Tap;
 use adapter_core::{Cluster, ClusterBuilder, Connect, Emitter};
 
 use crate::broker::Broker;
@@ -85,7 +86,13 @@ impl Scene {
 
     /// A connection without a node.
     pub(crate) async fn link(&self) -> Verdict<Link> {
-        Link::connect(&self.connector()?).await
+        self.link_with(Tap::new(65_536, 256 << 20)).await
+    }
+
+    /// With an inbox that is soon full, say.
+    pub(crate) async fn link_with(&self, tap: Tap) -> Verdict<Link> {
+        let spreads_late = self.subject.spreads_late.is_some();
+        Link::connect(&self.connector()?, tap, spreads_late).await
     }
 
     /// Puts a number into the report.

@@ -105,18 +105,22 @@ impl Stage {
 
     /// The broker for a case: shared, or its own.
     async fn broker(&self, needs: Needs) -> Result<Option<Arc<Broker>>, Outcome> {
-        let own = matches!(needs, Needs::Faults | Needs::Proxy);
+        let breaks = matches!(needs, Needs::Faults | Needs::Proxy);
         let Some(recipe) = &self.subject.recipe else {
             let reason = "the subject has no broker that could fail";
-            return if own { Err(Outcome::Ignored(reason.to_owned())) } else { Ok(None) };
+            return if breaks { Err(Outcome::Ignored(reason.to_owned())) } else { Ok(None) };
         };
         let shared = self.shared.get_or_init(|| start(*recipe)).await;
         let shared = shared.clone().map_err(missing)?;
-        if !own {
+        if !breaks {
             return Ok(Some(shared));
         }
         if let Err(reason) = shared.can() {
             return Err(Outcome::Ignored(reason.to_string()));
+        }
+        // A link that breaks is one of the case's own, and the broker has many.
+        if needs == Needs::Proxy {
+            return Ok(Some(shared));
         }
         start(*recipe).await.map(Some).map_err(missing)
     }

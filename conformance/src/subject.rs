@@ -20,6 +20,8 @@ pub struct Subject {
     pub(crate) options: &'static str,
     pub(crate) excused: Vec<(&'static str, &'static str)>,
     pub(crate) deadline: Duration,
+    /// Why a confirmed subscription is not known everywhere yet.
+    pub(crate) spreads_late: Option<&'static str>,
 }
 
 impl Subject {
@@ -29,7 +31,16 @@ impl Subject {
     /// connect to it.
     pub fn new(name: &'static str, connect: fn(url: &str) -> Result<Box<dyn Connect>>) -> Self {
         let deadline = Duration::from_secs(60);
-        Self { name, variant: "", connect, recipe: None, options: "", excused: Vec::new(), deadline }
+        Self {
+            name,
+            variant: "",
+            connect,
+            recipe: None,
+            options: "",
+            excused: Vec::new(),
+            deadline,
+            spreads_late: None,
+        }
     }
 
     /// The broker that it needs. One is shared by the ordinary cases, and each case that breaks it has its own.
@@ -54,6 +65,13 @@ impl Subject {
     pub fn not(mut self, case: &'static str, reason: &'static str) -> Self {
         self.excused.push((case, reason));
         self
+    }
+
+    /// Says that a subscription which the server confirmed may be unknown to the broker's other servers for a moment, and
+    /// why. The case about just that is shown as ignored; those about something else wait until a first message came through.
+    pub fn spreads_late(mut self, reason: &'static str) -> Self {
+        self.spreads_late = Some(reason);
+        self.not("g18_what_is_published_after_subscribe_has_returned_is_received", reason)
     }
 
     /// How long a case may take before it has failed; 60 s by default.

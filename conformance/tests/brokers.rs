@@ -26,13 +26,14 @@ async fn start(recipe: &Recipe) -> Broker {
     broker
 }
 
-/// Whether the server speaks its protocol. NATS does so unasked, Redis when asked.
+/// Whether the server speaks its protocol. NATS does so unasked, Redis when asked, and RabbitMQ answers eight bytes of
+/// anything with its own name.
 async fn answers(address: SocketAddr) -> bool {
     let asked = async {
         let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(b"PING\r\n").await?;
+        stream.write_all(b"PING\r\nPING\r\n").await?;
         let mut byte = [0];
-        stream.read_exact(&mut byte).await.map(|_| byte[0] == b'+' || byte[0] == b'I')
+        stream.read_exact(&mut byte).await.map(|_| b"+IA".contains(&byte[0]))
     };
     matches!(timeout(SILENCE, asked).await, Ok(Ok(true)))
 }
@@ -84,6 +85,7 @@ fn remains(name: &str, addresses: &[SocketAddr]) -> Vec<String> {
         let marked = |path: &PathBuf| path.to_string_lossy().contains(&mark);
         found.extend(folders.filter(marked).map(|path| path.display().to_string()));
         found.extend(processes_with(&format!("--port\0{}\0", address.port())));
+        found.extend(processes_with(&mark));
         let containers = Command::new("docker").args(["ps", "-aq", &format!("--filter=name={mark}")]).output();
         found.extend(containers.ok().filter(|listed| !listed.stdout.is_empty()).map(|_| mark));
     }
@@ -154,6 +156,29 @@ async fn nats_lives_through_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_cluster_lives_through_everything() {
     lives_through_everything(&recipes::NATS_CLUSTER).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rabbitmq_lives_through_everything() {
+    lives_through_everything(&recipes::RABBITMQ).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rabbitmq_cluster_lives_through_everything() {
+    lives_through_everything(&recipes::RABBITMQ_CLUSTER).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_command_runs_where_the_server_does() {
+    let broker = start(&recipes::RABBITMQ_CLUSTER).await;
+    for server in 0..2 {
+        let running = "io:format(\"~p\", [length(rabbit_nodes:list_running())]).";
+        let said = broker.run(server, &["rabbitmqctl", "-q", "eval", running]).await.expect("it answers");
+        assert!(said.starts_with('2'), "{said}");
+    }
+    let refused = broker.run(0, &["rabbitmqctl", "no_such_command"]).await.expect_err("there is none");
+    assert!(refused.why.contains("no_such_command"), "{refused}");
+    assert!(broker.run(0, &["no-such-program"]).await.is_err() && broker.run(2, &["true"]).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

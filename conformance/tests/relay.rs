@@ -30,8 +30,15 @@ fn recipe() -> Recipe {
         family: "RELAY",
         scheme: "relay",
         servers: 1,
-        local: Launch { what: program, arguments: &[&["serve", "{port}"]], environment: &[], prepare: &[] },
-        container: Launch { what: "", arguments: &[], environment: &[], prepare: &[] },
+        local: Launch {
+            what: program,
+            arguments: &[&["serve", "{port}"]],
+            environment: &[],
+            prepare: &[],
+            user: None,
+            stop: "TERM",
+        },
+        container: Launch { what: "", arguments: &[], environment: &[], prepare: &[], user: None, stop: "TERM" },
         probe: Probe::Redis, // the relay answers that one question
         setup: Setup::None,
     }

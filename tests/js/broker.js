@@ -1,26 +1,13 @@
-// Brokers as the tests need them: private, on a port of 127.0.0.1 that stays theirs, killed and started again at will.
+// Brokers as the tests need them: private, on a port of 127.0.0.1 that stays theirs, killed and started again at will. The
+// conformance suite's command starts them, so what each needs is written down once.
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { eventually, mortal } from "./nodes.js";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { mortal } from "./nodes.js";
 
-/** How each broker is run, and what it says (to what) once it serves. */
-const BROKERS = {
-  redis: {
-    command: "redis-server",
-    args: (port, folder) => ["--bind", "127.0.0.1", "--port", port, "--dir", folder, "--save", "", "--appendonly", "no"],
-    hello: "PING\r\n",
-    ready: /^\+PONG/,
-  },
-  nats: {
-    command: "nats-server",
-    args: (port) => ["--addr", "127.0.0.1", "--port", port],
-    hello: "",
-    ready: /^INFO/,
-  },
-};
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const command = `${process.env.CARGO_TARGET_DIR ?? `${root}target`}/debug/conformance`;
 
 /** A port where nobody listens, below those that the system gives to whoever connects. */
 export async function freePort() {
@@ -33,38 +20,34 @@ export async function freePort() {
   }
 }
 
-/** Starts a broker, "redis" or "nats", and resolves once it serves. */
+/** Starts a broker by its name in the suite, and resolves once it serves. */
 export async function startBroker(kind) {
-  const { command, args, hello, ready } = BROKERS[kind];
-  const port = await freePort();
-  const folder = await mkdtemp(join(tmpdir(), `roomcast-${kind}-`));
-  let process;
-
-  const broker = {
-    url: `${kind}://127.0.0.1:${port}`,
-    /** Starts it, after `kill` on the same port. */
-    async start() {
-      process = mortal(command, args(String(port), folder));
-      let output = "";
-      for (const stream of [process.child.stdout, process.child.stderr]) stream.on("data", (text) => (output += text));
-      await eventually(`${command} serves`, () => {
-        if (process.child.exitCode !== null) throw new Error(`${command} has ended: ${output}`);
-        return answers(port, hello, ready);
-      });
-    },
+  const { child, exited } = mortal(command, ["broker", kind]);
+  let errors = "";
+  child.stderr.on("data", (text) => (errors += text));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${kind} has ended: ${errors}`);
+    return value;
+  };
+  const tell = async (what) => {
+    child.stdin.write(`${what}\n`);
+    const answer = await next();
+    if (answer !== "done") throw new Error(`${kind}, ${what}: ${answer}`);
+  };
+  return {
+    url: await next(),
+    /** Starts it after `kill`, on the same port. */
+    start: () => tell("start"),
     /** As a crash: nothing is said to anybody. */
-    async kill() {
-      process.child.kill("SIGKILL");
-      await process.exited;
-    },
+    kill: () => tell("kill"),
     /** Ends it for good. */
     async stop() {
-      await broker.kill();
-      await rm(folder, { recursive: true, force: true });
+      child.stdin.end();
+      await exited;
     },
   };
-  await broker.start();
-  return broker;
 }
 
 /** Whether whoever listens there answers so. */

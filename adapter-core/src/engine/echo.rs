@@ -9,8 +9,9 @@ const REMEMBERED: usize = 64;
 const OVERDUE: Duration = Duration::from_millis(1500);
 /// A link on which nothing at all has arrived for so long is dead, if an echo is overdue too.
 const SILENT: Duration = Duration::from_secs(2);
-/// A link on which much arrives, but for so long no echo, has lost its other direction.
-const ONE_WAY: Duration = Duration::from_secs(6);
+/// A link on which much arrives, but for so long no echo, has lost its other direction. Long, since an echo queues behind what
+/// others have sent: seconds of it on a thin link.
+const ONE_WAY: Duration = Duration::from_secs(10);
 
 /// The echoes of our own heartbeats (on the cluster channel) and probes (on our inbox).
 ///
@@ -159,7 +160,7 @@ mod tests {
         let now = Instant::now();
         let mut echo = Echo::new(now);
         echo.sent(1, now);
-        assert_eq!(verdicts(&mut echo, 20, true), [Verdict::Degraded]);
+        assert_eq!(verdicts(&mut echo, 36, true), [Verdict::Degraded]);
         assert_eq!(verdicts(&mut echo, 4, true), [Verdict::Dead]);
     }
 

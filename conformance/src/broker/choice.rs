@@ -70,6 +70,13 @@ pub(super) async fn choose(recipe: &Recipe) -> Result<Choice, Missing> {
     Ok(Choice::Start(place))
 }
 
+/// A program of this machine.
+pub(super) async fn here(recipe: &Recipe) -> Result<Place, Missing> {
+    let program = recipe.local.what;
+    let place = command::blocking(move || place(&Wish::Local, program, String::new())).await;
+    place.map_err(|why| Missing::new(recipe.name, why))
+}
+
 fn wish(own: Option<String>, family: Option<String>, recipe: &Recipe) -> Result<Wish, String> {
     // The family's URL is that of another kind of broker.
     let value = own.or(family.filter(|value| recipe.setting == recipe.family || !value.contains("://")));

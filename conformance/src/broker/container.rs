@@ -105,6 +105,12 @@ impl Server for Container {
         self.docker(&["unpause"]).map(drop)
     }
 
+    fn run(&self, command: &[String]) -> Result<String, String> {
+        let mut arguments = vec!["exec".to_owned(), self.id.clone()];
+        arguments.extend_from_slice(command);
+        docker(&arguments)
+    }
+
     fn running(&self) -> bool {
         self.state("Running")
     }

@@ -34,6 +34,7 @@ fn default_port(probe: Probe) -> u16 {
     match probe {
         Probe::Redis | Probe::RedisCluster => 6379,
         Probe::Nats => 4222,
+        Probe::Postgres => 5432,
         Probe::Answer { port, .. } => port,
     }
 }

@@ -16,8 +16,8 @@ use super::probe::Target;
 use super::server::{Places, Server};
 use super::{Missing, Probe, Provider, Recipe, Setup, command, probe, slots};
 
-/// How long a broker may take until it is ready.
-const READY: Duration = Duration::from_secs(30);
+/// How long a broker may take until it is ready. Most are in a moment; RabbitMQ needs seconds, and more on a busy machine.
+const READY: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
 type Servers = Vec<Arc<dyn Server>>;
@@ -40,10 +40,16 @@ impl Fleet {
         let recipe = *recipe;
         let built = command::blocking(move || Self::build(&recipe, &place)).await;
         let fleet = built.map_err(|why| Missing::new(recipe.name, why))?;
-        fleet.each(|server| server.start()).await?;
         match recipe.setup {
-            Setup::None => {}
+            Setup::None => fleet.each(|server| server.start()).await?,
+            Setup::InTurn => {
+                for index in 0..fleet.servers.len() {
+                    fleet.one(index, |server| server.start()).await?;
+                    fleet.wait_for_first(recipe.probe, index + 1).await?;
+                }
+            }
             Setup::RedisSlots => {
+                fleet.each(|server| server.start()).await?;
                 fleet.wait(Probe::Redis).await?;
                 let peers: Vec<_> = fleet.ports.iter().map(|(_, peer)| peer.number).collect();
                 slots::create(&fleet.targets(), &peers).await.map_err(|why| fleet.missing(why))?;
@@ -89,15 +95,27 @@ impl Fleet {
         on(Arc::clone(server), work).await.map_err(|why| self.missing(why))
     }
 
+    /// Runs a program where one server runs.
+    pub(super) async fn run(&self, index: usize, command: &[&str]) -> Result<String, Missing> {
+        let server = self.servers.get(index).ok_or_else(|| self.missing(format!("there is no server {index}")))?;
+        let (server, command) = (Arc::clone(server), command.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        command::blocking(move || server.run(&command)).await.map_err(|why| self.missing(why))
+    }
+
     /// Waits until the whole broker is ready, and gives its version.
     pub(super) async fn ready(&self, recipe: &Recipe) -> Result<String, Missing> {
         self.wait(recipe.probe).await
     }
 
     async fn wait(&self, probe: Probe) -> Result<String, Missing> {
+        self.wait_for_first(probe, self.servers.len()).await
+    }
+
+    /// Waits until so many of the servers, from the first on, are ready.
+    async fn wait_for_first(&self, probe: Probe, count: usize) -> Result<String, Missing> {
         let deadline = Instant::now() + READY;
         let mut version = String::new();
-        for (index, target) in self.targets().iter().enumerate() {
+        for (index, target) in self.targets().iter().enumerate().take(count) {
             version = self.wait_for(index, target, probe, deadline).await.map_err(|why| {
                 let log = self.servers[index].log_tail();
                 self.missing(format!("server {index} at {} is not ready: {why}\n{log}", target.address))

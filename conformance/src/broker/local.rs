@@ -1,7 +1,7 @@
 //! A server as a process of this machine.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use super::leftovers::Folder;
 use super::server::{Places, Server};
-use super::{Launch, command};
+use super::{Launch, command, processes};
 
-/// How long a server may take to end after SIGTERM.
+/// How long a server may take to end after the signal for it.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How much of a log is shown.
 const TAIL: u64 = 3000;
@@ -25,6 +25,9 @@ pub(super) struct Process {
     program: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(&'static str, String)>,
+    /// Who runs it, if not we.
+    user: Option<&'static str>,
+    stop: &'static str,
     log: PathBuf,
     // The folder outlives the process, which works in it.
     child: Mutex<Option<Child>>,
@@ -38,6 +41,8 @@ impl Process {
             program: program.to_owned(),
             arguments: places.fill_all(launch.arguments),
             environment,
+            user: launch.user.filter(|_| is_root()),
+            stop: launch.stop,
             log: folder.path().join(format!("server-{}.log", places.index)),
             child: Mutex::new(None),
             folder: Arc::clone(folder),
@@ -46,11 +51,15 @@ impl Process {
 
     /// Runs the commands that prepare the folder.
     pub(super) fn prepare(&self, launch: &Launch, places: &Places) -> Result<(), String> {
+        if let Some(user) = self.user {
+            let owner = [format!("{user}:"), self.folder.path().display().to_string()];
+            command::run("chown", &owner, Duration::from_secs(5))?;
+        }
         for line in launch.prepare {
             let line = places.fill_all(&[line]);
             let Some((program, arguments)) = line.split_first() else { continue };
             let path = find(program).ok_or_else(|| format!("no {program} on the PATH"))?;
-            let mut command = Command::new(path);
+            let mut command = started_by(&path, self.user)?;
             command.args(arguments).current_dir(self.folder.path()).envs(self.environment.iter().cloned());
             command::run_command(&mut command, program, Duration::from_secs(60))?;
         }
@@ -63,7 +72,7 @@ impl Process {
 
     fn spawn(&self) -> io::Result<Child> {
         let log = File::options().create(true).append(true).open(&self.log)?;
-        let mut command = dying_with_us(&self.program);
+        let mut command = started_by(&self.program, self.user).map_err(io::Error::other)?;
         command.args(&self.arguments).envs(self.environment.iter().cloned()).current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         spawn(command)
@@ -73,7 +82,7 @@ impl Process {
         // Asked first: the number of one that has ended may be another's.
         let mut child = self.child();
         let process = child.as_mut().and_then(|child| alive(child).then(|| child.id()));
-        signal_to(process.ok_or("the server does not run")?, signal)
+        processes::signal(process.ok_or("the server does not run")?, signal)
     }
 }
 
@@ -88,19 +97,19 @@ impl Server for Process {
 
     fn kill(&self) -> Result<(), String> {
         let Some(mut child) = self.child().take() else { return Ok(()) };
-        child.kill().and_then(|()| child.wait()).map(drop).map_err(|error| error.to_string())
+        processes::kill(&mut child)
     }
 
     fn stop(&self) -> Result<(), String> {
         let Some(mut child) = self.child().take() else { return Ok(()) };
         let deadline = Instant::now() + PATIENCE;
         if alive(&mut child) {
-            signal_to(child.id(), "TERM")?;
+            processes::send(&[child.id()], self.stop)?;
         }
         while alive(&mut child) {
             if Instant::now() >= deadline {
-                let _ = child.kill().and_then(|()| child.wait());
-                return Err(format!("the server did not end within {PATIENCE:?} of SIGTERM"));
+                let _ = processes::kill(&mut child);
+                return Err(format!("the server did not end within {PATIENCE:?} of SIG{}", self.stop));
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -113,6 +122,16 @@ impl Server for Process {
 
     fn resume(&self) -> Result<(), String> {
         self.signal("CONT")
+    }
+
+    fn run(&self, command: &[String]) -> Result<String, String> {
+        let Some((program, arguments)) = command.split_first() else { return Err("no program is named".to_owned()) };
+        // What belongs to the server stands beside it, and is not always on the PATH.
+        let beside = self.program.with_file_name(program);
+        let path = Some(beside).filter(|path| path.is_file()).or_else(|| find(program));
+        let mut command = Command::new(path.ok_or_else(|| format!("no {program} on the PATH"))?);
+        command.args(arguments).envs(self.environment.iter().cloned()).current_dir(self.folder.path());
+        command::run_command(&mut command, program, Duration::from_secs(60))
     }
 
     fn running(&self) -> bool {
@@ -135,18 +154,26 @@ fn alive(child: &mut Child) -> bool {
     matches!(child.try_wait(), Ok(None))
 }
 
-/// The shell's own `kill`, since the standard library sends no signal but SIGKILL.
-fn signal_to(process: u32, signal: &str) -> Result<(), String> {
-    command::run("sh", &["-c", &format!("kill -{signal} {process}")], Duration::from_secs(5)).map(drop)
+/// A command whose process the kernel kills when this one ends, where util-linux is there to ask it for that; and which
+/// this user runs.
+fn started_by(program: &Path, user: Option<&str>) -> Result<Command, String> {
+    static SETPRIV: LazyLock<Option<PathBuf>> = LazyLock::new(|| find("setpriv"));
+    let Some(setpriv) = &*SETPRIV else {
+        return match user {
+            None => Ok(Command::new(program)),
+            Some(user) => Err(format!("no setpriv on the PATH, by which {user} could run {}", program.display())),
+        };
+    };
+    let mut command = Command::new(setpriv);
+    if let Some(user) = user {
+        command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups"]);
+    }
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    Ok(command)
 }
 
-/// A command whose process the kernel kills when this one ends, where util-linux is there to ask it for that.
-fn dying_with_us(program: &Path) -> Command {
-    static SETPRIV: LazyLock<Option<PathBuf>> = LazyLock::new(|| find("setpriv"));
-    let Some(setpriv) = &*SETPRIV else { return Command::new(program) };
-    let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-    command
+fn is_root() -> bool {
+    command::run("id", &["-u"], Duration::from_secs(5)).is_ok_and(|id| id == "0")
 }
 
 /// Starts a process from a thread that never ends: the kernel's "parent" whose death kills it is a thread, and a test's or a
@@ -176,7 +203,12 @@ fn spawn(command: Command) -> io::Result<Child> {
 /// A program on the PATH, or where system daemons are, which the PATH of users often leaves out.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from));
+    let daemons = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    // Debian keeps several versions of PostgreSQL beside each other; the newest comes first.
+    let mut versions: Vec<_> = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().collect();
+    versions.sort_by_key(|version| version.file_name().to_string_lossy().parse::<u32>().unwrap_or(0));
+    let versions = versions.into_iter().rev().map(|version| version.path().join("bin"));
+    let folders = env::split_paths(&path).chain(daemons).chain(versions);
     folders.map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 

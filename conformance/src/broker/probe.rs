@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::url::Url;
-use super::{Probe, resp};
+use super::{Probe, pg, resp};
 
 /// How long a server that accepts may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -30,6 +30,7 @@ pub(super) async fn ask(target: &Target<'_>, probe: Probe, servers: usize) -> Re
                 redis(target).await
             }
             Probe::Nats => nats(target, servers).await,
+            Probe::Postgres => pg::ask(target).await,
             Probe::Answer { ask, before_version, .. } => answer(target, ask, before_version).await,
         }
     };
@@ -78,7 +79,8 @@ async fn answer(target: &Target<'_>, ask: &[u8], before_version: &str) -> Result
     while stream.read_buf(&mut answer).await.map_err(|error| error.to_string())? > 0 {
         let text = String::from_utf8_lossy(&answer);
         if let Some((_, version)) = text.split_once(before_version) {
-            return Ok(version.chars().take_while(|char| char.is_ascii_digit() || *char == '.').collect());
+            let digits = version.trim_start_matches(|char: char| !char.is_ascii_digit());
+            return Ok(digits.chars().take_while(|char| char.is_ascii_digit() || *char == '.').collect());
         }
     }
     Err(format!("it closed before it said {before_version:?}"))

@@ -55,6 +55,11 @@ pub struct Launch {
     pub environment: &'static [(&'static str, &'static str)],
     /// Commands that prepare the folder before the first start, such as `initdb`. For local servers only.
     pub prepare: &'static [&'static [&'static str]],
+    /// Whom these commands and the server run as, and who owns the folder, where we are root: for servers that refuse to
+    /// run as root. For local servers only, with `setpriv` of util-linux.
+    pub user: Option<&'static str>,
+    /// The signal by which an operator ends it: `TERM` for most. For local servers only; an image names its own.
+    pub stop: &'static str,
 }
 
 /// The protocol in which a server is asked whether it is ready.
@@ -67,6 +72,8 @@ pub enum Probe {
     RedisCluster,
     /// The INFO line comes, and names all servers of the cluster.
     Nats,
+    /// A query answers.
+    Postgres,
     /// Any other protocol: these bytes are sent, and the server is ready when this text is in what it answers. Its version
     /// are the digits and dots behind it.
     Answer {
@@ -79,12 +86,14 @@ pub enum Probe {
     },
 }
 
-/// What is done once, when all servers answer.
+/// What is done once, to make one broker of the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Setup {
     /// Nothing.
     None,
+    /// A server is started, the first time, when those before it are ready: it joins them.
+    InTurn,
     /// The servers meet, as masters that share the slots evenly.
     RedisSlots,
 }

@@ -49,6 +49,9 @@ const NATS_CLUSTER_ARGUMENTS: &[&str] = &[
     "nats://127.0.0.1:{peer0},nats://127.0.0.1:{peer1},nats://127.0.0.1:{peer2}",
 ];
 
+/// All of them.
+pub const ALL: &[&Recipe] = &[&REDIS, &REDIS_CLUSTER, &NATS, &NATS_CLUSTER, &RABBITMQ, &RABBITMQ_CLUSTER, &POSTGRES];
+
 /// One Redis server, without persistence.
 pub const REDIS: Recipe = Recipe {
     name: "redis",
@@ -56,8 +59,22 @@ pub const REDIS: Recipe = Recipe {
     family: "REDIS",
     scheme: "redis",
     servers: 1,
-    local: Launch { what: "redis-server", arguments: &[REDIS_ARGUMENTS], environment: &[], prepare: &[] },
-    container: Launch { what: "redis:8", arguments: &[REDIS_ARGUMENTS], environment: &[], prepare: &[] },
+    local: Launch {
+        what: "redis-server",
+        arguments: &[REDIS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
+    container: Launch {
+        what: "redis:8",
+        arguments: &[REDIS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
     probe: Probe::Redis,
     setup: Setup::None,
 };
@@ -81,8 +98,22 @@ pub const NATS: Recipe = Recipe {
     family: "NATS",
     scheme: "nats",
     servers: 1,
-    local: Launch { what: "nats-server", arguments: &[NATS_ARGUMENTS], environment: &[], prepare: &[] },
-    container: Launch { what: "nats:2", arguments: &[NATS_ARGUMENTS], environment: &[], prepare: &[] },
+    local: Launch {
+        what: "nats-server",
+        arguments: &[NATS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
+    container: Launch {
+        what: "nats:2",
+        arguments: &[NATS_ARGUMENTS],
+        environment: &[],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
     probe: Probe::Nats,
     setup: Setup::None,
 };
@@ -95,4 +126,123 @@ pub const NATS_CLUSTER: Recipe = Recipe {
     local: Launch { arguments: &[NATS_ARGUMENTS, NATS_CLUSTER_ARGUMENTS], ..NATS.local },
     container: Launch { arguments: &[NATS_ARGUMENTS, NATS_CLUSTER_ARGUMENTS], ..NATS.container },
     ..NATS
+};
+
+// Every server has an address of its own within 127.0.0.0/8, so that all of a cluster can have the same port for each other
+// and none needs Erlang's port mapper, a daemon that would outlive the test.
+const RABBITMQ_ENVIRONMENT: &[(&str, &str)] = &[
+    ("RABBITMQ_NODENAME", "rabbit@127.0.0.1{index}"),
+    ("RABBITMQ_USE_LONGNAME", "true"),
+    ("RABBITMQ_NODE_IP_ADDRESS", "{bind}"),
+    ("RABBITMQ_NODE_PORT", "{port}"),
+    ("RABBITMQ_DIST_PORT", "{peer0}"),
+    ("RABBITMQ_MNESIA_BASE", "{folder}/data"),
+    ("RABBITMQ_LOG_BASE", "{folder}/log"),
+    ("RABBITMQ_LOGS", "-"),
+    ("RABBITMQ_PID_FILE", "{folder}/pid"),
+    ("RABBITMQ_ENABLED_PLUGINS_FILE", "{folder}/plugins"),
+    ("RABBITMQ_CONFIG_FILE", "{folder}/none"),
+    ("RABBITMQ_CONF_ENV_FILE", "{folder}/none"),
+    // The script becomes the server, as it does under systemd, and is not its parent: so it is the server that is killed.
+    ("RUNNING_UNDER_SYSTEMD", "true"),
+    ("HOME", "{folder}"),
+    ("ERL_FLAGS", "-start_epmd false -erl_epmd_port {peer0}"),
+    ("ERL_EPMD_PORT", "1"),
+    (
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+        "-name rabbit@127.0.0.1{index} -setcookie roomcast -kernel inet_dist_use_interface {127,0,0,1{index}} \
+         -rabbit loopback_users [] +S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
+    ),
+    ("RABBITMQ_CTL_ERL_ARGS", "-dist_listen false -setcookie roomcast"),
+];
+
+const RABBITMQ_CLUSTER_ARGUMENTS: &[&str] =
+    &["-rabbit", "cluster_nodes", "{['rabbit@127.0.0.10','rabbit@127.0.0.11'],disc}"];
+
+/// One RabbitMQ server, without plugins; the user `guest` may come from anywhere.
+pub const RABBITMQ: Recipe = Recipe {
+    name: "rabbitmq",
+    setting: "RABBITMQ",
+    family: "RABBITMQ",
+    scheme: "amqp",
+    servers: 1,
+    // Not the one on the PATH, which changes the user and stays the server's parent.
+    local: Launch {
+        what: "/usr/lib/rabbitmq/bin/rabbitmq-server",
+        arguments: &[],
+        environment: RABBITMQ_ENVIRONMENT,
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
+    container: Launch {
+        what: "rabbitmq:3",
+        arguments: &[],
+        environment: RABBITMQ_ENVIRONMENT,
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
+    probe: Probe::Answer { port: 5672, ask: b"AMQP\0\0\x09\x01", before_version: "\x07version" },
+    setup: Setup::None,
+};
+
+/// A RabbitMQ cluster of two servers; a queue is on the one that its client is connected to.
+pub const RABBITMQ_CLUSTER: Recipe = Recipe {
+    name: "rabbitmq-cluster",
+    setting: "RABBITMQ_CLUSTER",
+    servers: 2,
+    local: Launch { arguments: &[RABBITMQ_CLUSTER_ARGUMENTS], ..RABBITMQ.local },
+    container: Launch { arguments: &[&["rabbitmq-server"], RABBITMQ_CLUSTER_ARGUMENTS], ..RABBITMQ.container },
+    setup: Setup::InTurn,
+    ..RABBITMQ
+};
+
+// It is for no longer than a test, and speed is all.
+const POSTGRES_ARGUMENTS: &[&str] = &[
+    "-p",
+    "{port}",
+    "-c",
+    "fsync=off",
+    "-c",
+    "full_page_writes=off",
+    "-c",
+    "max_connections=500",
+    "-c",
+    "shared_buffers=32MB",
+];
+
+/// One PostgreSQL server, which trusts everybody.
+pub const POSTGRES: Recipe = Recipe {
+    name: "postgres",
+    setting: "POSTGRES",
+    family: "POSTGRES",
+    scheme: "postgres",
+    servers: 1,
+    local: Launch {
+        what: "postgres",
+        arguments: &[&["-D", "{folder}/data", "-k", "{folder}", "-h", "{bind}"], POSTGRES_ARGUMENTS],
+        environment: &[],
+        prepare: &[&[
+            "initdb",
+            "--pgdata={folder}/data",
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]],
+        user: Some("postgres"),
+        stop: "INT", // by TERM it would wait for its clients to go
+    },
+    container: Launch {
+        what: "postgres:17",
+        arguments: &[POSTGRES_ARGUMENTS],
+        environment: &[("POSTGRES_HOST_AUTH_METHOD", "trust"), ("POSTGRES_INITDB_ARGS", "--no-sync")],
+        prepare: &[],
+        user: None,
+        stop: "TERM",
+    },
+    probe: Probe::Postgres,
+    setup: Setup::None,
 };

@@ -14,6 +14,8 @@ pub(super) trait Server: Debug + Send + Sync {
     fn pause(&self) -> Result<(), String>;
     /// SIGCONT.
     fn resume(&self) -> Result<(), String>;
+    /// Runs a program where the server runs, in its environment, and gives what it prints.
+    fn run(&self, command: &[String]) -> Result<String, String>;
     /// Whether it has not ended.
     fn running(&self) -> bool;
     /// The last lines that it logged.

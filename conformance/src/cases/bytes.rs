@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use adapter_core::{ErrorKind, Outgoing, PublishError};
 
 use crate::failure::{Failure, Verdict};
-use crate::link::{Link, channel};
+use crate::link::channel;
 use crate::node::soon;
 use crate::random::Random;
 use crate::scene::Scene;
@@ -30,7 +30,7 @@ fn sizes(max_frame: usize) -> BTreeSet<usize> {
 async fn g13_every_payload_up_to_max_frame_arrives_as_it_was(scene: &Scene) -> Verdict {
     let (mut reader, publisher) = (scene.link().await?, scene.link().await?);
     let channel = channel(&scene.cluster, "sizes")?;
-    reader.subscribe(std::slice::from_ref(&channel)).await?;
+    reader.subscribe_to(&publisher, std::slice::from_ref(&channel)).await?;
     let mut random = Random(scene.seed);
     for size in sizes(publisher.backend.limits().max_frame) {
         let payload = random.bytes(size);
@@ -47,7 +47,7 @@ async fn g13_a_payload_over_max_frame_is_refused_and_nothing_after_it_is_sent(sc
         return Err(Failure::unsuited("the link has no bound on a message's size that could be reached"));
     }
     let channel = channel(&scene.cluster, "sizes")?;
-    reader.subscribe(std::slice::from_ref(&channel)).await?;
+    reader.subscribe_to(&publisher, std::slice::from_ref(&channel)).await?;
     for place in [0, 1, 3] {
         let frame = |at: usize| {
             let payload = if at == place { vec![b'x'; max + 1] } else { at.to_string().into_bytes() };
@@ -78,9 +78,9 @@ async fn g13_limits_leave_room_for_a_header(scene: &Scene) -> Verdict {
 }
 
 async fn g01_every_byte_is_carried_as_it_is(scene: &Scene) -> Verdict {
-    let (mut reader, publisher): (Link, Link) = (scene.link().await?, scene.link().await?);
+    let (mut reader, publisher) = (scene.link().await?, scene.link().await?);
     let channel = channel(&scene.cluster, "bytes")?;
-    reader.subscribe(std::slice::from_ref(&channel)).await?;
+    reader.subscribe_to(&publisher, std::slice::from_ref(&channel)).await?;
     let all: Vec<u8> = (0..=u8::MAX).collect();
     let mut payloads: Vec<Vec<u8>> = all.iter().map(|byte| vec![*byte]).collect();
     payloads.push(all);

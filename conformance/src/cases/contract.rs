@@ -6,7 +6,7 @@ use adapter_core::probe::{Tap, Tapped};
 use adapter_core::{Channel, Outgoing};
 
 use crate::failure::{Failure, Verdict, short};
-use crate::link::{Link, channel};
+use crate::link::channel;
 use crate::node::soon;
 use crate::scene::Scene;
 
@@ -48,7 +48,7 @@ async fn g18_many_channels_are_confirmed_together(scene: &Scene) -> Verdict {
     const CHANNELS: usize = 500;
     let (mut reader, publisher) = (scene.link().await?, scene.link().await?);
     let channels = (0..CHANNELS).map(|n| channel(&scene.cluster, n)).collect::<Verdict<Vec<_>>>()?;
-    reader.subscribe(&channels).await?;
+    reader.subscribe_to(&publisher, &channels).await?;
     // The last first: a backend that confirmed the first alone would be seen.
     let frames: Vec<_> =
         channels.iter().rev().map(|to| Outgoing::new(to.clone(), to.as_str().to_owned().into())).collect();
@@ -70,7 +70,7 @@ async fn g02_one_publishers_frames_keep_their_order_across_channels(scene: &Scen
     const EACH: usize = 25;
     let (mut reader, publisher) = (scene.link().await?, scene.link().await?);
     let channels = (0..3).map(|n| channel(&scene.cluster, n)).collect::<Verdict<Vec<_>>>()?;
-    reader.subscribe(&channels).await?;
+    reader.subscribe_to(&publisher, &channels).await?;
     for batch in 0..BATCHES {
         let frame = |at: usize| {
             let n = batch * EACH + at;
@@ -92,8 +92,8 @@ async fn g10_every_frame_arrives_once_at_every_subscriber(scene: &Scene) -> Verd
     let mut readers = [scene.link().await?, scene.link().await?, scene.link().await?];
     let publisher = scene.link().await?;
     let channel = channel(&scene.cluster, "all")?;
-    for reader in &readers {
-        reader.subscribe(std::slice::from_ref(&channel)).await?;
+    for reader in &mut readers {
+        reader.subscribe_to(&publisher, std::slice::from_ref(&channel)).await?;
     }
     for batch in (0..FRAMES).collect::<Vec<_>>().chunks(40) {
         let frame = |n: &usize| Outgoing::new(channel.clone(), n.to_string().into());
@@ -141,11 +141,11 @@ async fn g15_a_channel_carries_what_was_published_on_it_alone(scene: &Scene) -> 
     let mut readers = Vec::new();
     for name in names {
         let channel = channel(&scene.cluster, name)?;
-        let link = scene.link().await?;
+        let mut link = scene.link().await?;
         // The inbox takes whatever comes; only one of the channels was subscribed to.
         let all = names.iter().map(|name| self::channel(&scene.cluster, name)).collect::<Verdict<Vec<_>>>()?;
         link.tap.wants().add(&all);
-        link.subscribe(std::slice::from_ref(&channel)).await?;
+        link.subscribe_to(&publisher, std::slice::from_ref(&channel)).await?;
         readers.push((link, channel));
     }
     for (_, channel) in &readers {
@@ -165,7 +165,7 @@ async fn g19_unsubscribe_ends_what_is_received(scene: &Scene) -> Verdict {
     const TRIES: u32 = 1_000;
     let (mut reader, publisher) = (scene.link().await?, scene.link().await?);
     let (ended, kept) = (channel(&scene.cluster, "ended")?, channel(&scene.cluster, "kept")?);
-    reader.subscribe(&[ended.clone(), kept.clone()]).await?;
+    reader.subscribe_to(&publisher, &[ended.clone(), kept.clone()]).await?;
     publisher.publish(&ended, "before").await?;
     reader.expect(&ended, b"before").await?;
     reader.unsubscribe(std::slice::from_ref(&ended)).await?;
@@ -188,11 +188,10 @@ async fn g19_unsubscribe_ends_what_is_received(scene: &Scene) -> Verdict {
 /// Either its source waits, or it is told.
 async fn g09_a_reader_that_is_too_slow_loses_nothing_silently(scene: &Scene) -> Verdict {
     const FRAMES: usize = 5_000;
-    let connector = scene.connector()?;
-    let mut reader = Link::with(&connector, Tap::new(16, 1 << 20)).await?;
+    let mut reader = scene.link_with(Tap::new(16, 1 << 20)).await?;
     let publisher = scene.link().await?;
     let channel = channel(&scene.cluster, "much")?;
-    reader.subscribe(std::slice::from_ref(&channel)).await?;
+    reader.subscribe_to(&publisher, std::slice::from_ref(&channel)).await?;
     let publish = async {
         for batch in 0..FRAMES / 100 {
             let frame = |at: usize| Outgoing::new(channel.clone(), (batch * 100 + at).to_string().into());

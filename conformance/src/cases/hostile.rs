@@ -1,11 +1,14 @@
 //! Bytes that nobody of the cluster sent.
 
+use std::time::Duration;
+
 use adapter_core::{Channel, ClusterName, NodeId};
+use tokio::time::timeout;
 
 use crate::failure::Verdict;
 use crate::frame::{self, Head};
 use crate::link::Link;
-use crate::node::{Node, PATIENCE, eventually, next, until};
+use crate::node::{Node, PATIENCE, eventually, next, sockets, soon, until};
 use crate::random::Random;
 use crate::scene::Scene;
 
@@ -24,6 +27,32 @@ fn cluster_channel(scene: &Scene) -> Verdict<Channel> {
 
 fn inbox(scene: &Scene, node: NodeId) -> Verdict<Channel> {
     Ok(Channel::inbox(&ClusterName::new(scene.cluster.as_str())?, node))
+}
+
+/// A link that none of the nodes knows, and that hears these channels. Where subscriptions spread late, it waits until what
+/// it sends reaches all of the nodes; what they send reaches it then, too.
+async fn stranger(scene: &Scene, nodes: &[Node; 2], channels: &[Channel]) -> Verdict<Link> {
+    const TO_KNOCK: &[u8] = b"\x05/chat\x01\x01\x05knock\x00\x00\x00\x00";
+    const AGAIN: Duration = Duration::from_millis(20);
+    let stranger = scene.link().await?;
+    stranger.subscribe(channels).await?;
+    if scene.subject.spreads_late.is_none() {
+        return Ok(stranger);
+    }
+    let (channel, sender) = (cluster_channel(scene)?, NodeId::random()?);
+    for mut socket in sockets(nodes, ["knock"])? {
+        let mut counter = 0;
+        let heard = async {
+            while let Err(_late) = {
+                counter += 1;
+                stranger.publish(&channel, Head::new(16, sender, counter).frame(TO_KNOCK, b"knock")).await?;
+                timeout(AGAIN, socket.next()).await
+            } {}
+            Verdict::Ok(())
+        };
+        soon("a stranger's first frame", heard).await??;
+    }
+    Ok(stranger)
 }
 
 /// All is as before: packets arrive in order, questions are answered, nobody is lost or new.
@@ -46,7 +75,7 @@ async fn all_is_well(nodes: &[Node; 2]) -> Verdict {
 async fn g14_garbage_on_every_channel_is_counted_and_hurts_nobody(scene: &Scene) -> Verdict {
     const ROUNDS: usize = 2_000;
     let nodes = scene.nodes::<2>().await?;
-    let stranger = scene.link().await?;
+    let stranger = stranger(scene, &nodes, &[]).await?;
     let mut channels = vec![cluster_channel(scene)?];
     for node in &nodes {
         channels.push(inbox(scene, node.id())?);
@@ -81,9 +110,8 @@ async fn g14_garbage_on_every_channel_is_counted_and_hurts_nobody(scene: &Scene)
 /// frames are sealed.
 async fn g14_damaged_frames_hurt_nobody(scene: &Scene) -> Verdict {
     let nodes = scene.nodes::<2>().await?;
-    let mut stranger = scene.link().await?;
     let channel = cluster_channel(scene)?;
-    stranger.subscribe(std::slice::from_ref(&channel)).await?;
+    let mut stranger = stranger(scene, &nodes, std::slice::from_ref(&channel)).await?;
     let samples = samples(&nodes, &mut stranger).await?;
     let mut random = Random(scene.seed);
     for round in 0..3_000 {
@@ -129,7 +157,7 @@ async fn samples(nodes: &[Node; 2], stranger: &mut Link) -> Verdict<Vec<Vec<u8>>
 
 async fn g14_a_length_that_is_only_claimed_costs_nothing(scene: &Scene) -> Verdict {
     let nodes = scene.nodes::<2>().await?;
-    let stranger = scene.link().await?;
+    let stranger = stranger(scene, &nodes, &[]).await?;
     let channel = cluster_channel(scene)?;
     let sender = NodeId::random()?;
     for n in 1..=1_000_u64 {
@@ -145,7 +173,7 @@ async fn g14_a_length_that_is_only_claimed_costs_nothing(scene: &Scene) -> Verdi
 
 async fn g16_an_unknown_kind_is_skipped_and_counted(scene: &Scene) -> Verdict {
     let nodes = scene.nodes::<2>().await?;
-    let stranger = scene.link().await?;
+    let stranger = stranger(scene, &nodes, &[]).await?;
     let sender = NodeId::random()?;
     for n in 1..=10 {
         // In one message with it, behind it: a broadcast that is known, to everyone in `/chat`.
@@ -168,7 +196,7 @@ async fn g16_an_unknown_kind_is_skipped_and_counted(scene: &Scene) -> Verdict {
 
 async fn g16_a_frame_of_a_later_version_is_skipped_and_counted(scene: &Scene) -> Verdict {
     let nodes = scene.nodes::<2>().await?;
-    let stranger = scene.link().await?;
+    let stranger = stranger(scene, &nodes, &[]).await?;
     let sender = NodeId::random()?;
     let mut socket = nodes[1].socket([])?;
     let broadcast = |counter, packet: &[u8], version| {
@@ -197,9 +225,8 @@ async fn g16_an_unknown_request_is_answered_unsupported(scene: &Scene) -> Verdic
     const BYE: u16 = 4;
     const UNSUPPORTED: u16 = 71;
     let nodes = scene.nodes::<2>().await?;
-    let mut stranger = scene.link().await?;
     let (sender, cluster) = (NodeId::random()?, cluster_channel(scene)?);
-    stranger.subscribe(&[inbox(scene, sender)?]).await?;
+    let mut stranger = stranger(scene, &nodes, &[inbox(scene, sender)?]).await?;
     // Only a node is answered. Its name is `s`, and it has not counted yet.
     stranger.publish(&cluster, Head::new(HELLO, sender, 1).frame(b"\x01s\x01\x00", b"")).await?;
     from_each(&nodes, &mut stranger, WELCOME).await?;

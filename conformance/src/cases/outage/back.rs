@@ -183,12 +183,12 @@ async fn g07_new_links_that_are_dead_at_once_are_replaced(scene: &Scene) -> Verd
 
 /// Its echoes are late since much is under way; the link is none the worse.
 async fn g07_a_busy_link_is_not_a_dead_one(scene: &Scene) -> Verdict {
-    const PACKETS: usize = 60;
+    const PACKETS: usize = 45;
     let (nodes, proxy) = one_behind_a_proxy(scene).await?;
     let mut there = sockets(&nodes, [])?;
     proxy.throttle(Some(500_000));
     for n in 0..PACKETS {
-        nodes[0].chat.emit(format!("{n} {}", "x".repeat(50_000))).await?; // six seconds' worth
+        nodes[0].chat.emit(format!("{n} {}", "x".repeat(50_000))).await?; // 4.5 seconds' worth
     }
     for socket in &mut there {
         for n in 0..PACKETS {

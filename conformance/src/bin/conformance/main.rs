@@ -1,10 +1,14 @@
-//! Makes JUnit and Markdown of what the suite has seen.
+//! Makes JUnit and Markdown of what the suite has seen, and starts its brokers for other programs.
 //!
 //! ```text
 //! conformance report <folder> [--junit <file>] [--markdown <file>]
 //! conformance matrix [--from <folder>] [--check | --write] <page>
+//! conformance broker <name>
 //! ```
-//! The matrix goes between the page's marks; `--check` fails when it is stale, and is the default.
+//! The matrix goes between the page's marks; `--check` fails when it is stale, and is the default. A broker runs until its
+//! standard input ends; see `broker.rs`.
+
+mod broker;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +17,8 @@ use std::process::ExitCode;
 use conformance::report::{MARK, Matrix, junit, read, replace_between_marks};
 
 const USAGE: &str = "usage: conformance report <folder> [--junit <file>] [--markdown <file>]
-       conformance matrix [--from <folder>] [--check | --write] <page>";
+       conformance matrix [--from <folder>] [--check | --write] <page>
+       conformance broker <name>";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
@@ -29,6 +34,7 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
     match arguments.next().as_deref() {
         Some("report") => report(arguments),
         Some("matrix") => matrix(arguments),
+        Some("broker") => broker::broker(&arguments.next().ok_or(USAGE)?),
         _ => Err(USAGE.to_owned()),
     }
 }

@@ -1,0 +1,278 @@
+//! Where the brokers are, who we are to them, and what is bounded there.
+
+use std::fmt;
+use std::sync::Arc;
+
+use adapter_core::{Backend, Connect, Inbox, Result};
+use async_trait::async_trait;
+use lapin::types::ShortString;
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
+
+use crate::backend;
+use crate::error::config;
+use crate::tls::Tls;
+pub(crate) use crate::url::Host;
+use crate::url::{self, Login, Parsed, Setting, number};
+
+/// RabbitMQ: one broker, or several of one cluster.
+///
+/// # Examples
+/// ```
+/// # fn main() -> adapter_core::Result<()> {
+/// use adapter_amqp::Amqp;
+///
+/// let one = Amqp::from_url("amqp://shop:secret@127.0.0.1:5672")?;
+/// let three = Amqp::from_url("amqp://shop:secret@r1,r2,r3/orders?exchange=shop")?.prefetch(100);
+/// assert!(!format!("{three:?}").contains("secret"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Amqp {
+    hosts: Vec<Host>,
+    login: Option<Login>,
+    vhost: String,
+    tls: Option<Tls>,
+    /// A certificate of ours says who we are.
+    certified: bool,
+    exchange: ShortString,
+    heartbeat: u16,
+    name: Option<String>,
+    prefetch: u16,
+    max_messages: u32,
+    max_bytes: u32,
+}
+
+/// What a name on the broker may have, less what we append to that of the exchange.
+const LONGEST: usize = 200;
+
+impl Amqp {
+    /// Reads `amqp://user:password@host:port,host:port/vhost?option=value&..`; with `amqps://` the brokers must speak TLS.
+    /// The crate's documentation lists the options.
+    ///
+    /// # Errors
+    /// `Config`, with the known options where one is unknown, and never with a part of the URL that may be secret.
+    pub fn from_url(url: &str) -> Result<Self> {
+        let Parsed { hosts, login, vhost, tls: files, options } = url::parse(url)?;
+        if vhost.len() > 255 {
+            return Err(config("the name of a virtual host has at most 255 bytes"));
+        }
+        let certified = files.as_ref().is_some_and(|files| files.cert.is_some());
+        let mut amqp = Self {
+            hosts,
+            login,
+            vhost,
+            tls: files.as_ref().map(Tls::from_files).transpose()?,
+            certified,
+            exchange: short("roomcast")?,
+            heartbeat: 10,
+            name: None,
+            prefetch: 500,
+            max_messages: 100_000,
+            max_bytes: 64 << 20,
+        };
+        for (setting, value) in options {
+            match setting {
+                Setting::Exchange => amqp = amqp.exchange(&value)?,
+                Setting::Heartbeat => amqp.heartbeat = number("heartbeat", &value)?,
+                Setting::MaxBytes => amqp.max_bytes = number("max_bytes", &value)?,
+                Setting::MaxMessages => amqp.max_messages = number("max_messages", &value)?,
+                Setting::Name => amqp.name = Some(value),
+                Setting::Prefetch => amqp.prefetch = number("prefetch", &value)?,
+            }
+        }
+        Ok(amqp)
+    }
+
+    /// The exchange of all nodes and emitters of a cluster, and the beginning of the names of our queues; default
+    /// `roomcast`. Clusters of different names may share one.
+    ///
+    /// # Errors
+    /// `Config` when it is empty, has more than 200 bytes, or begins with `amq.`, which is the broker's.
+    pub fn exchange(mut self, name: &str) -> Result<Self> {
+        if name.is_empty() || name.len() > LONGEST || name.starts_with("amq.") {
+            return Err(config("exchange is a name of 1 to 200 bytes that does not begin with amq."));
+        }
+        self.exchange = short(name)?;
+        Ok(self)
+    }
+
+    /// How many messages may be on their way to this node, or wait there for the node to take them; default 500. Raising
+    /// it costs memory here while the node does not keep up, up to 128 KiB each; lowering it costs speed on a long way to
+    /// the broker.
+    #[must_use]
+    pub fn prefetch(mut self, messages: u16) -> Self {
+        self.prefetch = messages.max(1);
+        self
+    }
+
+    /// How many messages, and how many bytes, may wait on the broker for this node; default 100,000 and 64 MiB. When there
+    /// are more, the oldest are lost, and the node is told. Raising it costs the broker's memory.
+    #[must_use]
+    pub fn backlog(mut self, messages: u32, bytes: u32) -> Self {
+        (self.max_messages, self.max_bytes) = (messages.max(1), bytes.max(1));
+        self
+    }
+
+    /// TLS as the application has configured it, instead of the URL's `ca`, `cert` and `key`. With a URL that names no
+    /// user, the certificate says who we are (`EXTERNAL`).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: Arc<crate::rustls::ClientConfig>) -> Self {
+        self.tls = Some(Tls::from_config(config));
+        self.certified = true;
+        self
+    }
+
+    pub(crate) fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    pub(crate) fn vhost(&self) -> &str {
+        &self.vhost
+    }
+
+    pub(crate) fn exchange_name(&self) -> ShortString {
+        self.exchange.clone()
+    }
+
+    pub(crate) fn secured(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("roomcast")
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds { prefetch: self.prefetch, messages: self.max_messages, bytes: self.max_bytes }
+    }
+
+    /// What the client is told of a broker; the socket is made without it.
+    pub(crate) fn uri(&self, host: &Host) -> AMQPUri {
+        let external = self.login.is_none() && self.certified;
+        let guest = || Login { user: "guest".to_owned(), password: "guest".to_owned() };
+        let Login { user: username, password } = self.login.clone().unwrap_or_else(guest);
+        AMQPUri {
+            scheme: AMQPScheme::AMQP,
+            authority: AMQPAuthority {
+                userinfo: AMQPUserInfo { username, password },
+                host: host.name.clone(),
+                port: host.port,
+            },
+            vhost: self.vhost.clone(),
+            query: AMQPQueryString {
+                heartbeat: Some(self.heartbeat),
+                auth_mechanism: external.then_some(SASLMechanism::External),
+                ..AMQPQueryString::default()
+            },
+        }
+    }
+}
+
+/// What waits for one node: unacknowledged, and on the broker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) prefetch: u16,
+    pub(crate) messages: u32,
+    pub(crate) bytes: u32,
+}
+
+/// A name as AMQP has them; the client's own conversions panic above 255 bytes.
+pub(crate) fn short(text: impl Into<String>) -> Result<ShortString> {
+    ShortString::try_new(text).map_err(|_| config("a name on the broker has at most 255 bytes"))
+}
+
+#[async_trait]
+impl Connect for Amqp {
+    async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
+        backend::connect(self, inbox).await
+    }
+}
+
+impl fmt::Debug for Amqp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Amqp")
+            .field("hosts", &self.hosts)
+            .field("login", &self.login)
+            .field("vhost", &self.vhost)
+            .field("tls", &self.tls)
+            .field("exchange", &self.exchange)
+            .field("heartbeat", &self.heartbeat)
+            .field("bounds", &self.bounds())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use adapter_core::ErrorKind;
+
+    fn refusal(url: &str) -> String {
+        let error = Amqp::from_url(url).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+        format!("{error} {error:?}")
+    }
+
+    #[test]
+    fn options_are_read() {
+        let amqp =
+            Amqp::from_url("amqp://h?exchange=shop&heartbeat=4&prefetch=7&max_messages=9&max_bytes=99&name=web%201");
+        let amqp = amqp.expect("valid");
+        let bounds = amqp.bounds();
+        assert_eq!((bounds.prefetch, bounds.messages, bounds.bytes), (7, 9, 99));
+        assert_eq!((amqp.exchange.as_str(), amqp.heartbeat, amqp.name()), ("shop", 4, "web 1"));
+    }
+
+    #[test]
+    fn an_unknown_option_is_told_the_known_ones() {
+        let text = refusal("amqp://user:hunter2@host?paswd=hunter3");
+        assert!(text.contains("prefetch") && !text.contains("hunter"), "{text}");
+    }
+
+    #[test]
+    fn malformed_urls_are_refused() {
+        let urls = [
+            "redis://host",
+            "host",
+            "amqp://",
+            "amqp://a,,b",
+            "amqp://host:port",
+            "amqp://host:1:2",
+            "amqp://[::1",
+            "amqp://[::1]x",
+            "amqp://host/a/b",
+            "amqp://host?name",
+            "amqp://host?prefetch=0",
+            "amqp://host?prefetch=65536",
+            "amqp://host?heartbeat=x",
+            "amqp://host?exchange=",
+            "amqp://host?exchange=amq.direct",
+            "amqp://host?ca=/a",
+            "amqp://%ff:x@host",
+            "amqp://user@host",
+        ];
+        for url in urls {
+            refusal(url);
+        }
+    }
+
+    #[test]
+    fn long_names_are_refused_and_never_panic() {
+        let long = "x".repeat(256);
+        refusal(&format!("amqp://host/{long}"));
+        refusal(&format!("amqp://host?exchange={long}"));
+        let amqp = Amqp::from_url(&format!("amqp://{long}:{long}@host?name={long}")).expect("valid");
+        amqp.uri(&amqp.hosts()[0]);
+        assert!(short(long).is_err());
+    }
+
+    #[test]
+    fn secrets_are_shown_nowhere() {
+        for url in ["amqp://user:hunter2@host", "amqp://hunter2@host", "amqp://u:hunter2@h1:x"] {
+            let text =
+                Amqp::from_url(url).map_or_else(|error| format!("{error} {error:?}"), |amqp| format!("{amqp:?}"));
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+}

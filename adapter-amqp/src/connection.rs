@@ -1,0 +1,135 @@
+//! One connection to one broker, from its handshake to its end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use adapter_core::{Inbox, Result};
+use async_rs::Runtime;
+use futures_util::{FutureExt, Stream, StreamExt};
+use lapin::{AsyncTcpStream, Channel, ConnectionProperties, Event};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::config::{Amqp, Host};
+use crate::error;
+use crate::runtime::Kit;
+use crate::wire::{Pulse, Wire, tcp};
+
+/// How often is looked whether bytes have come.
+const TICK: Duration = Duration::from_millis(500);
+/// After so many silent ticks the broker is asked something.
+const ASK: u32 = 1;
+/// After so many it is given up: three seconds.
+const DEAD: u32 = 6;
+/// More than this in one tick is more than heartbeats and answers to our own questions: parts of messages.
+const PARTS: u64 = 4096;
+/// How long a broker may take from TCP to being ready.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long it may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What the client tells of a connection.
+pub(crate) type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;
+
+/// One connection to one broker. Dropping it cuts it.
+pub(crate) struct Connection {
+    client: lapin::Connection,
+    pulse: Arc<Pulse>,
+    _cut: CutOnDrop,
+}
+
+/// Ends a connection whose owner is gone, also one whose handshake was given up half-way.
+struct CutOnDrop(Arc<Pulse>);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        self.0.cut();
+    }
+}
+
+impl Connection {
+    /// Connects to this broker, logs in and opens the virtual host.
+    ///
+    /// # Errors
+    /// `Config`, `Denied` or `Unavailable`.
+    pub(crate) async fn open(amqp: &Amqp, host: &Host, name: &str) -> Result<Self> {
+        let opened = timeout(HANDSHAKE, Self::handshake(amqp, host, name)).await;
+        opened.unwrap_or_else(|_| Err(error::unavailable("the broker does not answer in time")))
+    }
+
+    async fn handshake(amqp: &Amqp, host: &Host, name: &str) -> Result<Self> {
+        let stream = tcp(&host.name, host.port).await.map_err(error::unreachable)?;
+        let stream = match amqp.secured() {
+            Some(tls) => tls.wrap(&host.name, stream).await.map_err(error::tls)?,
+            None => Box::new(stream),
+        };
+        let pulse = Pulse::new();
+        let cut = CutOnDrop(Arc::clone(&pulse));
+        let wire = Mutex::new(Some(Wire::new(stream, Arc::clone(&pulse))));
+        // Called once: the client is told to make no second attempt.
+        let connect = async move |_, _| {
+            let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
+            wire.map(AsyncTcpStream::Plain).ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
+        };
+        let options = ConnectionProperties::default().with_connection_name(name.into());
+        let runtime = Runtime::new(Kit::new(Arc::clone(&pulse)));
+        let client = lapin::Connection::connector(amqp.uri(host), runtime, connect, options).await;
+        let client = client.map_err(|cause| error::connecting(amqp, cause))?;
+        Ok(Self { client, pulse, _cut: cut })
+    }
+
+    pub(crate) fn events(&self) -> Events {
+        Box::pin(self.client.events_listener())
+    }
+
+    pub(crate) async fn channel(&self) -> Result<Channel, lapin::Error> {
+        self.client.create_channel().await
+    }
+
+    /// Returns when the connection or this channel has ended, or the broker has been silent for too long although it was
+    /// asked; answers which. A blocked connection is not asked, for the broker does not read from it: the other one then
+    /// tells whether it lives.
+    pub(crate) async fn silence(&self, ask: &Channel, inbox: &Inbox) -> &'static str {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut seen, mut quiet) = (self.pulse.bytes(), 0);
+        while quiet < DEAD {
+            tick.tick().await;
+            // Events say so too, and more; this is for those that got lost.
+            if !self.client.status().connected() || !ask.status().connected() {
+                return "has ended";
+            }
+            let bytes = self.pulse.bytes();
+            if bytes - seen > PARTS {
+                inbox.alive();
+            }
+            if bytes != seen || self.client.status().blocked() {
+                (seen, quiet) = (bytes, 0);
+                continue;
+            }
+            quiet += 1;
+            if quiet == ASK {
+                // Any question has an answer; this one changes nothing, since consumers keep the limit they began with.
+                // Polled once: that sends it. What becomes of it is seen by its bytes.
+                let _ = ask.basic_qos(1, Default::default()).now_or_never();
+            }
+        }
+        "is silent"
+    }
+
+    /// Says goodbye, and ends it.
+    pub(crate) async fn close(&self) {
+        let goodbye = self.client.close(200, "closed".into());
+        let _ = timeout(GOODBYE, goodbye).await; // it ends without a goodbye then
+        self.pulse.cut();
+    }
+}
+
+/// The next event; never, when there are no more.
+pub(crate) async fn next(events: &mut Events) -> Event {
+    match events.next().await {
+        Some(event) => event,
+        None => std::future::pending().await,
+    }
+}

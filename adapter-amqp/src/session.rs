@@ -1,0 +1,345 @@
+//! What a node has on the broker while a link lasts: a queue, its bindings, and a channel to publish on.
+//!
+//! Publishing has a connection of its own, because a broker that is short of memory or disk stops reading from those that
+//! publish: what has arrived is still taken and acknowledged by the other one, which is what gives the memory back.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use adapter_core::{Channel, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result};
+use futures_util::FutureExt;
+use futures_util::future::{MaybeDone, maybe_done};
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{BasicProperties, Confirmation, Event, ExchangeKind};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::config::{Amqp, Host, short};
+use crate::connection::{Connection, Events, next};
+use crate::error::{self, unavailable};
+use crate::intake::Intake;
+
+/// What fits one frame of AMQP at the broker's usual `frame_max` of 128 KiB. Larger messages are not faster, and what waits
+/// for a slow node is bounded in messages: 500 of these are 64 MiB.
+pub(crate) const LIMITS: Limits = Limits::max_frame((128 << 10) - 8);
+
+/// How long the broker may take to confirm; long after the silence of a dead one was noticed.
+const CONFIRM: Duration = Duration::from_secs(5);
+
+pub(crate) const BLOCKED: &str = "the broker takes no messages for now: its memory or its disk is short";
+
+/// What a node has on the broker while a link lasts.
+pub(crate) struct Session {
+    publisher: Connection,
+    consumer: Connection,
+    publish: lapin::Channel,
+    /// For bindings; its consumer hears of losses.
+    control: lapin::Channel,
+    /// Kept because the client closes a channel that nobody holds.
+    _deliver: lapin::Channel,
+    exchange: ShortString,
+    queue: ShortString,
+    /// Why the session ended.
+    over: watch::Sender<Option<String>>,
+    blocked: watch::Sender<bool>,
+    /// The caller of a publish did not wait for its end.
+    forsaken: AtomicBool,
+}
+
+impl Session {
+    /// Connects to this broker, and makes there what a node needs. Nothing is bound yet.
+    ///
+    /// # Errors
+    /// `Config`, `Denied` or `Unavailable`.
+    pub(crate) async fn open(amqp: &Amqp, host: &Host) -> Result<(Self, Intake)> {
+        let (publisher, consumer) =
+            tokio::try_join!(Connection::open(amqp, host, amqp.name()), Connection::open(amqp, host, amqp.name()))?;
+        let prepared = timeout(CONFIRM, Self::prepare(amqp, publisher, consumer)).await;
+        prepared.unwrap_or_else(|_| Err(unavailable("the broker does not answer in time")))
+    }
+
+    async fn prepare(amqp: &Amqp, publisher: Connection, consumer: Connection) -> Result<(Self, Intake)> {
+        let mut events = [publisher.events(), consumer.events()];
+        let exchange = amqp.exchange_name();
+        let queue = short(format!("{exchange}.{:032x}", random()?))?;
+        let lost = short(format!("{queue}.lost"))?;
+        let nothing = FieldTable::default;
+        let made = async {
+            let (publish, control, deliver) =
+                tokio::try_join!(publisher.channel(), consumer.channel(), consumer.channel())?;
+            // Not durable, for it comes back with us; and not deleted with its last binding, under those who publish.
+            let transient = ExchangeDeclareOptions::default();
+            control.exchange_declare(exchange.clone(), ExchangeKind::Direct, transient, nothing()).await?;
+            let ours = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+            control.queue_declare(lost.clone(), ours, queue_of_losses()).await?;
+            control.queue_bind(lost.clone(), exchange.clone(), lost.clone(), Default::default(), nothing()).await?;
+            control.queue_declare(queue.clone(), ours, queue_of_messages(amqp, &exchange, &lost)).await?;
+            control.basic_qos(1, Default::default()).await?;
+            deliver.basic_qos(amqp.bounds().prefetch, Default::default()).await?;
+            let consume = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
+            let losses = control.basic_consume(lost, "losses".into(), consume, nothing()).await?;
+            let deliveries = deliver.basic_consume(queue.clone(), "messages".into(), consume, nothing()).await?;
+            publish.confirm_select(ConfirmSelectOptions::default()).await?;
+            Ok((publish, control, deliver, losses, deliveries))
+        };
+        let made: Result<_, lapin::Error> = made.await;
+        let (publish, control, deliver, losses, deliveries) = made.map_err(|cause| error::preparing(amqp, cause))?;
+        let session = Self {
+            publisher,
+            consumer,
+            publish,
+            control,
+            _deliver: deliver,
+            exchange,
+            queue,
+            over: watch::Sender::new(None),
+            blocked: watch::Sender::new(false),
+            forsaken: AtomicBool::new(false),
+        };
+        session.may_publish(amqp, &mut events[0]).await?;
+        Ok((session, Intake::new(deliveries, losses, events, amqp.bounds().prefetch)))
+    }
+
+    /// Publishes a message to nobody: what the broker refuses to one that may not publish is said here, and not to the
+    /// first message that matters.
+    async fn may_publish(&self, amqp: &Amqp, events: &mut Events) -> Result<()> {
+        let nowhere = short(format!("{}.nobody", self.queue))?;
+        let sent = self.send(nowhere, &[]);
+        tokio::select! {
+            confirmed = sent => confirmed.map(drop).map_err(|cause| error::preparing(amqp, cause)),
+            () = blocked(events) => {
+                self.blocked.send_replace(true); // it lives, and will take messages later
+                Ok(())
+            }
+        }
+    }
+
+    async fn send(&self, key: ShortString, payload: &[u8]) -> Result<Confirmation, lapin::Error> {
+        let options = BasicPublishOptions::default();
+        let sent = self.publish.basic_publish(self.exchange.clone(), key, options, payload, BasicProperties::default());
+        sent.await?.await
+    }
+
+    /// Whether it is still of use.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.over.borrow().is_none()
+    }
+
+    /// Whether the broker takes no messages for now.
+    pub(crate) fn is_blocked(&self) -> bool {
+        *self.blocked.borrow()
+    }
+
+    /// Gives the session up.
+    pub(crate) fn end(&self, reason: impl Into<String>) {
+        self.over.send_if_modified(|over| {
+            let first = over.is_none();
+            over.get_or_insert(reason.into());
+            first
+        });
+    }
+
+    /// Waits until it was given up; answers why.
+    pub(crate) async fn ended(&self) -> String {
+        let mut over = self.over.subscribe();
+        // It never fails: the sender is ours.
+        let reason = over.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.unwrap_or_default()
+    }
+
+    /// Binds our queue to these channels, all in one round trip.
+    ///
+    /// # Cancel safety
+    /// Safe: what was bound stays so.
+    pub(crate) async fn bind(&self, channels: &[Channel]) -> Result<()> {
+        let one = |key: ShortString| {
+            let (queue, exchange) = (self.queue.clone(), self.exchange.clone());
+            self.control.queue_bind(queue, exchange, key, Default::default(), FieldTable::default())
+        };
+        let keys = channels.iter().map(|channel| short(channel.as_str())).collect::<Result<Vec<_>>>()?;
+        self.confirmed(keys.into_iter().map(one)).await
+    }
+
+    /// Takes these bindings back.
+    pub(crate) async fn unbind(&self, channels: &[Channel]) -> Result<()> {
+        let one = |key: ShortString| {
+            let (queue, exchange) = (self.queue.clone(), self.exchange.clone());
+            self.control.queue_unbind(queue, exchange, key, FieldTable::default())
+        };
+        let keys = channels.iter().map(|channel| short(channel.as_str())).collect::<Result<Vec<_>>>()?;
+        self.confirmed(keys.into_iter().map(one)).await
+    }
+
+    async fn confirmed(
+        &self,
+        calls: impl Iterator<Item = impl Future<Output = Result<(), lapin::Error>>>,
+    ) -> Result<()> {
+        let all = async {
+            for mut call in handed_over(calls) {
+                call.as_mut().await;
+                call.as_mut().take_output().unwrap_or(Ok(()))?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            done = timeout(CONFIRM, all) => match done {
+                Ok(done) => done.map_err(error::broken),
+                Err(_) => Err(unavailable("the broker does not confirm")),
+            },
+            reason = self.ended() => Err(unavailable(reason)),
+        }
+    }
+
+    /// Hands the frames to the broker, and waits until it has them all.
+    ///
+    /// # Cancel safety
+    /// Safe; any of the frames may have been sent then.
+    pub(crate) async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
+        let unknown = |text: String| PublishError::Unknown(unavailable(text));
+        if self.is_blocked() {
+            return Err(unknown(BLOCKED.to_owned()));
+        }
+        self.forget_forsaken();
+        let oversized = frames.iter().position(|frame| frame.payload.len() > LIMITS.max_frame);
+        let sendable = &frames[..oversized.unwrap_or(frames.len())];
+        let keys = sendable.iter().map(|frame| short(frame.channel.as_str())).collect::<Result<Vec<_>>>();
+        let keys = keys.map_err(PublishError::Unknown)?;
+        let calls = keys.into_iter().zip(sendable).map(|(key, frame)| self.send(key, &frame.payload));
+        let all = async {
+            let _forsaken = Forsaken(&self.forsaken);
+            for (index, mut call) in handed_over(calls).into_iter().enumerate() {
+                call.as_mut().await;
+                match call.as_mut().take_output() {
+                    Some(Ok(confirmation)) if confirmation.is_nack() => {
+                        return Err(unknown("the broker could not keep a message".to_owned()));
+                    }
+                    Some(Err(cause)) if error::is_denied(&cause) => {
+                        return Err(PublishError::Refused { index, kind: ErrorKind::Denied });
+                    }
+                    Some(Err(cause)) => return Err(PublishError::Unknown(error::broken(cause))),
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        let mut blocked = self.blocked.subscribe();
+        tokio::select! {
+            biased; // an answer says more than the end that follows it
+            done = all => done?,
+            reason = self.ended() => return Err(unknown(reason)),
+            _ = blocked.wait_for(|blocked| *blocked) => return Err(unknown(BLOCKED.to_owned())),
+        }
+        match oversized {
+            Some(index) => Err(PublishError::Refused { index, kind: ErrorKind::TooLarge }),
+            None => Ok(()),
+        }
+    }
+
+    /// The client keeps confirmations that nobody waited for until it is asked for them.
+    fn forget_forsaken(&self) {
+        if self.forsaken.swap(false, Ordering::AcqRel) {
+            // Twice: the first call may begin to wait for the last confirmation, the second takes what is there.
+            let _ = self.publish.wait_for_confirms().now_or_never();
+            let _ = self.publish.wait_for_confirms().now_or_never();
+        }
+    }
+
+    /// Tells that everything is received, unless the broker takes no messages: then it is told when it does.
+    pub(crate) fn tell_up(&self, inbox: &Inbox) {
+        if !self.is_blocked() {
+            inbox.up(LIMITS);
+        }
+    }
+
+    /// Follows what the client tells of the connection that publishes; answers why the session ended.
+    pub(crate) async fn follow_publisher(&self, events: &mut Events, inbox: &Inbox) -> String {
+        if self.is_blocked() {
+            inbox.down(BLOCKED); // since before anybody followed
+        }
+        loop {
+            match next(events).await {
+                Event::ConnectionBlocked(_) => {
+                    self.blocked.send_replace(true);
+                    inbox.down(BLOCKED);
+                }
+                Event::ConnectionUnblocked => {
+                    self.blocked.send_replace(false);
+                    inbox.up(LIMITS);
+                }
+                Event::Error(cause) => return format!("the connection that publishes: {cause}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits until one of the connections is dead; answers which.
+    pub(crate) async fn silence(&self, inbox: &Inbox) -> String {
+        tokio::select! {
+            why = self.publisher.silence(&self.publish, inbox) => format!("the connection that publishes {why}"),
+            why = self.consumer.silence(&self.control, inbox) => format!("the connection that receives {why}"),
+        }
+    }
+
+    /// Leaves nothing on the broker, and says goodbye.
+    pub(crate) async fn close(&self) {
+        if self.is_alive() {
+            // With the connection it would go as well, a moment later.
+            let _ = timeout(CONFIRM / 5, self.control.queue_delete(self.queue.clone(), Default::default())).await;
+            tokio::join!(self.publisher.close(), self.consumer.close());
+        }
+        self.end("closed");
+    }
+}
+
+/// Says, if it is dropped before the end, that confirmations may be left.
+struct Forsaken<'a>(&'a AtomicBool);
+
+impl Drop for Forsaken<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Hands calls to the client, in order: each is polled once, which puts its frames into the client's queue, and none is
+/// awaited before all are there.
+fn handed_over<F: Future>(calls: impl Iterator<Item = F>) -> Vec<Pin<Box<MaybeDone<F>>>> {
+    let mut handed: Vec<_> = calls.map(|call| Box::pin(maybe_done(call))).collect();
+    for call in &mut handed {
+        let _ = call.as_mut().now_or_never();
+    }
+    handed
+}
+
+/// Waits until the broker takes no messages.
+async fn blocked(events: &mut Events) {
+    while !matches!(next(events).await, Event::ConnectionBlocked(_)) {}
+}
+
+/// Where the messages for this node wait: bounded, and what falls out at the old end goes to the queue of losses.
+fn queue_of_messages(amqp: &Amqp, exchange: &ShortString, lost: &ShortString) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(amqp.bounds().messages.into()));
+    arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(amqp.bounds().bytes.into()));
+    arguments.insert("x-overflow".into(), text("drop-head"));
+    arguments.insert("x-dead-letter-exchange".into(), text(exchange.as_str()));
+    arguments.insert("x-dead-letter-routing-key".into(), text(lost.as_str()));
+    arguments
+}
+
+/// One loss says as much as many.
+fn queue_of_losses() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
+    arguments
+}
+
+fn random() -> Result<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Error::new(ErrorKind::Unexpected, "the system has no random numbers"))?;
+    Ok(u128::from_be_bytes(bytes))
+}

@@ -1,0 +1,31 @@
+//! What stands for TLS when the cargo feature `tls` is off: nothing that could be made.
+
+use std::convert::Infallible;
+use std::io;
+
+use adapter_core::Result;
+use tokio::net::TcpStream;
+
+use crate::error::config;
+use crate::url::TlsFiles;
+use crate::wire::Duplex;
+
+/// Never made.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls(Infallible);
+
+impl Tls {
+    /// # Errors
+    /// `Config`, always: it names the feature.
+    pub(crate) fn from_files(_: &TlsFiles) -> Result<Self> {
+        Err(config("amqps:// needs the cargo feature \"tls\" of adapter-amqp (\"amqp-tls\" of roomcast)"))
+    }
+
+    pub(crate) async fn wrap(&self, _: &str, _: TcpStream) -> io::Result<Box<dyn Duplex>> {
+        match self.0 {}
+    }
+}
+
+pub(crate) fn is_refusal(_: &(dyn std::error::Error + 'static)) -> Option<adapter_core::ErrorKind> {
+    None
+}

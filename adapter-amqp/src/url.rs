@@ -1,0 +1,167 @@
+//! The grammar of our URLs, strict: what is not understood is refused, and nothing of it is repeated in an error,
+//! since there may be a password in it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use adapter_core::Result;
+use percent_encoding::percent_decode_str;
+
+use crate::error::config;
+
+const OPTIONS: &str = "ca, cert, exchange, heartbeat, key, max_bytes, max_messages, name, prefetch";
+
+/// Where a broker listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+}
+
+/// Who logs in. Debug hides the password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// The files of `ca`, `cert` and `key`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+}
+
+/// A URL, taken apart.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) login: Option<Login>,
+    pub(crate) vhost: String,
+    /// Of `amqps://`.
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) options: Vec<(Setting, String)>,
+}
+
+/// An option that is not about TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setting {
+    Exchange,
+    Heartbeat,
+    MaxBytes,
+    MaxMessages,
+    Name,
+    Prefetch,
+}
+
+/// # Errors
+/// `Config`.
+pub(crate) fn parse(url: &str) -> Result<Parsed> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let default_port = match scheme {
+        "amqp" => 5672,
+        "amqps" => 5671,
+        _ => return Err(config("a URL of RabbitMQ begins with amqp:// or amqps://")),
+    };
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (login, place) = place.rsplit_once('@').map_or((None, place), |(login, place)| (Some(login), place));
+    let login = match login.map(|login| login.split_once(':')) {
+        None => None,
+        Some(Some((user, password))) => Some(Login { user: decode(user)?, password: decode(password)? }),
+        Some(None) => return Err(config("a user of RabbitMQ has a password: user:password@host")),
+    };
+    let (hosts, vhost) = place.split_once('/').unwrap_or((place, ""));
+    if vhost.contains('/') {
+        return Err(config("a slash within the name of a virtual host is written %2F"));
+    }
+    let vhost = if vhost.is_empty() { "/".to_owned() } else { decode(vhost)? };
+    let hosts = hosts.split(',').map(|text| host(text, default_port)).collect::<Result<_>>()?;
+    let (mut files, mut options) = (TlsFiles::default(), Vec::new());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let Some((option, value)) = pair.split_once('=') else {
+            return Err(config("an option of a RabbitMQ URL is written option=value"));
+        };
+        let value = decode(value)?;
+        let setting = match option {
+            "ca" | "cert" | "key" if scheme == "amqp" => return Err(config(format!("{option} needs amqps://"))),
+            "ca" => {
+                files.ca = Some(value.into());
+                continue;
+            }
+            "cert" => {
+                files.cert = Some(value.into());
+                continue;
+            }
+            "key" => {
+                files.key = Some(value.into());
+                continue;
+            }
+            "exchange" => Setting::Exchange,
+            "heartbeat" => Setting::Heartbeat,
+            "max_bytes" => Setting::MaxBytes,
+            "max_messages" => Setting::MaxMessages,
+            "name" => Setting::Name,
+            "prefetch" => Setting::Prefetch,
+            _ => return Err(config(format!("unknown option of RabbitMQ; the options are {OPTIONS}"))),
+        };
+        options.push((setting, value));
+    }
+    Ok(Parsed { hosts, login, vhost, tls: (scheme == "amqps").then_some(files), options })
+}
+
+fn host(text: &str, default_port: u16) -> Result<Host> {
+    let odd = || config("a broker is host or host:port, an IPv6 address in brackets");
+    let (name, port) = match text.strip_prefix('[') {
+        Some(text) => text.split_once(']').ok_or_else(odd)?,
+        None => text.find(':').map_or((text, ""), |at| text.split_at(at)),
+    };
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.parse().map_err(|_| odd())?,
+        None if port.is_empty() => default_port,
+        None => return Err(odd()),
+    };
+    if name.is_empty() || name.contains(['@', '#', '[', ' ']) {
+        Err(odd())
+    } else {
+        Ok(Host { name: name.to_owned(), port })
+    }
+}
+
+/// A number of at least one.
+pub(crate) fn number<N: FromStr + PartialEq + From<u8>>(option: &str, value: &str) -> Result<N> {
+    let number = value.parse().ok().filter(|number| *number != N::from(0));
+    number.ok_or_else(|| config(format!("{option} is a number, at least 1, and not too large")))
+}
+
+fn decode(text: &str) -> Result<String> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(String::from).map_err(|_| config("the URL is not UTF-8 behind its percent signs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let parsed = parse("amqp://shop:p%40ss@h1,h2:5673,[::1]:5674,[fe80::1]/or%2Fders?prefetch=7").expect("valid");
+        let hosts: Vec<_> = parsed.hosts.iter().map(|host| (host.name.as_str(), host.port)).collect();
+        assert_eq!(hosts, [("h1", 5672), ("h2", 5673), ("::1", 5674), ("fe80::1", 5672)]);
+        assert_eq!(parsed.login, Some(Login { user: "shop".into(), password: "p@ss".into() }));
+        assert_eq!((parsed.vhost.as_str(), parsed.tls), ("or/ders", None));
+        assert_eq!(parsed.options, [(Setting::Prefetch, "7".to_owned())]);
+        for url in ["amqp://h", "amqp://h/", "amqp://h/%2f", "amqp://h/?name=x"] {
+            assert_eq!(parse(url).expect(url).vhost, "/", "{url}");
+        }
+        let tls = parse("amqps://h?ca=/ca.pem").expect("valid");
+        assert_eq!((tls.hosts[0].port, tls.tls.and_then(|files| files.ca)), (5671, Some("/ca.pem".into())));
+    }
+}

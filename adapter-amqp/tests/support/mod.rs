@@ -1,0 +1,145 @@
+//! Brokers, and nodes without a cluster behind them.
+// `unwrap` and `expect` are how a test fails.
+#![allow(clippy::unwrap_used)]
+#![allow(dead_code, reason = "each test file uses its part of it")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use adapter_amqp::Amqp;
+use adapter_core::probe::{Tap, Tapped};
+use adapter_core::{Backend, Bytes, Channel, Connect, Error, Outgoing, PublishError};
+use conformance::broker::{Broker, Recipe, recipes};
+use tokio::sync::OnceCell;
+
+/// How long anything may take that has to come. A broker that starts on a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A broker for all tests that leave it as it is. Starting one takes seconds; it ends with the process.
+pub(crate) async fn shared() -> &'static Broker {
+    static BROKER: OnceCell<Broker> = OnceCell::const_new();
+    BROKER.get_or_init(own).await
+}
+
+/// A broker that may be broken.
+pub(crate) async fn own() -> Broker {
+    start(&recipes::RABBITMQ).await
+}
+
+/// A broker that takes commands: it takes connections a moment before.
+pub(crate) async fn start(recipe: &Recipe) -> Broker {
+    let broker = Broker::start(recipe).await.unwrap();
+    ctl(&broker, &["await_startup"]).await;
+    broker
+}
+
+/// A virtual host of this name on the shared broker, where `guest` may do everything: its broker, and its URL.
+pub(crate) async fn vhost(name: &str) -> (&'static Broker, String) {
+    let broker = shared().await;
+    ctl(broker, &["add_vhost", name]).await;
+    ctl(broker, &["set_permissions", "-p", name, "guest", ".*", ".*", ".*"]).await;
+    (broker, format!("{}/{name}", broker.url()))
+}
+
+/// Runs `rabbitmqctl`; answers what it prints.
+pub(crate) async fn ctl(broker: &Broker, words: &[&str]) -> String {
+    let command: Vec<_> = ["rabbitmqctl", "-q"].iter().chain(words).copied().collect();
+    broker.run(0, &command).await.unwrap()
+}
+
+/// Names, or other columns, of the queues of a virtual host.
+pub(crate) async fn queues(broker: &Broker, vhost: &str, columns: &[&str]) -> Vec<String> {
+    let words: Vec<_> = ["list_queues", "-p", vhost, "--no-table-headers"].iter().chain(columns).copied().collect();
+    ctl(broker, &words).await.lines().map(str::to_owned).collect()
+}
+
+/// Why this URL is refused.
+pub(crate) async fn refusal(url: &str) -> Error {
+    refused(&Amqp::from_url(url).unwrap()).await
+}
+
+pub(crate) async fn refused(amqp: &Amqp) -> Error {
+    let tap = Tap::new(10, 1000);
+    amqp.connect(tap.inbox()).await.err().expect("refused")
+}
+
+/// A backend, and what it hands over.
+pub(crate) struct Node {
+    pub(crate) tap: Tap,
+    pub(crate) backend: Arc<dyn Backend>,
+}
+
+impl Node {
+    pub(crate) async fn with(amqp: &Amqp, messages: usize) -> Self {
+        let tap = Tap::new(messages, 256 << 20);
+        let backend = amqp.connect(tap.inbox()).await.unwrap();
+        Self { tap, backend }
+    }
+
+    /// Subscribed to this channel alone.
+    pub(crate) async fn on(url: &str, name: &str) -> Self {
+        let node = Self::with(&Amqp::from_url(url).unwrap(), 100_000).await;
+        node.subscribe(name).await;
+        node
+    }
+
+    pub(crate) async fn subscribe(&self, name: &str) {
+        let channels = [channel(name)];
+        self.tap.wants().add(&channels);
+        self.backend.subscribe(&channels).await.unwrap();
+    }
+
+    pub(crate) async fn publish(&self, name: &str, payload: impl Into<Bytes>) -> Result<(), PublishError> {
+        self.backend.publish(&[Outgoing::new(channel(name), payload.into())]).await
+    }
+
+    /// The next frame; nothing else may come first.
+    pub(crate) async fn frame(&mut self) -> Bytes {
+        match self.next().await {
+            Tapped::Frame(_, payload) => payload,
+            other => panic!("{other:?} instead of a frame"),
+        }
+    }
+
+    /// Waits for `down`; answers the reason, and prints after how long.
+    pub(crate) async fn down(&mut self, what: &str) -> String {
+        let began = Instant::now();
+        loop {
+            if let Tapped::Down(reason) = self.next().await {
+                println!("{what}: down after {:?}: {reason}", began.elapsed());
+                return reason.to_string();
+            }
+        }
+    }
+
+    /// Waits for `up`; prints after how long.
+    pub(crate) async fn up(&mut self, what: &str) {
+        let began = Instant::now();
+        while !matches!(self.next().await, Tapped::Up(_)) {}
+        println!("{what}: up after {:?}", began.elapsed());
+    }
+
+    /// Publishes to itself, and sees it arrive; what was on its way before may come first.
+    pub(crate) async fn hears_itself(&mut self, name: &str) {
+        self.publish(name, "marker").await.unwrap();
+        while !matches!(self.next().await, Tapped::Frame(_, payload) if payload == "marker") {}
+    }
+
+    pub(crate) async fn next(&mut self) -> Tapped {
+        tokio::time::timeout(PATIENCE, self.tap.next()).await.expect("something comes")
+    }
+}
+
+pub(crate) fn channel(name: &str) -> Channel {
+    Channel::new(name).unwrap()
+}
+
+/// Waits until something is so.
+pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("it never came true that {what}"));
+}

@@ -1,0 +1,127 @@
+//! `amqps://`: a private authority, and certificates that say who a node is.
+#![allow(clippy::unwrap_used)] // how a test fails
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use adapter_amqp::{Amqp, rustls};
+use adapter_core::{ErrorKind, Reason};
+use conformance::broker::{Broker, Launch, Recipe, recipes};
+use support::{Node, ctl, refusal, refused};
+
+type Tested = Result<(), Box<dyn std::error::Error>>;
+
+/// A certificate authority in this folder (`ca.pem`), and what it signed: `server.pem`, `client.pem` and their keys.
+fn certificates(folder: &Path) {
+    let openssl = |words: &str| {
+        let done = Command::new("openssl").current_dir(folder).args(words.split(' ')).stderr(Stdio::null()).status();
+        assert!(done.expect("openssl is on the PATH").success());
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"));
+    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").unwrap();
+    for name in ["server", "client"] {
+        openssl(&format!("req -new {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+        openssl(&format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile names"
+        ));
+    }
+}
+
+/// A broker that speaks TLS on this port too, beside the one that the suite asks.
+async fn broker(folder: &Path, port: u16) -> Broker {
+    let at = folder.display();
+    let arguments = [
+        "-rabbit".to_owned(),
+        "ssl_listeners".to_owned(),
+        format!("[{{\"127.0.0.1\",{port}}}]"),
+        "-rabbit".to_owned(),
+        "ssl_options".to_owned(),
+        format!(
+            "[{{cacertfile,\"{at}/ca.pem\"}},{{certfile,\"{at}/server.pem\"}},{{keyfile,\"{at}/server.key\"}},\
+             {{verify,verify_peer}},{{fail_if_no_peer_cert,false}}]"
+        ),
+        "-rabbit".to_owned(),
+        "auth_mechanisms".to_owned(),
+        "['PLAIN','EXTERNAL']".to_owned(),
+        "-rabbit".to_owned(),
+        "ssl_cert_login_from".to_owned(),
+        "common_name".to_owned(),
+    ];
+    // A recipe is for good, as a test process is not.
+    let words: Vec<&'static str> = arguments.map(|word| &*word.leak()).to_vec();
+    let plugins = ("RABBITMQ_ENABLED_PLUGINS", "rabbitmq_auth_mechanism_ssl");
+    let environment = [recipes::RABBITMQ.local.environment, &[plugins]].concat();
+    let groups: &'static [&'static [&'static str]] = vec![&*words.leak()].leak();
+    let local = Launch { arguments: groups, environment: environment.leak(), ..recipes::RABBITMQ.local };
+    // Containers have no such folder.
+    support::start(&Recipe { setting: "RABBITMQ_TLS", family: "RABBITMQ_TLS", local, ..recipes::RABBITMQ }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_show_certificates_of_a_private_authority() -> Tested {
+    let folder = tempfile::tempdir()?;
+    certificates(folder.path());
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let broker = broker(folder.path(), port).await;
+    let at = folder.path().display();
+    let files = format!("ca={at}/ca.pem&cert={at}/client.pem&key={at}/client.key");
+
+    // Its certificate says who a node is, where its URL names no user.
+    let url = format!("amqps://127.0.0.1:{port}?{files}");
+    assert_eq!(refusal(&url).await.kind(), ErrorKind::Denied, "the broker knows nobody of that name");
+    ctl(&broker, &["add_user", "client", "not needed"]).await;
+    ctl(&broker, &["set_permissions", "client", "^roomcast", "^roomcast", "^roomcast"]).await;
+    let mut node = Node::on(&url, "rc.a").await;
+    node.publish("rc.a", vec![7; node.backend.limits().max_frame]).await?;
+    assert_eq!(node.frame().await.len(), node.backend.limits().max_frame);
+    node.backend.reset(Reason::from("for a test")).await;
+    node.down("tls").await;
+    node.up("tls").await;
+    node.hears_itself("rc.a").await;
+    let users = ctl(&broker, &["list_connections", "user", "auth_mechanism"]).await;
+    assert!(users.lines().any(|line| line == "client\tEXTERNAL"), "{users}");
+
+    // A user and a password go before.
+    let named = format!("amqps://guest:guest@127.0.0.1:{port}?{files}");
+    Node::on(&named, "rc.a").await.hears_itself("rc.a").await;
+    let alone = format!("amqps://guest:guest@127.0.0.1:{port}?ca={at}/ca.pem");
+    Node::on(&alone, "rc.a").await.hears_itself("rc.a").await;
+
+    // An authority that nobody knows: that of the URL, or as the application has configured it.
+    let stranger = format!("amqps://127.0.0.1:{port}?ca={at}/client.pem");
+    assert_eq!(refusal(&stranger).await.kind(), ErrorKind::Config);
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let nobody = Amqp::from_url(&alone)?.tls(Arc::new(config));
+    assert_eq!(refused(&nobody).await.kind(), ErrorKind::Config);
+    // No TLS there.
+    let plain = format!("amqps://{}?ca={at}/ca.pem", broker.addresses()[0]);
+    assert_ne!(refusal(&plain).await.kind(), ErrorKind::Denied);
+    Ok(())
+}
+
+#[test]
+fn files_that_are_not_what_they_should_be_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (ca, cert, key, no) = (file("ca.pem"), file("client.pem"), file("client.key"), "/no/such/file");
+    for query in [
+        format!("ca={no}"),
+        format!("ca={key}"),
+        format!("ca={ca}&cert={cert}"),
+        format!("ca={ca}&key={key}"),
+        format!("ca={ca}&cert={cert}&key={cert}"),
+        format!("ca={ca}&cert={no}&key={key}"),
+        format!("ca={ca}&cert={ca}&key={key}"),
+    ] {
+        let error = Amqp::from_url(&format!("amqps://host?{query}")).expect_err(&query);
+        assert_eq!(error.kind(), ErrorKind::Config, "{query}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Where the server is, and who we are to it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_core::{Backend, Connect, Inbox, Result, async_trait};
+
+use crate::error::config;
+use crate::tls::Tls;
+use crate::url::{self, Parsed};
+use crate::{backend, install};
+
+/// A PostgreSQL server, whose `LISTEN` and `NOTIFY` join the nodes.
+///
+/// # Examples
+/// ```no_run
+/// # async fn example() -> Result<(), adapter_core::Error> {
+/// use adapter_core::Cluster;
+/// use adapter_postgres::Postgres;
+///
+/// let postgres = Postgres::from_url("postgres://app:secret@db.internal:5432/shop")?;
+/// postgres.install().await?; // `roomcast_emit` for SQL; optional, and once is enough
+/// let cluster = Cluster::builder().node_name("web-1").connect(postgres).await?;
+/// # cluster.close().await }
+/// ```
+#[derive(Clone)]
+pub struct Postgres {
+    pub(crate) listen: Place,
+    pub(crate) publish: Place,
+}
+
+/// One server, or several of which one is used, and how to connect to it.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) client: tokio_postgres::Config,
+    pub(crate) tls: Tls,
+}
+
+impl Postgres {
+    /// The SQL that [`install`](Self::install) runs, for those who keep migrations of their own.
+    pub const MIGRATION: &str = install::MIGRATION;
+
+    /// Reads a URL as libpq does: `postgres://user:password@host:port/database?option=value`. Without a user it is `postgres`,
+    /// without a database the one named after the user. The crate's documentation lists the options.
+    ///
+    /// # Errors
+    /// `Config`, with the known options where one is unknown; the text repeats nothing of the URL. Files of certificates are
+    /// read here.
+    pub fn from_url(url: &str) -> Result<Self> {
+        let Parsed { client, ssl, publish_url } = url::parse(url)?;
+        let listen = Place::new(client, &Tls::new(&ssl)?);
+        let this = Self { publish: listen.clone(), listen };
+        match publish_url {
+            Some(url) => this.publish_url(&url),
+            None => Ok(this),
+        }
+    }
+
+    /// Another way to the same database for what is published: a pooler such as PgBouncer, in whatever mode. What the first URL
+    /// names is then used for `LISTEN` alone, which needs a session of its own, so no pooling by transaction.
+    ///
+    /// # Errors
+    /// As [`from_url`](Self::from_url).
+    pub fn publish_url(mut self, url: &str) -> Result<Self> {
+        let Parsed { client, ssl, publish_url } = url::parse(url)?;
+        if publish_url.is_some() {
+            return Err(config("the URL in publish_url has no publish_url of its own"));
+        }
+        self.publish = Place::new(client, &Tls::new(&ssl)?);
+        Ok(self)
+    }
+
+    /// TLS as the application has configured it, instead of what the URLs say; the server must speak it.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: Arc<crate::tls::ClientConfig>) -> Self {
+        let tls = Tls::from_config(&config);
+        self.listen.tls = tls.clone();
+        self.publish.tls = tls;
+        self
+    }
+
+    /// Creates or replaces the SQL function `roomcast_emit`, in the schema that the role's `search_path` begins with. It can be
+    /// run again, by several nodes at once, and needs no more than the right to create functions there.
+    ///
+    /// # Errors
+    /// `Denied` when the role must not, which a migration by the schema's owner solves; else as connecting.
+    ///
+    /// # Cancel safety
+    /// Safe: it is one transaction.
+    pub async fn install(&self) -> Result<()> {
+        install::install(&self.listen).await
+    }
+}
+
+impl Place {
+    fn new(mut client: tokio_postgres::Config, tls: &Tls) -> Self {
+        if client.get_application_name().is_none() {
+            client.application_name("roomcast");
+        }
+        // The kernel's part in noticing that the other side has gone; our pings are the other.
+        client
+            .keepalives_idle(Duration::from_secs(2))
+            .keepalives_interval(Duration::from_secs(1))
+            .keepalives_retries(2);
+        client.tcp_user_timeout(Duration::from_secs(4));
+        Self { client, tls: tls.clone() }
+    }
+}
+
+#[async_trait]
+impl Connect for Postgres {
+    async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
+        backend::connect(self.clone(), inbox).await
+    }
+}
+
+/// Without secrets.
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").field("listen", &self.listen).field("publish", &self.publish).finish()
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { client, tls } = self;
+        f.debug_struct("Place")
+            .field("hosts", &client.get_hosts())
+            .field("ports", &client.get_ports())
+            .field("user", &client.get_user())
+            .field("database", &client.get_dbname())
+            .field("tls", tls)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_shown_nowhere() {
+        let url = "postgres://u:hunter2@host/db?publish_url=postgres://u:hunter3@pool/db&options=hunter4";
+        let text = format!("{:?}", Postgres::from_url(url).expect("valid"));
+        assert!(text.contains("pool") && !text.contains("hunter"), "{text}");
+        let twice = "postgres://h/db?publish_url=postgres://h/db%3Fpublish_url=postgres://h/db";
+        assert!(Postgres::from_url(twice).is_err());
+    }
+}

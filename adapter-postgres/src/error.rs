@@ -1,0 +1,120 @@
+//! From the client's errors to ours.
+
+use std::error::Error as StdError;
+
+use adapter_core::{Error, ErrorKind};
+use tokio_postgres::error::SqlState;
+
+use crate::tls;
+
+/// The error for people, with the client's own as its source.
+pub(crate) fn error(cause: tokio_postgres::Error) -> Error {
+    let (kind, text) = meaning(&cause);
+    // The client's own words for a bad configuration may repeat it.
+    if cause.as_db_error().is_none() && kind == ErrorKind::Config && !tls::is_distrust(&cause) {
+        return Error::new(kind, text);
+    }
+    Error::new(kind, text).with_source(cause)
+}
+
+fn meaning(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
+    if let Some(code) = cause.code() {
+        return of_state(code);
+    }
+    if tls::is_distrust(cause) {
+        return (
+            ErrorKind::Config,
+            "no trust between us and the PostgreSQL server: see sslrootcert, sslcert and sslkey",
+        );
+    }
+    // The client tells its kinds by their texts alone.
+    let said = |word: &str| cause.source().is_some_and(|cause| cause.to_string().contains(word));
+    match cause.to_string().as_str() {
+        _ if said("does not allow writes") => STANDBY,
+        _ if said("password missing") => {
+            (ErrorKind::Denied, "the PostgreSQL server asks for a password, and none is named")
+        }
+        text if text.starts_with("authentication error") => {
+            (ErrorKind::Denied, "the PostgreSQL server refused the login")
+        }
+        text if text.starts_with("error performing TLS handshake") && said("server does not support TLS") => {
+            (ErrorKind::Config, "the PostgreSQL server does not speak TLS, which sslmode asks for")
+        }
+        text if text.starts_with("invalid co") => (ErrorKind::Config, "the PostgreSQL URL cannot be used"),
+        text if text.starts_with("unexpected message") || text.starts_with("error parsing") => {
+            (ErrorKind::Unexpected, "what answers is not a PostgreSQL server, or not one that we understand")
+        }
+        _ => (ErrorKind::Unavailable, "the PostgreSQL server cannot be reached"),
+    }
+}
+
+const STANDBY: (ErrorKind, &str) = (
+    ErrorKind::Config,
+    "the PostgreSQL server is a hot standby, where neither LISTEN nor NOTIFY is possible: name the primary, or all servers \
+     with target_session_attrs=read-write",
+);
+
+fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
+    match code.code() {
+        "28P01" | "28000" => (ErrorKind::Denied, "the PostgreSQL server refused the login"),
+        "42501" => (ErrorKind::Denied, "the PostgreSQL role lacks the permission: it needs CONNECT on the database"),
+        "3D000" => {
+            (ErrorKind::Config, "the PostgreSQL server has no such database: create it, or name another in the URL")
+        }
+        "25006" => STANDBY,
+        "54000" => (ErrorKind::Unavailable, "PostgreSQL's queue of notifications is full: a listener does not read"),
+        code if ["08", "53", "57", "58", "40"].contains(&&code[..2.min(code.len())]) => {
+            (ErrorKind::Unavailable, "the PostgreSQL server does not serve us now")
+        }
+        _ => (ErrorKind::Unexpected, "the PostgreSQL server answered something unexpected"),
+    }
+}
+
+/// The server cannot listen or notify.
+pub(crate) fn standby() -> Error {
+    Error::new(STANDBY.0, STANDBY.1)
+}
+
+/// The server cannot be reached, or has not answered in time.
+pub(crate) fn unavailable(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Unavailable, text)
+}
+
+pub(crate) fn config(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_the_server_has_its_kind() {
+        let table = [
+            ("28P01", ErrorKind::Denied),
+            ("28000", ErrorKind::Denied),
+            ("42501", ErrorKind::Denied),
+            ("3D000", ErrorKind::Config),
+            ("25006", ErrorKind::Config),
+            ("53300", ErrorKind::Unavailable),
+            ("57P01", ErrorKind::Unavailable),
+            ("57P03", ErrorKind::Unavailable),
+            ("08006", ErrorKind::Unavailable),
+            ("54000", ErrorKind::Unavailable),
+            ("40P01", ErrorKind::Unavailable),
+            ("XX000", ErrorKind::Unexpected),
+            ("", ErrorKind::Unexpected),
+        ];
+        for (code, kind) in table {
+            assert_eq!(of_state(&SqlState::from_code(code)).0, kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_bad_configuration_is_not_repeated() {
+        let cause = "postgres://u:hunter2@h:hunter2/".parse::<tokio_postgres::Config>().expect_err("no port");
+        let error = error(cause);
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod config;
+mod connection;
+mod emitted;
+mod error;
+mod install;
+mod intake;
+mod listen;
+mod text;
+#[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
+mod tls;
+mod url;
+
+pub use config::Postgres;
+#[cfg(feature = "tls")]
+pub use rustls;
+pub use tokio_postgres;

@@ -1,0 +1,39 @@
+//! What stands for TLS when the cargo feature `tls` is off: connections without it.
+
+use std::error::Error as StdError;
+
+use adapter_core::Result;
+use tokio_postgres::NoTls;
+use tokio_postgres::config::SslMode;
+
+use crate::error::config;
+use crate::url::{Mode, Ssl};
+
+pub(crate) type Connector = NoTls;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Tls;
+
+impl Tls {
+    /// # Errors
+    /// `Config` for what promises TLS: it names the feature.
+    pub(crate) fn new(ssl: &Ssl) -> Result<Self> {
+        let Ssl { mode, root, cert, key } = ssl;
+        // `allow` and `prefer` promise nothing.
+        let promised = !matches!(mode, None | Some(Mode::Disable | Mode::Allow | Mode::Prefer));
+        if promised || root.is_some() || cert.is_some() || key.is_some() {
+            return Err(config(
+                "sslmode and certificates need the cargo feature \"tls\" of adapter-postgres (\"postgres-tls\" of roomcast)",
+            ));
+        }
+        Ok(Self)
+    }
+
+    pub(crate) fn attempts(&self) -> impl Iterator<Item = (SslMode, Connector)> {
+        std::iter::once((SslMode::Disable, NoTls))
+    }
+}
+
+pub(crate) fn is_distrust(_: &(dyn StdError + 'static)) -> bool {
+    false
+}

@@ -1,0 +1,159 @@
+//! Our URLs: those of libpq. The client's parser reads them, apart from what is ours to decide.
+
+use std::path::PathBuf;
+
+use adapter_core::Result;
+use percent_encoding::percent_decode_str;
+
+use crate::error::config;
+
+/// What the client reads by itself.
+const PASSED: &[&str] = &[
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "load_balance_hosts",
+    "options",
+    "password",
+    "port",
+    "sslnegotiation",
+    "target_session_attrs",
+    "user",
+];
+
+const OURS: &[&str] = &["publish_url", "sslcert", "sslkey", "sslmode", "sslrootcert"];
+
+/// A URL, taken apart.
+pub(crate) struct Parsed {
+    pub(crate) client: tokio_postgres::Config,
+    pub(crate) ssl: Ssl,
+    pub(crate) publish_url: Option<String>,
+}
+
+/// What is said about TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ssl {
+    pub(crate) mode: Option<Mode>,
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+}
+
+/// `sslmode`, with libpq's meanings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Disable,
+    Allow,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+/// Takes a URL apart.
+///
+/// # Errors
+/// `Config`; the text repeats nothing of the URL.
+pub(crate) fn parse(url: &str) -> Result<Parsed> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    if !matches!(scheme, "postgres" | "postgresql") {
+        return Err(config("a URL of PostgreSQL begins with postgres:// or postgresql://"));
+    }
+    if rest.contains('#') {
+        return Err(config("a PostgreSQL URL has no fragment; a # in a password is written %23"));
+    }
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    let (mut passed, mut ssl, mut publish_url) = (Vec::new(), Ssl::default(), None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let Some((option, value)) = pair.split_once('=') else {
+            return Err(config("an option of a PostgreSQL URL is written option=value"));
+        };
+        match option {
+            _ if PASSED.contains(&option) => passed.push(pair),
+            "publish_url" => publish_url = Some(decode(value)?),
+            "sslmode" => ssl.mode = Some(mode(&decode(value)?)?),
+            "sslrootcert" => ssl.root = Some(decode(value)?.into()),
+            "sslcert" => ssl.cert = Some(decode(value)?.into()),
+            "sslkey" => ssl.key = Some(decode(value)?.into()),
+            _ => {
+                let known = [PASSED, OURS].concat().join(", ");
+                return Err(config(format!("an option of the PostgreSQL URL is unknown; the known ones are {known}")));
+            }
+        }
+    }
+    let mut client: tokio_postgres::Config =
+        format!("{place}?{}", passed.join("&")).parse().map_err(crate::error::error)?;
+    // libpq would take the name of the process's user.
+    if client.get_user().is_none() {
+        client.user("postgres");
+    }
+    if client.get_hosts().is_empty() && client.get_hostaddrs().is_empty() {
+        return Err(config("a PostgreSQL URL names a host: postgres://host/database"));
+    }
+    Ok(Parsed { client, ssl, publish_url })
+}
+
+fn mode(text: &str) -> Result<Mode> {
+    Ok(match text {
+        "disable" => Mode::Disable,
+        "allow" => Mode::Allow,
+        "prefer" => Mode::Prefer,
+        "require" => Mode::Require,
+        "verify-ca" => Mode::VerifyCa,
+        "verify-full" => Mode::VerifyFull,
+        _ => return Err(config("sslmode is disable, allow, prefer, require, verify-ca or verify-full")),
+    })
+}
+
+fn decode(text: &str) -> Result<String> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(String::from).map_err(|_| config("the URL is not UTF-8 behind its percent signs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use adapter_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn what_is_ours_is_taken_out_and_the_client_reads_the_rest() {
+        let publish = "postgres%3A%2F%2Fu%3Ap%40pool%2Fdb";
+        let url = format!(
+            "postgresql://u:p%40ss@h1:1,h2:2/db?sslmode=verify-full&sslrootcert=/ca%20.pem&publish_url={publish}\
+             &application_name=web&target_session_attrs=read-write"
+        );
+        let Parsed { client, ssl, publish_url } = parse(&url).expect("valid");
+        assert_eq!((client.get_user(), client.get_password()), (Some("u"), Some(&b"p@ss"[..])));
+        assert_eq!((client.get_dbname(), client.get_ports()), (Some("db"), &[1, 2][..]));
+        assert_eq!(client.get_application_name(), Some("web"));
+        let root = Some(PathBuf::from("/ca .pem"));
+        assert_eq!(ssl, Ssl { mode: Some(Mode::VerifyFull), root, ..Ssl::default() });
+        assert_eq!(publish_url.as_deref(), Some("postgres://u:p@pool/db"));
+        assert_eq!(parse("postgres://127.0.0.1:1").expect("valid").client.get_user(), Some("postgres"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_and_not_repeated() {
+        let urls = [
+            "host",
+            "redis://hunter2@host",
+            "postgres://",
+            "postgres://u:hunter2@host:hunter2/db",
+            "postgres://u:hunter2@host/db#hunter2",
+            "postgres://u:hunter2@host/db?hunter2=hunter2",
+            "postgres://u:hunter2@host/db?hunter2",
+            "postgres://u:hunter2@host/db?sslmode=hunter2",
+            "postgres://u:hunter2@host/db?target_session_attrs=hunter2",
+            "postgres://u:hunter2@host/db?sslcert=%ff",
+        ];
+        for url in urls {
+            let error = parse(url).err().expect(url);
+            assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+}

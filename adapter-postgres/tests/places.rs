@@ -1,0 +1,79 @@
+//! Other places than one primary: a hot standby, several hosts, a pooler.
+#![allow(clippy::unwrap_used)] // how a test fails
+
+mod support;
+
+use adapter_core::ErrorKind;
+use adapter_postgres::Postgres;
+use conformance::broker::{Launch, Recipe};
+use conformance::recipes::POSTGRES;
+use support::{Node, Tested, forever, refusal, soon, start_here, url};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_standby_is_refused_until_it_is_promoted() -> Tested {
+    let primary = start_here(&POSTGRES).await;
+    let port = forever(primary.addresses()[0].port().to_string());
+    let copy =
+        ["pg_basebackup", "-h", "127.0.0.1", "-p", port, "-U", "postgres", "-D", "{folder}/data", "-R", "-c", "fast"];
+    let prepare: &'static [&'static str] = Box::leak(Box::new(copy));
+    let local = Launch { prepare: Box::leak(Box::new([prepare])), ..POSTGRES.local };
+    let standby = start_here(&Recipe { name: "standby", local, ..POSTGRES }).await;
+    let error = refusal(&standby.url()).await;
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("hot standby") && error.to_string().contains("primary"), "{error}");
+    let only = format!("{}/postgres?target_session_attrs=read-write", standby.url());
+    assert_eq!(refusal(&only).await.kind(), ErrorKind::Config);
+
+    // With both named, the one that can is found; when it dies and the other is promoted, that one.
+    let (one, two) = (standby.addresses()[0], primary.addresses()[0]);
+    let mut node = Node::on(&format!("postgres://{one},{two}/postgres?target_session_attrs=read-write"), "rc.a").await;
+    node.publish("rc.a", "before").await?;
+    assert_eq!(node.frame().await, "before");
+    primary.kill().await?;
+    node.down().await;
+    support::admin(&standby).await.execute("SELECT pg_promote()", &[]).await?;
+    node.up().await;
+    node.publish("rc.a", "after").await?;
+    assert_eq!(node.frame().await, "after");
+    Ok(())
+}
+
+/// In transaction mode: each transaction on whatever connection to the server is free.
+const PGBOUNCER: &str = "printf '[databases]\\npostgres = host=127.0.0.1 port=PORT\\n[pgbouncer]\\n\
+    listen_addr = 127.0.0.1\\nlisten_port = {port}\\nunix_socket_dir =\\nauth_type = trust\\nauth_file = users\\npool_mode = transaction\\n\
+    default_pool_size = 3\\n' > pgbouncer.ini; \
+    echo '\"postgres\" \"\"' > users";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_may_go_through_a_pooler() -> Tested {
+    let server = start_here(&POSTGRES).await;
+    let settings = forever(PGBOUNCER.replace("PORT", &server.addresses()[0].port().to_string()));
+    let prepare: &'static [&'static str] = Box::leak(Box::new(["sh", "-c", settings]));
+    let local = Launch {
+        what: "pgbouncer",
+        arguments: &[&["{folder}/pgbouncer.ini"]],
+        prepare: Box::leak(Box::new([prepare])),
+        ..POSTGRES.local
+    };
+    let pooler =
+        start_here(&Recipe { name: "pgbouncer", setting: "PGBOUNCER", family: "PGBOUNCER", local, ..POSTGRES }).await;
+    let through = url(&pooler, "postgres", "/postgres");
+    let with = format!("{}/postgres?publish_url={}", server.url(), through);
+    let mut node = Node::on(&with, "rc.a").await;
+    let others: Vec<_> = [Node::connect(&with).await, Node::connect(&with).await].into_iter().collect();
+    for n in 0..300 {
+        node.publish("rc.a", n.to_string()).await?;
+        assert_eq!(node.frame().await, n.to_string());
+        others[n % 2].publish("rc.b", "unheard").await?;
+    }
+    let built = Postgres::from_url(&server.url())?.publish_url(&through)?;
+    assert!(format!("{built:?}").contains(&pooler.addresses()[0].port().to_string()));
+    // The pooler is half of the link.
+    pooler.kill().await?;
+    node.down().await;
+    pooler.start_again().await?;
+    node.up().await;
+    soon(node.publish("rc.a", "after")).await?;
+    assert_eq!(node.frame().await, "after");
+    Ok(())
+}

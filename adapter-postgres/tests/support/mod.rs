@@ -1,0 +1,131 @@
+//! Servers of our own, through the suite's brokers, and nodes without a cluster behind them.
+// `unwrap` and `expect` are how a test fails; each file uses its part of this.
+#![allow(clippy::unwrap_used, dead_code)]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_core::probe::{Tap, Tapped};
+use adapter_core::{Backend, Bytes, Channel, Connect, Error, Outgoing, PublishError};
+use adapter_postgres::{Postgres, tokio_postgres};
+use conformance::{Broker, Recipe, recipes};
+use tokio_postgres::{Client, NoTls};
+
+pub(crate) type Tested = Result<(), Box<dyn std::error::Error>>;
+
+/// How long a test waits for what has to come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) async fn postgres() -> Broker {
+    Broker::start(&recipes::POSTGRES).await.unwrap_or_else(|missing| panic!("{missing}"))
+}
+
+/// From a program of this machine, for what has to be prepared in its folder.
+pub(crate) async fn start_here(recipe: &Recipe) -> Broker {
+    Broker::start_here(recipe).await.unwrap_or_else(|missing| panic!("{missing}"))
+}
+
+/// The URL of another role or database, with these options: `role:password`, `/database?option=value`.
+pub(crate) fn url(broker: &Broker, login: &str, rest: &str) -> String {
+    let at = broker.addresses()[0];
+    format!("postgres://{login}@{at}{rest}")
+}
+
+/// Text that lives as long as a recipe has to.
+pub(crate) fn forever(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+/// A plain client, as an application has one.
+pub(crate) async fn client(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// The superuser.
+pub(crate) async fn admin(broker: &Broker) -> Client {
+    client(&url(broker, "postgres", "/postgres")).await
+}
+
+/// A backend, and what it hands over.
+pub(crate) struct Node {
+    pub(crate) tap: Tap,
+    pub(crate) backend: Arc<dyn Backend>,
+}
+
+impl Node {
+    pub(crate) async fn try_with(url: &str, messages: usize) -> Result<Self, Error> {
+        let tap = Tap::new(messages, 256 << 20);
+        let backend = Postgres::from_url(url)?.connect(tap.inbox()).await?;
+        Ok(Self { tap, backend })
+    }
+
+    pub(crate) async fn connect(url: &str) -> Self {
+        Self::try_with(url, 100_000).await.unwrap()
+    }
+
+    /// Subscribed to this channel alone.
+    pub(crate) async fn on(url: &str, name: &str) -> Self {
+        let node = Self::connect(url).await;
+        node.subscribe(name).await;
+        node
+    }
+
+    pub(crate) async fn subscribe(&self, name: &str) {
+        let channels = [channel(name)];
+        self.tap.wants().add(&channels);
+        self.backend.subscribe(&channels).await.unwrap();
+    }
+
+    pub(crate) async fn publish(&self, name: &str, payload: impl Into<Bytes>) -> Result<(), PublishError> {
+        self.backend.publish(&[Outgoing::new(channel(name), payload.into())]).await
+    }
+
+    /// The next frame; nothing else may come first.
+    pub(crate) async fn frame(&mut self) -> Bytes {
+        match self.next().await {
+            Tapped::Frame(_, payload) => payload,
+            other => panic!("{other:?} instead of a frame"),
+        }
+    }
+
+    pub(crate) async fn down(&mut self) {
+        while !matches!(self.next().await, Tapped::Down(_)) {}
+    }
+
+    pub(crate) async fn up(&mut self) {
+        while !matches!(self.next().await, Tapped::Up(_)) {}
+    }
+
+    pub(crate) async fn next(&mut self) -> Tapped {
+        soon(self.tap.next()).await
+    }
+}
+
+/// The refusal of a connection.
+pub(crate) async fn refusal(url: &str) -> Error {
+    let error = Node::try_with(url, 10).await.err().expect("refused");
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains("hunter2"), "{text}");
+    error
+}
+
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("it comes")
+}
+
+/// Waits until this query says `t`.
+pub(crate) async fn until(client: &Client, query: &str) {
+    soon(async {
+        while !client.query_one(query, &[]).await.unwrap().get::<_, bool>(0) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+pub(crate) fn channel(name: &str) -> Channel {
+    Channel::new(name).unwrap()
+}
