@@ -8,7 +8,9 @@
 
 mod contestant;
 mod machine;
+mod plain_amqp;
 mod plain_nats;
+mod plain_postgres;
 mod plain_redis;
 mod receipts;
 mod report;
@@ -35,6 +37,12 @@ const ROWS: &[Row] = &[
         messages: 200_000,
     },
     Row { recipe: recipes::NATS, plain: &[("async-nats", plain_nats::open)], messages: 200_000 },
+    Row { recipe: recipes::RABBITMQ, plain: &[("lapin, 256 in flight", plain_amqp::open)], messages: 100_000 },
+    Row {
+        recipe: recipes::POSTGRES,
+        plain: &[("tokio-postgres, 64 in a statement", plain_postgres::open)],
+        messages: 100_000,
+    },
 ];
 
 fn main() -> Result<()> {

@@ -11,8 +11,17 @@ pub(crate) const RECEIVERS: usize = 2;
 /// After so long without a message, those that are missing are lost.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The bytes of one message: its run, its number within that, and padding.
+/// The bytes of one message: its run, its number within that, and padding. They are ASCII, as PostgreSQL wants them.
 pub(crate) type Message = [u8; SIZE];
+
+/// A number in a message: eight characters of six bits each.
+fn write(number: u64) -> [u8; 8] {
+    std::array::from_fn(|at| b'@' | (number >> (6 * at)) as u8 & 0x3f)
+}
+
+fn read(field: &[u8; 8]) -> u64 {
+    field.iter().rev().fold(0, |number, byte| number << 6 | u64::from(byte & 0x3f))
+}
 
 /// What both receivers have had of the run that is going on.
 pub(crate) struct Receipts {
@@ -61,8 +70,8 @@ impl Receipts {
         }
         (0..messages).map(move |number| {
             let mut message = [b'x'; SIZE];
-            message[..8].copy_from_slice(&run.to_le_bytes());
-            message[8..16].copy_from_slice(&number.to_le_bytes());
+            message[..8].copy_from_slice(&write(run));
+            message[8..16].copy_from_slice(&write(number));
             message
         })
     }
@@ -75,8 +84,10 @@ impl Receipts {
     /// Takes what a receiver has had.
     pub(crate) fn take(&self, receiver: usize, payload: &[u8]) {
         let this = &self.receivers[receiver];
-        let field = |at: usize| payload.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
-        let (Some(run), Some(number)) = (field(0), field(8)) else { return };
+        let (Some(run), Some(number)) = (payload.first_chunk(), payload.get(8..).and_then(<[u8]>::first_chunk)) else {
+            return;
+        };
+        let (run, number) = (read(run), read(number));
         if run != self.run.load(Ordering::Relaxed) || payload.len() != SIZE {
             return;
         }
