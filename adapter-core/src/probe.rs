@@ -36,7 +36,7 @@ impl Typical {
 
 /// Decodes every frame of a message; answers how many operations there were.
 pub fn decode(message: Bytes) -> usize {
-    Frames(message).flatten().filter(|frame| Operation::decode(frame).is_ok()).count()
+    Frames(message).flatten().filter_map(|frame| Operation::decode(frame).ok()).count()
 }
 
 /// What a backend hands over, as it is: an inbox without a node behind it.

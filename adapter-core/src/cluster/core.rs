@@ -1,6 +1,6 @@
 //! What the handle, the reader and the writer of one node share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -186,31 +186,38 @@ impl Core {
     }
 
     /// Does what the engine has found to be done, in order. Only the reader calls this, so that it stays in order.
-    pub(super) fn drain(self: &Arc<Self>) {
+    /// `outputs` is empty before and after; its room is used again.
+    pub(super) fn drain(self: &Arc<Self>, outputs: &mut VecDeque<Output>) {
         loop {
-            let output = self.engine().poll_output();
-            match output {
-                None => return,
-                Some(Output::Perform { from, reply, operation }) => self.perform(from, reply, operation),
-                Some(Output::Answer { request, node, answer }) => self.take_answer(request, node, answer),
-                Some(Output::Missing { request, missing }) => {
-                    if let Some(collector) = self.collector(request) {
-                        collector.end(missing.node, Some(missing.why));
-                    }
+            self.engine().take_outputs(outputs);
+            if outputs.is_empty() {
+                return;
+            }
+            outputs.drain(..).for_each(|output| self.carry_out(output));
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, output: Output) {
+        match output {
+            Output::Perform { from, reply, operation } => self.perform(from, reply, operation),
+            Output::Answer { request, node, answer } => self.take_answer(request, node, answer),
+            Output::Missing { request, missing } => {
+                if let Some(collector) = self.collector(request) {
+                    collector.end(missing.node, Some(missing.why));
                 }
-                Some(Output::Ended { request, missing }) => self.end(request, missing),
-                Some(Output::Event(event)) => self.tell(event),
-                Some(Output::Link(up)) => {
-                    self.link.send_replace(up);
-                }
-                Some(Output::Reset(reason)) => {
-                    self.reset.send_replace(Some(reason));
-                }
-                Some(Output::Ready) => {
-                    let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    // Nobody to tell: connecting was given up, and this node is being dropped.
-                    let _ = ready.map(|ready| ready.send(()));
-                }
+            }
+            Output::Ended { request, missing } => self.end(request, missing),
+            Output::Event(event) => self.tell(event),
+            Output::Link(up) => {
+                self.link.send_replace(up);
+            }
+            Output::Reset(reason) => {
+                self.reset.send_replace(Some(reason));
+            }
+            Output::Ready => {
+                let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+                // Nobody to tell: connecting was given up, and this node is being dropped.
+                let _ = ready.map(|ready| ready.send(()));
             }
         }
     }

@@ -9,6 +9,7 @@ mod registry;
 mod send;
 mod tasks;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -181,7 +182,7 @@ impl Cluster {
             let _ = task.await; // aborted, or ended
         }
         core.engine().end_requests();
-        core.drain();
+        core.drain(&mut VecDeque::new());
         core.inbox.close();
         let patience = until.max(now() + Duration::from_secs(1));
         let late = |_| Error::new(ErrorKind::Timeout, "the backend did not close in the time given");

@@ -1,10 +1,11 @@
 //! The tasks of a node: its one reader, its one writer, and the one that has dead links replaced.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::{Core, now};
-use crate::engine::{Destination, Outcome};
+use crate::engine::{Destination, Outcome, Output};
 use crate::inbox::{LinkChange, Taken};
 use crate::{Channel, ErrorKind, Outgoing, PublishError};
 
@@ -22,6 +23,7 @@ const RESET_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Takes what the backend delivers, one message after the other, and lets time pass.
 pub(super) async fn read(core: Arc<Core>) {
+    let mut outputs = VecDeque::new();
     loop {
         let wake = core.engine().next_timeout();
         tokio::select! {
@@ -31,25 +33,25 @@ pub(super) async fn read(core: Arc<Core>) {
         }
         let mut taken = core.inbox.take();
         let messages = std::mem::take(&mut taken.messages);
-        urgent(&core, taken);
+        urgent(&core, taken, &mut outputs);
         let mut turn = now() + TURN;
         for arrival in messages {
             let inbox = arrival.channel == core.channels.inbox;
             core.engine().receive(inbox, arrival.payload, now());
-            core.drain();
+            core.drain(&mut outputs);
             // However much there is: heartbeats go out, deadlines end, and others get their turn.
             if now() >= turn {
-                urgent(&core, core.inbox.take_urgent());
+                urgent(&core, core.inbox.take_urgent(), &mut outputs);
                 tokio::task::yield_now().await;
                 turn = now() + TURN;
             }
         }
-        urgent(&core, Taken::default());
+        urgent(&core, Taken::default(), &mut outputs);
     }
 }
 
 /// What does not wait for the messages: the link, signs of life, and the time.
-fn urgent(core: &Arc<Core>, taken: Taken) {
+fn urgent(core: &Arc<Core>, taken: Taken, outputs: &mut VecDeque<Output>) {
     for change in taken.link {
         match change {
             LinkChange::Down(reason) => core.engine().link_down(reason.to_string()),
@@ -66,7 +68,7 @@ fn urgent(core: &Arc<Core>, taken: Taken) {
     if core.engine().next_timeout() <= now {
         core.engine().handle_timeout(now);
     }
-    core.drain();
+    core.drain(outputs);
     if core.engine().has_work() {
         core.work.notify_one();
     }

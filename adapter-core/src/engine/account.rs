@@ -19,9 +19,40 @@ pub(crate) struct Patience {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// In order.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Steps,
     /// Copies that were dropped.
     pub(crate) copies: u64,
+}
+
+/// Steps in order. Nearly always there is one, so the first is not put into a list.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    first: Option<Step>,
+    more: Vec<Step>,
+}
+
+impl Steps {
+    pub(crate) fn push(&mut self, step: Step) {
+        match self.first {
+            None => self.first = Some(step),
+            Some(_) => self.more.push(step),
+        }
+    }
+}
+
+impl Extend<Step> for Steps {
+    fn extend<T: IntoIterator<Item = Step>>(&mut self, steps: T) {
+        steps.into_iter().for_each(|step| self.push(step));
+    }
+}
+
+impl IntoIterator for Steps {
+    type Item = Step;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Step>, std::vec::IntoIter<Step>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.more)
+    }
 }
 
 /// What is next in an account.

@@ -107,23 +107,27 @@ impl Members {
 
     /// The node, remembered from now on. None when there are too many.
     pub(crate) fn meet(&mut self, id: NodeId, now: Instant) -> Option<&mut Peer> {
-        if !self.peers.contains_key(&id) {
-            if self.peers.len() >= self.max && !self.make_room() {
-                return None;
-            }
-            let peer = Peer {
-                name: String::new(),
-                life: Life::Stranger,
-                heard: self.clock,
-                changed: now,
-                resumes: self.forgotten.contains(&id),
-                welcomed: None,
-                cluster: None,
-                inbox: None,
-            };
-            self.peers.insert(id, peer);
+        if self.peers.len() >= self.max && !self.peers.contains_key(&id) && !self.make_room() {
+            return None;
         }
-        self.peers.get_mut(&id)
+        Some(self.peers.entry(id).or_insert_with(|| Peer {
+            name: String::new(),
+            life: Life::Stranger,
+            heard: self.clock,
+            changed: now,
+            resumes: self.forgotten.contains(&id),
+            welcomed: None,
+            cluster: None,
+            inbox: None,
+        }))
+    }
+
+    /// The same for one that has shown a sign of life.
+    pub(crate) fn meet_alive(&mut self, id: NodeId, now: Instant) -> Option<&mut Peer> {
+        let clock = self.clock;
+        let peer = self.meet(id, now)?;
+        peer.heard = clock;
+        Some(peer)
     }
 
     /// Forgets the one that has been of no use for longest.

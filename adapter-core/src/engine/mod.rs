@@ -358,7 +358,7 @@ impl Engine {
         }
         let name = self.settings.node.name.clone();
         let cluster = self.outbox.cluster_mark();
-        let content = |kind, body: Vec<u8>| Content { kind, body: body.into(), packet: Bytes::new() };
+        let content = |kind, body| Content { kind, body, packet: Bytes::new() };
         let recent = now.checked_sub(3 * self.settings.heartbeat);
         let (to, content) = match control {
             Control::Hello => (Destination::Cluster, content(Kind::HELLO, encode(&Hello { name, cluster }))),

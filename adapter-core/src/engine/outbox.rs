@@ -256,7 +256,7 @@ impl Outbox {
         self.control_in_flight.clear();
         for (to, counter, content) in control {
             let head = Head { kind: content.kind, sender: self.me, counter, number: None, part: None, request: None };
-            messages.add(to, &head, &content.body, &content.packet);
+            messages.add(to, &head, &content.body, &content.packet, 0);
             // Each alone, so that a refusal says which it was.
             messages.seal();
             self.control_in_flight.push(messages.len());
@@ -272,7 +272,8 @@ impl Outbox {
             let entry = &self.queue[at];
             if let What::Content(content) | What::Answer(content) = &entry.content {
                 bytes += entry.head.len() + content.len();
-                messages.add(entry.to, &entry.head, &content.body, &content.packet);
+                let more = self.queue.len() - at - 1;
+                messages.add(entry.to, &entry.head, &content.body, &content.packet, more);
             }
             // The message that an entry ends in is the last one so far; a later entry may still join it.
             self.in_flight.resize(messages.len() - control, at);

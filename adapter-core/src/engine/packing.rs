@@ -38,8 +38,9 @@ impl Messages {
         self.list.len()
     }
 
-    /// Adds a frame to the last message if it fits there, or in as many messages as it takes.
-    pub(super) fn add(&mut self, to: Destination, head: &Head, body: &Bytes, packet: &Bytes) {
+    /// Adds a frame to the last message if it fits there, or in as many messages as it takes. `more` frames follow, as
+    /// long as this one for all that is known.
+    pub(super) fn add(&mut self, to: Destination, head: &Head, body: &Bytes, packet: &Bytes, more: usize) {
         if let Some(pieces) = split(head, body, packet, self.packing.max_frame) {
             for (head, piece) in pieces {
                 let mut bytes = BytesMut::new();
@@ -54,7 +55,7 @@ impl Messages {
         match self.list.last_mut().filter(fits) {
             Some(open) => head.write(&mut open.bytes, body, packet),
             None => {
-                let mut bytes = BytesMut::new();
+                let mut bytes = BytesMut::with_capacity(len.saturating_mul(more + 1).min(room).max(len));
                 head.write(&mut bytes, body, packet);
                 self.list.push(Open { to, bytes, sealed: false });
             }

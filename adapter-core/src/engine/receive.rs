@@ -155,7 +155,7 @@ impl Engine {
         let Some(number) = frame.head.number else {
             self.members.hear(sender);
             match self.window.accept(frame, self.limit()) {
-                Accepted::Whole(frame) => self.carry_out(&frame, now),
+                Accepted::Whole(frame) => self.carry_out(frame, now),
                 Accepted::Piece => {}
                 Accepted::Copy => self.stats.copies += 1,
             }
@@ -163,7 +163,7 @@ impl Engine {
         };
         let (patience, patient) = (self.patience(), self.patient(now));
         let unsure = (!self.settings.ordered).then_some(patient);
-        let Some(peer) = self.members.meet(sender, now) else {
+        let Some(peer) = self.members.meet_alive(sender, now) else {
             self.stats.strangers_dropped += 1;
             return;
         };
@@ -171,8 +171,6 @@ impl Engine {
         let progress = peer.account(inbox, number, unsure).accept(number, frame, patient, &patience);
         if died {
             self.revive(sender, now);
-        } else {
-            self.members.hear(sender);
         }
         self.advance(sender, inbox, progress, now);
     }
@@ -207,9 +205,9 @@ impl Engine {
         let unsure = unordered.filter(|_| !introduction);
         let account = peer.account(false, begin, unsure);
         let mut begun = if introduction { account.begin(cluster) } else { Progress::default() };
-        let mut progress = account.mark(cluster, patient, &patience);
-        begun.steps.append(&mut progress.steps);
-        let progress = Progress { steps: begun.steps, ..progress };
+        let progress = account.mark(cluster, patient, &patience);
+        begun.steps.extend(progress.steps);
+        let progress = Progress { steps: begun.steps, copies: progress.copies };
         let inbox_progress = inbox.map(|mark| {
             let first = Number { epoch: mark.epoch, n: mark.n.saturating_add(1) };
             peer.account(true, first, unordered).mark(mark, patient, &patience)
@@ -277,28 +275,31 @@ impl Engine {
         let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
         for step in progress.steps {
             match step {
-                Step::Frame(frame) => self.carry_out(&frame, now),
+                Step::Frame(frame) => self.carry_out(frame, now),
                 Step::Lost(count) => {
                     self.stats.lost = self.stats.lost.saturating_add(count);
                     self.outputs.push_back(Output::Event(Event::Gap { node: id, channel, count: Some(count) }));
                 }
             }
         }
-        self.check_leaving(id, now);
+        let Some(peer) = self.members.get_mut(id) else { return };
+        let hole = peer.accounts().filter_map(|(_, account)| account.hole_since()).min();
+        if matches!(peer.life, Life::Leaving(..)) {
+            self.check_leaving(id, now);
+        }
+        let Some(since) = hole else { return };
         let (patience, patient) = (self.patience().time, self.patient(now));
         // While that clock stands still there is nothing to look for before the next tick.
         let least = if self.is_in_doubt(now) { self.settings.tick } else { Duration::ZERO };
-        let Some(peer) = self.members.get_mut(id) else { return };
-        let since = peer.accounts().filter_map(|(_, account)| account.hole_since()).min();
-        let due = since.map(|since| now + (since + patience).saturating_duration_since(patient).max(least));
-        self.hole_due = [self.hole_due, due].into_iter().flatten().min();
+        let due = now + (since + patience).saturating_duration_since(patient).max(least);
+        self.hole_due = Some(self.hole_due.map_or(due, |earlier| earlier.min(due)));
     }
 
-    fn carry_out(&mut self, frame: &Frame, now: Instant) {
+    fn carry_out(&mut self, frame: Frame, now: Instant) {
         let (sender, request) = (frame.head.sender, frame.head.request);
         if frame.head.kind.is_answer() {
             match request {
-                Some(request) if self.requests.awaits(request, sender) => self.take_answer(request, frame),
+                Some(request) if self.requests.awaits(request, sender) => self.take_answer(request, &frame),
                 Some(_) => self.stats.late_answers += 1,
                 None => self.stats.malformed += 1,
             }

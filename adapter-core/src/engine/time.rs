@@ -1,5 +1,6 @@
 //! What the engine does when time has passed, and what it shows of itself.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::account::Patience;
@@ -44,9 +45,9 @@ impl Engine {
         optional.into_iter().flatten().fold(next, Instant::min)
     }
 
-    /// What the node has to do next.
-    pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+    /// What the node has to do, in order. `into` is empty, and its room is used for what comes next.
+    pub(crate) fn take_outputs(&mut self, into: &mut VecDeque<Output>) {
+        std::mem::swap(&mut self.outputs, into);
     }
 
     pub(super) fn is_in_doubt(&self, now: Instant) -> bool {

@@ -4,6 +4,7 @@
 //! consumed, no length that it claims is believed before the bytes are there, and no wire type is recursive or of no size.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// Above the largest message that can be configured. It does not bound what is allocated: `list`, `text` and `blob` do,
@@ -24,9 +25,14 @@ impl Malformed {
     }
 }
 
-pub(crate) fn encode<T: Serialize>(body: &T) -> Vec<u8> {
+pub(crate) fn encode<T: Serialize>(body: &T) -> Bytes {
+    // Nearly every body fits here, and is then allocated once, in its size.
+    let mut small = [0; 256];
+    if let Ok(len) = bincode::serde::encode_into_slice(body, &mut small, CONFIG) {
+        return Bytes::copy_from_slice(&small[..len]);
+    }
     // Fails only for types without a fixed shape (maps of unknown length, untagged enums): there are none in `body`.
-    bincode::serde::encode_to_vec(body, CONFIG).expect("every body has a fixed shape")
+    bincode::serde::encode_to_vec(body, CONFIG).expect("every body has a fixed shape").into()
 }
 
 pub(crate) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Malformed> {

@@ -139,11 +139,14 @@ impl Iterator for Frames {
 }
 
 /// Takes one frame off the front. On `Malformed` nothing sensible is left in `message`.
+///
+/// The header is read in place: each slice of a message is a reference that is counted, and there are hundreds of frames
+/// in one.
 fn read(message: &mut Bytes) -> Result<Frame, Skipped> {
-    if message.len() < FIXED || message[..2] != MAGIC {
+    let Some((mut fixed, rest)) = message.split_at_checked(FIXED) else { return Err(Skipped::Malformed) };
+    if fixed[..2] != MAGIC {
         return Err(Skipped::Malformed);
     }
-    let mut fixed = message.split_to(FIXED);
     fixed.advance(2);
     let version = fixed.get_u8();
     let oldest = fixed.get_u8();
@@ -152,19 +155,19 @@ fn read(message: &mut Bytes) -> Result<Frame, Skipped> {
     let mut sender = [0; 16];
     fixed.copy_to_slice(&mut sender);
     let counter = fixed.get_u64_le();
-    let blocks = usize::from(fixed.get_u16_le());
+    let blocks_len = usize::from(fixed.get_u16_le());
     let body = fixed.get_u32_le() as usize;
     let packet = fixed.get_u32_le() as usize;
     // Three lengths of at most 32 bits each: no overflow in 64. No flag is needed to find the end of a frame.
-    let rest = blocks as u64 + body as u64 + packet as u64;
-    if version == 0 || oldest > version || rest > message.len() as u64 {
+    let len = blocks_len as u64 + body as u64 + packet as u64;
+    if version == 0 || oldest > version || len > rest.len() as u64 {
         return Err(Skipped::Malformed);
     }
-    let mut rest = message.split_to(rest as usize);
-    let mut blocks = rest.split_to(blocks);
+    let mut blocks = &rest[..blocks_len];
     let sender = NodeId::from_bytes(sender);
     let number = if flags & NUMBERED_FLAG != 0 { Some(read_number(&mut blocks)?) } else { None };
     if oldest > VERSION {
+        message.advance(FIXED + len as usize);
         return Err(Skipped::TooNew { sender, number });
     }
     let part = if flags & PART_FLAG != 0 { Some(read_part(&mut blocks)?) } else { None };
@@ -173,11 +176,13 @@ fn read(message: &mut Bytes) -> Result<Frame, Skipped> {
     if part.is_some_and(stray) || kind.is_control() && number.is_some() {
         return Err(Skipped::Malformed);
     }
+    let mut rest = message.split_to(FIXED + len as usize);
+    rest.advance(FIXED + blocks_len);
     let body = rest.split_to(body);
     Ok(Frame { head: Head { kind, sender, counter, number, part, request }, body, packet: rest })
 }
 
-fn read_number(blocks: &mut Bytes) -> Result<Number, Skipped> {
+fn read_number(blocks: &mut &[u8]) -> Result<Number, Skipped> {
     if blocks.len() < NUMBER {
         return Err(Skipped::Malformed);
     }
@@ -186,7 +191,7 @@ fn read_number(blocks: &mut Bytes) -> Result<Number, Skipped> {
     if matches!(number.n, 0 | u64::MAX) { Err(Skipped::Malformed) } else { Ok(number) }
 }
 
-fn read_part(blocks: &mut Bytes) -> Result<Part, Skipped> {
+fn read_part(blocks: &mut &[u8]) -> Result<Part, Skipped> {
     if blocks.len() < PART {
         return Err(Skipped::Malformed);
     }
@@ -202,7 +207,7 @@ fn read_part(blocks: &mut Bytes) -> Result<Part, Skipped> {
 }
 
 /// Reads the extensions that this build knows and passes over the others.
-fn read_extensions(mut extensions: Bytes) -> Result<Option<u64>, Skipped> {
+fn read_extensions(mut extensions: &[u8]) -> Result<Option<u64>, Skipped> {
     let mut request = None;
     while !extensions.is_empty() {
         if extensions.len() < 3 {
@@ -213,7 +218,8 @@ fn read_extensions(mut extensions: Bytes) -> Result<Option<u64>, Skipped> {
         if len > extensions.len() {
             return Err(Skipped::Malformed);
         }
-        let mut value = extensions.split_to(len);
+        let (mut value, rest) = extensions.split_at(len);
+        extensions = rest;
         if kind == REQUEST_EXTENSION {
             if len != 8 {
                 return Err(Skipped::Malformed);

@@ -20,7 +20,7 @@ pub(crate) struct Content {
 
 impl Content {
     fn new(kind: Kind, body: &impl serde::Serialize) -> Self {
-        Self { kind, body: encode(body).into(), packet: Bytes::new() }
+        Self { kind, body: encode(body), packet: Bytes::new() }
     }
 
     fn with_packet(mut self, packet: &Bytes) -> Self {
@@ -120,42 +120,47 @@ impl Operation {
         }
     }
 
-    pub(crate) fn decode(frame: &Frame) -> Result<Self, Unreadable> {
-        let packet = |tag: u8| Packet { format: Format::from_tag(tag), data: frame.packet.clone() };
-        Ok(match frame.head.kind {
+    pub(crate) fn decode(frame: Frame) -> Result<Self, Unreadable> {
+        let Frame { head, body, packet } = frame;
+        Ok(match head.kind {
             Kind::BROADCAST => {
-                let body::Broadcast { namespace, target, format } = decode(&frame.body)?;
-                Self::Broadcast { namespace, target, packet: packet(format) }
+                let body::Broadcast { namespace, target, format } = decode(&body)?;
+                Self::Broadcast { namespace, target, packet: Packet { format: Format::from_tag(format), data: packet } }
             }
             Kind::BROADCAST_WITH_ACK => {
-                let body::BroadcastWithAck { namespace, target, format, timeout_ms } = decode(&frame.body)?;
+                let body::BroadcastWithAck { namespace, target, format, timeout_ms } = decode(&body)?;
                 let timeout = Duration::from_millis(timeout_ms);
-                Self::BroadcastWithAck { namespace, target, packet: packet(format), timeout }
+                Self::BroadcastWithAck {
+                    namespace,
+                    target,
+                    packet: Packet { format: Format::from_tag(format), data: packet },
+                    timeout,
+                }
             }
             kind @ (Kind::JOIN | Kind::LEAVE) => {
-                let body::RoomChange { namespace, target, rooms } = decode(&frame.body)?;
+                let body::RoomChange { namespace, target, rooms } = decode(&body)?;
                 let change = if kind == Kind::JOIN { Change::Join(rooms) } else { Change::Leave(rooms) };
                 Self::Change { namespace, target, change }
             }
             Kind::DISCONNECT => {
-                let body::Selection { namespace, target } = decode(&frame.body)?;
+                let body::Selection { namespace, target } = decode(&body)?;
                 Self::Change { namespace, target, change: Change::Disconnect }
             }
             Kind::FETCH_SOCKETS => {
-                let body::FetchSockets { namespace, target, projection } = decode(&frame.body)?;
+                let body::FetchSockets { namespace, target, projection } = decode(&body)?;
                 Self::FetchSockets { namespace, target, projection }
             }
             Kind::COUNT_SOCKETS => {
-                let body::Selection { namespace, target } = decode(&frame.body)?;
+                let body::Selection { namespace, target } = decode(&body)?;
                 Self::CountSockets { namespace, target }
             }
             Kind::LIST_ROOMS => {
-                let body::Selection { namespace, target } = decode(&frame.body)?;
+                let body::Selection { namespace, target } = decode(&body)?;
                 Self::ListRooms { namespace, target }
             }
             Kind::SERVER_EVENT => {
-                let body::ServerEventBody { namespace, event } = decode(&frame.body)?;
-                Self::ServerEvent { namespace, event, data: frame.packet.clone() }
+                let body::ServerEventBody { namespace, event } = decode(&body)?;
+                Self::ServerEvent { namespace, event, data: packet }
             }
             _ => return Err(Unreadable::UnknownKind),
         })

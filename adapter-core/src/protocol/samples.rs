@@ -18,7 +18,7 @@ pub(super) trait AnyBody: Debug {
 
 impl<T: Serialize + DeserializeOwned + PartialEq + Debug> AnyBody for T {
     fn bytes(&self) -> Vec<u8> {
-        encode(self)
+        encode(self).to_vec()
     }
 
     fn read(&self, bytes: &[u8]) -> Result<bool, Malformed> {

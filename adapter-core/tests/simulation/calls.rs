@@ -1,5 +1,6 @@
 //! What the applications do, and how a node carries it out.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -179,27 +180,37 @@ impl World {
 
     /// What the engine has found to be done, in order.
     pub(super) fn drain(&mut self, node: N) {
-        while let Some(output) = self.engine(node).and_then(|engine| engine.poll_output()) {
-            match output {
-                Output::Perform { reply, operation, .. } => self.perform(node, reply, &operation),
-                Output::Answer { request, node: from, answer } => {
-                    self.record(node, What::Answered { request, from: node::place(from), answer });
-                }
-                Output::Missing { request, missing } => {
-                    self.record(node, What::Missed { request, from: node::place(missing.node), why: missing.why });
-                }
-                Output::Ended { request, missing } => {
-                    self.nodes[node].questions.remove(&request);
-                    let missing = missing.into_iter().map(|missing| (node::place(missing.node), missing.why)).collect();
-                    self.record(node, What::Ended { request, missing });
-                }
-                Output::Event(event) => self.tell(node, event),
-                Output::Link(_) | Output::Reset(_) => {}
-                Output::Ready => {
-                    self.nodes[node].ready = true;
-                    self.record(node, What::Ready);
-                    self.push(self.now, Event::Call(node));
-                }
+        let mut outputs = VecDeque::new();
+        loop {
+            let Some(engine) = self.engine(node) else { return };
+            engine.take_outputs(&mut outputs);
+            if outputs.is_empty() {
+                return;
+            }
+            outputs.drain(..).for_each(|output| self.carry_out(node, output));
+        }
+    }
+
+    fn carry_out(&mut self, node: N, output: Output) {
+        match output {
+            Output::Perform { reply, operation, .. } => self.perform(node, reply, &operation),
+            Output::Answer { request, node: from, answer } => {
+                self.record(node, What::Answered { request, from: node::place(from), answer });
+            }
+            Output::Missing { request, missing } => {
+                self.record(node, What::Missed { request, from: node::place(missing.node), why: missing.why });
+            }
+            Output::Ended { request, missing } => {
+                self.nodes[node].questions.remove(&request);
+                let missing = missing.into_iter().map(|missing| (node::place(missing.node), missing.why)).collect();
+                self.record(node, What::Ended { request, missing });
+            }
+            Output::Event(event) => self.tell(node, event),
+            Output::Link(_) | Output::Reset(_) => {}
+            Output::Ready => {
+                self.nodes[node].ready = true;
+                self.record(node, What::Ready);
+                self.push(self.now, Event::Call(node));
             }
         }
     }

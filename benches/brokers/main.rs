@@ -1,0 +1,111 @@
+//! Roomcast over each broker against the plain client crate on the same broker: messages per second, processor time for
+//! each message, and latency. `cargo bench --bench brokers`, or with some of the brokers and another number of rounds:
+//! `cargo bench --bench brokers -- redis nats --rounds 3`. `--only roomcast` leaves out those with another name, for a profiler.
+//!
+//! Messages of 200 bytes go from one publisher to two receivers, each over a connection of its own, all in this process.
+//! The contestants take turns within each round, and a ratio is that of two neighbours in one round: whatever else the
+//! machine does meets both. Rounds in which it does too much are made again.
+
+mod contestant;
+mod machine;
+mod plain_amqp;
+mod plain_nats;
+mod plain_postgres;
+mod plain_redis;
+mod receipts;
+mod report;
+mod roomcast_node;
+mod rounds;
+
+use conformance::broker::{Broker, Recipe, recipes};
+use contestant::{Open, Result};
+use rounds::Rounds;
+
+/// One broker, and who runs on it beside Roomcast.
+struct Row {
+    recipe: Recipe,
+    /// The client crate in its best forms; the first is the one that latencies are compared with.
+    plain: &'static [(&'static str, Open)],
+    /// So many messages in each round.
+    messages: u64,
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        recipe: recipes::REDIS,
+        plain: &[("redis, 64 in a pipeline", plain_redis::by_64), ("redis, 1,000 in a pipeline", plain_redis::by_1000)],
+        messages: 200_000,
+    },
+    Row { recipe: recipes::NATS, plain: &[("async-nats", plain_nats::open)], messages: 200_000 },
+    Row { recipe: recipes::RABBITMQ, plain: &[("lapin, 256 in flight", plain_amqp::open)], messages: 100_000 },
+    Row {
+        recipe: recipes::POSTGRES,
+        plain: &[("tokio-postgres, 64 in a statement", plain_postgres::open)],
+        messages: 100_000,
+    },
+];
+
+fn main() -> Result<()> {
+    let choice = Choice::of(std::env::args().skip(1))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    // On a worker, where a server's handlers run: the thread of `block_on` is none, and is slow to wake.
+    runtime.block_on(async { tokio::spawn(all(choice)).await? })
+}
+
+/// What the command line asks for.
+struct Choice {
+    /// The brokers, by name; none means all.
+    brokers: Vec<String>,
+    rounds: usize,
+    /// Those whose name begins so.
+    only: String,
+}
+
+impl Choice {
+    fn of(arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut choice = Self { brokers: Vec::new(), rounds: 7, only: String::new() };
+        let mut arguments = arguments.filter(|argument| argument != "--bench"); // which cargo adds
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--rounds" => choice.rounds = value()?.parse::<usize>()?.max(1),
+                "--only" => choice.only = value()?,
+                name if ROWS.iter().any(|row| row.recipe.name == name) => choice.brokers.push(argument),
+                other => return Err(format!("{other:?} is none of the brokers: {}", known()).into()),
+            }
+        }
+        Ok(choice)
+    }
+
+    fn includes(&self, row: &Row) -> bool {
+        self.brokers.is_empty() || self.brokers.iter().any(|name| name == row.recipe.name)
+    }
+}
+
+fn known() -> String {
+    ROWS.iter().map(|row| row.recipe.name).collect::<Vec<_>>().join(", ")
+}
+
+async fn all(choice: Choice) -> Result<()> {
+    for row in ROWS.iter().filter(|row| choice.includes(row)) {
+        let broker = Broker::start(&row.recipe).await?;
+        let everybody = row.plain.iter().copied().chain([("roomcast", roomcast_node::open as Open)]);
+        let mut contestants = Vec::new();
+        for (name, open) in everybody.filter(|(name, _)| name.starts_with(&choice.only)) {
+            contestants.push((name, open(broker.url()).await?));
+        }
+        let rounds = Rounds { wanted: choice.rounds, messages: row.messages };
+        let (kept, repeated) = rounds.run(&mut contestants).await?;
+        for (_, contestant) in contestants {
+            contestant.close().await?;
+        }
+        let (name, version, provider) = (broker.name(), broker.version(), broker.provider());
+        println!(
+            "\n{name} {version}, {provider}: {} rounds of {} messages, {repeated} made again",
+            kept.len(),
+            row.messages
+        );
+        report::print(&kept);
+    }
+    Ok(())
+}
