@@ -19,7 +19,7 @@ use crate::text;
 
 /// All of a batch in one statement, and so in one transaction: each commit that notifies takes a lock of the whole server.
 /// The rows of `unnest` come in the order of the arrays. A commit need not reach the disk: notifications do not survive a
-/// crash in any case. The second array makes no prepared statement, which a pooler could not carry.
+/// crash in any case. It is sent as an unnamed statement: a pooler could not carry a prepared one.
 const NOTIFY: &str = "SELECT count(pg_notify(channel, payload)), set_config('synchronous_commit', 'off', true) \
                       FROM unnest($1, $2) AS batch (channel, payload)";
 

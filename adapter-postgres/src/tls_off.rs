@@ -37,3 +37,24 @@ impl Tls {
 pub(crate) fn is_distrust(_: &(dyn StdError + 'static)) -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use adapter_core::ErrorKind;
+
+    use crate::Postgres;
+
+    #[test]
+    fn what_promises_tls_names_the_feature_and_what_does_not_goes_without() {
+        for promise in
+            ["sslmode=require", "sslmode=verify-ca", "sslmode=verify-full", "sslrootcert=/ca", "sslcert=/c&sslkey=/k"]
+        {
+            let error = Postgres::from_url(&format!("postgres://host?{promise}")).expect_err(promise);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("postgres-tls"), "{error}");
+        }
+        for mode in ["disable", "allow", "prefer"] {
+            Postgres::from_url(&format!("postgres://host?sslmode={mode}")).expect(mode);
+        }
+    }
+}

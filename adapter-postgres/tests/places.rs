@@ -3,11 +3,14 @@
 
 mod support;
 
+use std::time::Instant;
+
 use adapter_core::ErrorKind;
 use adapter_postgres::Postgres;
+use conformance::Proxy;
 use conformance::broker::{Launch, Recipe};
 use conformance::recipes::POSTGRES;
-use support::{Node, Tested, forever, refusal, soon, start_here, url};
+use support::{Node, Tested, forever, postgres, refusal, soon, start_here, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hot_standby_is_refused_until_it_is_promoted() -> Tested {
@@ -35,6 +38,27 @@ async fn a_hot_standby_is_refused_until_it_is_promoted() -> Tested {
     node.up().await;
     node.publish("rc.a", "after").await?;
     assert_eq!(node.frame().await, "after");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn either_connection_is_given_up_when_it_is_half_open() -> Tested {
+    let broker = postgres().await;
+    let proxy = Proxy::to(broker.addresses()[0]).await?;
+    let (direct, through) = (format!("{}/postgres", broker.url()), format!("postgres://{}/postgres", proxy.address()));
+    for (listen, publish) in [(&through, &direct), (&direct, &through)] {
+        // No core above that would notice by itself.
+        let mut node = Node::on(&format!("{listen}?publish_url={publish}"), "rc.a").await;
+        proxy.black_hole();
+        let began = Instant::now();
+        node.down().await;
+        let noticed = began.elapsed();
+        node.up().await;
+        println!("half open: noticed {noticed:?}, up {:?}", began.elapsed());
+        node.publish("rc.a", "after").await?;
+        assert_eq!(node.frame().await, "after");
+        node.backend.close().await?;
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adapter_core::{Cluster, ErrorKind, Hub, Outgoing, PublishError, Reason};
 use adapter_postgres::Postgres;
@@ -63,6 +63,7 @@ async fn a_listener_that_is_slow_holds_nobody_up_and_loses_nothing() -> Tested {
     slow.subscribe("rc.a").await;
     let mut quick = Node::on(&broker.url(), "rc.a").await;
     let frame = |n: usize| [n.to_string().as_bytes(), &[b' '; 6000]].concat();
+    let began = Instant::now();
     for batch in 0..FRAMES / 100 {
         let frames = (0..100).map(|n| Outgoing::new(channel("rc.a"), frame(batch * 100 + n).into()));
         soon(quick.backend.publish(&frames.collect::<Vec<_>>())).await?;
@@ -70,7 +71,12 @@ async fn a_listener_that_is_slow_holds_nobody_up_and_loses_nothing() -> Tested {
     for n in 0..FRAMES {
         assert_eq!(quick.frame().await, frame(n));
     }
-    // Nobody has read here until now, for longer than a silent server is given; the pings know why.
+    // For longer than a silent server is given: the pings know that it is we who do not read.
+    quick.subscribe("rc.b").await;
+    while began.elapsed() < Duration::from_secs(5) {
+        quick.publish("rc.b", "meanwhile").await?;
+        assert_eq!(quick.frame().await, "meanwhile");
+    }
     for n in 0..FRAMES {
         assert_eq!(slow.frame().await, frame(n));
     }
