@@ -42,6 +42,7 @@ impl Belongings {
             let ours = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
             control.queue_declare(lost.clone(), ours, of_losses()).await?;
             control.queue_bind(lost.clone(), exchange.clone(), lost.clone(), Default::default(), nothing()).await?;
+            // Dead letters take the right to publish there, so here is refused, too, who may not.
             control.queue_declare(queue.clone(), ours, of_messages(bounds, &exchange, &lost)).await?;
             control.basic_qos(1, Default::default()).await?;
             deliver.basic_qos(bounds.prefetch, Default::default()).await?;

@@ -9,7 +9,7 @@ use adapter_core::{Inbox, Result};
 use async_rs::Runtime;
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::{AsyncTcpStream, Channel, ConnectionProperties, Event};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::config::{Amqp, Host};
 use crate::error;
@@ -24,8 +24,9 @@ const ASK: u32 = 1;
 const DEAD: u32 = 6;
 /// More than this in one tick is more than heartbeats and answers to our own questions: parts of messages.
 const PARTS: u64 = 4096;
-/// How long a broker may take from TCP to being ready.
+/// How long a broker may take from TCP to being ready, and after how many silent ticks of it a link counts as dead.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+const DEAF: u32 = 4;
 /// How long it may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -54,17 +55,20 @@ impl Connection {
     /// # Errors
     /// `Config`, `Denied` or `Unavailable`.
     pub(crate) async fn open(amqp: &Amqp, host: &Host, name: &str) -> Result<Self> {
-        let opened = timeout(HANDSHAKE, Self::handshake(amqp, host, name)).await;
-        opened.unwrap_or_else(|_| Err(error::unavailable("the broker does not answer in time")))
+        let pulse = Pulse::new();
+        tokio::select! {
+            opened = Self::handshake(amqp, host, name, Arc::clone(&pulse)) => opened,
+            () = sleep(HANDSHAKE) => Err(error::unavailable("the broker does not answer in time")),
+            () = quiet(&pulse) => Err(error::unavailable("the broker is silent")),
+        }
     }
 
-    async fn handshake(amqp: &Amqp, host: &Host, name: &str) -> Result<Self> {
+    async fn handshake(amqp: &Amqp, host: &Host, name: &str, pulse: Arc<Pulse>) -> Result<Self> {
         let stream = tcp(&host.name, host.port).await.map_err(error::unreachable)?;
         let stream = match amqp.secured() {
             Some(tls) => tls.wrap(&host.name, stream).await.map_err(error::tls)?,
             None => Box::new(stream),
         };
-        let pulse = Pulse::new();
         let cut = CutOnDrop(Arc::clone(&pulse));
         let wire = Mutex::new(Some(Wire::new(stream, Arc::clone(&pulse))));
         // Called once: the client is told to make no second attempt.
@@ -123,6 +127,17 @@ impl Connection {
         let goodbye = self.client.close(200, "closed".into());
         let _ = timeout(GOODBYE, goodbye).await; // it ends without a goodbye then
         self.pulse.cut();
+    }
+}
+
+/// Returns when nothing has arrived for a while.
+async fn quiet(pulse: &Pulse) {
+    let (mut seen, mut quiet) = (pulse.bytes(), 0);
+    while quiet < DEAF {
+        sleep(TICK).await;
+        let bytes = pulse.bytes();
+        quiet = if bytes == seen { quiet + 1 } else { 0 };
+        seen = bytes;
     }
 }
 

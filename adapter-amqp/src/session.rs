@@ -62,7 +62,7 @@ impl Session {
     }
 
     async fn prepare(amqp: &Amqp, publisher: Connection, consumer: Connection) -> Result<(Self, Intake)> {
-        let mut events = [publisher.events(), consumer.events()];
+        let events = [publisher.events(), consumer.events()];
         let Belongings { exchange, queue, publish, control, deliver, deliveries, losses } =
             Belongings::make(amqp, &publisher, &consumer).await?;
         let session = Self {
@@ -77,22 +77,7 @@ impl Session {
             blocked: watch::Sender::new(false),
             forsaken: AtomicBool::new(false),
         };
-        session.may_publish(amqp, &mut events[0]).await?;
         Ok((session, Intake::new(deliveries, losses, events, amqp.bounds().prefetch)))
-    }
-
-    /// Publishes a message to nobody: what the broker refuses to one that may not publish is said here, and not to the
-    /// first message that matters.
-    async fn may_publish(&self, amqp: &Amqp, events: &mut Events) -> Result<()> {
-        let nowhere = short(format!("{}.nobody", self.queue))?;
-        let sent = self.send(nowhere, &[]);
-        tokio::select! {
-            confirmed = sent => confirmed.map(drop).map_err(|cause| error::preparing(amqp, cause)),
-            () = blocked(events) => {
-                self.blocked.send_replace(true); // it lives, and will take messages later
-                Ok(())
-            }
-        }
     }
 
     async fn send(&self, key: ShortString, payload: &[u8]) -> Result<Confirmation, lapin::Error> {
@@ -234,9 +219,6 @@ impl Session {
 
     /// Follows what the client tells of the connection that publishes; answers why the session ended.
     pub(crate) async fn follow_publisher(&self, events: &mut Events, inbox: &Inbox) -> String {
-        if self.is_blocked() {
-            inbox.down(BLOCKED); // since before anybody followed
-        }
         loop {
             match next(events).await {
                 Event::ConnectionBlocked(_) => {
@@ -289,9 +271,4 @@ fn handed_over<F: Future>(calls: impl Iterator<Item = F>) -> Vec<Pin<Box<MaybeDo
         let _ = call.as_mut().now_or_never();
     }
     handed
-}
-
-/// Waits until the broker takes no messages.
-async fn blocked(events: &mut Events) {
-    while !matches!(next(events).await, Event::ConnectionBlocked(_)) {}
 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Instant;
 
-use adapter_amqp::Amqp;
+use adapter_amqp::{Amqp, lapin};
 use adapter_core::probe::Tapped;
 use adapter_core::{Cluster, ErrorKind, Hub, Outgoing, PublishError, Reason};
 use conformance::broker::{Broker, recipes};
@@ -277,20 +277,36 @@ async fn longest_names_work() -> Tested {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_ends_leaves_no_queue() -> Tested {
+async fn a_node_that_ends_leaves_nothing() -> Tested {
     let (broker, url) = vhost("ends").await;
+    let at = format!("amqp://guest:guest@{}/ends", broker.addresses()[0]);
+    let watcher = lapin::Connection::connect(&at, lapin::ConnectionProperties::default()).await?;
+    let channel = watcher.create_channel().await?;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    // The client's heartbeat would sleep for half of that.
+    let url = format!("{url}?heartbeat=60");
     let closed = Node::on(&url, "rc.a").await;
+    let name = queues(broker, "ends", &["name"]).await.into_iter().min().expect("its queue");
     let dropped = Node::on(&url, "rc.a").await;
     assert_eq!(queues(broker, "ends", &["name"]).await.len(), 4);
+
     let began = Instant::now();
     closed.backend.close().await?;
     println!("close: {:?}", began.elapsed());
-    assert_eq!(queues(broker, "ends", &["name"]).await.len(), 2, "once it is closed, nothing is left");
+    // At once, so not by a command of the operator's: another connection's queue would be "locked".
+    let passive = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
+    let gone = channel.queue_declare(name.into(), passive, Default::default()).await;
+    assert!(gone.unwrap_err().to_string().contains("NOT_FOUND"));
+
     drop(dropped);
-    eventually("nothing is left of one that was dropped", async || queues(broker, "ends", &["name"]).await.is_empty())
-        .await;
-    let connections = async || ctl(broker, &["list_connections", "vhost"]).await.lines().any(|vhost| vhost == "ends");
-    eventually("no connection is left", async || !connections().await).await;
+    let ended = eventually("no task is left", async || tasks() <= before);
+    tokio::time::timeout(std::time::Duration::from_secs(10), ended).await?;
+    let none = async || queues(broker, "ends", &["name"]).await.is_empty();
+    eventually("nothing is left of one that was dropped", none).await;
+    watcher.close(200, "".into()).await?;
+    let connected = async || ctl(broker, &["list_connections", "vhost"]).await.lines().any(|vhost| vhost == "ends");
+    eventually("no connection is left", async || !connected().await).await;
     Ok(())
 }
 

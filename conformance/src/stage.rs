@@ -118,10 +118,6 @@ impl Stage {
         if let Err(reason) = shared.can() {
             return Err(Outcome::Ignored(reason.to_string()));
         }
-        // A link that breaks is one of the case's own, and the broker has many.
-        if needs == Needs::Proxy {
-            return Ok(Some(shared));
-        }
         start(*recipe).await.map(Some).map_err(missing)
     }
 }
