@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use crate::config::{Amqp, Host};
 use crate::error;
 use crate::runtime::Kit;
-use crate::wire::{Pulse, Wire, tcp};
+use crate::wire::{Duplex, Pulse, Wire, tcp};
 
 /// How often is looked whether bytes have come.
 const TICK: Duration = Duration::from_millis(500);
@@ -65,8 +65,8 @@ impl Connection {
 
     async fn handshake(amqp: &Amqp, host: &Host, name: &str, pulse: Arc<Pulse>) -> Result<Self> {
         let stream = tcp(&host.name, host.port).await.map_err(error::unreachable)?;
-        let stream = match amqp.secured() {
-            Some(tls) => tls.wrap(&host.name, stream).await.map_err(error::tls)?,
+        let stream: Box<dyn Duplex> = match amqp.secured() {
+            Some(tls) => Box::new(tls.connect(&host.name, stream).await.map_err(error::tls)?),
             None => Box::new(stream),
         };
         let cut = CutOnDrop(Arc::clone(&pulse));

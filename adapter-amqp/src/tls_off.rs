@@ -3,12 +3,10 @@
 use std::convert::Infallible;
 use std::io;
 
-use adapter_core::Result;
+use adapter_core::{Result, TlsFiles};
 use tokio::net::TcpStream;
 
 use crate::error::config;
-use crate::url::TlsFiles;
-use crate::wire::Duplex;
 
 /// Never made.
 #[derive(Clone, Debug)]
@@ -21,7 +19,7 @@ impl Tls {
         Err(config("amqps:// needs the cargo feature \"tls\" of adapter-amqp (\"amqp-tls\" of roomcast)"))
     }
 
-    pub(crate) async fn wrap(&self, _: &str, _: TcpStream) -> io::Result<Box<dyn Duplex>> {
+    pub(crate) async fn connect(&self, _: &str, _: TcpStream) -> io::Result<TcpStream> {
         match self.0 {}
     }
 }

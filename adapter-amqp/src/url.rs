@@ -2,10 +2,9 @@
 //! since there may be a password in it.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 
-use adapter_core::Result;
+use adapter_core::{Result, TlsFiles};
 use percent_encoding::percent_decode_str;
 
 use crate::error::config;
@@ -30,14 +29,6 @@ impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
     }
-}
-
-/// The files of `ca`, `cert` and `key`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TlsFiles {
-    pub(crate) ca: Option<PathBuf>,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
 }
 
 /// A URL, taken apart.
@@ -90,20 +81,13 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
             return Err(config("an option of a RabbitMQ URL is written option=value"));
         };
         let value = decode(value)?;
+        if files.set(option, &value) {
+            if scheme == "amqp" {
+                return Err(config(format!("{option} needs amqps://")));
+            }
+            continue;
+        }
         let setting = match option {
-            "ca" | "cert" | "key" if scheme == "amqp" => return Err(config(format!("{option} needs amqps://"))),
-            "ca" => {
-                files.ca = Some(value.into());
-                continue;
-            }
-            "cert" => {
-                files.cert = Some(value.into());
-                continue;
-            }
-            "key" => {
-                files.key = Some(value.into());
-                continue;
-            }
             "exchange" => Setting::Exchange,
             "heartbeat" => Setting::Heartbeat,
             "max_bytes" => Setting::MaxBytes,

@@ -29,6 +29,9 @@ mod server_event;
 mod simulation;
 mod stats;
 mod target;
+#[cfg(feature = "tls")]
+pub mod tls;
+mod tls_files;
 
 pub use acks::{Ack, AckStream, Acked};
 pub use adapter::{Adapter, Address, AttachmentId, Change, Scope, Wait};
@@ -39,7 +42,7 @@ pub use channel::Channel;
 pub use cluster::{Cluster, ClusterBuilder, Events};
 pub use emitter::{Emitter, EmitterBuilder, EmitterOperator};
 pub use emitter_frames::EmitterFrames;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, causes};
 pub use event::{Departure, Event, GapChannel};
 pub use gathered::{Gathered, Missing, Why};
 pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket, SocketHandle};
@@ -55,3 +58,4 @@ pub use packet::{Format, Packet};
 pub use server_event::{Reply, ServerEvent, ServerEvents};
 pub use stats::Stats;
 pub use target::{Flags, Target};
+pub use tls_files::TlsFiles;

@@ -18,10 +18,10 @@ impl Tls {
     /// # Errors
     /// `Config` for what promises TLS: it names the feature.
     pub(crate) fn new(ssl: &Ssl) -> Result<Self> {
-        let Ssl { mode, root, cert, key } = ssl;
+        let Ssl { mode, files } = ssl;
         // `allow` and `prefer` promise nothing.
         let promised = !matches!(mode, None | Some(Mode::Disable | Mode::Allow | Mode::Prefer));
-        if promised || root.is_some() || cert.is_some() || key.is_some() {
+        if promised || !files.is_empty() {
             return Err(config(
                 "sslmode and certificates need the cargo feature \"tls\" of adapter-postgres (\"postgres-tls\" of roomcast)",
             ));

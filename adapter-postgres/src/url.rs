@@ -1,8 +1,6 @@
 //! Our URLs: those of libpq. The client's parser reads them, apart from what is ours to decide.
 
-use std::path::PathBuf;
-
-use adapter_core::Result;
+use adapter_core::{Result, TlsFiles};
 use percent_encoding::percent_decode_str;
 
 use crate::error::config;
@@ -34,12 +32,11 @@ pub(crate) struct Parsed {
 }
 
 /// What is said about TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ssl {
     pub(crate) mode: Option<Mode>,
-    pub(crate) root: Option<PathBuf>,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
+    /// Of `sslrootcert`, `sslcert` and `sslkey`.
+    pub(crate) files: TlsFiles,
 }
 
 /// `sslmode`, with libpq's meanings.
@@ -66,7 +63,8 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         return Err(config("a PostgreSQL URL has no fragment; a # in a password is written %23"));
     }
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
-    let (mut passed, mut ssl, mut publish_url) = (Vec::new(), Ssl::default(), None);
+    let mut ssl = Ssl { mode: None, files: TlsFiles::named("sslrootcert", "sslcert", "sslkey") };
+    let (mut passed, mut publish_url) = (Vec::new(), None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let Some((option, value)) = pair.split_once('=') else {
             return Err(config("an option of a PostgreSQL URL is written option=value"));
@@ -75,9 +73,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
             _ if PASSED.contains(&option) => passed.push(pair),
             "publish_url" => publish_url = Some(decode(value)?),
             "sslmode" => ssl.mode = Some(mode(&decode(value)?)?),
-            "sslrootcert" => ssl.root = Some(decode(value)?.into()),
-            "sslcert" => ssl.cert = Some(decode(value)?.into()),
-            "sslkey" => ssl.key = Some(decode(value)?.into()),
+            _ if ssl.files.set(option, decode(value)?) => {}
             _ => {
                 let known = [PASSED, OURS].concat().join(", ");
                 return Err(config(format!("an option of the PostgreSQL URL is unknown; the known ones are {known}")));
@@ -130,8 +126,7 @@ mod tests {
         assert_eq!((client.get_user(), client.get_password()), (Some("u"), Some(&b"p@ss"[..])));
         assert_eq!((client.get_dbname(), client.get_ports()), (Some("db"), &[1, 2][..]));
         assert_eq!(client.get_application_name(), Some("web"));
-        let root = Some(PathBuf::from("/ca .pem"));
-        assert_eq!(ssl, Ssl { mode: Some(Mode::VerifyFull), root, ..Ssl::default() });
+        assert_eq!((ssl.mode, ssl.files.ca), (Some(Mode::VerifyFull), Some("/ca .pem".into())));
         assert_eq!(publish_url.as_deref(), Some("postgres://u:p@pool/db"));
         assert_eq!(parse("postgres://127.0.0.1:1").expect("valid").client.get_user(), Some("postgres"));
     }

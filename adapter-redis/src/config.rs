@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::{Backend, Connect, Inbox, Result, async_trait};
+use adapter_core::{Backend, Connect, Inbox, Result, TlsFiles, async_trait};
 use redis::ConnectionAddr;
 
 use crate::backend;
 use crate::error::config;
 use crate::tls::Tls;
 use crate::topology::Topology;
-use crate::url::{self, Address, Kind, Login, Parsed, TlsFiles};
+use crate::url::{self, Address, Kind, Login, Parsed};
 
 /// A Redis or Valkey installation, and how we use it.
 ///

@@ -104,13 +104,13 @@ impl Connection {
         let gone = |cause| unavailable(format!("the Redis server at {address} cannot be reached")).with_source(cause);
         let distrust = || config(format!("no trust between us and the server at {address}: see ca, cert and key"));
         let tcp = stream::tcp(&address.host, address.port).await.map_err(gone)?;
-        let stream: Box<dyn stream::Duplex> = match &dial.tls {
-            None => Box::new(tcp),
-            Some(tls) => tls
-                .wrap(&address.host, tcp)
-                .await
-                .map_err(|cause| if tls::is_refusal(&cause) { distrust().with_source(cause) } else { gone(cause) })?,
-        };
+        let stream: Box<dyn stream::Duplex> =
+            match &dial.tls {
+                None => Box::new(tcp),
+                Some(tls) => Box::new(tls.connect(&address.host, tcp).await.map_err(|cause| {
+                    if tls::is_distrust(&cause) { distrust().with_source(cause) } else { gone(cause) }
+                })?),
+            };
         let stream = Watched::new(stream, Arc::clone(&pulse));
         let mut settings = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE));
         if let Some(intake) = to {
@@ -121,7 +121,7 @@ impl Connection {
         }
         let made = MultiplexedConnection::new_with_config(&login(dial), stream, settings).await;
         let (client, driver) =
-            made.map_err(|cause| if tls::is_refusal(&cause) { distrust().with_source(cause) } else { error(cause) })?;
+            made.map_err(|cause| if tls::is_distrust(&cause) { distrust().with_source(cause) } else { error(cause) })?;
         Ok(Self { client, pulse, driver: tokio::spawn(driver) })
     }
 

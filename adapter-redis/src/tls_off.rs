@@ -4,12 +4,10 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::io;
 
-use adapter_core::Result;
+use adapter_core::{Result, TlsFiles};
 use tokio::net::TcpStream;
 
 use crate::error::config;
-use crate::stream::Duplex;
-use crate::url::TlsFiles;
 
 /// Never made.
 #[derive(Clone, Debug)]
@@ -22,11 +20,11 @@ impl Tls {
         Err(config("rediss:// needs the cargo feature \"tls\" of adapter-redis (\"redis-tls\" of roomcast)"))
     }
 
-    pub(crate) async fn wrap(&self, _: &str, _: TcpStream) -> io::Result<Box<dyn Duplex>> {
+    pub(crate) async fn connect(&self, _: &str, _: TcpStream) -> io::Result<TcpStream> {
         match self.0 {}
     }
 }
 
-pub(crate) fn is_refusal(_: &(dyn StdError + 'static)) -> bool {
+pub(crate) fn is_distrust(_: &(dyn StdError + 'static)) -> bool {
     false
 }

@@ -2,9 +2,8 @@
 //! since there may be a password in it.
 
 use std::fmt;
-use std::path::PathBuf;
 
-use adapter_core::{Channel, Result};
+use adapter_core::{Channel, Result, TlsFiles};
 use percent_encoding::percent_decode_str;
 
 use crate::config::Mode;
@@ -60,14 +59,6 @@ impl fmt::Debug for Login {
     }
 }
 
-/// The files of `ca`, `cert` and `key`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TlsFiles {
-    pub(crate) ca: Option<PathBuf>,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
-}
-
 /// A URL, taken apart.
 #[derive(Debug)]
 pub(crate) struct Parsed {
@@ -116,7 +107,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         return Err(config("Redis Cluster has no databases but 0"));
     }
     let Options { mode, tag, files, sentinel } = options(query)?;
-    if !tls && files != TlsFiles::default() {
+    if !tls && !files.is_empty() {
         return Err(config("the options ca, cert and key belong to rediss://"));
     }
     if kind != Kind::Sentinel && sentinel != Login::default() {
@@ -150,13 +141,14 @@ fn options(query: &str) -> Result<Options> {
     let mut options = Options::default();
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        let value = Some(decode(value)?);
+        let value = decode(value)?;
+        if options.files.set(name, &value) {
+            continue;
+        }
+        let value = Some(value);
         match name {
             "mode" => options.mode = value,
             "tag" => options.tag = value,
-            "ca" => options.files.ca = value.map(PathBuf::from),
-            "cert" => options.files.cert = value.map(PathBuf::from),
-            "key" => options.files.key = value.map(PathBuf::from),
             "sentinel_user" => options.sentinel.user = value,
             "sentinel_password" => options.sentinel.password = value,
             _ => return Err(config(format!("an option of the Redis URL is unknown; the known ones are {OPTIONS}"))),
