@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use adapter_core::{Inbox, Result};
+use adapter_core::{Error, Inbox, Result};
 use async_rs::Runtime;
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::{AsyncTcpStream, Channel, ConnectionProperties, Event};
@@ -58,8 +58,8 @@ impl Connection {
         let pulse = Pulse::new();
         tokio::select! {
             opened = Self::handshake(amqp, host, name, Arc::clone(&pulse)) => opened,
-            () = sleep(HANDSHAKE) => Err(error::unavailable("the broker does not answer in time")),
-            () = quiet(&pulse) => Err(error::unavailable("the broker is silent")),
+            () = sleep(HANDSHAKE) => Err(Error::unavailable("the broker does not answer in time")),
+            () = quiet(&pulse) => Err(Error::unavailable("the broker is silent")),
         }
     }
 

@@ -48,7 +48,7 @@ impl Brokers {
                 Err(error) => failed = Some(most_telling(failed, error)),
             }
         }
-        Err(failed.unwrap_or_else(|| Error::new(ErrorKind::Config, "no broker is named")))
+        Err(failed.unwrap_or_else(|| Error::config("no broker is named")))
     }
 }
 

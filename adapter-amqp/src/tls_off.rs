@@ -3,10 +3,8 @@
 use std::convert::Infallible;
 use std::io;
 
-use adapter_core::{Result, TlsFiles};
+use adapter_core::{Error, Result, TlsFiles};
 use tokio::net::TcpStream;
-
-use crate::error::config;
 
 /// Never made.
 #[derive(Clone, Debug)]
@@ -16,7 +14,7 @@ impl Tls {
     /// # Errors
     /// `Config`, always: it names the feature.
     pub(crate) fn from_files(_: &TlsFiles) -> Result<Self> {
-        Err(config("amqps:// needs the cargo feature \"tls\" of adapter-amqp (\"amqp-tls\" of roomcast)"))
+        Err(Error::config("amqps:// needs the cargo feature \"tls\" of adapter-amqp (\"amqp-tls\" of roomcast)"))
     }
 
     pub(crate) async fn connect(&self, _: &str, _: TcpStream) -> io::Result<TcpStream> {

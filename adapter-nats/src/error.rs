@@ -43,11 +43,6 @@ fn is_refusal(text: &str) -> bool {
         .any(|word| text.contains(word))
 }
 
-/// The link is not there, or broke under an operation.
-pub(crate) fn unavailable(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Unavailable, text)
-}
-
 /// The server does not let us use this channel.
 pub(crate) fn denied(channel: &Channel) -> Error {
     Error::new(ErrorKind::Denied, format!("the NATS server does not permit subject {channel}"))

@@ -57,7 +57,7 @@ impl Servers {
                 Err(error) => failed = Some(most_telling(failed, error)),
             }
         }
-        Err(failed.unwrap_or_else(|| Error::new(ErrorKind::Config, "no server of NATS is named")))
+        Err(failed.unwrap_or_else(|| Error::config("no server of NATS is named")))
     }
 
     fn learn(&mut self, connection: &Connection) {

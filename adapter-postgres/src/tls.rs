@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use adapter_core::tls::{builder, rustls};
-use adapter_core::{Result, TlsFiles};
+use adapter_core::{Error, Result, TlsFiles};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -16,7 +16,6 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub(crate) use adapter_core::tls::is_distrust;
 pub(crate) use rustls::ClientConfig;
 
-use crate::error::config;
 use crate::url::{Mode, Ssl};
 
 pub(crate) type Connector = MakeRustlsConnect;
@@ -80,7 +79,8 @@ fn verifier(mode: Mode, files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Res
     trusted.ca.take_if(|file| file.as_os_str() == "system");
     let roots = Arc::new(trusted.roots()?);
     let webpki = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
-    let webpki = webpki.map_err(|cause| config("the certificates of sslrootcert cannot be used").with_source(cause))?;
+    let webpki =
+        webpki.map_err(|cause| Error::config("the certificates of sslrootcert cannot be used").with_source(cause))?;
     Ok(Arc::new(if mode == Mode::VerifyFull { Verifier::Full(webpki) } else { Verifier::Authority(webpki) }))
 }
 

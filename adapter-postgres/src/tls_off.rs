@@ -2,11 +2,10 @@
 
 use std::error::Error as StdError;
 
-use adapter_core::Result;
+use adapter_core::{Error, Result};
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
-use crate::error::config;
 use crate::url::{Mode, Ssl};
 
 pub(crate) type Connector = NoTls;
@@ -22,7 +21,7 @@ impl Tls {
         // `allow` and `prefer` promise nothing.
         let promised = !matches!(mode, None | Some(Mode::Disable | Mode::Allow | Mode::Prefer));
         if promised || !files.is_empty() {
-            return Err(config(
+            return Err(Error::config(
                 "sslmode and certificates need the cargo feature \"tls\" of adapter-postgres (\"postgres-tls\" of roomcast)",
             ));
         }

@@ -1,9 +1,7 @@
 //! Our URLs: those of libpq. The client's parser reads them, apart from what is ours to decide.
 
-use adapter_core::{Result, TlsFiles};
+use adapter_core::{Error, Result, TlsFiles};
 use percent_encoding::percent_decode_str;
-
-use crate::error::config;
 
 /// What the client reads by itself.
 const PASSED: &[&str] = &[
@@ -57,17 +55,17 @@ pub(crate) enum Mode {
 pub(crate) fn parse(url: &str) -> Result<Parsed> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     if !matches!(scheme, "postgres" | "postgresql") {
-        return Err(config("a URL of PostgreSQL begins with postgres:// or postgresql://"));
+        return Err(Error::config("a URL of PostgreSQL begins with postgres:// or postgresql://"));
     }
     if rest.contains('#') {
-        return Err(config("a PostgreSQL URL has no fragment; a # in a password is written %23"));
+        return Err(Error::config("a PostgreSQL URL has no fragment; a # in a password is written %23"));
     }
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let mut ssl = Ssl { mode: None, files: TlsFiles::named("sslrootcert", "sslcert", "sslkey") };
     let (mut passed, mut publish_url) = (Vec::new(), None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let Some((option, value)) = pair.split_once('=') else {
-            return Err(config("an option of a PostgreSQL URL is written option=value"));
+            return Err(Error::config("an option of a PostgreSQL URL is written option=value"));
         };
         match option {
             _ if PASSED.contains(&option) => passed.push(pair),
@@ -76,7 +74,9 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
             _ if ssl.files.set(option, decode(value)?) => {}
             _ => {
                 let known = [PASSED, OURS].concat().join(", ");
-                return Err(config(format!("an option of the PostgreSQL URL is unknown; the known ones are {known}")));
+                return Err(Error::config(format!(
+                    "an option of the PostgreSQL URL is unknown; the known ones are {known}"
+                )));
             }
         }
     }
@@ -87,7 +87,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         client.user("postgres");
     }
     if client.get_hosts().is_empty() && client.get_hostaddrs().is_empty() {
-        return Err(config("a PostgreSQL URL names a host: postgres://host/database"));
+        return Err(Error::config("a PostgreSQL URL names a host: postgres://host/database"));
     }
     Ok(Parsed { client, ssl, publish_url })
 }
@@ -100,13 +100,13 @@ fn mode(text: &str) -> Result<Mode> {
         "require" => Mode::Require,
         "verify-ca" => Mode::VerifyCa,
         "verify-full" => Mode::VerifyFull,
-        _ => return Err(config("sslmode is disable, allow, prefer, require, verify-ca or verify-full")),
+        _ => return Err(Error::config("sslmode is disable, allow, prefer, require, verify-ca or verify-full")),
     })
 }
 
 fn decode(text: &str) -> Result<String> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| config("the URL is not UTF-8 behind its percent signs"))
+    decoded.map(String::from).map_err(|_| Error::config("the URL is not UTF-8 behind its percent signs"))
 }
 
 #[cfg(test)]

@@ -4,10 +4,8 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::io;
 
-use adapter_core::{Result, TlsFiles};
+use adapter_core::{Error, Result, TlsFiles};
 use tokio::net::TcpStream;
-
-use crate::error::config;
 
 /// Never made.
 #[derive(Clone, Debug)]
@@ -17,7 +15,7 @@ impl Tls {
     /// # Errors
     /// `Config`, always: it names the feature.
     pub(crate) fn from_files(_: &TlsFiles) -> Result<Self> {
-        Err(config("rediss:// needs the cargo feature \"tls\" of adapter-redis (\"redis-tls\" of roomcast)"))
+        Err(Error::config("rediss:// needs the cargo feature \"tls\" of adapter-redis (\"redis-tls\" of roomcast)"))
     }
 
     pub(crate) async fn connect(&self, _: &str, _: TcpStream) -> io::Result<TcpStream> {
