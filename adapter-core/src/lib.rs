@@ -3,6 +3,7 @@
 mod acks;
 mod adapter;
 mod backend;
+mod backoff;
 mod channel;
 mod cluster;
 mod emitter;
@@ -37,6 +38,7 @@ pub use acks::{Ack, AckStream, Acked};
 pub use adapter::{Adapter, Address, AttachmentId, Change, Scope, Wait};
 pub use async_trait::async_trait;
 pub use backend::{Backend, Capabilities, Connect, Limits, Outgoing, PublishError, Reason};
+pub use backoff::Backoff;
 pub use bytes::Bytes;
 pub use channel::Channel;
 pub use cluster::{Cluster, ClusterBuilder, Events};
