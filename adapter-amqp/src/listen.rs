@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backoff, Error, ErrorKind, Inbox, Result};
+use adapter_core::{Backoff, Error, Inbox, Result};
 
 use crate::Amqp;
 use crate::backend::Link;
@@ -44,18 +44,10 @@ impl Brokers {
             let Some(host) = self.hosts.back() else { break };
             match Session::open(&self.amqp, host).await {
                 Ok((session, intake)) => return Ok((Arc::new(session), intake)),
-                Err(error) => failed = Some(most_telling(failed, error)),
+                Err(error) => failed = Some(Error::most_telling(failed, error)),
             }
         }
         Err(failed.unwrap_or_else(|| Error::config("no broker is named")))
-    }
-}
-
-/// A refusal says more than an absence, and the first one more than the others.
-fn most_telling(before: Option<Error>, error: Error) -> Error {
-    match before {
-        Some(before) if before.kind() != ErrorKind::Unavailable || error.kind() == ErrorKind::Unavailable => before,
-        _ => error,
     }
 }
 

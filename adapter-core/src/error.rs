@@ -84,6 +84,16 @@ impl Error {
         self
     }
 
+    /// Of the errors of several servers in turn, the one to show: a refusal says more than an absence, and the first one
+    /// more than the others.
+    #[must_use]
+    pub fn most_telling(before: Option<Self>, next: Self) -> Self {
+        match before {
+            Some(before) if before.kind() != ErrorKind::Unavailable || next.kind() == ErrorKind::Unavailable => before,
+            _ => next,
+        }
+    }
+
     /// What to match on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -139,6 +149,18 @@ mod tests {
         let error = Error::unavailable("gone").with_source(io::Error::other(last));
         let texts: Vec<_> = causes(&error).filter_map(|cause| cause.downcast_ref::<Error>()).map(Error::kind).collect();
         assert_eq!(texts, [ErrorKind::Unavailable, ErrorKind::Config]);
+    }
+
+    #[test]
+    fn the_first_refusal_is_the_most_telling() {
+        let told = |kinds: &[ErrorKind]| {
+            let errors = (1..).zip(kinds).map(|(n, kind)| Error::new(*kind, format!("{n}")));
+            errors.fold(None, |before, next| Some(Error::most_telling(before, next))).expect("one").to_string()
+        };
+        use ErrorKind::{Config, Denied, Unavailable};
+        assert_eq!(told(&[Unavailable, Unavailable]), "1");
+        assert_eq!(told(&[Unavailable, Config, Unavailable]), "2");
+        assert_eq!(told(&[Config, Denied, Unavailable]), "1");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backoff, Error, ErrorKind, Inbox, Result};
+use adapter_core::{Backoff, Error, Inbox, Result};
 use async_nats::ServerAddr;
 use tokio::time::sleep;
 
@@ -54,7 +54,7 @@ impl Servers {
                     }
                     return Ok(connection);
                 }
-                Err(error) => failed = Some(most_telling(failed, error)),
+                Err(error) => failed = Some(Error::most_telling(failed, error)),
             }
         }
         Err(failed.unwrap_or_else(|| Error::config("no server of NATS is named")))
@@ -69,14 +69,6 @@ impl Servers {
                 self.heard.push_back(server);
             }
         }
-    }
-}
-
-/// A refusal says more than an absence, and the first one more than the others.
-fn most_telling(before: Option<Error>, error: Error) -> Error {
-    match before {
-        Some(before) if before.kind() != ErrorKind::Unavailable || error.kind() == ErrorKind::Unavailable => before,
-        _ => error,
     }
 }
 
