@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast::{
-    Backend, Bytes, Capabilities, Channel, Cluster, Connect, Error, ErrorKind, Event, Hub, Inbox, Limits, Outgoing,
-    PublishError, Result, async_trait,
+    Backend, Backoff, Bytes, Capabilities, Channel, Cluster, Connect, Error, ErrorKind, Event, Hub, Inbox, Limits,
+    Outgoing, PublishError, Result, async_trait,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -62,7 +62,9 @@ impl Link {
 
 /// Hands over what arrives; when the connection ends, makes a new one, for ever.
 async fn listen(address: SocketAddr, link: &Link, inbox: &Inbox, mut reader: OwnedReadHalf) {
+    let mut backoff = Backoff::default();
     loop {
+        backoff.connected();
         while let Ok(message) = Message::read(&mut reader).await {
             if message.kind == SYNC {
                 link.synced.send_replace(message.payload.as_ref().try_into().map_or(0, u32::from_be_bytes));
@@ -74,7 +76,7 @@ async fn listen(address: SocketAddr, link: &Link, inbox: &Inbox, mut reader: Own
         }
         inbox.down("the relay has gone");
         reader = loop {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            backoff.wait().await;
             let Ok(stream) = TcpStream::connect(address).await else { continue };
             let (reader, new) = stream.into_split();
             let (writer, _) = &mut *link.writer.lock().await;

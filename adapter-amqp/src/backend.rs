@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use adapter_core::{Backend, Capabilities, Channel, Inbox, Limits, Outgoing, PublishError, Reason, Result};
+use adapter_core::{Backend, Capabilities, Channel, Error, Inbox, Limits, Outgoing, PublishError, Reason, Result};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::Amqp;
-use crate::error::unavailable;
 use crate::listen;
 use crate::session::{LIMITS, Session};
 
@@ -37,7 +36,7 @@ pub(crate) struct Link {
 impl Link {
     fn session(&self) -> Result<Arc<Session>> {
         let session = self.current.borrow().clone().filter(|session| session.is_alive());
-        session.ok_or_else(|| unavailable("there is no connection to a broker"))
+        session.ok_or_else(|| Error::unavailable("there is no connection to a broker"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a node has on the broker while a link lasts: channels, queues, and consumers of them.
 
-use adapter_core::{Error, ErrorKind, Result};
+use adapter_core::{NodeId, Result};
 use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Consumer, ExchangeKind};
@@ -29,7 +29,7 @@ impl Belongings {
     /// `Config`, `Denied` or `Unavailable`.
     pub(crate) async fn make(amqp: &Amqp, publisher: &Connection, consumer: &Connection) -> Result<Self> {
         let exchange = amqp.exchange_name();
-        let queue = short(format!("{exchange}.{:032x}", random()?))?;
+        let queue = short(format!("{exchange}.{}", NodeId::random()?))?;
         let lost = short(format!("{queue}.lost"))?;
         let bounds = amqp.bounds();
         let nothing = FieldTable::default;
@@ -75,10 +75,4 @@ fn of_losses() -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
     arguments
-}
-
-fn random() -> Result<u128> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Error::new(ErrorKind::Unexpected, "the system has no random numbers"))?;
-    Ok(u128::from_be_bytes(bytes))
 }

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::{Backend, Connect, Inbox, Result};
+use adapter_core::{Backend, Connect, Error, Inbox, Result};
 use async_trait::async_trait;
 use lapin::types::ShortString;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 
 use crate::backend;
-use crate::error::config;
 use crate::tls::Tls;
 pub(crate) use crate::url::Host;
 use crate::url::{self, Login, Parsed, Setting, number};
@@ -54,7 +53,7 @@ impl Amqp {
     pub fn from_url(url: &str) -> Result<Self> {
         let Parsed { hosts, login, vhost, tls: files, options } = url::parse(url)?;
         if vhost.len() > 255 {
-            return Err(config("the name of a virtual host has at most 255 bytes"));
+            return Err(Error::config("the name of a virtual host has at most 255 bytes"));
         }
         let certified = files.as_ref().is_some_and(|files| files.cert.is_some());
         let mut amqp = Self {
@@ -90,7 +89,7 @@ impl Amqp {
     /// `Config` when it is empty, has more than 200 bytes, or begins with `amq.`, which is the broker's.
     pub fn exchange(mut self, name: &str) -> Result<Self> {
         if name.is_empty() || name.len() > LONGEST || name.starts_with("amq.") {
-            return Err(config("exchange is a name of 1 to 200 bytes that does not begin with amq."));
+            return Err(Error::config("exchange is a name of 1 to 200 bytes that does not begin with amq."));
         }
         self.exchange = short(name)?;
         Ok(self)
@@ -179,7 +178,7 @@ pub(crate) struct Bounds {
 
 /// A name as AMQP has them; the client's own conversions panic above 255 bytes.
 pub(crate) fn short(text: impl Into<String>) -> Result<ShortString> {
-    ShortString::try_new(text).map_err(|_| config("a name on the broker has at most 255 bytes"))
+    ShortString::try_new(text).map_err(|_| Error::config("a name on the broker has at most 255 bytes"))
 }
 
 #[async_trait]

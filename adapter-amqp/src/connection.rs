@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use adapter_core::{Inbox, Result};
+use adapter_core::{Error, Inbox, Result};
 use async_rs::Runtime;
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::{AsyncTcpStream, Channel, ConnectionProperties, Event};
@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use crate::config::{Amqp, Host};
 use crate::error;
 use crate::runtime::Kit;
-use crate::wire::{Pulse, Wire, tcp};
+use crate::wire::{Duplex, Pulse, Wire, tcp};
 
 /// How often is looked whether bytes have come.
 const TICK: Duration = Duration::from_millis(500);
@@ -58,15 +58,15 @@ impl Connection {
         let pulse = Pulse::new();
         tokio::select! {
             opened = Self::handshake(amqp, host, name, Arc::clone(&pulse)) => opened,
-            () = sleep(HANDSHAKE) => Err(error::unavailable("the broker does not answer in time")),
-            () = quiet(&pulse) => Err(error::unavailable("the broker is silent")),
+            () = sleep(HANDSHAKE) => Err(Error::unavailable("the broker does not answer in time")),
+            () = quiet(&pulse) => Err(Error::unavailable("the broker is silent")),
         }
     }
 
     async fn handshake(amqp: &Amqp, host: &Host, name: &str, pulse: Arc<Pulse>) -> Result<Self> {
         let stream = tcp(&host.name, host.port).await.map_err(error::unreachable)?;
-        let stream = match amqp.secured() {
-            Some(tls) => tls.wrap(&host.name, stream).await.map_err(error::tls)?,
+        let stream: Box<dyn Duplex> = match amqp.secured() {
+            Some(tls) => Box::new(tls.connect(&host.name, stream).await.map_err(error::tls)?),
             None => Box::new(stream),
         };
         let cut = CutOnDrop(Arc::clone(&pulse));

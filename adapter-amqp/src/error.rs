@@ -88,23 +88,13 @@ pub(crate) fn broken(cause: lapin::Error) -> Error {
 
 /// No connection by TCP.
 pub(crate) fn unreachable(cause: io::Error) -> Error {
-    unavailable("the RabbitMQ server cannot be reached").with_source(cause)
+    Error::unavailable("the RabbitMQ server cannot be reached").with_source(cause)
 }
 
 /// No TLS session.
 pub(crate) fn tls(cause: io::Error) -> Error {
     let kind = tls::is_refusal(&cause).unwrap_or(ErrorKind::Unavailable);
     Error::new(kind, "no TLS session with the broker: see the options ca, cert and key").with_source(cause)
-}
-
-/// The link is not there, or broke under an operation.
-pub(crate) fn unavailable(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Unavailable, text)
-}
-
-/// The configuration cannot work.
-pub(crate) fn config(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, text)
 }
 
 #[cfg(test)]

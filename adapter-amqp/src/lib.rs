@@ -14,7 +14,7 @@ mod tls;
 mod url;
 mod wire;
 
+#[cfg(feature = "tls")]
+pub use adapter_core::tls::rustls;
 pub use config::Amqp;
 pub use lapin;
-#[cfg(feature = "tls")]
-pub use tokio_rustls::rustls;

@@ -2,10 +2,9 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use adapter_core::{Error, ErrorKind, Inbox, Result};
-use tokio::time::sleep;
+use adapter_core::{Backoff, Error, Inbox, Result};
 
 use crate::Amqp;
 use crate::backend::Link;
@@ -13,8 +12,7 @@ use crate::config::Host;
 use crate::intake::Intake;
 use crate::session::Session;
 
-/// The first wait between two rounds over the brokers, and the longest.
-const SHORTEST: Duration = Duration::from_millis(50);
+/// The longest wait between two rounds over the brokers.
 const LONGEST: Duration = Duration::from_millis(500);
 
 type Open = (Arc<Session>, Intake);
@@ -29,7 +27,8 @@ pub(crate) struct Brokers {
 impl Brokers {
     pub(crate) fn new(amqp: Amqp) -> Self {
         let mut hosts = VecDeque::from(amqp.hosts().to_vec());
-        let first = jitter(hosts.len() as u64) as usize; // the nodes spread over the brokers
+        // The nodes spread over the brokers.
+        let first = getrandom::u32().unwrap_or_default() as usize % hosts.len().max(1);
         hosts.rotate_left(first);
         Self { amqp, hosts }
     }
@@ -45,18 +44,10 @@ impl Brokers {
             let Some(host) = self.hosts.back() else { break };
             match Session::open(&self.amqp, host).await {
                 Ok((session, intake)) => return Ok((Arc::new(session), intake)),
-                Err(error) => failed = Some(most_telling(failed, error)),
+                Err(error) => failed = Some(Error::most_telling(failed, error)),
             }
         }
-        Err(failed.unwrap_or_else(|| Error::new(ErrorKind::Config, "no broker is named")))
-    }
-}
-
-/// A refusal says more than an absence, and the first one more than the others.
-fn most_telling(before: Option<Error>, error: Error) -> Error {
-    match before {
-        Some(before) if before.kind() != ErrorKind::Unavailable || error.kind() == ErrorKind::Unavailable => before,
-        _ => error,
+        Err(failed.unwrap_or_else(|| Error::config("no broker is named")))
     }
 }
 
@@ -77,28 +68,23 @@ pub(crate) async fn listen(link: Arc<Link>, mut brokers: Brokers, inbox: Inbox, 
 
 async fn keep(link: &Link, brokers: &mut Brokers, inbox: &Inbox, first: Open) {
     let (mut session, mut intake) = first;
-    let mut pause = SHORTEST;
+    let mut backoff = Backoff::at_most(LONGEST);
     loop {
-        let since = Instant::now();
+        backoff.connected();
         let reason = intake.run(&session, inbox).await;
         link.current.send_replace(None);
         session.end(reason.as_str());
         inbox.down(reason);
         drop((session, intake)); // and its sockets with it
-        // A link that breaks as soon as it is made must not be made in a loop.
-        if since.elapsed() > LONGEST * 2 {
-            pause = SHORTEST;
-        }
-        (session, intake) = restore(link, brokers, inbox, &mut pause).await;
+        (session, intake) = restore(link, brokers, inbox, &mut backoff).await;
     }
 }
 
 /// Connects again, for ever.
-async fn restore(link: &Link, brokers: &mut Brokers, inbox: &Inbox, pause: &mut Duration) -> Open {
+async fn restore(link: &Link, brokers: &mut Brokers, inbox: &Inbox, backoff: &mut Backoff) -> Open {
     let mut told = None;
     loop {
-        sleep(*pause / 2 + Duration::from_micros(jitter(pause.as_micros() as u64 / 2 + 1))).await;
-        *pause = LONGEST.min(*pause * 2);
+        backoff.wait().await;
         match attempt(link, brokers, inbox).await {
             Ok(open) => return open,
             Err(error) => {
@@ -123,9 +109,4 @@ async fn attempt(link: &Link, brokers: &mut Brokers, inbox: &Inbox) -> Result<Op
     session.bind(&missed).await?;
     session.tell_up(inbox);
     Ok((session, intake))
-}
-
-/// A random number below this one; 0 when the system has none.
-fn jitter(below: u64) -> u64 {
-    getrandom::u64().unwrap_or(0) % below.max(1)
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use adapter_core::{Channel, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result};
+use adapter_core::{Channel, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result};
 use futures_util::FutureExt;
 use futures_util::future::{MaybeDone, maybe_done};
 use lapin::options::BasicPublishOptions;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::belongings::Belongings;
 use crate::config::{Amqp, Host, short};
 use crate::connection::{Connection, Events, next};
-use crate::error::{self, unavailable};
+use crate::error;
 use crate::intake::Intake;
 
 /// What fits one frame of AMQP at the broker's usual `frame_max` of 128 KiB. Larger messages are not faster, and what waits
@@ -58,7 +58,7 @@ impl Session {
         let (publisher, consumer) =
             tokio::try_join!(Connection::open(amqp, host, amqp.name()), Connection::open(amqp, host, amqp.name()))?;
         let prepared = timeout(CONFIRM, Self::prepare(amqp, publisher, consumer)).await;
-        prepared.unwrap_or_else(|_| Err(unavailable("the broker does not answer in time")))
+        prepared.unwrap_or_else(|_| Err(Error::unavailable("the broker does not answer in time")))
     }
 
     async fn prepare(amqp: &Amqp, publisher: Connection, consumer: Connection) -> Result<(Self, Intake)> {
@@ -150,9 +150,9 @@ impl Session {
         tokio::select! {
             done = timeout(CONFIRM, all) => match done {
                 Ok(done) => done.map_err(error::broken),
-                Err(_) => Err(unavailable("the broker does not confirm")),
+                Err(_) => Err(Error::unavailable("the broker does not confirm")),
             },
-            reason = self.ended() => Err(unavailable(reason)),
+            reason = self.ended() => Err(Error::unavailable(reason)),
         }
     }
 
@@ -161,7 +161,7 @@ impl Session {
     /// # Cancel safety
     /// Safe; any of the frames may have been sent then.
     pub(crate) async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
-        let unknown = |text: String| PublishError::Unknown(unavailable(text));
+        let unknown = |text: String| PublishError::Unknown(Error::unavailable(text));
         if self.is_blocked() {
             return Err(unknown(BLOCKED.to_owned()));
         }

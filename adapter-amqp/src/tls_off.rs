@@ -3,12 +3,8 @@
 use std::convert::Infallible;
 use std::io;
 
-use adapter_core::Result;
+use adapter_core::{Error, Result, TlsFiles};
 use tokio::net::TcpStream;
-
-use crate::error::config;
-use crate::url::TlsFiles;
-use crate::wire::Duplex;
 
 /// Never made.
 #[derive(Clone, Debug)]
@@ -18,10 +14,10 @@ impl Tls {
     /// # Errors
     /// `Config`, always: it names the feature.
     pub(crate) fn from_files(_: &TlsFiles) -> Result<Self> {
-        Err(config("amqps:// needs the cargo feature \"tls\" of adapter-amqp (\"amqp-tls\" of roomcast)"))
+        Err(Error::config("amqps:// needs the cargo feature \"tls\" of adapter-amqp (\"amqp-tls\" of roomcast)"))
     }
 
-    pub(crate) async fn wrap(&self, _: &str, _: TcpStream) -> io::Result<Box<dyn Duplex>> {
+    pub(crate) async fn connect(&self, _: &str, _: TcpStream) -> io::Result<TcpStream> {
         match self.0 {}
     }
 }

@@ -2,13 +2,10 @@
 //! since there may be a password in it.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 
-use adapter_core::Result;
+use adapter_core::{Error, Result, TlsFiles};
 use percent_encoding::percent_decode_str;
-
-use crate::error::config;
 
 const OPTIONS: &str = "ca, cert, exchange, heartbeat, key, max_bytes, max_messages, name, prefetch";
 
@@ -30,14 +27,6 @@ impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
     }
-}
-
-/// The files of `ca`, `cert` and `key`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TlsFiles {
-    pub(crate) ca: Option<PathBuf>,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
 }
 
 /// A URL, taken apart.
@@ -69,48 +58,41 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     let default_port = match scheme {
         "amqp" => 5672,
         "amqps" => 5671,
-        _ => return Err(config("a URL of RabbitMQ begins with amqp:// or amqps://")),
+        _ => return Err(Error::config("a URL of RabbitMQ begins with amqp:// or amqps://")),
     };
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (login, place) = place.rsplit_once('@').map_or((None, place), |(login, place)| (Some(login), place));
     let login = match login.map(|login| login.split_once(':')) {
         None => None,
         Some(Some((user, password))) => Some(Login { user: decode(user)?, password: decode(password)? }),
-        Some(None) => return Err(config("a user of RabbitMQ has a password: user:password@host")),
+        Some(None) => return Err(Error::config("a user of RabbitMQ has a password: user:password@host")),
     };
     let (hosts, vhost) = place.split_once('/').unwrap_or((place, ""));
     if vhost.contains('/') {
-        return Err(config("a slash within the name of a virtual host is written %2F"));
+        return Err(Error::config("a slash within the name of a virtual host is written %2F"));
     }
     let vhost = if vhost.is_empty() { "/".to_owned() } else { decode(vhost)? };
     let hosts = hosts.split(',').map(|text| host(text, default_port)).collect::<Result<_>>()?;
     let (mut files, mut options) = (TlsFiles::default(), Vec::new());
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let Some((option, value)) = pair.split_once('=') else {
-            return Err(config("an option of a RabbitMQ URL is written option=value"));
+            return Err(Error::config("an option of a RabbitMQ URL is written option=value"));
         };
         let value = decode(value)?;
+        if files.set(option, &value) {
+            if scheme == "amqp" {
+                return Err(Error::config(format!("{option} needs amqps://")));
+            }
+            continue;
+        }
         let setting = match option {
-            "ca" | "cert" | "key" if scheme == "amqp" => return Err(config(format!("{option} needs amqps://"))),
-            "ca" => {
-                files.ca = Some(value.into());
-                continue;
-            }
-            "cert" => {
-                files.cert = Some(value.into());
-                continue;
-            }
-            "key" => {
-                files.key = Some(value.into());
-                continue;
-            }
             "exchange" => Setting::Exchange,
             "heartbeat" => Setting::Heartbeat,
             "max_bytes" => Setting::MaxBytes,
             "max_messages" => Setting::MaxMessages,
             "name" => Setting::Name,
             "prefetch" => Setting::Prefetch,
-            _ => return Err(config(format!("unknown option of RabbitMQ; the options are {OPTIONS}"))),
+            _ => return Err(Error::config(format!("unknown option of RabbitMQ; the options are {OPTIONS}"))),
         };
         options.push((setting, value));
     }
@@ -118,7 +100,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
 }
 
 fn host(text: &str, default_port: u16) -> Result<Host> {
-    let odd = || config("a broker is host or host:port, an IPv6 address in brackets");
+    let odd = || Error::config("a broker is host or host:port, an IPv6 address in brackets");
     let (name, port) = match text.strip_prefix('[') {
         Some(text) => text.split_once(']').ok_or_else(odd)?,
         None => text.find(':').map_or((text, ""), |at| text.split_at(at)),
@@ -138,12 +120,12 @@ fn host(text: &str, default_port: u16) -> Result<Host> {
 /// A number of at least one.
 pub(crate) fn number<N: FromStr + PartialEq + From<u8>>(option: &str, value: &str) -> Result<N> {
     let number = value.parse().ok().filter(|number| *number != N::from(0));
-    number.ok_or_else(|| config(format!("{option} is a number, at least 1, and not too large")))
+    number.ok_or_else(|| Error::config(format!("{option} is a number, at least 1, and not too large")))
 }
 
 fn decode(text: &str) -> Result<String> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| config("the URL is not UTF-8 behind its percent signs"))
+    decoded.map(String::from).map_err(|_| Error::config("the URL is not UTF-8 behind its percent signs"))
 }
 
 #[cfg(test)]

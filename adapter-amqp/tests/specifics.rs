@@ -9,20 +9,20 @@ use adapter_amqp::{Amqp, lapin};
 use adapter_core::probe::Tapped;
 use adapter_core::{Cluster, ErrorKind, Hub, Outgoing, PublishError, Reason};
 use conformance::broker::{Broker, recipes};
-use support::{Node, channel, ctl, eventually, own, queues, refusal, shared, vhost};
+use support::{Node, channel, ctl, eventually, hears_itself, on, own, queues, refusal, shared, vhost};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_kill_and_restart_it_receives_again() -> Tested {
     let broker = own().await;
-    let mut node = Node::on(&broker.url(), "rc.a").await;
+    let mut node = on(&broker.url(), "rc.a").await;
     for _ in 0..2 {
         broker.kill().await?;
-        node.down("kill -9").await;
+        node.down().await;
         assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
         broker.start_again().await?;
-        node.up("restart").await;
+        node.up().await;
         node.publish("rc.a", "after").await?;
         assert_eq!(node.frame().await, "after", "what was refused is never sent later");
     }
@@ -32,26 +32,26 @@ async fn after_kill_and_restart_it_receives_again() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_stands_still_is_noticed() -> Tested {
     let broker = own().await;
-    let mut node = Node::on(&broker.url(), "rc.a").await;
+    let mut node = on(&broker.url(), "rc.a").await;
     broker.pause().await?;
-    let reason = node.down("SIGSTOP").await;
+    let (reason, _) = node.down().await;
     assert!(reason.contains("silent"), "{reason}");
     assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
     broker.resume().await?;
-    node.up("SIGCONT").await;
-    node.hears_itself("rc.a").await;
+    node.up().await;
+    hears_itself(&mut node, "rc.a").await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_the_operator_closes_come_back() -> Tested {
     let (broker, url) = vhost("closed").await;
-    let mut node = Node::on(&url, "rc.a").await;
+    let mut node = on(&url, "rc.a").await;
     let began = Instant::now();
     ctl(broker, &["close_all_connections", "--vhost", "closed", "maintenance"]).await;
-    let reason = node.down("close_all_connections").await;
+    let (reason, _) = node.down().await;
     assert!(reason.contains("maintenance"), "{reason}");
-    node.up("close_all_connections").await;
+    node.up().await;
     println!("close_all_connections: all of it, with the command, {:?}", began.elapsed());
     node.publish("rc.a", "after").await?;
     assert_eq!(node.frame().await, "after");
@@ -61,7 +61,7 @@ async fn connections_that_the_operator_closes_come_back() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_deleted_under_the_consumer_is_made_again() -> Tested {
     let (broker, url) = vhost("deleted").await;
-    let mut node = Node::on(&url, "rc.a").await;
+    let mut node = on(&url, "rc.a").await;
     for kind in ["", ".lost"] {
         let names = queues(broker, "deleted", &["name"]).await;
         let name = names.iter().find(|name| name.ends_with(".lost") != kind.is_empty()).unwrap();
@@ -71,8 +71,8 @@ async fn a_queue_that_is_deleted_under_the_consumer_is_made_again() -> Tested {
              rabbit_amqqueue:delete(Q, false, false, <<\"operator\">>)."
         );
         ctl(broker, &["eval", &delete]).await;
-        node.down("queue deleted").await;
-        node.up("queue deleted").await;
+        node.down().await;
+        node.up().await;
         node.publish("rc.a", "after").await?;
         assert_eq!(node.frame().await, "after");
     }
@@ -82,13 +82,13 @@ async fn a_queue_that_is_deleted_under_the_consumer_is_made_again() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exchange_that_is_deleted_is_made_again() -> Tested {
     let (broker, url) = vhost("exchange").await;
-    let mut node = Node::on(&url, "rc.a").await;
+    let mut node = on(&url, "rc.a").await;
     let delete =
         "rabbit_exchange:delete(rabbit_misc:r(<<\"exchange\">>, exchange, <<\"roomcast\">>), false, <<\"operator\">>).";
     ctl(broker, &["eval", delete]).await;
     assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
-    node.down("exchange deleted").await;
-    node.up("exchange deleted").await;
+    node.down().await;
+    node.up().await;
     node.publish("rc.a", "after").await?;
     assert_eq!(node.frame().await, "after");
     Ok(())
@@ -96,10 +96,10 @@ async fn an_exchange_that_is_deleted_is_made_again() -> Tested {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_makes_a_new_session() -> Tested {
-    let mut node = Node::on(&vhost("reset").await.1, "rc.a").await;
+    let mut node = on(&vhost("reset").await.1, "rc.a").await;
     node.backend.reset(Reason::from("for a test")).await;
-    assert_eq!(node.down("reset").await, "for a test");
-    node.up("reset").await;
+    assert_eq!(node.down().await.0, "for a test");
+    node.up().await;
     node.publish("rc.a", "after").await?;
     assert_eq!(node.frame().await, "after");
     Ok(())
@@ -109,7 +109,7 @@ async fn a_reset_makes_a_new_session() -> Tested {
 async fn under_a_memory_alarm_nothing_is_taken_and_everything_is_delivered_afterwards() -> Tested {
     let broker = own().await;
     let sizes = [0, 1, 100];
-    let mut node = Node::on(&broker.url(), "rc.a").await;
+    let mut node = on(&broker.url(), "rc.a").await;
     let hub = Hub::builder().queue(1000).build();
     let sender = Cluster::connect(Amqp::from_url(&broker.url())?).await?;
     let receiver = Cluster::connect(Amqp::from_url(&broker.url())?).await?;
@@ -121,7 +121,7 @@ async fn under_a_memory_alarm_nothing_is_taken_and_everything_is_delivered_after
     // The broker stops those that publish when they do; the first message may just get through.
     let blocked = async || matches!(node.publish("rc.a", "before").await, Err(PublishError::Unknown(_)));
     eventually("it takes nothing", blocked).await;
-    let reason = node.down("alarm").await;
+    let (reason, _) = node.down().await;
     assert!(reason.contains("memory"), "{reason}");
     let before = Instant::now();
     assert!(matches!(node.publish("rc.a", "before").await, Err(PublishError::Unknown(_))));
@@ -132,7 +132,7 @@ async fn under_a_memory_alarm_nothing_is_taken_and_everything_is_delivered_after
         here.emit(n.to_string()).await?;
     }
     ctl(&broker, &["set_vm_memory_high_watermark", "0.4"]).await;
-    node.up("end of the alarm").await;
+    node.up().await;
     for size in sizes {
         node.publish("rc.b", vec![7; size]).await?;
     }
@@ -160,9 +160,9 @@ async fn under_a_memory_alarm_nothing_is_taken_and_everything_is_delivered_after
 async fn a_node_that_is_slow_is_bounded_on_both_sides_and_told() -> Tested {
     let (broker, url) = vhost("slow").await;
     let slow = Amqp::from_url(&url)?.prefetch(10).backlog(50, 1 << 20);
-    let mut slow = Node::with(&slow, 10).await;
+    let mut slow = Node::with(&slow, 10).await?;
     slow.subscribe("rc.a").await;
-    let sender = Node::on(&url, "rc.b").await;
+    let sender = on(&url, "rc.b").await;
     let frames: Vec<_> = (0..2000).map(|n| Outgoing::new(channel("rc.a"), format!("{n}").into())).collect();
     for batch in frames.chunks(100) {
         sender.backend.publish(batch).await?;
@@ -194,7 +194,7 @@ async fn a_node_that_is_slow_is_bounded_on_both_sides_and_told() -> Tested {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_size_up_to_the_limit_passes_and_no_more() -> Tested {
-    let mut node = Node::on(&vhost("sizes").await.1, "rc.a").await;
+    let mut node = on(&vhost("sizes").await.1, "rc.a").await;
     let most = node.backend.limits().max_frame;
     let frame = |size: usize| Outgoing::new(channel("rc.a"), vec![7; size].into());
     node.backend.publish(&[frame(0), frame(most - 1), frame(most)]).await?;
@@ -235,7 +235,7 @@ async fn refusals_at_connecting_say_what_to_do() -> Tested {
     }
     // What the text names is enough.
     ctl(broker, &["set_permissions", "-p", "orders", "shop", "^roomcast", "^roomcast", "^roomcast"]).await;
-    Node::on(&url, "rc.a").await.hears_itself("rc.a").await;
+    hears_itself(&mut on(&url, "rc.a").await, "rc.a").await;
 
     let clash = "rabbit_exchange:declare(rabbit_misc:r(<<\"orders\">>, exchange, <<\"roomcast.other\">>), fanout, false, false, false, [], <<\"operator\">>).";
     ctl(broker, &["eval", clash]).await;
@@ -256,14 +256,14 @@ async fn a_right_that_is_taken_away_ends_the_link_until_it_is_back() -> Tested {
     let all = ["set_permissions", "-p", "rights", "clerk", "^roomcast", "^roomcast", "^roomcast"];
     ctl(broker, &all).await;
     let url = url.replace("://", "://clerk:pw@");
-    let mut node = Node::on(&url, "rc.a").await;
+    let mut node = on(&url, "rc.a").await;
     ctl(broker, &["set_permissions", "-p", "rights", "clerk", "^roomcast", "^roomcast\\.", "^roomcast"]).await;
     // The broker remembers for a while what a channel may do; a new one asks again.
     node.backend.reset(Reason::from("for a test")).await;
-    node.down("right taken").await;
+    node.down().await;
     ctl(broker, &all).await;
-    node.up("right given").await;
-    node.hears_itself("rc.a").await;
+    node.up().await;
+    hears_itself(&mut node, "rc.a").await;
     Ok(())
 }
 
@@ -272,7 +272,7 @@ async fn longest_names_work() -> Tested {
     let (_, url) = vhost(&"v".repeat(255)).await;
     let url = format!("{url}?exchange={}", "x".repeat(200));
     let name = "c".repeat(63);
-    Node::on(&url, &name).await.hears_itself(&name).await;
+    hears_itself(&mut on(&url, &name).await, &name).await;
     Ok(())
 }
 
@@ -286,9 +286,9 @@ async fn a_node_that_ends_leaves_nothing() -> Tested {
     let before = tasks();
     // The client's heartbeat would sleep for half of that.
     let url = format!("{url}?heartbeat=60");
-    let closed = Node::on(&url, "rc.a").await;
+    let closed = on(&url, "rc.a").await;
     let name = queues(broker, "ends", &["name"]).await.into_iter().min().expect("its queue");
-    let dropped = Node::on(&url, "rc.a").await;
+    let dropped = on(&url, "rc.a").await;
     assert_eq!(queues(broker, "ends", &["name"]).await.len(), 4);
 
     let began = Instant::now();
@@ -313,7 +313,7 @@ async fn a_node_that_ends_leaves_nothing() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_ends_whatever_the_broker_does() -> Tested {
     let broker = own().await;
-    let (orphan, stuck) = (Node::on(&broker.url(), "rc.a").await, Node::on(&broker.url(), "rc.a").await);
+    let (orphan, stuck) = (on(&broker.url(), "rc.a").await, on(&broker.url(), "rc.a").await);
     broker.pause().await?;
     stuck.backend.close().await?;
     assert!(matches!(stuck.publish("rc.a", "late").await, Err(PublishError::Unknown(_))));
@@ -328,19 +328,19 @@ async fn the_other_server_of_a_cluster_takes_over() -> Tested {
     let broker = Broker::start(&recipes::RABBITMQ_CLUSTER).await?;
     let [first, second] = broker.addresses() else { panic!("two servers") };
     let there = format!("amqp://{second}");
-    let two = Node::on(&there, "rc.b").await;
+    let two = on(&there, "rc.b").await;
     // Connected to the first: it is alone in the URL that was tried first.
-    let mut one = Node::on(&format!("amqp://{first},{first},{first}"), "rc.a").await;
+    let mut one = on(&format!("amqp://{first},{first},{first}"), "rc.a").await;
     two.publish("rc.a", "across").await?;
     assert_eq!(one.frame().await, "across", "what was bound at one is known at the other");
 
     // Some nodes begin with the first, some with the second; those of the first move.
     let mut nodes = Vec::new();
     for _ in 0..6 {
-        nodes.push(Node::on(&broker.url(), "rc.a").await);
+        nodes.push(on(&broker.url(), "rc.a").await);
     }
     broker.kill_one(0).await?;
-    one.down("cluster").await;
+    one.down().await;
     for node in &mut nodes {
         // A node that was on the second server hears nothing of it.
         eventually("it receives", async || {
@@ -357,7 +357,7 @@ async fn the_other_server_of_a_cluster_takes_over() -> Tested {
     }
     println!("cluster: all nodes receive again");
     broker.start_again().await?;
-    one.up("cluster, its only server is back").await;
+    one.up().await;
     two.publish("rc.a", "back").await?;
     while !matches!(one.next().await, Tapped::Frame(_, payload) if payload == "back") {}
     Ok(())

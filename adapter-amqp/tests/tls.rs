@@ -4,32 +4,15 @@
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use adapter_amqp::{Amqp, rustls};
 use adapter_core::{ErrorKind, Reason};
+use conformance::bare::certificates;
 use conformance::broker::{Broker, Launch, Recipe, recipes};
-use support::{Node, ctl, refusal, refused};
+use support::{ctl, hears_itself, on, refusal, refused};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
-
-/// A certificate authority in this folder (`ca.pem`), and what it signed: `server.pem`, `client.pem` and their keys.
-fn certificates(folder: &Path) {
-    let openssl = |words: &str| {
-        let done = Command::new("openssl").current_dir(folder).args(words.split(' ')).stderr(Stdio::null()).status();
-        assert!(done.expect("openssl is on the PATH").success());
-    };
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"));
-    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").unwrap();
-    for name in ["server", "client"] {
-        openssl(&format!("req -new {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
-        openssl(&format!(
-            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile names"
-        ));
-    }
-}
 
 /// A broker that speaks TLS on this port too, beside the one that the suite asks.
 async fn broker(folder: &Path, port: u16) -> Broker {
@@ -75,21 +58,21 @@ async fn both_sides_show_certificates_of_a_private_authority() -> Tested {
     assert_eq!(refusal(&url).await.kind(), ErrorKind::Denied, "the broker knows nobody of that name");
     ctl(&broker, &["add_user", "client", "not needed"]).await;
     ctl(&broker, &["set_permissions", "client", "^roomcast", "^roomcast", "^roomcast"]).await;
-    let mut node = Node::on(&url, "rc.a").await;
+    let mut node = on(&url, "rc.a").await;
     node.publish("rc.a", vec![7; node.backend.limits().max_frame]).await?;
     assert_eq!(node.frame().await.len(), node.backend.limits().max_frame);
     node.backend.reset(Reason::from("for a test")).await;
-    node.down("tls").await;
-    node.up("tls").await;
-    node.hears_itself("rc.a").await;
+    node.down().await;
+    node.up().await;
+    hears_itself(&mut node, "rc.a").await;
     let users = ctl(&broker, &["list_connections", "user", "auth_mechanism"]).await;
     assert!(users.lines().any(|line| line == "client\tEXTERNAL"), "{users}");
 
     // A user and a password go before.
     let named = format!("amqps://guest:guest@127.0.0.1:{port}?{files}");
-    Node::on(&named, "rc.a").await.hears_itself("rc.a").await;
+    hears_itself(&mut on(&named, "rc.a").await, "rc.a").await;
     let alone = format!("amqps://guest:guest@127.0.0.1:{port}?ca={at}/ca.pem");
-    Node::on(&alone, "rc.a").await.hears_itself("rc.a").await;
+    hears_itself(&mut on(&alone, "rc.a").await, "rc.a").await;
 
     // An authority that nobody knows: that of the URL, or as the application has configured it.
     let stranger = format!("amqps://127.0.0.1:{port}?ca={at}/client.pem");

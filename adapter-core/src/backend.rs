@@ -34,8 +34,8 @@ impl<C: Connect + ?Sized> Connect for Box<C> {
 /// never retries a publish, queues nothing for later and replays nothing: the core does that once for all.
 ///
 /// # Contract
-/// - It reconnects and subscribes again by itself, for ever, with jittered backoff of at most 1 s, and tells the
-///   [`Inbox`]: `down(reason)` when the link breaks, `up(limits)` once the whole set [`Inbox::channels`] is confirmed
+/// - It reconnects and subscribes again by itself, for ever, with jittered backoff of at most 1 s ([`Backoff`](crate::Backoff)), and
+///   tells the [`Inbox`]: `down(reason)` when the link breaks, `up(limits)` once the whole set [`Inbox::channels`] is confirmed
 ///   again. What was published in between may be lost; losing it without saying so is not allowed.
 /// - Every future may be dropped at any await.
 #[async_trait]

@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
+use std::sync::Arc;
 
 /// The result of everything that can fail here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -50,8 +52,14 @@ impl Error {
         Self(Box::new(Inner { kind, message: message.into(), served_locally: false, source: None }))
     }
 
-    pub(crate) fn config(message: impl Into<String>) -> Self {
+    /// A `Config` error: the configuration cannot work.
+    pub fn config(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Config, message)
+    }
+
+    /// An `Unavailable` error: the link is not there, broke under an operation, or has not answered in time.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unavailable, message)
     }
 
     pub(crate) fn unexpected(message: impl Into<String>) -> Self {
@@ -74,6 +82,16 @@ impl Error {
     pub fn after_local(mut self) -> Self {
         self.0.served_locally = true;
         self
+    }
+
+    /// Of the errors of several servers in turn, the one to show: a refusal says more than an absence, and the first one
+    /// more than the others.
+    #[must_use]
+    pub fn most_telling(before: Option<Self>, next: Self) -> Self {
+        match before {
+            Some(before) if before.kind() != ErrorKind::Unavailable || next.kind() == ErrorKind::Unavailable => before,
+            _ => next,
+        }
     }
 
     /// What to match on.
@@ -103,9 +121,47 @@ impl StdError for Error {
     }
 }
 
+/// An error and everything under it, for backends that look for a word of their broker or of TLS: also what an
+/// [`io::Error`] or an `Arc` holds, which `source()` passes over.
+///
+/// # Examples
+/// ```
+/// let denied = adapter_core::Error::new(adapter_core::ErrorKind::Denied, "no");
+/// let error = adapter_core::Error::unavailable("gone").with_source(std::io::Error::other(denied));
+/// let within = adapter_core::causes(&error).filter_map(|cause| cause.downcast_ref::<adapter_core::Error>());
+/// assert_eq!(within.last().map(|error| error.kind()), Some(adapter_core::ErrorKind::Denied));
+/// ```
+pub fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let io = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).map(|within| within as _);
+        let shared = error.downcast_ref::<Arc<dyn StdError + Send + Sync>>().map(|within| &**within as _);
+        io.or(shared).or_else(|| error.source())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_causes_are_those_within_others_too() {
+        let last: Arc<dyn StdError + Send + Sync> = Arc::new(Error::config("at the bottom"));
+        let error = Error::unavailable("gone").with_source(io::Error::other(last));
+        let texts: Vec<_> = causes(&error).filter_map(|cause| cause.downcast_ref::<Error>()).map(Error::kind).collect();
+        assert_eq!(texts, [ErrorKind::Unavailable, ErrorKind::Config]);
+    }
+
+    #[test]
+    fn the_first_refusal_is_the_most_telling() {
+        let told = |kinds: &[ErrorKind]| {
+            let errors = (1..).zip(kinds).map(|(n, kind)| Error::new(*kind, format!("{n}")));
+            errors.fold(None, |before, next| Some(Error::most_telling(before, next))).expect("one").to_string()
+        };
+        use ErrorKind::{Config, Denied, Unavailable};
+        assert_eq!(told(&[Unavailable, Unavailable]), "1");
+        assert_eq!(told(&[Unavailable, Config, Unavailable]), "2");
+        assert_eq!(told(&[Config, Denied, Unavailable]), "1");
+    }
 
     #[test]
     fn the_cause_is_a_source_and_not_part_of_the_text() {

@@ -3,6 +3,7 @@
 mod acks;
 mod adapter;
 mod backend;
+mod backoff;
 mod channel;
 mod cluster;
 mod emitter;
@@ -29,17 +30,21 @@ mod server_event;
 mod simulation;
 mod stats;
 mod target;
+#[cfg(feature = "tls")]
+pub mod tls;
+mod tls_files;
 
 pub use acks::{Ack, AckStream, Acked};
 pub use adapter::{Adapter, Address, AttachmentId, Change, Scope, Wait};
 pub use async_trait::async_trait;
 pub use backend::{Backend, Capabilities, Connect, Limits, Outgoing, PublishError, Reason};
+pub use backoff::Backoff;
 pub use bytes::Bytes;
 pub use channel::Channel;
 pub use cluster::{Cluster, ClusterBuilder, Events};
 pub use emitter::{Emitter, EmitterBuilder, EmitterOperator};
 pub use emitter_frames::EmitterFrames;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, causes};
 pub use event::{Departure, Event, GapChannel};
 pub use gathered::{Gathered, Missing, Why};
 pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket, SocketHandle};
@@ -55,3 +60,4 @@ pub use packet::{Format, Packet};
 pub use server_event::{Reply, ServerEvent, ServerEvents};
 pub use stats::Stats;
 pub use target::{Flags, Target};
+pub use tls_files::TlsFiles;

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use adapter_core::{Backend, Capabilities, Channel, Inbox, Limits, Outgoing, PublishError, Reason, Result};
+use adapter_core::{Backend, Capabilities, Channel, Error, Inbox, Limits, Outgoing, PublishError, Reason, Result};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::Nats;
 use crate::connection::Connection;
-use crate::error::unavailable;
 use crate::listen;
 
 /// Connects for the first time: an absent server is an error here.
@@ -58,18 +57,18 @@ impl Backend for Link {
     }
 
     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
-        let connection = self.connection().ok_or_else(|| unavailable(ABSENT))?;
+        let connection = self.connection().ok_or_else(|| Error::unavailable(ABSENT))?;
         connection.subscribe(channels).await
     }
 
     async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
-        let connection = self.connection().ok_or_else(|| unavailable(ABSENT))?;
+        let connection = self.connection().ok_or_else(|| Error::unavailable(ABSENT))?;
         connection.unsubscribe(channels).await;
         Ok(())
     }
 
     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
-        let connection = self.connection().ok_or_else(|| PublishError::Unknown(unavailable(ABSENT)))?;
+        let connection = self.connection().ok_or_else(|| PublishError::Unknown(Error::unavailable(ABSENT)))?;
         connection.publish(frames).await
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backend, Connect, Error, ErrorKind, Inbox, Result};
+use adapter_core::{Backend, Connect, Error, Inbox, Result};
 use async_nats::{ConnectOptions, ServerAddr, rustls};
 use async_trait::async_trait;
 use percent_encoding::percent_decode_str;
@@ -60,7 +60,7 @@ impl Nats {
     pub fn from_url(url: &str) -> Result<Self> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
         if !matches!(scheme, "nats" | "tls") {
-            return Err(config("a URL of NATS begins with nats:// or tls://"));
+            return Err(Error::config("a URL of NATS begins with nats:// or tls://"));
         }
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (login, hosts) = place.rsplit_once('@').map_or((None, place), |(login, hosts)| (Some(login), hosts));
@@ -76,12 +76,12 @@ impl Nats {
             Self { servers, options, files, name: None, tls_first: false, discover: true, capacity: CAPACITY };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let Some((option, value)) = pair.split_once('=') else {
-                return Err(config("an option of a NATS URL is written option=value"));
+                return Err(Error::config("an option of a NATS URL is written option=value"));
             };
             nats = nats.option(option, decode(value)?)?;
         }
         if nats.files.cert.is_some() != nats.files.key.is_some() {
-            return Err(config("a client certificate needs both options, cert and key"));
+            return Err(Error::config("a client certificate needs both options, cert and key"));
         }
         Ok(nats)
     }
@@ -98,7 +98,7 @@ impl Nats {
     /// As [`from_url`](Self::from_url). The URL has no user here: that is a matter of the options.
     pub fn from_options(url: &str, options: ConnectOptions) -> Result<Self> {
         if url.contains('@') {
-            return Err(config("beside options of the client, the URL names no user"));
+            return Err(Error::config("beside options of the client, the URL names no user"));
         }
         Ok(Self { options, ..Self::from_url(url)? })
     }
@@ -124,9 +124,9 @@ impl Nats {
             "discover" => self.discover = truth(option, &value)?,
             "capacity" => match value.parse() {
                 Ok(messages @ 1..) => self.capacity = messages,
-                _ => return Err(config("capacity is a number of messages, at least 1")),
+                _ => return Err(Error::config("capacity is a number of messages, at least 1")),
             },
-            _ => return Err(config(format!("unknown option of NATS; the options are {KNOWN}"))),
+            _ => return Err(Error::config(format!("unknown option of NATS; the options are {KNOWN}"))),
         }
         Ok(self)
     }
@@ -147,8 +147,9 @@ impl Nats {
         let mut options = self.options.clone();
         if let Some(path) = creds {
             let text = read("creds", path)?;
-            options =
-                options.credentials(&text).map_err(|_| config("the file of option creds holds no credentials"))?;
+            options = options
+                .credentials(&text)
+                .map_err(|_| Error::config("the file of option creds holds no credentials"))?;
         }
         if let Some(path) = nkey {
             options = options.nkey(read("nkey", path)?.trim().to_owned());
@@ -209,30 +210,29 @@ impl fmt::Debug for Nats {
 fn server(scheme: &str, host: &str) -> Result<ServerAddr> {
     let plain = !host.is_empty() && !host.contains(['/', '@', '#', '?']);
     let parsed = plain.then(|| format!("{scheme}://{host}").parse::<ServerAddr>().ok()).flatten();
-    parsed.filter(|server| !server.host().is_empty()).ok_or_else(|| config("a server of NATS is host or host:port"))
+    parsed
+        .filter(|server| !server.host().is_empty())
+        .ok_or_else(|| Error::config("a server of NATS is host or host:port"))
 }
 
 fn truth(option: &str, value: &str) -> Result<bool> {
-    value.parse().map_err(|_| config(format!("{option} is true or false")))
+    value.parse().map_err(|_| Error::config(format!("{option} is true or false")))
 }
 
 fn decode(text: &str) -> Result<String> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| config("the URL is not UTF-8 behind its percent signs"))
+    decoded.map(String::from).map_err(|_| Error::config("the URL is not UTF-8 behind its percent signs"))
 }
 
 fn read(option: &str, path: &PathBuf) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| {
-        Error::new(ErrorKind::Config, format!("the file of option {option} cannot be read")).with_source(error)
-    })
-}
-
-fn config(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, text)
+    std::fs::read_to_string(path)
+        .map_err(|error| Error::config(format!("the file of option {option} cannot be read")).with_source(error))
 }
 
 #[cfg(test)]
 mod tests {
+    use adapter_core::ErrorKind;
+
     use super::*;
 
     fn refusal(url: &str) -> String {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_core::{Channel, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result};
+use adapter_core::{Channel, Error, ErrorKind, Inbox, Limits, NodeId, Outgoing, PublishError, Result};
 use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
 use async_nats::{Client, Event, Message, ServerAddr, ServerError, Subject, Subscriber};
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::Nats;
-use crate::error::{self, Violation, unavailable};
+use crate::error::{self, Violation};
 
 /// How long the server may take to confirm; long after the pings have found a dead one.
 const CONFIRM: Duration = Duration::from_secs(5);
@@ -104,9 +104,9 @@ impl Connection {
             std::future::ready(())
         });
         let client = options.connect(server).await.map_err(error::connecting)?;
-        let echo = Subject::from(format!("rc.sync.{:032x}", random()?));
+        let echo = Subject::from(format!("rc.sync.{}", NodeId::random()?));
         let subscriber =
-            client.subscribe(echo.clone()).await.map_err(|_| unavailable("the connection ended at once"))?;
+            client.subscribe(echo.clone()).await.map_err(|_| Error::unavailable("the connection ended at once"))?;
         let connection = Arc::new(Self {
             client,
             signals,
@@ -228,12 +228,14 @@ impl Connection {
         tokio::select! {
             () = came_back => {}
             () = self.ended() => {}
-            () = sleep(CONFIRM) => return Err((None, unavailable("the NATS server does not confirm"))),
+            () = sleep(CONFIRM) => return Err((None, Error::unavailable("the NATS server does not confirm"))),
         }
         // Only now: the client may have reconnected in between, and the echo be that of the new connection.
         match (self.is_alive(), too_large) {
             (false, _) => Err((None, self.broken())),
-            (true, Some(index)) => Err((Some(index), unavailable("the message is over the server's max_payload"))),
+            (true, Some(index)) => {
+                Err((Some(index), Error::unavailable("the message is over the server's max_payload")))
+            }
             (true, None) => Ok(()),
         }
     }
@@ -304,7 +306,7 @@ impl Connection {
 
     fn broken(&self) -> Error {
         self.end("the connection broke");
-        unavailable("there is no connection to a NATS server")
+        Error::unavailable("there is no connection to a NATS server")
     }
 }
 
@@ -359,12 +361,6 @@ async fn forward(mut subscriber: Subscriber, inbox: Inbox) {
             inbox.ready().await;
         }
     }
-}
-
-fn random() -> Result<u128> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Error::new(ErrorKind::Unexpected, "the system has no random numbers"))?;
-    Ok(u128::from_be_bytes(bytes))
 }
 
 // Nothing awaits or calls out while one of these locks is held.

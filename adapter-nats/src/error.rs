@@ -1,6 +1,6 @@
 //! From the client's errors to ours.
 
-use adapter_core::{Channel, Error, ErrorKind};
+use adapter_core::{Channel, Error, ErrorKind, causes};
 use async_nats::rustls;
 use async_nats::{ConnectError, ConnectErrorKind, ServerError};
 
@@ -21,8 +21,7 @@ pub(crate) fn connecting(error: ConnectError) -> Error {
 
 /// Looks for a word of the server or of TLS under an input/output error.
 fn cause(error: &(dyn std::error::Error + 'static)) -> ErrorKind {
-    let mut next = Some(error);
-    while let Some(error) = next {
+    for error in causes(error) {
         if let Some(ServerError::Other(text)) = error.downcast_ref() {
             return if is_refusal(text) { ErrorKind::Denied } else { ErrorKind::Unavailable };
         }
@@ -32,8 +31,6 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> ErrorKind {
             Some(_) => return ErrorKind::Config,
             None => {}
         }
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = inner.map(|inner| inner as _).or_else(|| error.source());
     }
     ErrorKind::Unavailable
 }
@@ -44,11 +41,6 @@ fn is_refusal(text: &str) -> bool {
     ["authorization", "authentication", "permissions violation", "account", "revoked"]
         .iter()
         .any(|word| text.contains(word))
-}
-
-/// The link is not there, or broke under an operation.
-pub(crate) fn unavailable(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Unavailable, text)
 }
 
 /// The server does not let us use this channel.

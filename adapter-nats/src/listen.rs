@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Error, ErrorKind, Inbox, Result};
+use adapter_core::{Backoff, Error, Inbox, Result};
 use async_nats::ServerAddr;
 use tokio::time::sleep;
 
@@ -15,9 +15,8 @@ use crate::connection::{Connection, News};
 /// How long the node gets, after messages were dropped, before it is told that it receives everything again.
 const RELIEF: Duration = Duration::from_millis(100);
 
-/// The longest wait between two rounds over the servers, and the first.
+/// The longest wait between two rounds over the servers.
 const LONGEST: Duration = Duration::from_millis(500);
-const SHORTEST: Duration = Duration::from_millis(50);
 
 /// Every server that we know of.
 pub(crate) struct Servers {
@@ -31,7 +30,8 @@ pub(crate) struct Servers {
 impl Servers {
     pub(crate) fn new(nats: Nats) -> Self {
         let mut named = VecDeque::from(nats.servers().to_vec());
-        let first = jitter(named.len() as u64) as usize; // the nodes spread over the servers
+        // The nodes spread over the servers.
+        let first = getrandom::u32().unwrap_or_default() as usize % named.len().max(1);
         named.rotate_left(first);
         Self { nats, named, heard: VecDeque::new() }
     }
@@ -54,10 +54,10 @@ impl Servers {
                     }
                     return Ok(connection);
                 }
-                Err(error) => failed = Some(most_telling(failed, error)),
+                Err(error) => failed = Some(Error::most_telling(failed, error)),
             }
         }
-        Err(failed.unwrap_or_else(|| Error::new(ErrorKind::Config, "no server of NATS is named")))
+        Err(failed.unwrap_or_else(|| Error::config("no server of NATS is named")))
     }
 
     fn learn(&mut self, connection: &Connection) {
@@ -69,14 +69,6 @@ impl Servers {
                 self.heard.push_back(server);
             }
         }
-    }
-}
-
-/// A refusal says more than an absence, and the first one more than the others.
-fn most_telling(before: Option<Error>, error: Error) -> Error {
-    match before {
-        Some(before) if before.kind() != ErrorKind::Unavailable || error.kind() == ErrorKind::Unavailable => before,
-        _ => error,
     }
 }
 
@@ -96,7 +88,9 @@ pub(crate) async fn listen(link: Arc<Link>, mut servers: Servers, inbox: Inbox) 
 }
 
 async fn keep(link: &Link, servers: &mut Servers, inbox: &Inbox) {
+    let mut backoff = Backoff::at_most(LONGEST);
     loop {
+        backoff.connected();
         let current = link.current.borrow().clone();
         if let Some(connection) = current {
             let reason = watch(&connection, inbox).await;
@@ -104,7 +98,7 @@ async fn keep(link: &Link, servers: &mut Servers, inbox: &Inbox) {
             connection.end(reason.as_str());
             inbox.down(reason);
         }
-        restore(link, servers, inbox).await;
+        restore(link, servers, inbox, &mut backoff).await;
     }
 }
 
@@ -126,12 +120,10 @@ async fn watch(connection: &Connection, inbox: &Inbox) -> String {
 }
 
 /// Connects again, for ever.
-async fn restore(link: &Link, servers: &mut Servers, inbox: &Inbox) {
-    let mut pause = SHORTEST;
+async fn restore(link: &Link, servers: &mut Servers, inbox: &Inbox, backoff: &mut Backoff) {
     let mut told = None;
     loop {
-        sleep(pause / 2 + Duration::from_micros(jitter(pause.as_micros() as u64 / 2 + 1))).await;
-        pause = LONGEST.min(pause * 2);
+        backoff.wait().await;
         match attempt(link, servers, inbox).await {
             Ok(()) => return,
             Err(error) if told != Some(error.kind()) => {
@@ -154,9 +146,4 @@ async fn attempt(link: &Link, servers: &mut Servers, inbox: &Inbox) -> Result<()
     })?;
     inbox.up(connection.limits());
     Ok(())
-}
-
-/// A random number below this one; 0 when the system has none.
-fn jitter(below: u64) -> u64 {
-    getrandom::u64().unwrap_or(0) % below.max(1)
 }

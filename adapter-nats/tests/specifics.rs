@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use adapter_core::probe::{Tap, Tapped};
 use adapter_core::{Connect, ErrorKind, Outgoing, PublishError, Reason};
 use adapter_nats::Nats;
-use support::{Node, Server, channel};
+use support::{Node, Server, channel, connect, on};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
 
@@ -21,8 +21,8 @@ async fn refusal(url: &str) -> ErrorKind {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_after_subscribing_is_received() -> Tested {
     let server = Server::start("");
-    let mut receiver = Node::connect(&server.url()).await;
-    let sender = Node::connect(&server.url()).await;
+    let mut receiver = connect(&server.url()).await;
+    let sender = connect(&server.url()).await;
     for round in 0..300 {
         let name = format!("rc.round.{round}");
         receiver.subscribe(&name).await;
@@ -38,7 +38,7 @@ async fn a_curious_subscriber_to_everything_holds_nothing_up() -> Tested {
     let curious = adapter_nats::async_nats::connect(server.url()).await?;
     let _everything = curious.subscribe(">").await?;
     curious.flush().await?;
-    let mut node = Node::on(&server.url(), "rc.a").await;
+    let mut node = on(&server.url(), "rc.a").await;
     node.publish("rc.a", "1").await?;
     assert_eq!(node.frame().await, "1");
     Ok(())
@@ -47,14 +47,14 @@ async fn a_curious_subscriber_to_everything_holds_nothing_up() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_kill_and_restart_it_receives_again() -> Tested {
     let mut server = Server::start("");
-    let mut node = Node::on(&server.url(), "rc.a").await;
+    let mut node = on(&server.url(), "rc.a").await;
     for _ in 0..3 {
         server.kill();
-        let noticed = node.down().await;
+        let (_, noticed) = node.down().await;
         assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
         tokio::time::sleep(Duration::from_millis(1500)).await; // an outage, so that the backoff is at its longest
         server.again("");
-        let (restored, _) = node.up().await;
+        let (_, restored) = node.up().await;
         node.publish("rc.a", "after").await?;
         assert_eq!(node.frame().await, "after", "what was refused is never sent later");
         println!("kill -9: noticed after {noticed:?}, up {restored:?} after the restart");
@@ -66,14 +66,14 @@ async fn after_kill_and_restart_it_receives_again() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stands_still_is_noticed() -> Tested {
     let server = Server::start("");
-    let mut node = Node::on(&server.url(), "rc.a").await;
+    let mut node = on(&server.url(), "rc.a").await;
     server.signal("STOP");
-    let noticed = node.down().await;
+    let (_, noticed) = node.down().await;
     assert!(noticed < Duration::from_secs(5), "{noticed:?}");
     assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
     tokio::time::sleep(Duration::from_secs(4)).await; // further attempts run into their timeout
     server.signal("CONT");
-    let (restored, _) = node.up().await;
+    let (_, restored) = node.up().await;
     println!("SIGSTOP: noticed after {noticed:?}, up {restored:?} after SIGCONT");
     assert!(restored < Duration::from_secs(2), "{restored:?}");
     // What the stopped server had in its buffers may come now, by design: "any may have been sent".
@@ -85,10 +85,10 @@ async fn a_server_that_stands_still_is_noticed() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_makes_a_new_connection() -> Tested {
     let server = Server::start("");
-    let mut node = Node::on(&server.url(), "rc.a").await;
+    let mut node = on(&server.url(), "rc.a").await;
     node.backend.reset(Reason::from("for a test")).await;
     node.down().await;
-    let (restored, _) = node.up().await;
+    let (_, restored) = node.up().await;
     println!("reset: up after {restored:?}");
     node.publish("rc.a", "after").await?;
     assert_eq!(node.frame().await, "after");
@@ -98,11 +98,11 @@ async fn a_reset_makes_a_new_connection() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limits_are_those_of_the_current_server() -> Tested {
     let mut server = Server::start("max_payload: 4096");
-    let mut node = Node::on(&server.url(), "rc.a").await;
+    let mut node = on(&server.url(), "rc.a").await;
     assert_eq!(node.backend.limits().max_frame, 4096);
     server.kill();
     server.again("max_payload: 2048");
-    assert_eq!(node.up().await.1, 2048);
+    assert_eq!(node.up().await.0.max_frame, 2048);
     assert_eq!(node.backend.limits().max_frame, 2048);
 
     let frame = |size: usize| Outgoing::new(channel("rc.a"), vec![7; size].into());
@@ -121,9 +121,9 @@ async fn dropped_messages_are_told() -> Tested {
     let server = Server::start("");
     // The inbox takes 10, the client's queue 100 more.
     let nats = Nats::from_url(&server.url())?.capacity(100);
-    let mut slow = Node::with(&nats, 10).await;
+    let mut slow = Node::with(&nats, 10).await?;
     slow.subscribe("rc.a").await;
-    let sender = Node::connect(&server.url()).await;
+    let sender = connect(&server.url()).await;
     let frames: Vec<_> = (0..1000).map(|n| Outgoing::new(channel("rc.a"), format!("{n}").into())).collect();
     sender.backend.publish(&frames).await?;
     let (mut taken, mut downs) = (0, 0);
@@ -145,12 +145,12 @@ async fn dropped_messages_are_told() -> Tested {
 async fn logins_are_checked() -> Tested {
     let password = Server::start("authorization { user: shop, password: \"p@ss w:rd\" }");
     let at = format!("127.0.0.1:{}", password.port);
-    Node::connect(&format!("nats://shop:p%40ss%20w%3Ard@{at}")).await;
+    connect(&format!("nats://shop:p%40ss%20w%3Ard@{at}")).await;
     assert_eq!(refusal(&format!("nats://shop:secret@{at}")).await, ErrorKind::Denied);
     assert_eq!(refusal(&format!("nats://{at}")).await, ErrorKind::Denied);
 
     let token = Server::start("authorization { token: t0ken }");
-    Node::connect(&format!("nats://t0ken@127.0.0.1:{}", token.port)).await;
+    connect(&format!("nats://t0ken@127.0.0.1:{}", token.port)).await;
     assert_eq!(refusal(&format!("nats://other@127.0.0.1:{}", token.port)).await, ErrorKind::Denied);
 
     // The example keys of the NATS documentation.
@@ -159,7 +159,7 @@ async fn logins_are_checked() -> Tested {
     let seed = nkey.folder().join("seed");
     std::fs::write(&seed, "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n")?;
     let url = format!("nats://127.0.0.1:{}", nkey.port);
-    Node::connect(&format!("{url}?nkey={}", seed.display())).await;
+    connect(&format!("{url}?nkey={}", seed.display())).await;
     assert_eq!(refusal(&url).await, ErrorKind::Denied);
     assert_eq!(refusal(&format!("{url}?nkey=/nowhere")).await, ErrorKind::Config);
     assert_eq!(refusal(&format!("{url}?creds={}", seed.display())).await, ErrorKind::Config);
@@ -176,7 +176,7 @@ async fn tls_with_an_authority_and_a_certificate_of_our_own() -> Tested {
     server.again(&plain);
     let url = format!("tls://127.0.0.1:{}", server.port);
     let with_ca = format!("{url}?ca={at}/ca.pem");
-    let mut node = Node::on(&with_ca, "rc.a").await;
+    let mut node = on(&with_ca, "rc.a").await;
     node.publish("rc.a", "sealed").await?;
     assert_eq!(node.frame().await, "sealed");
     assert_eq!(refusal(&url).await, ErrorKind::Config, "an authority that nobody knows");
@@ -186,7 +186,7 @@ async fn tls_with_an_authority_and_a_certificate_of_our_own() -> Tested {
     server.again(&plain.replace('}', &format!(", ca_file: {at}/ca.pem, verify: true }}")));
     assert_eq!(refusal(&with_ca).await, ErrorKind::Denied, "the server asks for a certificate");
     let with_certificate = format!("{with_ca}&cert={at}/client.pem&key={at}/client.key");
-    let mut node = Node::on(&with_certificate, "rc.a").await;
+    let mut node = on(&with_certificate, "rc.a").await;
     server.signal("STOP");
     node.backend.reset(Reason::from("for a test")).await;
     node.down().await;
@@ -213,7 +213,7 @@ async fn what_the_server_does_not_permit_is_denied() -> Tested {
         )
     };
     let server = Server::start(&rules("\"rc.yes\""));
-    let mut node = Node::on(&format!("nats://a:b@127.0.0.1:{}", server.port), "rc.yes").await;
+    let mut node = on(&format!("nats://a:b@127.0.0.1:{}", server.port), "rc.yes").await;
     let no = node.backend.subscribe(&[channel("rc.no")]).await;
     assert_eq!(no.unwrap_err().kind(), ErrorKind::Denied);
 
@@ -242,8 +242,8 @@ async fn what_the_server_does_not_permit_is_denied() -> Tested {
 async fn the_other_servers_of_a_cluster_take_over() -> Tested {
     let mut servers = Server::cluster();
     // Each node knows one server by its URL, and the others from that one.
-    let mut one = Node::on(&servers[0].url(), "rc.a").await;
-    let two = Node::on(&servers[1].url(), "rc.b").await;
+    let mut one = on(&servers[0].url(), "rc.a").await;
+    let two = on(&servers[1].url(), "rc.b").await;
     // Interest travels between servers: the first message that arrives says that it has.
     let began = Instant::now();
     let mut rounds = 0;
@@ -255,7 +255,7 @@ async fn the_other_servers_of_a_cluster_take_over() -> Tested {
     println!("cluster: first message after {:?}, {rounds} sent", began.elapsed());
     servers[0].kill();
     one.down().await;
-    let (restored, _) = one.up().await;
+    let (_, restored) = one.up().await;
     println!("cluster: up on another server after {restored:?}");
     assert!(restored < Duration::from_secs(2));
     let marker = tokio::time::timeout(Duration::from_secs(5), async {
@@ -275,7 +275,7 @@ async fn the_other_servers_of_a_cluster_take_over() -> Tested {
 async fn closing_ends_the_connection_whatever_the_server_does() -> Tested {
     let mut server = Server::start("");
     let watcher = adapter_nats::async_nats::connect(server.url()).await?;
-    let node = Node::on(&server.url(), "rc.a").await;
+    let node = on(&server.url(), "rc.a").await;
     let began = Instant::now();
     node.backend.close().await?;
     println!("close: {:?}", began.elapsed());
@@ -283,7 +283,7 @@ async fn closing_ends_the_connection_whatever_the_server_does() -> Tested {
     // Nobody is subscribed any more.
     watcher.request("rc.a", "anybody?".into()).await.expect_err("no responder");
 
-    let orphan = Node::on(&server.url(), "rc.a").await;
+    let orphan = on(&server.url(), "rc.a").await;
     server.kill();
     orphan.backend.close().await?;
     Ok(())

@@ -13,7 +13,7 @@ use tokio_postgres::types::Type;
 
 use crate::config::Postgres;
 use crate::connection::Pulse;
-use crate::error::{error, unavailable};
+use crate::error::error;
 use crate::listen::{self, Link};
 use crate::text;
 
@@ -90,7 +90,7 @@ impl Shared {
     }
 
     fn live(&self) -> Result<Live> {
-        self.lock().live.clone().ok_or_else(|| unavailable("the link to PostgreSQL is down"))
+        self.lock().live.clone().ok_or_else(|| Error::unavailable("the link to PostgreSQL is down"))
     }
 
     // Both fields change together; nothing awaits or calls out while it is held.

@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backend, Connect, Inbox, Result, async_trait};
+use adapter_core::{Backend, Connect, Error, Inbox, Result, async_trait};
 
-use crate::error::config;
 use crate::tls::Tls;
 use crate::url::{self, Parsed};
 use crate::{backend, install};
@@ -65,7 +64,7 @@ impl Postgres {
     pub fn publish_url(mut self, url: &str) -> Result<Self> {
         let Parsed { client, ssl, publish_url } = url::parse(url)?;
         if publish_url.is_some() {
-            return Err(config("the URL in publish_url has no publish_url of its own"));
+            return Err(Error::config("the URL in publish_url has no publish_url of its own"));
         }
         self.publish = Place::new(client, &Tls::new(&ssl)?);
         Ok(self)

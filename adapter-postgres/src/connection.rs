@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use adapter_core::Result;
+use adapter_core::{Error, Result};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -14,7 +14,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage, Socket};
 
 use crate::config::Place;
-use crate::error::{config, error, standby, unavailable};
+use crate::error::{error, standby};
 use crate::intake::Intake;
 use crate::text;
 use crate::tls::{self, Connector};
@@ -87,7 +87,7 @@ impl Connection {
     pub(crate) async fn open(place: &Place, intake: Option<Intake>) -> Result<Self> {
         let hosts = place.client.get_hosts().len().max(place.client.get_hostaddrs().len()).max(1);
         let limit = place.client.get_connect_timeout().copied().unwrap_or(DIAL) * hosts.min(100) as u32;
-        let late = |_| unavailable(format!("the PostgreSQL server has not answered in {} s", limit.as_secs()));
+        let late = |_| Error::unavailable(format!("the PostgreSQL server has not answered in {} s", limit.as_secs()));
         timeout(limit, Self::dial(place, intake)).await.map_err(late)?
     }
 
@@ -112,7 +112,7 @@ impl Connection {
                 }
             }
         }
-        Err(refused.unwrap_or_else(|| config("sslmode leaves no way to connect")))
+        Err(refused.unwrap_or_else(|| Error::config("sslmode leaves no way to connect")))
     }
 
     async fn drive(client: Client, connection: Driven, intake: Option<Intake>) -> Result<Self> {
@@ -145,7 +145,7 @@ impl Connection {
         let (block, name) = (number(1), number(2));
         let frame = text::capacity(block.saturating_sub(name + 1 + 128 + 1));
         if name < 63 || frame < adapter_core::Limits::MIN_FRAME {
-            return Err(config("this PostgreSQL server was built with names or blocks too short for us"));
+            return Err(Error::config("this PostgreSQL server was built with names or blocks too short for us"));
         }
         Ok(frame)
     }

@@ -75,15 +75,6 @@ pub(crate) fn standby() -> Error {
     Error::new(STANDBY.0, STANDBY.1)
 }
 
-/// The server cannot be reached, or has not answered in time.
-pub(crate) fn unavailable(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Unavailable, text)
-}
-
-pub(crate) fn config(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

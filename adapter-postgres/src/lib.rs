@@ -13,7 +13,7 @@ mod text;
 mod tls;
 mod url;
 
-pub use config::Postgres;
 #[cfg(feature = "tls")]
-pub use rustls;
+pub use adapter_core::tls::rustls;
+pub use config::Postgres;
 pub use tokio_postgres;

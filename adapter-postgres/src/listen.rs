@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use adapter_core::{Channel, ErrorKind, Inbox, Limits, Reason, Result};
+use adapter_core::{Backoff, Channel, ErrorKind, Inbox, Limits, Reason, Result};
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -14,9 +13,6 @@ use crate::connection::Connection;
 use crate::error::error;
 use crate::intake::Intake;
 
-/// The first pause before connecting again, doubled after each failure.
-const FIRST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(1);
 /// So many different causes of one outage are logged.
 const CAUSES: usize = 8;
 /// So many channels in one transaction.
@@ -101,9 +97,9 @@ pub(crate) async fn run(postgres: Postgres, shared: Arc<Shared>, inbox: Inbox, m
         }
     };
     tokio::pin!(over);
-    let mut pause = FIRST;
+    let mut backoff = Backoff::default();
     loop {
-        let since = Instant::now();
+        backoff.connected();
         let reason = tokio::select! {
             reason = link.hold() => reason,
             () = &mut over => {
@@ -114,23 +110,18 @@ pub(crate) async fn run(postgres: Postgres, shared: Arc<Shared>, inbox: Inbox, m
         shared.set(None);
         inbox.down(reason);
         drop(link);
-        // A link that breaks as soon as it is made must not be made in a loop.
-        if since.elapsed() > LONGEST {
-            pause = FIRST;
-        }
         link = tokio::select! {
-            link = again(&postgres, &shared, &inbox, &mut pause) => link,
+            link = again(&postgres, &shared, &inbox, &mut backoff) => link,
             () = &mut over => return shared.set(None),
         };
     }
 }
 
 /// Makes the link again, however long it takes, and says that it is up.
-async fn again(postgres: &Postgres, shared: &Shared, inbox: &Inbox, pause: &mut Duration) -> Link {
+async fn again(postgres: &Postgres, shared: &Shared, inbox: &Inbox, backoff: &mut Backoff) -> Link {
     let mut told = HashSet::new();
     loop {
-        tokio::time::sleep(jitter(*pause)).await;
-        *pause = (*pause * 2).min(LONGEST);
+        backoff.wait().await;
         match restore(postgres, shared, inbox).await {
             Ok(link) => return link,
             Err(error) => {
@@ -180,11 +171,4 @@ pub(crate) async fn for_each(client: &Client, command: &str, channels: &[Channel
 /// Whether waiting may help.
 pub(crate) fn is_temporary(kind: ErrorKind) -> bool {
     !matches!(kind, ErrorKind::Config | ErrorKind::Denied)
-}
-
-/// Between half of it and all of it, so that the nodes of a cluster do not come all at once.
-fn jitter(pause: Duration) -> Duration {
-    // Without randomness from the system: all of it.
-    let random = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
-    pause.mul_f64(0.5 + random / 2.0)
 }

@@ -1,24 +1,21 @@
-//! TLS: rustls with ring, chosen by name, so that no process-wide provider is needed; `sslmode` as libpq means it.
+//! `sslmode` as libpq means it.
 
-use std::error::Error as StdError;
 use std::fmt;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
-use adapter_core::{Error, Result};
+use adapter_core::tls::{builder, rustls};
+use adapter_core::{Error, Result, TlsFiles};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+pub(crate) use adapter_core::tls::is_distrust;
 pub(crate) use rustls::ClientConfig;
 
-use crate::error::config;
 use crate::url::{Mode, Ssl};
 
 pub(crate) type Connector = MakeRustlsConnect;
@@ -42,21 +39,9 @@ impl Tls {
             Mode::Prefer => &[SslMode::Prefer, SslMode::Disable],
             _ => &[SslMode::Require],
         };
-        let provider = Arc::new(ring::default_provider());
-        let verifier = verifier(mode, ssl, &provider)?;
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier);
-        let config = match (&ssl.cert, &ssl.key) {
-            (None, None) => builder.with_no_client_auth(),
-            (Some(cert), Some(key)) => {
-                let key = PrivateKeyDer::from_pem_file(key).map_err(|cause| unreadable("sslkey", key, cause))?;
-                builder.with_client_auth_cert(certificates("sslcert", cert)?, key).map_err(unusable)?
-            }
-            _ => return Err(config("a client certificate needs both options, sslcert and sslkey")),
-        };
+        let builder = builder()?;
+        let verifier = verifier(mode, &ssl.files, builder.crypto_provider())?;
+        let config = ssl.files.client_auth(builder.dangerous().with_custom_certificate_verifier(verifier))?;
         Ok(Self { connector: MakeRustlsConnect::new(config), modes })
     }
 
@@ -80,19 +65,22 @@ enum Verifier {
     Full(Arc<WebPkiServerVerifier>),
 }
 
-fn verifier(mode: Mode, ssl: &Ssl, provider: &Arc<CryptoProvider>) -> Result<Arc<Verifier>> {
+fn verifier(mode: Mode, files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Result<Arc<Verifier>> {
     // As with libpq, `require` verifies the authority when one is named.
     let verifies = match mode {
         Mode::VerifyCa | Mode::VerifyFull => true,
-        Mode::Require => ssl.root.is_some(),
+        Mode::Require => files.ca.is_some(),
         _ => false,
     };
     if !verifies {
         return Ok(Arc::new(Verifier::Nothing(Arc::clone(provider))));
     }
-    let roots = Arc::new(roots(ssl.root.as_deref())?);
+    let mut trusted = files.clone();
+    trusted.ca.take_if(|file| file.as_os_str() == "system");
+    let roots = Arc::new(trusted.roots()?);
     let webpki = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
-    let webpki = webpki.map_err(|cause| config("the certificates of sslrootcert cannot be used").with_source(cause))?;
+    let webpki =
+        webpki.map_err(|cause| Error::config("the certificates of sslrootcert cannot be used").with_source(cause))?;
     Ok(Arc::new(if mode == Mode::VerifyFull { Verifier::Full(webpki) } else { Verifier::Authority(webpki) }))
 }
 
@@ -155,54 +143,6 @@ impl ServerCertVerifier for Verifier {
             Self::Authority(webpki) | Self::Full(webpki) => webpki.supported_verify_schemes(),
         }
     }
-}
-
-/// The system's, if none are named or `system` is.
-fn roots(file: Option<&Path>) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    match file.filter(|file| *file != Path::new("system")) {
-        Some(file) => {
-            for certificate in certificates("sslrootcert", file)? {
-                roots.add(certificate).map_err(unusable)?;
-            }
-        }
-        None => {
-            let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if added == 0 {
-                return Err(config("this system has no root certificates: name one by the option sslrootcert"));
-            }
-        }
-    }
-    Ok(roots)
-}
-
-fn certificates(option: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let all = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let all = all.map_err(|cause| unreadable(option, file, cause))?;
-    if all.is_empty() { Err(config(format!("the file in {option} has no certificate"))) } else { Ok(all) }
-}
-
-fn unreadable(option: &str, file: &Path, cause: rustls::pki_types::pem::Error) -> Error {
-    config(format!("the file in {option} cannot be read as PEM: {}", file.display())).with_source(cause)
-}
-
-fn unusable(cause: rustls::Error) -> Error {
-    config("the TLS configuration cannot be used").with_source(cause)
-}
-
-/// Whether the other side's certificate, or ours, was refused: trying again does not help.
-pub(crate) fn is_distrust(cause: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(cause);
-    while let Some(cause) = next {
-        // An io::Error passes over the error within it.
-        let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = within.and_then(|within| within.downcast_ref()).or_else(|| cause.downcast_ref());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_))) {
-            return true;
-        }
-        next = cause.source();
-    }
-    false
 }
 
 impl fmt::Debug for Tls {

@@ -2,11 +2,10 @@
 
 use std::error::Error as StdError;
 
-use adapter_core::Result;
+use adapter_core::{Error, Result};
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
-use crate::error::config;
 use crate::url::{Mode, Ssl};
 
 pub(crate) type Connector = NoTls;
@@ -18,11 +17,11 @@ impl Tls {
     /// # Errors
     /// `Config` for what promises TLS: it names the feature.
     pub(crate) fn new(ssl: &Ssl) -> Result<Self> {
-        let Ssl { mode, root, cert, key } = ssl;
+        let Ssl { mode, files } = ssl;
         // `allow` and `prefer` promise nothing.
         let promised = !matches!(mode, None | Some(Mode::Disable | Mode::Allow | Mode::Prefer));
-        if promised || root.is_some() || cert.is_some() || key.is_some() {
-            return Err(config(
+        if promised || !files.is_empty() {
+            return Err(Error::config(
                 "sslmode and certificates need the cargo feature \"tls\" of adapter-postgres (\"postgres-tls\" of roomcast)",
             ));
         }

@@ -1,11 +1,7 @@
 //! Our URLs: those of libpq. The client's parser reads them, apart from what is ours to decide.
 
-use std::path::PathBuf;
-
-use adapter_core::Result;
+use adapter_core::{Error, Result, TlsFiles};
 use percent_encoding::percent_decode_str;
-
-use crate::error::config;
 
 /// What the client reads by itself.
 const PASSED: &[&str] = &[
@@ -34,12 +30,11 @@ pub(crate) struct Parsed {
 }
 
 /// What is said about TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ssl {
     pub(crate) mode: Option<Mode>,
-    pub(crate) root: Option<PathBuf>,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
+    /// Of `sslrootcert`, `sslcert` and `sslkey`.
+    pub(crate) files: TlsFiles,
 }
 
 /// `sslmode`, with libpq's meanings.
@@ -60,27 +55,28 @@ pub(crate) enum Mode {
 pub(crate) fn parse(url: &str) -> Result<Parsed> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     if !matches!(scheme, "postgres" | "postgresql") {
-        return Err(config("a URL of PostgreSQL begins with postgres:// or postgresql://"));
+        return Err(Error::config("a URL of PostgreSQL begins with postgres:// or postgresql://"));
     }
     if rest.contains('#') {
-        return Err(config("a PostgreSQL URL has no fragment; a # in a password is written %23"));
+        return Err(Error::config("a PostgreSQL URL has no fragment; a # in a password is written %23"));
     }
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
-    let (mut passed, mut ssl, mut publish_url) = (Vec::new(), Ssl::default(), None);
+    let mut ssl = Ssl { mode: None, files: TlsFiles::named("sslrootcert", "sslcert", "sslkey") };
+    let (mut passed, mut publish_url) = (Vec::new(), None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let Some((option, value)) = pair.split_once('=') else {
-            return Err(config("an option of a PostgreSQL URL is written option=value"));
+            return Err(Error::config("an option of a PostgreSQL URL is written option=value"));
         };
         match option {
             _ if PASSED.contains(&option) => passed.push(pair),
             "publish_url" => publish_url = Some(decode(value)?),
             "sslmode" => ssl.mode = Some(mode(&decode(value)?)?),
-            "sslrootcert" => ssl.root = Some(decode(value)?.into()),
-            "sslcert" => ssl.cert = Some(decode(value)?.into()),
-            "sslkey" => ssl.key = Some(decode(value)?.into()),
+            _ if ssl.files.set(option, decode(value)?) => {}
             _ => {
                 let known = [PASSED, OURS].concat().join(", ");
-                return Err(config(format!("an option of the PostgreSQL URL is unknown; the known ones are {known}")));
+                return Err(Error::config(format!(
+                    "an option of the PostgreSQL URL is unknown; the known ones are {known}"
+                )));
             }
         }
     }
@@ -91,7 +87,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         client.user("postgres");
     }
     if client.get_hosts().is_empty() && client.get_hostaddrs().is_empty() {
-        return Err(config("a PostgreSQL URL names a host: postgres://host/database"));
+        return Err(Error::config("a PostgreSQL URL names a host: postgres://host/database"));
     }
     Ok(Parsed { client, ssl, publish_url })
 }
@@ -104,13 +100,13 @@ fn mode(text: &str) -> Result<Mode> {
         "require" => Mode::Require,
         "verify-ca" => Mode::VerifyCa,
         "verify-full" => Mode::VerifyFull,
-        _ => return Err(config("sslmode is disable, allow, prefer, require, verify-ca or verify-full")),
+        _ => return Err(Error::config("sslmode is disable, allow, prefer, require, verify-ca or verify-full")),
     })
 }
 
 fn decode(text: &str) -> Result<String> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| config("the URL is not UTF-8 behind its percent signs"))
+    decoded.map(String::from).map_err(|_| Error::config("the URL is not UTF-8 behind its percent signs"))
 }
 
 #[cfg(test)]
@@ -130,8 +126,7 @@ mod tests {
         assert_eq!((client.get_user(), client.get_password()), (Some("u"), Some(&b"p@ss"[..])));
         assert_eq!((client.get_dbname(), client.get_ports()), (Some("db"), &[1, 2][..]));
         assert_eq!(client.get_application_name(), Some("web"));
-        let root = Some(PathBuf::from("/ca .pem"));
-        assert_eq!(ssl, Ssl { mode: Some(Mode::VerifyFull), root, ..Ssl::default() });
+        assert_eq!((ssl.mode, ssl.files.ca), (Some(Mode::VerifyFull), Some("/ca .pem".into())));
         assert_eq!(publish_url.as_deref(), Some("postgres://u:p@pool/db"));
         assert_eq!(parse("postgres://127.0.0.1:1").expect("valid").client.get_user(), Some("postgres"));
     }

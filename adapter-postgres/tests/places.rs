@@ -10,7 +10,7 @@ use adapter_postgres::Postgres;
 use conformance::Proxy;
 use conformance::broker::{Launch, Recipe};
 use conformance::recipes::POSTGRES;
-use support::{Node, Tested, forever, postgres, refusal, soon, start_here, url};
+use support::{Tested, connect, forever, on, postgres, refusal, soon, start_here, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hot_standby_is_refused_until_it_is_promoted() -> Tested {
@@ -29,7 +29,7 @@ async fn a_hot_standby_is_refused_until_it_is_promoted() -> Tested {
 
     // With both named, the one that can is found; when it dies and the other is promoted, that one.
     let (one, two) = (standby.addresses()[0], primary.addresses()[0]);
-    let mut node = Node::on(&format!("postgres://{one},{two}/postgres?target_session_attrs=read-write"), "rc.a").await;
+    let mut node = on(&format!("postgres://{one},{two}/postgres?target_session_attrs=read-write"), "rc.a").await;
     node.publish("rc.a", "before").await?;
     assert_eq!(node.frame().await, "before");
     primary.kill().await?;
@@ -48,7 +48,7 @@ async fn either_connection_is_given_up_when_it_is_half_open() -> Tested {
     let (direct, through) = (format!("{}/postgres", broker.url()), format!("postgres://{}/postgres", proxy.address()));
     for (listen, publish) in [(&through, &direct), (&direct, &through)] {
         // No core above that would notice by itself.
-        let mut node = Node::on(&format!("{listen}?publish_url={publish}"), "rc.a").await;
+        let mut node = on(&format!("{listen}?publish_url={publish}"), "rc.a").await;
         proxy.black_hole();
         let began = Instant::now();
         node.down().await;
@@ -83,8 +83,8 @@ async fn what_is_published_may_go_through_a_pooler() -> Tested {
         start_here(&Recipe { name: "pgbouncer", setting: "PGBOUNCER", family: "PGBOUNCER", local, ..POSTGRES }).await;
     let through = url(&pooler, "postgres", "/postgres");
     let with = format!("{}/postgres?publish_url={}", server.url(), through);
-    let mut node = Node::on(&with, "rc.a").await;
-    let others: Vec<_> = [Node::connect(&with).await, Node::connect(&with).await].into_iter().collect();
+    let mut node = on(&with, "rc.a").await;
+    let others: Vec<_> = [connect(&with).await, connect(&with).await].into_iter().collect();
     for n in 0..300 {
         node.publish("rc.a", n.to_string()).await?;
         assert_eq!(node.frame().await, n.to_string());

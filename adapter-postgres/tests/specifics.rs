@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use adapter_core::{Cluster, ErrorKind, Hub, Outgoing, PublishError, Reason};
 use adapter_postgres::Postgres;
-use support::{Node, Tested, admin, channel, client, postgres, refusal, soon, until, url};
+use support::{Node, Tested, admin, channel, client, connect, on, postgres, refusal, refused, soon, until, url};
 
 /// Ends one of the node's connections from the server's side.
 async fn terminate(admin: &adapter_postgres::tokio_postgres::Client, which: &str) {
@@ -21,7 +21,7 @@ async fn terminate(admin: &adapter_postgres::tokio_postgres::Client, which: &str
 async fn either_connection_is_made_again_when_the_server_ends_it() -> Tested {
     let broker = postgres().await;
     let admin = admin(&broker).await;
-    let mut node = Node::on(&broker.url(), "rc.a").await;
+    let mut node = on(&broker.url(), "rc.a").await;
     for round in 0..3 {
         // What they said last tells them apart.
         for which in ["query LIKE '%pg_notif%'", "query NOT LIKE '%pg_notif%'"] {
@@ -46,7 +46,7 @@ async fn either_connection_is_made_again_when_the_server_ends_it() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_makes_new_connections() -> Tested {
     let broker = postgres().await;
-    let mut node = Node::on(&broker.url(), "rc.a").await;
+    let mut node = on(&broker.url(), "rc.a").await;
     node.backend.reset(Reason::from("for a test")).await;
     node.down().await;
     node.up().await;
@@ -59,9 +59,9 @@ async fn a_reset_makes_new_connections() -> Tested {
 async fn a_listener_that_is_slow_holds_nobody_up_and_loses_nothing() -> Tested {
     const FRAMES: usize = 4_000;
     let broker = postgres().await;
-    let mut slow = Node::try_with(&broker.url(), 10).await?;
+    let mut slow = Node::with(&Postgres::from_url(&broker.url())?, 10).await?;
     slow.subscribe("rc.a").await;
-    let mut quick = Node::on(&broker.url(), "rc.a").await;
+    let mut quick = on(&broker.url(), "rc.a").await;
     let frame = |n: usize| [n.to_string().as_bytes(), &[b' '; 6000]].concat();
     let began = Instant::now();
     for batch in 0..FRAMES / 100 {
@@ -88,7 +88,7 @@ async fn a_listener_that_is_slow_holds_nobody_up_and_loses_nothing() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_size_and_every_byte_arrives_and_one_byte_more_is_refused() -> Tested {
     let broker = postgres().await;
-    let mut node = Node::on(&broker.url(), "rc.a").await;
+    let mut node = on(&broker.url(), "rc.a").await;
     let most = node.backend.limits().max_frame;
     assert_eq!(most, 6_940);
     for size in (0..300).chain(most - 40..=most) {
@@ -109,7 +109,7 @@ async fn every_size_and_every_byte_arrives_and_one_byte_more_is_refused() -> Tes
 async fn equal_frames_of_one_batch_all_arrive_in_their_places() -> Tested {
     const FRAMES: usize = 20_000;
     let broker = postgres().await;
-    let mut node = Node::on(&broker.url(), "rc.a").await;
+    let mut node = on(&broker.url(), "rc.a").await;
     let frame = |n: usize| if n % 10 == 9 { n.to_string() } else { "same".to_owned() };
     let frames: Vec<_> = (0..FRAMES).map(|n| Outgoing::new(channel("rc.a"), frame(n).into())).collect();
     node.backend.publish(&frames).await?;
@@ -124,10 +124,10 @@ async fn names_are_neither_folded_nor_cut() -> Tested {
     let broker = postgres().await;
     let long = "x".repeat(62);
     let names = ["a", "A", "select", "1.2-3_4", &format!("{long}a"), &format!("{long}b"), &format!("{long}B")];
-    let publisher = Node::connect(&broker.url()).await;
+    let publisher = connect(&broker.url()).await;
     let mut nodes = Vec::new();
     for name in names {
-        let node = Node::on(&broker.url(), name).await;
+        let node = on(&broker.url(), name).await;
         // The inbox takes whatever comes.
         node.tap.wants().add(&names.map(channel));
         nodes.push(node);
@@ -186,9 +186,9 @@ async fn refusals_have_their_kinds_and_say_what_to_do() -> Tested {
     let rules = rules.map(|rule| format!("('{rule}')")).join(", ");
     admin.batch_execute(&format!("COPY (VALUES {rules}) TO '{file}'")).await?;
     admin.execute("SELECT pg_reload_conf()", &[]).await?;
-    soon(async { while Node::try_with(&url(&broker, "app", "/postgres"), 1).await.is_ok() {} }).await;
+    soon(async { while refused(&url(&broker, "app", "/postgres")).await.is_ok() {} }).await;
 
-    Node::connect(&url(&broker, "app:hunter2", "/postgres")).await;
+    connect(&url(&broker, "app:hunter2", "/postgres")).await;
     let kind = |login: &'static str, rest: &'static str| {
         let url = url(&broker, login, rest);
         async move { refusal(&url).await.kind() }
@@ -201,7 +201,7 @@ async fn refusals_have_their_kinds_and_say_what_to_do() -> Tested {
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("create it"), "{error}");
 
-    let closed = Node::connect(&url(&broker, "closed", "/postgres")).await;
+    let closed = connect(&url(&broker, "closed", "/postgres")).await;
     let refused = closed.publish("rc.a", "x").await;
     assert!(matches!(refused, Err(PublishError::Refused { index: 0, kind: ErrorKind::Denied })), "{refused:?}");
     let error = Postgres::from_url(&url(&broker, "closed", "/postgres"))?.install().await.expect_err("no CREATE");
@@ -216,11 +216,11 @@ async fn refusals_have_their_kinds_and_say_what_to_do() -> Tested {
 async fn closing_leaves_nothing_on_the_server_whatever_it_does() -> Tested {
     let broker = postgres().await;
     let admin = client(&url(&broker, "postgres", "/postgres")).await;
-    let node = Node::on(&broker.url(), "rc.a").await;
+    let node = on(&broker.url(), "rc.a").await;
     node.backend.close().await?;
     assert!(matches!(node.publish("rc.a", "late").await, Err(PublishError::Unknown(_))));
     until(&admin, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'roomcast'").await;
-    let orphan = Node::on(&broker.url(), "rc.a").await;
+    let orphan = on(&broker.url(), "rc.a").await;
     broker.kill().await?;
     soon(orphan.backend.close()).await?;
     Ok(())

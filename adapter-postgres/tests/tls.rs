@@ -12,7 +12,7 @@ use adapter_postgres::{Postgres, rustls};
 use conformance::Broker;
 use conformance::broker::{Launch, Recipe};
 use conformance::recipes::POSTGRES;
-use support::{Node, Tested, admin, refusal, soon, start_here};
+use support::{Tested, admin, on, refusal, soon, start_here};
 
 /// An authority, and what it signed: for the server by a name that is not 127.0.0.1, then for the right one.
 const CERTIFICATES: &str = "exec 2>&1; key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'; \
@@ -69,7 +69,7 @@ impl Server {
 
     /// Connects, and tells by the server's word whether both connections are encrypted.
     async fn encrypted(&self, role: &str, options: &str) -> bool {
-        let mut node = Node::on(&self.url(role, options), "rc.a").await;
+        let mut node = on(&self.url(role, options), "rc.a").await;
         node.publish("rc.a", "sealed").await.unwrap();
         assert_eq!(node.frame().await, "sealed");
         let query = "SELECT bool_and(ssl), bool_or(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \

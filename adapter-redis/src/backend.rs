@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::config::{Mode, Redis};
-use crate::error::{error, kind, unavailable};
+use crate::error::{error, kind};
 use crate::intake::Intake;
 use crate::link::{Link, for_each};
 use crate::listen;
@@ -75,7 +75,7 @@ impl Shared {
     }
 
     fn live(&self) -> Result<Live> {
-        self.lock().clone().ok_or_else(|| unavailable("the link to Redis is down"))
+        self.lock().clone().ok_or_else(|| Error::unavailable("the link to Redis is down"))
     }
 
     // Guards one field.

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::{Backend, Connect, Inbox, Result, async_trait};
+use adapter_core::{Backend, Connect, Error, Inbox, Result, TlsFiles, async_trait};
 use redis::ConnectionAddr;
 
 use crate::backend;
-use crate::error::config;
 use crate::tls::Tls;
 use crate::topology::Topology;
-use crate::url::{self, Address, Kind, Login, Parsed, TlsFiles};
+use crate::url::{self, Address, Kind, Login, Parsed};
 
 /// A Redis or Valkey installation, and how we use it.
 ///
@@ -101,11 +100,11 @@ impl Redis {
                 (host, *port, Some(Tls::from_files(&TlsFiles::default())?))
             }
             ConnectionAddr::TcpTls { .. } => {
-                return Err(config(
+                return Err(Error::config(
                     "a client's certificates cannot be taken over: use rediss:// with ca, cert and key",
                 ));
             }
-            _ => return Err(config("Redis is reached by TCP or TLS here")),
+            _ => return Err(Error::config("Redis is reached by TCP or TLS here")),
         };
         let settings = info.redis_settings();
         let owned = |text: Option<&str>| text.map(str::to_owned);
@@ -120,7 +119,7 @@ impl Redis {
     /// `Config` for plain pub/sub in Redis Cluster.
     pub fn mode(mut self, mode: Mode) -> Result<Self> {
         if matches!(self.topology, Topology::Cluster { .. }) && mode == Mode::PubSub {
-            return Err(config("Redis Cluster is used by sharded pub/sub"));
+            return Err(Error::config("Redis Cluster is used by sharded pub/sub"));
         }
         self.mode = mode;
         Ok(self)

@@ -55,15 +55,6 @@ fn server_kind(kind: ServerErrorKind, detail: &str) -> ErrorKind {
     }
 }
 
-/// The server cannot be reached, or has not answered in time.
-pub(crate) fn unavailable(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Unavailable, text)
-}
-
-pub(crate) fn config(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, text)
-}
-
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;

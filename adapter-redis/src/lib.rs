@@ -12,7 +12,7 @@ mod tls;
 mod topology;
 mod url;
 
+#[cfg(feature = "tls")]
+pub use adapter_core::tls::rustls;
 pub use config::{Mode, Redis};
 pub use redis;
-#[cfg(feature = "tls")]
-pub use tokio_rustls::rustls;

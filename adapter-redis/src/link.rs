@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::{Dial, Redis};
-use crate::error::{config, error, unavailable};
+use crate::error::error;
 use crate::intake::Intake;
 use crate::stream::{self, Pulse, Watched};
 use crate::tls;
@@ -96,21 +96,24 @@ impl Connection {
     }
 
     async fn with_pulse(dial: &Dial, address: &Address, pulse: Arc<Pulse>, to: Option<Arc<Intake>>) -> Result<Self> {
-        let late = |_| unavailable(format!("the Redis server at {address} has not answered in {} s", DIAL.as_secs()));
+        let late =
+            |_| Error::unavailable(format!("the Redis server at {address} has not answered in {} s", DIAL.as_secs()));
         timeout(DIAL, Self::dial(dial, address, pulse, to)).await.map_err(late)?
     }
 
     async fn dial(dial: &Dial, address: &Address, pulse: Arc<Pulse>, to: Option<Arc<Intake>>) -> Result<Self> {
-        let gone = |cause| unavailable(format!("the Redis server at {address} cannot be reached")).with_source(cause);
-        let distrust = || config(format!("no trust between us and the server at {address}: see ca, cert and key"));
+        let gone =
+            |cause| Error::unavailable(format!("the Redis server at {address} cannot be reached")).with_source(cause);
+        let distrust =
+            || Error::config(format!("no trust between us and the server at {address}: see ca, cert and key"));
         let tcp = stream::tcp(&address.host, address.port).await.map_err(gone)?;
-        let stream: Box<dyn stream::Duplex> = match &dial.tls {
-            None => Box::new(tcp),
-            Some(tls) => tls
-                .wrap(&address.host, tcp)
-                .await
-                .map_err(|cause| if tls::is_refusal(&cause) { distrust().with_source(cause) } else { gone(cause) })?,
-        };
+        let stream: Box<dyn stream::Duplex> =
+            match &dial.tls {
+                None => Box::new(tcp),
+                Some(tls) => Box::new(tls.connect(&address.host, tcp).await.map_err(|cause| {
+                    if tls::is_distrust(&cause) { distrust().with_source(cause) } else { gone(cause) }
+                })?),
+            };
         let stream = Watched::new(stream, Arc::clone(&pulse));
         let mut settings = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE));
         if let Some(intake) = to {
@@ -121,7 +124,7 @@ impl Connection {
         }
         let made = MultiplexedConnection::new_with_config(&login(dial), stream, settings).await;
         let (client, driver) =
-            made.map_err(|cause| if tls::is_refusal(&cause) { distrust().with_source(cause) } else { error(cause) })?;
+            made.map_err(|cause| if tls::is_distrust(&cause) { distrust().with_source(cause) } else { error(cause) })?;
         Ok(Self { client, pulse, driver: tokio::spawn(driver) })
     }
 

@@ -2,17 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use adapter_core::{Channel, Inbox, Reason, Result};
+use adapter_core::{Backoff, Channel, Inbox, Reason, Result};
 
 use crate::backend::{LIMITS, Live, Shared};
 use crate::config::Redis;
 use crate::link::{Link, for_each};
 
-/// The first pause before connecting again, doubled after each failure.
-const FIRST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(1);
 /// So many different causes of one outage are logged.
 const CAUSES: usize = 8;
 
@@ -26,9 +22,9 @@ pub(crate) async fn run(redis: Redis, shared: Arc<Shared>, inbox: Inbox, link: L
     };
     tokio::pin!(over);
     let mut link = link;
-    let mut pause = FIRST;
+    let mut backoff = Backoff::default();
     loop {
-        let since = Instant::now();
+        backoff.connected();
         let reason = tokio::select! {
             reason = hold(&mut link) => reason,
             () = &mut over => {
@@ -39,12 +35,8 @@ pub(crate) async fn run(redis: Redis, shared: Arc<Shared>, inbox: Inbox, link: L
         shared.set(None);
         inbox.down(reason);
         drop(link);
-        // A link that breaks as soon as it is made must not be made in a loop.
-        if since.elapsed() > LONGEST {
-            pause = FIRST;
-        }
         link = tokio::select! {
-            link = again(&redis, &shared, &inbox, &mut pause) => link,
+            link = again(&redis, &shared, &inbox, &mut backoff) => link,
             () = &mut over => return shared.set(None),
         };
     }
@@ -64,11 +56,10 @@ async fn hold(link: &mut Link) -> Reason {
 }
 
 /// Makes the link again, however long it takes, and says that it is up.
-async fn again(redis: &Redis, shared: &Shared, inbox: &Inbox, pause: &mut Duration) -> Link {
+async fn again(redis: &Redis, shared: &Shared, inbox: &Inbox, backoff: &mut Backoff) -> Link {
     let mut told = HashSet::new();
     loop {
-        tokio::time::sleep(jitter(*pause)).await;
-        *pause = (*pause * 2).min(LONGEST);
+        backoff.wait().await;
         match restore(redis, shared, inbox).await {
             Ok(link) => return link,
             Err(error) => {
@@ -101,24 +92,4 @@ async fn subscribe(link: &Link, shared: &Shared, inbox: &Inbox, done: &mut HashS
     for_each(&link.subscriber.client, shared.subscribe_command(), &link.intake, &wanted).await?;
     done.extend(wanted);
     Ok(())
-}
-
-/// Between half of it and all of it, so that the nodes of a cluster do not come all at once.
-fn jitter(pause: Duration) -> Duration {
-    // Without randomness from the system: all of it.
-    let random = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
-    pause.mul_f64(0.5 + random / 2.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_is_never_longer_than_asked_nor_shorter_than_half_of_it() {
-        for _ in 0..1000 {
-            let pause = jitter(LONGEST);
-            assert!((LONGEST / 2..=LONGEST).contains(&pause), "{pause:?}");
-        }
-    }
 }

@@ -4,12 +4,8 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::io;
 
-use adapter_core::Result;
+use adapter_core::{Error, Result, TlsFiles};
 use tokio::net::TcpStream;
-
-use crate::error::config;
-use crate::stream::Duplex;
-use crate::url::TlsFiles;
 
 /// Never made.
 #[derive(Clone, Debug)]
@@ -19,14 +15,14 @@ impl Tls {
     /// # Errors
     /// `Config`, always: it names the feature.
     pub(crate) fn from_files(_: &TlsFiles) -> Result<Self> {
-        Err(config("rediss:// needs the cargo feature \"tls\" of adapter-redis (\"redis-tls\" of roomcast)"))
+        Err(Error::config("rediss:// needs the cargo feature \"tls\" of adapter-redis (\"redis-tls\" of roomcast)"))
     }
 
-    pub(crate) async fn wrap(&self, _: &str, _: TcpStream) -> io::Result<Box<dyn Duplex>> {
+    pub(crate) async fn connect(&self, _: &str, _: TcpStream) -> io::Result<TcpStream> {
         match self.0 {}
     }
 }
 
-pub(crate) fn is_refusal(_: &(dyn StdError + 'static)) -> bool {
+pub(crate) fn is_distrust(_: &(dyn StdError + 'static)) -> bool {
     false
 }

@@ -7,7 +7,7 @@ use adapter_core::{Error, ErrorKind, Result};
 use redis::{RedisError, ServerErrorKind, Value};
 
 use crate::config::{Dial, Mode};
-use crate::error::{config, error, unavailable};
+use crate::error::error;
 use crate::link::{Connection, is_temporary};
 use crate::url::{Address, Login};
 
@@ -48,7 +48,9 @@ impl Topology {
                 let mut connection = Connection::open(dial, address).await?;
                 match probe(&mut connection, mode).await.map_err(sharded_error)? {
                     None => Ok((address.clone(), connection)),
-                    Some(_) => Err(config("this server is part of a Redis Cluster: its URL is redis+cluster://")),
+                    Some(_) => {
+                        Err(Error::config("this server is part of a Redis Cluster: its URL is redis+cluster://"))
+                    }
                 }
             }
             Self::Cluster { seeds, learned } => {
@@ -75,7 +77,7 @@ where
     F: Future<Output = Result<T>>,
 {
     let start = getrandom::u32().unwrap_or_default() as usize % addresses.len().max(1);
-    let mut last = unavailable("no Redis server is known");
+    let mut last = Error::unavailable("no Redis server is known");
     for address in addresses.iter().cycle().skip(start).take(addresses.len()) {
         match ask(address.clone()).await {
             Ok(found) => return Ok(found),
@@ -101,7 +103,7 @@ async fn owner(dial: &Dial, mode: &Mode, mut address: Address) -> Result<(Addres
             Some((host, port)) => address = Address { host, port },
         }
     }
-    Err(unavailable("the servers of the Redis Cluster do not agree whose our slot is"))
+    Err(Error::unavailable("the servers of the Redis Cluster do not agree whose our slot is"))
 }
 
 /// Asks one sentinel who the master is, and whether that one agrees.
@@ -115,7 +117,7 @@ async fn master(
     let mut question = redis::cmd("SENTINEL");
     question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
     let answer = Connection::open(&asking, &sentinel).await?.call(&question).await.map_err(error)?;
-    let unknown = || config(format!("the sentinel at {sentinel} knows no service {service:?}"));
+    let unknown = || Error::config(format!("the sentinel at {sentinel} knows no service {service:?}"));
     let (host, port): (String, u16) = match answer {
         Value::Nil => return Err(unknown()),
         answer => redis::from_redis_value(answer).map_err(|cause| unknown().with_source(cause))?,
@@ -123,11 +125,13 @@ async fn master(
     let address = Address { host, port };
     let mut connection = Connection::open(dial, &address).await?;
     if master_of(&mut connection).await.is_some() {
-        return Err(unavailable(format!("the server at {address} is not the master that the sentinel says it is")));
+        return Err(Error::unavailable(format!(
+            "the server at {address} is not the master that the sentinel says it is"
+        )));
     }
     match probe(&mut connection, mode).await.map_err(sharded_error)? {
         None => Ok((address, connection)),
-        Some(_) => Err(config("this server is part of a Redis Cluster: its URL is redis+cluster://")),
+        Some(_) => Err(Error::config("this server is part of a Redis Cluster: its URL is redis+cluster://")),
     }
 }
 
@@ -170,8 +174,8 @@ fn sharded_error(cause: RedisError) -> Error {
     }
     let text = "the server has no sharded pub/sub: that needs Redis 7 or Valkey";
     match std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<RedisError>()) {
-        Some(cause) => config(text).with_source(cause.clone()),
-        None => config(text),
+        Some(cause) => Error::config(text).with_source(cause.clone()),
+        None => Error::config(text),
     }
 }
 
@@ -185,7 +189,7 @@ async fn servers(connection: &mut Connection, asked: &Address) -> Result<Option<
     let ranges = match connection.call(&question).await {
         Ok(Value::Array(ranges)) => ranges,
         Err(cause) if cause.detail().is_some_and(|detail| detail.contains("cluster support disabled")) => {
-            return Err(config(format!("the server at {asked} is in no Redis Cluster")).with_source(cause));
+            return Err(Error::config(format!("the server at {asked} is in no Redis Cluster")).with_source(cause));
         }
         _ => return Ok(None),
     };

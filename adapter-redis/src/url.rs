@@ -2,13 +2,11 @@
 //! since there may be a password in it.
 
 use std::fmt;
-use std::path::PathBuf;
 
-use adapter_core::{Channel, Result};
+use adapter_core::{Channel, Error, Result, TlsFiles};
 use percent_encoding::percent_decode_str;
 
 use crate::config::Mode;
-use crate::error::config;
 
 /// The schemes and what they mean: plain or TLS, and which kind of installation.
 const SCHEMES: [(&str, bool, Kind); 6] = [
@@ -60,14 +58,6 @@ impl fmt::Debug for Login {
     }
 }
 
-/// The files of `ca`, `cert` and `key`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TlsFiles {
-    pub(crate) ca: Option<PathBuf>,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
-}
-
 /// A URL, taken apart.
 #[derive(Debug)]
 pub(crate) struct Parsed {
@@ -87,11 +77,12 @@ pub(crate) struct Parsed {
 /// `Config`.
 pub(crate) fn parse(url: &str) -> Result<Parsed> {
     let known = || SCHEMES.map(|(scheme, ..)| format!("{scheme}://")).join(", ");
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| config(format!("a Redis URL begins with {}", known())))?;
+    let (scheme, rest) =
+        url.split_once("://").ok_or_else(|| Error::config(format!("a Redis URL begins with {}", known())))?;
     let found = SCHEMES.iter().find(|(known, ..)| *known == scheme);
-    let &(_, tls, kind) = found.ok_or_else(|| config(format!("the schemes of Redis are {}", known())))?;
+    let &(_, tls, kind) = found.ok_or_else(|| Error::config(format!("the schemes of Redis are {}", known())))?;
     if rest.contains('#') {
-        return Err(config("a Redis URL has no fragment; a # in a password is written %23"));
+        return Err(Error::config("a Redis URL has no fragment; a # in a password is written %23"));
     }
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -108,31 +99,33 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         _ => ("", path),
     };
     if kind == Kind::Sentinel && service.is_empty() {
-        return Err(config("redis+sentinel:// names the service in its path: redis+sentinel://host/service"));
+        return Err(Error::config("redis+sentinel:// names the service in its path: redis+sentinel://host/service"));
     }
     let db = if db.is_empty() { Ok(0) } else { db.parse::<u16>() };
-    let db = db.map_err(|_| config("the database in the path of a Redis URL is a small number"))?;
+    let db = db.map_err(|_| Error::config("the database in the path of a Redis URL is a small number"))?;
     if kind == Kind::Cluster && db != 0 {
-        return Err(config("Redis Cluster has no databases but 0"));
+        return Err(Error::config("Redis Cluster has no databases but 0"));
     }
     let Options { mode, tag, files, sentinel } = options(query)?;
-    if !tls && files != TlsFiles::default() {
-        return Err(config("the options ca, cert and key belong to rediss://"));
+    if !tls && !files.is_empty() {
+        return Err(Error::config("the options ca, cert and key belong to rediss://"));
     }
     if kind != Kind::Sentinel && sentinel != Login::default() {
-        return Err(config("the options sentinel_user and sentinel_password belong to redis+sentinel://"));
+        return Err(Error::config("the options sentinel_user and sentinel_password belong to redis+sentinel://"));
     }
     let mode = match (mode.as_deref(), kind) {
         (Some("sharded"), _) | (None, Kind::Cluster) => Mode::sharded(tag.as_deref().unwrap_or(TAG))?,
         (Some("pubsub"), Kind::Cluster) => {
-            return Err(config(
+            return Err(Error::config(
                 "redis+cluster:// uses sharded pub/sub; for plain pub/sub over the cluster's bus give \
                  one of its servers as redis://",
             ));
         }
-        (Some("pubsub") | None, _) if tag.is_some() => return Err(config("the option tag belongs to mode=sharded")),
+        (Some("pubsub") | None, _) if tag.is_some() => {
+            return Err(Error::config("the option tag belongs to mode=sharded"));
+        }
         (Some("pubsub") | None, _) => Mode::PubSub,
-        (Some(_), _) => return Err(config("the option mode is pubsub or sharded")),
+        (Some(_), _) => return Err(Error::config("the option mode is pubsub or sharded")),
     };
     let service = decode(service)?;
     Ok(Parsed { kind, hosts, service, db: db.into(), login, sentinel, tls: tls.then_some(files), mode })
@@ -150,16 +143,21 @@ fn options(query: &str) -> Result<Options> {
     let mut options = Options::default();
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        let value = Some(decode(value)?);
+        let value = decode(value)?;
+        if options.files.set(name, &value) {
+            continue;
+        }
+        let value = Some(value);
         match name {
             "mode" => options.mode = value,
             "tag" => options.tag = value,
-            "ca" => options.files.ca = value.map(PathBuf::from),
-            "cert" => options.files.cert = value.map(PathBuf::from),
-            "key" => options.files.key = value.map(PathBuf::from),
             "sentinel_user" => options.sentinel.user = value,
             "sentinel_password" => options.sentinel.password = value,
-            _ => return Err(config(format!("an option of the Redis URL is unknown; the known ones are {OPTIONS}"))),
+            _ => {
+                return Err(Error::config(format!(
+                    "an option of the Redis URL is unknown; the known ones are {OPTIONS}"
+                )));
+            }
         }
     }
     Ok(options)
@@ -171,12 +169,12 @@ fn parse_login(text: &str) -> Result<Login> {
             let user = (!user.is_empty()).then(|| decode(user)).transpose()?;
             Ok(Login { user, password: Some(decode(password)?) })
         }
-        None => Err(config("a Redis URL has user:password before the @, or :password alone")),
+        None => Err(Error::config("a Redis URL has user:password before the @, or :password alone")),
     }
 }
 
 fn address(text: &str, default_port: u16) -> Result<Address> {
-    let bad = || config("a server in a Redis URL is host, host:port or [IPv6]:port");
+    let bad = || Error::config("a server in a Redis URL is host, host:port or [IPv6]:port");
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or_else(bad)?;
@@ -193,13 +191,13 @@ fn address(text: &str, default_port: u16) -> Result<Address> {
 
 fn decode(text: &str) -> Result<String> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(Into::into).map_err(|_| config("a part of the Redis URL is not UTF-8"))
+    decoded.map(Into::into).map_err(|_| Error::config("a part of the Redis URL is not UTF-8"))
 }
 
 /// The prefix of a tag: what stands in braces decides the slot, so all channels are in one.
 pub(crate) fn prefix(tag: &str) -> Result<String> {
     // The letters of a channel; nothing that a broker or an ACL pattern understands as something else.
-    Channel::new(tag).map_err(|_| config("the option tag has letters, digits and single . _ - between them"))?;
+    Channel::new(tag).map_err(|_| Error::config("the option tag has letters, digits and single . _ - between them"))?;
     Ok(format!("{{{tag}}}"))
 }
 

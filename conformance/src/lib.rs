@@ -20,6 +20,8 @@ mod failure;
 #[macro_use]
 mod case;
 
+#[doc(hidden)]
+pub mod bare;
 pub mod broker;
 mod cases;
 mod frame;

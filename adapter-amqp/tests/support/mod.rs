@@ -1,14 +1,14 @@
 //! Brokers, and nodes without a cluster behind them.
 // `unwrap` and `expect` are how a test fails.
 #![allow(clippy::unwrap_used)]
-#![allow(dead_code, reason = "each test file uses its part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part of it")]
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use adapter_amqp::Amqp;
 use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Backend, Bytes, Channel, Connect, Error, Outgoing, PublishError};
+use adapter_core::{Connect, Error};
+pub(crate) use conformance::bare::{Node, channel};
 use conformance::broker::{Broker, Recipe, recipes};
 use tokio::sync::OnceCell;
 
@@ -63,75 +63,17 @@ pub(crate) async fn refused(amqp: &Amqp) -> Error {
     amqp.connect(tap.inbox()).await.err().expect("refused")
 }
 
-/// A backend, and what it hands over.
-pub(crate) struct Node {
-    pub(crate) tap: Tap,
-    pub(crate) backend: Arc<dyn Backend>,
+/// Subscribed to this channel alone.
+pub(crate) async fn on(url: &str, name: &str) -> Node {
+    let node = Node::connect(Amqp::from_url(url)).await;
+    node.subscribe(name).await;
+    node
 }
 
-impl Node {
-    pub(crate) async fn with(amqp: &Amqp, messages: usize) -> Self {
-        let tap = Tap::new(messages, 256 << 20);
-        let backend = amqp.connect(tap.inbox()).await.unwrap();
-        Self { tap, backend }
-    }
-
-    /// Subscribed to this channel alone.
-    pub(crate) async fn on(url: &str, name: &str) -> Self {
-        let node = Self::with(&Amqp::from_url(url).unwrap(), 100_000).await;
-        node.subscribe(name).await;
-        node
-    }
-
-    pub(crate) async fn subscribe(&self, name: &str) {
-        let channels = [channel(name)];
-        self.tap.wants().add(&channels);
-        self.backend.subscribe(&channels).await.unwrap();
-    }
-
-    pub(crate) async fn publish(&self, name: &str, payload: impl Into<Bytes>) -> Result<(), PublishError> {
-        self.backend.publish(&[Outgoing::new(channel(name), payload.into())]).await
-    }
-
-    /// The next frame; nothing else may come first.
-    pub(crate) async fn frame(&mut self) -> Bytes {
-        match self.next().await {
-            Tapped::Frame(_, payload) => payload,
-            other => panic!("{other:?} instead of a frame"),
-        }
-    }
-
-    /// Waits for `down`; answers the reason, and prints after how long.
-    pub(crate) async fn down(&mut self, what: &str) -> String {
-        let began = Instant::now();
-        loop {
-            if let Tapped::Down(reason) = self.next().await {
-                println!("{what}: down after {:?}: {reason}", began.elapsed());
-                return reason.to_string();
-            }
-        }
-    }
-
-    /// Waits for `up`; prints after how long.
-    pub(crate) async fn up(&mut self, what: &str) {
-        let began = Instant::now();
-        while !matches!(self.next().await, Tapped::Up(_)) {}
-        println!("{what}: up after {:?}", began.elapsed());
-    }
-
-    /// Publishes to itself, and sees it arrive; what was on its way before may come first.
-    pub(crate) async fn hears_itself(&mut self, name: &str) {
-        self.publish(name, "marker").await.unwrap();
-        while !matches!(self.next().await, Tapped::Frame(_, payload) if payload == "marker") {}
-    }
-
-    pub(crate) async fn next(&mut self) -> Tapped {
-        tokio::time::timeout(PATIENCE, self.tap.next()).await.expect("something comes")
-    }
-}
-
-pub(crate) fn channel(name: &str) -> Channel {
-    Channel::new(name).unwrap()
+/// Publishes to itself, and sees it arrive; what was on its way before may come first.
+pub(crate) async fn hears_itself(node: &mut Node, name: &str) {
+    node.publish(name, "marker").await.unwrap();
+    while !matches!(node.next().await, Tapped::Frame(_, payload) if payload == "marker") {}
 }
 
 /// Waits until something is so.

@@ -5,12 +5,10 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Backend, Bytes, Channel, Connect, Outgoing, PublishError};
 use adapter_nats::Nats;
+pub(crate) use conformance::bare::{Node, certificates, channel};
 
 /// A NATS server; killed when dropped.
 pub(crate) struct Server {
@@ -111,88 +109,13 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A certificate authority in this folder (`ca.pem`), and what it signed: `server.pem`, `client.pem` and their keys.
-pub(crate) fn certificates(folder: &Path) {
-    let openssl = |words: &str| {
-        let words = words.split(' ').map(|word| word.replace('~', " "));
-        let done = Command::new("openssl").current_dir(folder).args(words).stderr(Stdio::null()).status().unwrap();
-        assert!(done.success());
-    };
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"));
-    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").unwrap();
-    for name in ["server", "client"] {
-        openssl(&format!("req -new {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
-        openssl(&format!(
-            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile names"
-        ));
-    }
+pub(crate) async fn connect(url: &str) -> Node {
+    Node::connect(Nats::from_url(url)).await
 }
 
-/// A backend, and what it hands over.
-pub(crate) struct Node {
-    pub(crate) tap: Tap,
-    pub(crate) backend: Arc<dyn Backend>,
-}
-
-impl Node {
-    pub(crate) async fn connect(url: &str) -> Self {
-        Self::with(&Nats::from_url(url).unwrap(), 100_000).await
-    }
-
-    pub(crate) async fn with(nats: &Nats, messages: usize) -> Self {
-        let tap = Tap::new(messages, 256 << 20);
-        let backend = nats.connect(tap.inbox()).await.unwrap();
-        Self { tap, backend }
-    }
-
-    /// Subscribed to this channel alone.
-    pub(crate) async fn on(url: &str, name: &str) -> Self {
-        let node = Self::connect(url).await;
-        node.subscribe(name).await;
-        node
-    }
-
-    pub(crate) async fn subscribe(&self, name: &str) {
-        let channels = [channel(name)];
-        self.tap.wants().add(&channels);
-        self.backend.subscribe(&channels).await.unwrap();
-    }
-
-    pub(crate) async fn publish(&self, name: &str, payload: impl Into<Bytes>) -> Result<(), PublishError> {
-        self.backend.publish(&[Outgoing::new(channel(name), payload.into())]).await
-    }
-
-    /// The next frame; nothing else may come first.
-    pub(crate) async fn frame(&mut self) -> Bytes {
-        match self.next().await {
-            Tapped::Frame(_, payload) => payload,
-            other => panic!("{other:?} instead of a frame"),
-        }
-    }
-
-    /// Waits for `down`; answers after how long.
-    pub(crate) async fn down(&mut self) -> Duration {
-        let began = Instant::now();
-        while !matches!(self.next().await, Tapped::Down(_)) {}
-        began.elapsed()
-    }
-
-    /// Waits for `up`; answers after how long, and the largest frame.
-    pub(crate) async fn up(&mut self) -> (Duration, usize) {
-        let began = Instant::now();
-        loop {
-            if let Tapped::Up(limits) = self.next().await {
-                return (began.elapsed(), limits.max_frame);
-            }
-        }
-    }
-
-    pub(crate) async fn next(&mut self) -> Tapped {
-        tokio::time::timeout(Duration::from_secs(15), self.tap.next()).await.expect("something comes")
-    }
-}
-
-pub(crate) fn channel(name: &str) -> Channel {
-    Channel::new(name).unwrap()
+/// Subscribed to this channel alone.
+pub(crate) async fn on(url: &str, name: &str) -> Node {
+    let node = connect(url).await;
+    node.subscribe(name).await;
+    node
 }

@@ -1,14 +1,13 @@
 //! Servers of our own, through the suite's brokers, and nodes without a cluster behind them.
 // `unwrap` and `expect` are how a test fails; each file uses its part of this.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used, dead_code, unused_imports)]
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Backend, Bytes, Channel, Connect, Error, Outgoing, PublishError};
+use adapter_core::Error;
 use adapter_postgres::{Postgres, tokio_postgres};
+pub(crate) use conformance::bare::{Node, channel};
 use conformance::{Broker, Recipe, recipes};
 use tokio_postgres::{Client, NoTls};
 
@@ -49,64 +48,25 @@ pub(crate) async fn admin(broker: &Broker) -> Client {
     client(&url(broker, "postgres", "/postgres")).await
 }
 
-/// A backend, and what it hands over.
-pub(crate) struct Node {
-    pub(crate) tap: Tap,
-    pub(crate) backend: Arc<dyn Backend>,
+pub(crate) async fn connect(url: &str) -> Node {
+    Node::connect(Postgres::from_url(url)).await
 }
 
-impl Node {
-    pub(crate) async fn try_with(url: &str, messages: usize) -> Result<Self, Error> {
-        let tap = Tap::new(messages, 256 << 20);
-        let backend = Postgres::from_url(url)?.connect(tap.inbox()).await?;
-        Ok(Self { tap, backend })
-    }
+/// Subscribed to this channel alone.
+pub(crate) async fn on(url: &str, name: &str) -> Node {
+    let node = connect(url).await;
+    node.subscribe(name).await;
+    node
+}
 
-    pub(crate) async fn connect(url: &str) -> Self {
-        Self::try_with(url, 100_000).await.unwrap()
-    }
-
-    /// Subscribed to this channel alone.
-    pub(crate) async fn on(url: &str, name: &str) -> Self {
-        let node = Self::connect(url).await;
-        node.subscribe(name).await;
-        node
-    }
-
-    pub(crate) async fn subscribe(&self, name: &str) {
-        let channels = [channel(name)];
-        self.tap.wants().add(&channels);
-        self.backend.subscribe(&channels).await.unwrap();
-    }
-
-    pub(crate) async fn publish(&self, name: &str, payload: impl Into<Bytes>) -> Result<(), PublishError> {
-        self.backend.publish(&[Outgoing::new(channel(name), payload.into())]).await
-    }
-
-    /// The next frame; nothing else may come first.
-    pub(crate) async fn frame(&mut self) -> Bytes {
-        match self.next().await {
-            Tapped::Frame(_, payload) => payload,
-            other => panic!("{other:?} instead of a frame"),
-        }
-    }
-
-    pub(crate) async fn down(&mut self) {
-        while !matches!(self.next().await, Tapped::Down(_)) {}
-    }
-
-    pub(crate) async fn up(&mut self) {
-        while !matches!(self.next().await, Tapped::Up(_)) {}
-    }
-
-    pub(crate) async fn next(&mut self) -> Tapped {
-        soon(self.tap.next()).await
-    }
+/// A node with little room, or its refusal.
+pub(crate) async fn refused(url: &str) -> Result<Node, Error> {
+    Node::with(&Postgres::from_url(url)?, 10).await
 }
 
 /// The refusal of a connection.
 pub(crate) async fn refusal(url: &str) -> Error {
-    let error = Node::try_with(url, 10).await.err().expect("refused");
+    let error = refused(url).await.err().expect("refused");
     let text = format!("{error} {error:?}");
     assert!(!text.contains("hunter2"), "{text}");
     error
@@ -124,8 +84,4 @@ pub(crate) async fn until(client: &Client, query: &str) {
         }
     })
     .await;
-}
-
-pub(crate) fn channel(name: &str) -> Channel {
-    Channel::new(name).unwrap()
 }

@@ -1,6 +1,6 @@
 //! A Redis server of our own for each test, and a node's inbox to look into. To be replaced by the crate `conformance`.
 
-#![allow(dead_code, reason = "each test file uses its part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part of it")]
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use adapter_core::probe::{Tap, Tapped};
 use adapter_core::{Backend, Bytes, Channel, Connect, Outgoing, Result};
 use adapter_redis::Redis;
+pub(crate) use conformance::bare::channel;
 use tokio::process::Child;
 
 /// A running server; killed and removed when dropped.
@@ -141,26 +142,12 @@ impl Certificates {
         };
         std::fs::create_dir_all(&folder).expect("a temporary folder");
         let new = Self(folder);
-        new.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca");
-        std::fs::write(new.0.join("san"), "subjectAltName=IP:127.0.0.1\n").expect("a temporary folder");
-        for name in ["server", "client"] {
-            new.openssl(&format!(
-                "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"
-            ));
-            new.openssl(&format!(
-                "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out {name}.pem"
-            ));
-        }
+        conformance::bare::certificates(&new.0);
         new
     }
 
     pub(crate) fn file(&self, name: &str) -> String {
         self.0.join(name).to_str().expect("UTF-8").to_owned()
-    }
-
-    fn openssl(&self, arguments: &str) {
-        let out = Command::new("openssl").args(arguments.split(' ')).current_dir(&self.0).output().expect("installed");
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
 }
 
@@ -299,10 +286,6 @@ impl Peer {
     pub(crate) async fn next(&mut self) -> Tapped {
         tokio::time::timeout(Duration::from_secs(20), self.tap.next()).await.expect("something in 20 s")
     }
-}
-
-pub(crate) fn channel(name: &str) -> Channel {
-    Channel::new(name).expect("valid")
 }
 
 pub(crate) fn message(channel: &Channel, payload: impl Into<Bytes>) -> Outgoing {

@@ -1,20 +1,19 @@
 //! The link: one connection, replaced by another when it breaks.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{future, mem, time::Duration};
 
 use adapter_core::{
-    Backend, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Reason, Result,
-    async_trait,
+    Backend, Backoff, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Reason,
+    Result, async_trait,
 };
 use rumqttc::{
     AsyncClient, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Packet, QoS,
     SubscribeFilter, SubscribeReasonCode,
 };
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 const LIMITS: Limits = Limits::max_frame(256 << 10);
 /// What MQTT puts around a payload is less: a topic of 63 bytes and a few more. A list of subscriptions has to fit, too.
@@ -140,14 +139,16 @@ impl Link {
 
     /// Serves one connection after the other, for ever.
     async fn listen(&self, mqtt: &Mqtt, inbox: &Inbox, mut events: EventLoop) {
-        let (mut up, mut pause) = (true, Duration::ZERO);
+        let (mut up, mut backoff) = (true, Backoff::default());
+        backoff.connected();
         loop {
             let restore = async {
                 if !up {
                     // Read when `ask` uses the new link: a channel that is wanted since then is asked for by `subscribe`.
                     timeout(PATIENCE, self.subscribe(&inbox.channels())).await.map_err(unavailable)??;
                     inbox.up(LIMITS);
-                    (up, pause) = (true, Duration::ZERO);
+                    up = true;
+                    backoff.connected();
                 }
                 future::pending::<Result<()>>().await
             };
@@ -161,8 +162,7 @@ impl Link {
                 inbox.down(reason);
             }
             events = loop {
-                sleep(pause.mul_f64(0.5 + RandomState::new().hash_one(0) as f64 / u64::MAX as f64 / 2.0)).await;
-                pause = (pause * 2).clamp(Duration::from_millis(20), Duration::from_secs(1));
+                backoff.wait().await;
                 if let Ok(events) = mqtt.open(self).await {
                     break events;
                 }

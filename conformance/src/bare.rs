@@ -1,0 +1,109 @@
+//! For a backend's own tests: a node as its backend sees it, and certificates. What does not come is a panic.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use adapter_core::probe::{Tap, Tapped};
+use adapter_core::{Backend, Channel, Connect, Limits, Outgoing, PublishError, Result};
+use bytes::Bytes;
+
+/// How long anything may take that has to come. A broker that starts on a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A backend without a cluster behind it, and what it hands over.
+pub struct Node {
+    /// What comes in.
+    pub tap: Tap,
+    /// What goes out.
+    pub backend: Arc<dyn Backend>,
+}
+
+impl Node {
+    /// Connected; so many messages may wait.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub async fn with(to: &dyn Connect, messages: usize) -> Result<Self> {
+        let tap = Tap::new(messages, 256 << 20);
+        let backend = to.connect(tap.inbox()).await?;
+        Ok(Self { tap, backend })
+    }
+
+    /// Connected, with room for all that a test sends.
+    pub async fn connect(to: Result<impl Connect>) -> Self {
+        Self::with(&to.expect("a configuration"), 100_000).await.expect("connected")
+    }
+
+    /// Subscribes to one channel more.
+    pub async fn subscribe(&self, name: &str) {
+        let channels = [channel(name)];
+        self.tap.wants().add(&channels);
+        self.backend.subscribe(&channels).await.expect("subscribed");
+    }
+
+    /// Publishes one message.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub async fn publish(&self, name: &str, payload: impl Into<Bytes>) -> Result<(), PublishError> {
+        self.backend.publish(&[Outgoing::new(channel(name), payload.into())]).await
+    }
+
+    /// The next frame; nothing else may come first.
+    pub async fn frame(&mut self) -> Bytes {
+        match self.next().await {
+            Tapped::Frame(_, payload) => payload,
+            other => panic!("{other:?} instead of a frame"),
+        }
+    }
+
+    /// Waits for `down`; answers the reason, and after how long.
+    pub async fn down(&mut self) -> (String, Duration) {
+        let began = Instant::now();
+        loop {
+            if let Tapped::Down(reason) = self.next().await {
+                return (reason.to_string(), began.elapsed());
+            }
+        }
+    }
+
+    /// Waits for `up`; answers the limits, and after how long.
+    pub async fn up(&mut self) -> (Limits, Duration) {
+        let began = Instant::now();
+        loop {
+            if let Tapped::Up(limits) = self.next().await {
+                return (limits, began.elapsed());
+            }
+        }
+    }
+
+    /// Whatever is next.
+    pub async fn next(&mut self) -> Tapped {
+        tokio::time::timeout(PATIENCE, self.tap.next()).await.expect("something comes")
+    }
+}
+
+/// A channel of this name.
+pub fn channel(name: &str) -> Channel {
+    Channel::new(name).expect("valid")
+}
+
+/// A certificate authority in this folder (`ca.pem`), and what it signed for this machine: `server.pem`, `client.pem` and
+/// their keys (`.key`).
+pub fn certificates(folder: &Path) {
+    let openssl = |words: &str| {
+        let done = Command::new("openssl").current_dir(folder).args(words.split(' ')).stderr(Stdio::null()).status();
+        assert!(done.expect("openssl is on the PATH").success(), "{words}");
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"));
+    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").expect("a folder");
+    for name in ["server", "client"] {
+        openssl(&format!("req -new {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+        openssl(&format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile names"
+        ));
+    }
+}
