@@ -26,7 +26,7 @@ async fn start(recipe: &Recipe) -> Broker {
     broker
 }
 
-/// Whether the server speaks its protocol. NATS does so unasked, Redis when asked, and RabbitMQ answers eight bytes of
+/// Whether the server speaks its protocol, at once; one that is busy may do so the next time. NATS does so unasked, Redis when asked, and RabbitMQ answers eight bytes of
 /// anything with its own name.
 async fn answers(address: SocketAddr) -> bool {
     let asked = async {
@@ -107,7 +107,7 @@ async fn lives_through_everything(recipe: &Recipe) {
     assert_eq!(broker.can(), Ok(()));
     assert_eq!(broker.addresses().len(), recipe.servers);
     assert!(broker.version().starts_with(|first: char| first.is_ascii_digit()), "{}", broker.version());
-    assert!(all_answer(&broker).await);
+    eventually("all its servers answer", || all_answer(&broker)).await;
     let (url, addresses, name) = (broker.url(), broker.addresses().to_vec(), broker.name());
     assert!(!remains(name, &addresses).is_empty(), "what is looked for after the drop is seen now");
 
@@ -117,7 +117,7 @@ async fn lives_through_everything(recipe: &Recipe) {
     let began = Instant::now();
     broker.start_again().await.expect("it starts");
     println!("{name} is ready again after {:?}", began.elapsed());
-    assert!(all_answer(&broker).await);
+    eventually("all its servers answer", || all_answer(&broker)).await;
     assert_eq!(broker.url(), url);
 
     broker.pause().await.expect("it can be paused");
@@ -132,7 +132,7 @@ async fn lives_through_everything(recipe: &Recipe) {
     let began = Instant::now();
     broker.restart_gently().await.expect("it restarts");
     println!("{name} has restarted gently after {:?}", began.elapsed());
-    assert!(all_answer(&broker).await);
+    eventually("all its servers answer", || all_answer(&broker)).await;
 
     drop(broker);
     eventually("nothing is left", async || remains(name, &addresses).is_empty()).await;
@@ -187,9 +187,10 @@ async fn one_server_of_a_cluster_dies_and_comes_back() {
         let broker = start(&recipe).await;
         broker.kill_one(1).await.expect("it can be killed");
         let [first, second, third] = broker.addresses() else { panic!("three servers") };
-        assert!(answers(*first).await && !answers(*second).await && answers(*third).await);
+        eventually("the others answer", async || answers(*first).await && answers(*third).await).await;
+        assert!(!answers(*second).await);
         broker.start_again().await.expect("it starts");
-        assert!(all_answer(&broker).await);
+        eventually("all its servers answer", || all_answer(&broker)).await;
         assert!(broker.kill_one(3).await.is_err());
     }
 }
@@ -240,7 +241,7 @@ async fn brokers_of_one_recipe_do_not_meet() {
     let one = one.expect("it starts");
     assert_ne!(one.url(), two.url());
     one.kill().await.expect("it can be killed");
-    assert!(all_answer(&two).await);
+    eventually("all its servers answer", || all_answer(&two)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,7 +292,7 @@ async fn servers_die_with_a_killed_process() {
     let line = line.expect("the child's broker starts");
     let address = line.trim_start_matches("address=").split(' ').next().and_then(|address| address.parse().ok());
     let address: SocketAddr = address.expect("an address");
-    assert!(answers(address).await);
+    eventually("it answers", || answers(address)).await;
     child.kill().expect("it runs");
     child.wait().expect("it was killed");
     eventually("the server is gone", async || TcpStream::connect(address).await.is_err()).await;
