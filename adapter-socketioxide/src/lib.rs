@@ -35,6 +35,29 @@
 //! }
 //! ```
 //!
+//! socketioxide calls a connect handler after it has told the client that it is connected, so on a busy machine a client's
+//! first event can come before the listener. A middleware runs before:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use adapter_socketioxide::{SocketIo, SocketRef};
+//! use socketioxide::handler::ConnectHandler;
+//!
+//! async fn listen(socket: SocketRef) -> Result<(), Infallible> {
+//!     socket.on("say", async || {});
+//!     Ok(())
+//! }
+//!
+//! async fn on_connect(socket: SocketRef) {
+//!     socket.join("news");
+//! }
+//!
+//! # async fn serve(io: SocketIo) -> Result<(), adapter_socketioxide::Error> {
+//! io.ns("/", on_connect.with(listen)).await?;
+//! # Ok(()) }
+//! ```
+//!
 //! # What differs from a single server
 //! - Every socket is alone in the room named by its id: `io.to(id)`, `io.except(id)` reach it on whichever node it is.
 //!   With socketioxide alone it has to join that room first; an application that does so still works.

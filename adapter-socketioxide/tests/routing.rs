@@ -2,9 +2,14 @@
 
 mod support;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use adapter_core::{Adapter as _, ErrorKind, Target};
+use adapter_socketioxide::{Adapter, SocketRef};
+use socketioxide::adapter::Emitter;
+use socketioxide::extract::AckSender;
+use socketioxide::handler::ConnectHandler;
 use socketioxide::{BroadcastError, SocketError};
 use socketioxide_core::adapter::{BroadcastOptions, CoreAdapter, RemoteSocketData};
 use socketioxide_core::parser::Parse;
@@ -137,12 +142,26 @@ async fn g04_a_silent_node_does_not_spoil_the_others_answers() {
     assert_eq!(found[0].data().id, client.id);
 }
 
+/// As the documentation has it, however late the connect handler runs.
+#[tokio::test]
+async fn a_listener_set_in_a_middleware_hears_the_first_event() {
+    async fn listen(socket: SocketRef) -> Result<(), Infallible> {
+        socket.on("say", async |ack: AckSender<Adapter<Emitter>>| ack.send("heard").expect("connected"));
+        Ok(())
+    }
+    let io = server(Bus::new().node()).await;
+    io.ns("/early", std::future::pending.with(listen)).await.expect("attached");
+    let mut client = Client::connect_to(&io, "/early").await;
+    client.send(r#"2/early,0["say"]"#).await;
+    assert_eq!(client.next().await, r#"3/early,0["heard"]"#);
+}
+
 #[tokio::test]
 async fn a_namespace_leaves_the_cluster_when_it_is_deleted_closed_or_dropped() {
     let bus = Bus::new();
     let node = bus.node();
     let io = server(Arc::clone(&node) as _).await;
-    io.ns("/chat", async |_: adapter_socketioxide::SocketRef| {}).await.expect("attached");
+    io.ns("/chat", async |_: SocketRef| {}).await.expect("attached");
     assert_eq!(node.attached(), 2);
     io.delete_ns("/chat");
     assert_eq!(node.attached(), 1);
@@ -160,7 +179,7 @@ async fn a_namespace_that_the_cluster_refuses_serves_its_own_clients_and_says_so
     let bus = Bus::new();
     let io = server(bus.node()).await;
     let long = format!("/{}", "x".repeat(adapter_core::MAX_NAME));
-    let refused = io.ns(long.clone(), async |_: adapter_socketioxide::SocketRef| {}).await.expect_err("too long");
+    let refused = io.ns(long.clone(), async |_: SocketRef| {}).await.expect_err("too long");
     assert_eq!(refused.kind(), ErrorKind::Config);
     let error = io.of(long).expect("open").join("x").await.expect_err("told");
     assert_eq!(error.kind(), ErrorKind::Config);

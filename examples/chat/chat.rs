@@ -1,5 +1,7 @@
 //! The chat's events. Everything is generic over the adapter: the same code runs with a cluster and without.
 
+use std::convert::Infallible;
+
 use roomcast::Cluster;
 use serde::{Deserialize, Serialize};
 use socketioxide::SocketIo;
@@ -72,8 +74,9 @@ struct Moved<'a> {
     what: &'static str,
 }
 
-/// A browser has connected.
-pub(crate) async fn connect<A: Adapter>(socket: SocketRef<A>, auth: TryData<Named>, io: SocketIo<A>) {
+/// Gives a browser its name and hears what it says. This is a middleware: it runs before the browser is told that it is
+/// connected. socketioxide calls the connect handler after that, so listeners set there could miss the first event.
+pub(crate) async fn admit<A: Adapter>(socket: SocketRef<A>, auth: TryData<Named>) -> Result<(), Infallible> {
     let given = auth.0.map_err(|error| error.to_string()).and_then(|it| checked("a name", &it.name, LONGEST_NAME));
     let id = socket.id.to_string();
     socket.extensions.insert(User(given.unwrap_or_else(|_| format!("guest-{}", &id[..4]))));
@@ -83,6 +86,11 @@ pub(crate) async fn connect<A: Adapter>(socket: SocketRef<A>, auth: TryData<Name
     socket.on("message", message::<A>);
     socket.on("who", who::<A>);
     socket.on_disconnect(disconnect::<A>);
+    Ok(())
+}
+
+/// A browser has connected.
+pub(crate) async fn connected<A: Adapter>(io: SocketIo<A>) {
     changed(&io).await;
 }
 

@@ -8,6 +8,7 @@ use axum::Router;
 use roomcast::Cluster;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
+use socketioxide::handler::ConnectHandler;
 use socketioxide::layer::SocketIoLayer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -59,7 +60,7 @@ pub(crate) async fn start(name: &str, address: impl Into<SocketAddr>, adapter: O
                 .with_state(node.clone())
                 .with_adapter::<roomcast::socketioxide::Adapter<_>>(cluster.clone().into())
                 .build_layer();
-            io.ns("/", chat::connect).await.map_err(Error::other)?;
+            io.ns("/", chat::connected.with(chat::admit)).await.map_err(Error::other)?;
             let answering = peers::answer(&cluster, io.clone(), name.clone(), port).map_err(Error::other)?;
             tokio::spawn(async move {
                 let ended = run(listener, layer, io, node, stopped).await;
@@ -70,7 +71,7 @@ pub(crate) async fn start(name: &str, address: impl Into<SocketAddr>, adapter: O
         None => {
             let node = Node { name: name.clone(), port, cluster: None };
             let (layer, io) = SocketIo::builder().max_buffer_size(WAITING).with_state(node.clone()).build_layer();
-            io.ns("/", chat::connect);
+            io.ns("/", chat::connected.with(chat::admit));
             tokio::spawn(run(listener, layer, io, node, stopped))
         }
     };

@@ -50,11 +50,16 @@ impl Client {
         }
     }
 
+    /// Sends a packet, as its text.
+    pub async fn send(&self, packet: impl Into<String>) {
+        self.send.send(Packet::Message(packet.into().into())).await.expect("connected");
+    }
+
     /// Waits for an event that wants an answer, and answers with this JSON array.
     pub async fn answer(&mut self, json: &str) {
         let packet = self.next().await;
         let id: String = packet[1..].chars().take_while(char::is_ascii_digit).collect();
         assert!(packet.starts_with('2') && !id.is_empty(), "an event with an id: {packet}");
-        self.send.send(Packet::Message(format!("3{id}{json}").into())).await.expect("connected");
+        self.send(format!("3{id}{json}")).await;
     }
 }
