@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Result};
-use async_trait::async_trait;
+use adapter_core::{Backend, Connect, Error, Inbox, Result, async_trait};
 use lapin::types::ShortString;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 

@@ -1,21 +1,14 @@
-//! The task that receives, makes the next session when one ends, binds again, and reports.
+//! The link: a session with one of the brokers, and what is delivered on it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
-use adapter_core::{Backoff, Error, Inbox, Result};
+use adapter_core::{Breaker, Channel, Error, Inbox, Limits, Link, Reason, Result};
 
 use crate::Amqp;
-use crate::backend::Link;
 use crate::config::Host;
 use crate::intake::Intake;
-use crate::session::Session;
-
-/// The longest wait between two rounds over the brokers.
-const LONGEST: Duration = Duration::from_millis(500);
-
-type Open = (Arc<Session>, Intake);
+use crate::session::{LIMITS, Session};
 
 /// The brokers that were named.
 pub(crate) struct Brokers {
@@ -37,13 +30,13 @@ impl Brokers {
     ///
     /// # Errors
     /// If none does, the most telling refusal.
-    pub(crate) async fn open(&mut self) -> Result<Open> {
+    async fn open(&mut self) -> Result<Line> {
         let mut failed = None;
         for _ in 0..self.hosts.len() {
             self.hosts.rotate_left(1);
             let Some(host) = self.hosts.back() else { break };
             match Session::open(&self.amqp, host).await {
-                Ok((session, intake)) => return Ok((Arc::new(session), intake)),
+                Ok((session, intake)) => return Ok(Line { session: Arc::new(session), intake }),
                 Err(error) => failed = Some(Error::most_telling(failed, error)),
             }
         }
@@ -51,62 +44,46 @@ impl Brokers {
     }
 }
 
-/// Keeps the link until the cluster is closed.
-pub(crate) async fn listen(link: Arc<Link>, mut brokers: Brokers, inbox: Inbox, first: Open) {
-    let mut closing = link.closing.subscribe();
-    tokio::select! {
-        () = inbox.closed() => {}
-        _ = closing.wait_for(|closing| *closing) => {}
-        () = keep(&link, &mut brokers, &inbox, first) => {}
-    }
-    let last = link.current.send_replace(None);
-    if let Some(session) = last {
-        session.close().await;
-    }
-    link.closed.send_replace(true);
+/// One session, until it is of no use any more.
+pub(crate) struct Line {
+    session: Arc<Session>,
+    intake: Intake,
 }
 
-async fn keep(link: &Link, brokers: &mut Brokers, inbox: &Inbox, first: Open) {
-    let (mut session, mut intake) = first;
-    let mut backoff = Backoff::at_most(LONGEST);
-    loop {
-        backoff.connected();
-        let reason = intake.run(&session, inbox).await;
-        link.current.send_replace(None);
-        session.end(reason.as_str());
-        inbox.down(reason);
-        drop((session, intake)); // and its sockets with it
-        (session, intake) = restore(link, brokers, inbox, &mut backoff).await;
-    }
-}
+impl Link for Line {
+    type Source = Brokers;
+    type Handle = Arc<Session>;
+    const BROKER: &'static str = "RabbitMQ";
 
-/// Connects again, for ever.
-async fn restore(link: &Link, brokers: &mut Brokers, inbox: &Inbox, backoff: &mut Backoff) -> Open {
-    let mut told = None;
-    loop {
-        backoff.wait().await;
-        match attempt(link, brokers, inbox).await {
-            Ok(open) => return open,
-            Err(error) => {
-                link.current.send_replace(None);
-                if told != Some(error.kind()) {
-                    tracing::warn!(%error, kind = ?error.kind(), "still without a connection to RabbitMQ");
-                    told = Some(error.kind());
-                }
-            }
-        }
+    async fn open(brokers: &mut Brokers, _: &Inbox, _: Breaker) -> Result<Self> {
+        brokers.open().await
+    }
+
+    fn handle(&self) -> Arc<Session> {
+        Arc::clone(&self.session)
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    async fn subscribe(session: &Arc<Session>, channels: &[Channel]) -> Result<()> {
+        // Whatever the broker has against it, it closes the channel of AMQP.
+        session.bind(channels).await.inspect_err(|_| session.end("a binding was not confirmed"))
+    }
+
+    async fn hold(&mut self, inbox: &Inbox) -> Reason {
+        self.intake.run(&self.session, inbox).await.into()
+    }
+
+    async fn quit(self) {
+        self.session.close().await;
     }
 }
 
-async fn attempt(link: &Link, brokers: &mut Brokers, inbox: &Inbox) -> Result<Open> {
-    let (session, intake) = brokers.open().await?;
-    let first = inbox.channels();
-    session.bind(&first).await?;
-    link.current.send_replace(Some(Arc::clone(&session)));
-    // What was wanted meanwhile met no session, and what is wanted from now on meets this one.
-    let first: HashSet<_> = first.into_iter().collect();
-    let missed: Vec<_> = inbox.channels().into_iter().filter(|channel| !first.contains(channel)).collect();
-    session.bind(&missed).await?;
-    session.tell_up(inbox);
-    Ok((session, intake))
+impl Drop for Line {
+    /// For calls that are under way.
+    fn drop(&mut self) {
+        self.session.end("the link is made again");
+    }
 }

@@ -166,8 +166,7 @@ impl Session {
             return Err(unknown(BLOCKED.to_owned()));
         }
         self.forget_forsaken();
-        let oversized = frames.iter().position(|frame| frame.payload.len() > LIMITS.max_frame);
-        let sendable = &frames[..oversized.unwrap_or(frames.len())];
+        let (sendable, refused) = LIMITS.sendable(frames);
         let keys = sendable.iter().map(|frame| short(frame.channel.as_str())).collect::<Result<Vec<_>>>();
         let keys = keys.map_err(PublishError::Unknown)?;
         let calls = keys.into_iter().zip(sendable).map(|(key, frame)| self.send(key, &frame.payload));
@@ -195,10 +194,7 @@ impl Session {
             reason = self.ended() => return Err(unknown(reason)),
             _ = blocked.wait_for(|blocked| *blocked) => return Err(unknown(BLOCKED.to_owned())),
         }
-        match oversized {
-            Some(index) => Err(PublishError::Refused { index, kind: ErrorKind::TooLarge }),
-            None => Ok(()),
-        }
+        refused
     }
 
     /// The client keeps confirmations that nobody waited for until it is asked for them.

@@ -110,6 +110,25 @@ impl Limits {
     pub const fn max_frame(bytes: usize) -> Self {
         Self { max_frame: if bytes < Self::MIN_FRAME { Self::MIN_FRAME } else { bytes } }
     }
+
+    /// The messages of a batch that stand before the first one over `max_frame`, and the answer to give once they are sent:
+    /// that one's refusal, if there is one.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adapter_core::{Channel, Limits, Outgoing, PublishError};
+    /// # let channel = Channel::new("rc.a").expect("valid");
+    /// let batch = [512, 513, 7].map(|size| Outgoing::new(channel.clone(), vec![0; size].into()));
+    /// let (sendable, refused) = Limits::max_frame(512).sendable(&batch);
+    /// assert_eq!(sendable, &batch[..1]);
+    /// assert!(matches!(refused, Err(PublishError::Refused { index: 1, .. })));
+    /// ```
+    pub fn sendable<'a>(&self, batch: &'a [Outgoing]) -> (&'a [Outgoing], Result<(), PublishError>) {
+        match batch.iter().position(|message| message.payload.len() > self.max_frame) {
+            Some(index) => (&batch[..index], Err(PublishError::Refused { index, kind: ErrorKind::TooLarge })),
+            None => (batch, Ok(())),
+        }
+    }
 }
 
 /// What a backend promises beyond moving frames; each claim arms more conformance cases.

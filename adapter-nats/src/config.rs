@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Result};
+use adapter_core::{Backend, Connect, Error, Inbox, Result, async_trait};
 use async_nats::{ConnectOptions, ServerAddr, rustls};
-use async_trait::async_trait;
 use percent_encoding::percent_decode_str;
 
 use crate::backend;

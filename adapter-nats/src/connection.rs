@@ -121,7 +121,7 @@ impl Connection {
     }
 
     /// Whether this is still the connection that was opened.
-    pub(crate) fn is_alive(&self) -> bool {
+    fn is_alive(&self) -> bool {
         self.signals.over.borrow().is_none()
             && self.client.statistics().connects.load(Ordering::Relaxed) == 1
             && self.client.connection_state() == State::Connected
@@ -181,6 +181,9 @@ impl Connection {
     /// # Cancel safety
     /// Safe; any of the frames may have been sent then.
     pub(crate) async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
+        if !self.is_alive() {
+            return Err(PublishError::Unknown(self.broken())); // the client would send it on the next connection
+        }
         let refused = |index: usize, kind| Err(PublishError::Refused { index, kind });
         let sendable = {
             let denied = lock(&self.signals.denied);

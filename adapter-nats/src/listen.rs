@@ -1,22 +1,18 @@
-//! The task that watches the connection, makes the next one, subscribes again, and reports.
+//! The link: a connection to one of the servers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backoff, Error, Inbox, Result};
+use adapter_core::{Breaker, Channel, Error, Inbox, Limits, Link, Reason, Result};
 use async_nats::ServerAddr;
 use tokio::time::sleep;
 
 use crate::Nats;
-use crate::backend::Link;
 use crate::connection::{Connection, News};
 
 /// How long the node gets, after messages were dropped, before it is told that it receives everything again.
 const RELIEF: Duration = Duration::from_millis(100);
-
-/// The longest wait between two rounds over the servers.
-const LONGEST: Duration = Duration::from_millis(500);
 
 /// Every server that we know of.
 pub(crate) struct Servers {
@@ -41,7 +37,7 @@ impl Servers {
     ///
     /// # Errors
     /// If none does, the most telling refusal.
-    pub(crate) async fn open(&mut self, inbox: &Inbox) -> Result<Arc<Connection>> {
+    async fn open(&mut self, inbox: &Inbox) -> Result<Arc<Connection>> {
         let mut failed = None;
         for turn in 0..=self.named.len() {
             let known = if turn < self.named.len() { &mut self.named } else { &mut self.heard };
@@ -72,78 +68,55 @@ impl Servers {
     }
 }
 
-/// Keeps the link until the cluster is closed.
-pub(crate) async fn listen(link: Arc<Link>, mut servers: Servers, inbox: Inbox) {
-    let mut closing = link.closing.subscribe();
-    tokio::select! {
-        () = inbox.closed() => {}
-        _ = closing.wait_for(|closing| *closing) => {}
-        () = keep(&link, &mut servers, &inbox) => {}
-    }
-    let last = link.current.send_replace(None);
-    if let Some(connection) = last {
-        connection.close().await;
-    }
-    link.closed.send_replace(true);
-}
+/// One connection, until it is of no use any more.
+pub(crate) struct Line(Arc<Connection>);
 
-async fn keep(link: &Link, servers: &mut Servers, inbox: &Inbox) {
-    let mut backoff = Backoff::at_most(LONGEST);
-    loop {
-        backoff.connected();
-        let current = link.current.borrow().clone();
-        if let Some(connection) = current {
-            let reason = watch(&connection, inbox).await;
-            link.current.send_replace(None);
-            connection.end(reason.as_str());
-            inbox.down(reason);
-        }
-        restore(link, servers, inbox, &mut backoff).await;
-    }
-}
+impl Link for Line {
+    type Source = Servers;
+    type Handle = Arc<Connection>;
+    const BROKER: &'static str = "NATS";
 
-/// Tells of dropped messages until the connection ends; answers why it did.
-async fn watch(connection: &Connection, inbox: &Inbox) -> String {
-    loop {
-        match connection.news().await {
-            News::Over(reason) => return reason,
-            News::Dropped => {
-                inbox.down("this node did not take its messages in time, and the client dropped some");
-                sleep(RELIEF).await;
-                connection.forget_drops();
-                if connection.is_confirmed().await {
-                    inbox.up(connection.limits());
+    async fn open(servers: &mut Servers, inbox: &Inbox, _: Breaker) -> Result<Self> {
+        servers.open(inbox).await.map(Self)
+    }
+
+    fn handle(&self) -> Arc<Connection> {
+        Arc::clone(&self.0)
+    }
+
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+
+    async fn subscribe(connection: &Arc<Connection>, channels: &[Channel]) -> Result<()> {
+        connection.subscribe(channels).await
+    }
+
+    /// Tells of dropped messages until the connection ends.
+    async fn hold(&mut self, inbox: &Inbox) -> Reason {
+        loop {
+            match self.0.news().await {
+                News::Over(reason) => return reason.into(),
+                News::Dropped => {
+                    inbox.down("this node did not take its messages in time, and the client dropped some");
+                    sleep(RELIEF).await;
+                    self.0.forget_drops();
+                    if self.0.is_confirmed().await {
+                        inbox.up(self.0.limits());
+                    }
                 }
             }
         }
     }
-}
 
-/// Connects again, for ever.
-async fn restore(link: &Link, servers: &mut Servers, inbox: &Inbox, backoff: &mut Backoff) {
-    let mut told = None;
-    loop {
-        backoff.wait().await;
-        match attempt(link, servers, inbox).await {
-            Ok(()) => return,
-            Err(error) if told != Some(error.kind()) => {
-                tracing::warn!(%error, kind = ?error.kind(), "still without a connection to NATS");
-                told = Some(error.kind());
-            }
-            Err(_) => {}
-        }
+    async fn quit(self) {
+        self.0.close().await;
     }
 }
 
-async fn attempt(link: &Link, servers: &mut Servers, inbox: &Inbox) -> Result<()> {
-    let connection = servers.open(inbox).await?;
-    connection.subscribe(&inbox.channels()).await?;
-    link.limits.send_replace(connection.limits());
-    link.current.send_replace(Some(Arc::clone(&connection)));
-    // What was wanted meanwhile met no connection, and what is wanted from now on meets this one.
-    connection.subscribe(&inbox.channels()).await.inspect_err(|_| {
-        link.current.send_replace(None);
-    })?;
-    inbox.up(connection.limits());
-    Ok(())
+impl Drop for Line {
+    /// For calls that are under way.
+    fn drop(&mut self) {
+        self.0.end("the link is made again");
+    }
 }

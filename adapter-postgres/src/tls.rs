@@ -7,7 +7,7 @@ use adapter_core::tls::{builder, rustls};
 use adapter_core::{Error, Result, TlsFiles};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use tokio_postgres::config::SslMode;
@@ -54,11 +54,17 @@ impl Tls {
     }
 }
 
+#[derive(Debug)]
+struct Verifier {
+    asked: Asked,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
 /// What is asked of the server's certificate.
 #[derive(Debug)]
-enum Verifier {
+enum Asked {
     /// Nothing: only against listeners.
-    Nothing(Arc<CryptoProvider>),
+    Nothing,
     /// An authority that we trust; for whatever host.
     Authority(Arc<WebPkiServerVerifier>),
     /// And the host's name.
@@ -72,16 +78,18 @@ fn verifier(mode: Mode, files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Res
         Mode::Require => files.ca.is_some(),
         _ => false,
     };
-    if !verifies {
-        return Ok(Arc::new(Verifier::Nothing(Arc::clone(provider))));
-    }
-    let mut trusted = files.clone();
-    trusted.ca.take_if(|file| file.as_os_str() == "system");
-    let roots = Arc::new(trusted.roots()?);
-    let webpki = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
-    let webpki =
-        webpki.map_err(|cause| Error::config("the certificates of sslrootcert cannot be used").with_source(cause))?;
-    Ok(Arc::new(if mode == Mode::VerifyFull { Verifier::Full(webpki) } else { Verifier::Authority(webpki) }))
+    let asked = if verifies {
+        let mut trusted = files.clone();
+        trusted.ca.take_if(|file| file.as_os_str() == "system");
+        let roots = Arc::new(trusted.roots()?);
+        let webpki = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
+        let unusable = |cause| Error::config("the certificates of sslrootcert cannot be used").with_source(cause);
+        let webpki = webpki.map_err(unusable)?;
+        if mode == Mode::VerifyFull { Asked::Full(webpki) } else { Asked::Authority(webpki) }
+    } else {
+        Asked::Nothing
+    };
+    Ok(Arc::new(Verifier { asked, algorithms: provider.signature_verification_algorithms }))
 }
 
 impl ServerCertVerifier for Verifier {
@@ -96,11 +104,11 @@ impl ServerCertVerifier for Verifier {
         let verify = |webpki: &WebPkiServerVerifier| {
             webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
         };
-        match self {
-            Self::Nothing(_) => Ok(ServerCertVerified::assertion()),
-            Self::Full(webpki) => verify(webpki),
+        match &self.asked {
+            Asked::Nothing => Ok(ServerCertVerified::assertion()),
+            Asked::Full(webpki) => verify(webpki),
             // The name is looked at last, so all else was found good.
-            Self::Authority(webpki) => match verify(webpki) {
+            Asked::Authority(webpki) => match verify(webpki) {
                 Err(rustls::Error::InvalidCertificate(
                     CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
                 )) => Ok(ServerCertVerified::assertion()),
@@ -115,12 +123,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        match self {
-            Self::Nothing(provider) => {
-                verify_tls12_signature(message, cert, dss, &provider.signature_verification_algorithms)
-            }
-            Self::Authority(webpki) | Self::Full(webpki) => webpki.verify_tls12_signature(message, cert, dss),
-        }
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -129,19 +132,11 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        match self {
-            Self::Nothing(provider) => {
-                verify_tls13_signature(message, cert, dss, &provider.signature_verification_algorithms)
-            }
-            Self::Authority(webpki) | Self::Full(webpki) => webpki.verify_tls13_signature(message, cert, dss),
-        }
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        match self {
-            Self::Nothing(provider) => provider.signature_verification_algorithms.supported_schemes(),
-            Self::Authority(webpki) | Self::Full(webpki) => webpki.supported_verify_schemes(),
-        }
+        self.algorithms.supported_schemes()
     }
 }
 

@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_core::{Bytes, Channel, Full, Inbox, Reason};
+use adapter_core::{Breaker, Bytes, Channel, Full, Inbox};
 use redis::{PushInfo, PushKind, Value};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use crate::stream::Pulse;
 
@@ -22,7 +22,7 @@ pub(crate) struct Intake {
     pulse: Arc<Pulse>,
     state: Mutex<State>,
     filled: Notify,
-    broken: mpsc::Sender<Reason>,
+    breaker: Breaker,
 }
 
 #[derive(Default)]
@@ -34,9 +34,9 @@ struct State {
 }
 
 impl Intake {
-    /// `broken` takes why the connection is of no use any more.
-    pub(crate) fn new(inbox: Inbox, prefix: Arc<str>, pulse: Arc<Pulse>, broken: mpsc::Sender<Reason>) -> Self {
-        Self { inbox, prefix, pulse, state: Mutex::default(), filled: Notify::new(), broken }
+    /// The breaker is for when the connection is of no use any more.
+    pub(crate) fn new(inbox: Inbox, prefix: Arc<str>, pulse: Arc<Pulse>, breaker: Breaker) -> Self {
+        Self { inbox, prefix, pulse, state: Mutex::default(), filled: Notify::new(), breaker }
     }
 
     /// Takes what the server pushed. Never waits.
@@ -115,8 +115,7 @@ impl Intake {
         let Some(Value::BulkString(channel)) = channel else { return };
         let asked = std::str::from_utf8(channel).is_ok_and(|name| self.lock().leaving.remove(name));
         if !asked {
-            // Full: it is known already.
-            let _ = self.broken.try_send("the channels have moved to another server".into());
+            self.breaker.trip("the channels have moved to another server");
         }
     }
 

@@ -2,9 +2,9 @@
 
 mod backend;
 mod config;
+mod connection;
 mod error;
 mod intake;
-mod link;
 mod listen;
 mod stream;
 #[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]

@@ -1,95 +1,167 @@
-//! The task that keeps the link up: it notices that it broke, connects again, subscribes again, and reports.
+//! The link: one connection that publishes, one that subscribes.
 
-use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use adapter_core::{Backoff, Channel, Inbox, Reason, Result};
+use adapter_core::{Breaker, Channel, ErrorKind, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result};
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, RedisError, Value};
+use tokio::time::timeout;
 
-use crate::backend::{LIMITS, Live, Shared};
-use crate::config::Redis;
-use crate::link::{Link, for_each};
+use crate::config::{Mode, Redis};
+use crate::connection::Connection;
+use crate::error::{error, kind};
+use crate::intake::Intake;
+use crate::stream::Pulse;
 
-/// So many different causes of one outage are logged.
-const CAUSES: usize = 8;
+/// Half of what an operator may set as the smallest limit of a message (`proto-max-bulk-len`) and of what one client
+/// has sent and the server has not handled (`client-query-buffer-limit`): 1 MiB each. The default limits are far above,
+/// but larger messages are not faster (the README has the figures), and they fill the buffers of slow subscribers in
+/// larger steps.
+pub(crate) const LIMITS: Limits = Limits::max_frame(512 << 10);
+/// So many subscriptions in one round trip.
+const CHUNK: usize = 500;
+/// How long the server may take to take leave.
+const QUIT: Duration = Duration::from_millis(500);
 
-/// Keeps the link up until the cluster is closed.
-pub(crate) async fn run(redis: Redis, shared: Arc<Shared>, inbox: Inbox, link: Link) {
-    let over = async {
+/// Both connections; the link is up only while both are.
+///
+/// They are two so that frames that arrive, or wait because the inbox is full, never delay the answers to what is
+/// published.
+pub(crate) struct Pair {
+    publisher: Connection,
+    subscriber: Connection,
+    sharded: bool,
+    intake: Arc<Intake>,
+    breaker: Breaker,
+}
+
+/// What calls go over.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    publisher: MultiplexedConnection,
+    subscriber: MultiplexedConnection,
+    sharded: bool,
+    intake: Arc<Intake>,
+    breaker: Breaker,
+}
+
+impl Link for Pair {
+    type Source = Redis;
+    type Handle = Handle;
+    const BROKER: &'static str = "Redis";
+
+    /// Connects to the server that is to be used now.
+    async fn open(redis: &mut Redis, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
+        let (address, publisher) = redis.topology.publisher(&redis.dial, &redis.mode).await?;
+        let pulse = Arc::new(Pulse::default());
+        let intake = Intake::new(inbox.clone(), redis.mode.prefix(), Arc::clone(&pulse), breaker.clone());
+        let intake = Arc::new(intake);
+        let subscriber = Connection::with_pulse(&redis.dial, &address, pulse, Some(Arc::clone(&intake))).await?;
+        Ok(Self { publisher, subscriber, sharded: redis.mode != Mode::PubSub, intake, breaker })
+    }
+
+    fn handle(&self) -> Handle {
+        Handle {
+            publisher: self.publisher.client.clone(),
+            subscriber: self.subscriber.client.clone(),
+            sharded: self.sharded,
+            intake: Arc::clone(&self.intake),
+            breaker: self.breaker.clone(),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    async fn subscribe(handle: &Handle, channels: &[Channel]) -> Result<()> {
+        handle.for_each(if handle.sharded { "SSUBSCRIBE" } else { "SUBSCRIBE" }, channels).await
+    }
+
+    async fn hold(&mut self, _: &Inbox) -> Reason {
+        let silence = (self.publisher.watch().silence(), self.subscriber.watch().silence());
         tokio::select! {
-            () = inbox.closed() => {}
-            () = shared.close.notified() => {}
-        }
-    };
-    tokio::pin!(over);
-    let mut link = link;
-    let mut backoff = Backoff::default();
-    loop {
-        backoff.connected();
-        let reason = tokio::select! {
-            reason = hold(&mut link) => reason,
-            () = &mut over => {
-                shared.set(None);
-                return link.quit().await;
-            }
-        };
-        shared.set(None);
-        inbox.down(reason);
-        drop(link);
-        link = tokio::select! {
-            link = again(&redis, &shared, &inbox, &mut backoff) => link,
-            () = &mut over => return shared.set(None),
-        };
-    }
-}
-
-/// Returns why the link is of no use any more.
-async fn hold(link: &mut Link) -> Reason {
-    let silence = (link.publisher.watch().silence(), link.subscriber.watch().silence());
-    tokio::select! {
-        () = link.publisher.ended() => "the connection that publishes was closed".into(),
-        () = link.subscriber.ended() => "the connection that subscribes was closed".into(),
-        () = silence.0 => "the server is silent on the connection that publishes".into(),
-        () = silence.1 => "the server is silent on the connection that subscribes".into(),
-        Some(reason) = link.broken.recv() => reason,
-        never = link.intake.hand_over() => match never {},
-    }
-}
-
-/// Makes the link again, however long it takes, and says that it is up.
-async fn again(redis: &Redis, shared: &Shared, inbox: &Inbox, backoff: &mut Backoff) -> Link {
-    let mut told = HashSet::new();
-    loop {
-        backoff.wait().await;
-        match restore(redis, shared, inbox).await {
-            Ok(link) => return link,
-            Err(error) => {
-                shared.set(None);
-                // Once for each cause; the core tells that the link is down, with its cluster and node.
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                if told.len() < CAUSES && told.insert(cause.clone()) {
-                    tracing::warn!(redis = ?redis.topology, %cause, "not connected again yet: {error}");
-                }
-            }
+            () = self.publisher.ended() => "the connection that publishes was closed".into(),
+            () = self.subscriber.ended() => "the connection that subscribes was closed".into(),
+            () = silence.0 => "the server is silent on the connection that publishes".into(),
+            () = silence.1 => "the server is silent on the connection that subscribes".into(),
+            never = self.intake.hand_over() => match never {},
         }
     }
+
+    async fn quit(self) {
+        let quit = redis::cmd("QUIT");
+        let Handle { mut publisher, mut subscriber, .. } = self.handle();
+        let both = async { tokio::join!(publisher.send_packed_command(&quit), subscriber.send_packed_command(&quit)) };
+        // The server has gone, or is too slow: it will find closed connections, which comes to the same.
+        let _ = timeout(QUIT, both).await;
+    }
 }
 
-/// Connects, subscribes to everything that is wanted, and says so.
-async fn restore(redis: &Redis, shared: &Shared, inbox: &Inbox) -> Result<Link> {
-    let link = Link::open(redis, inbox).await?;
-    let mut done = HashSet::new();
-    subscribe(&link, shared, inbox, &mut done).await?;
-    // From here on a new subscription is made by its own call; the second look finds those whose call has failed
-    // because the link was not up.
-    shared.set(Some(Live::of(&link)));
-    subscribe(&link, shared, inbox, &mut done).await?;
-    inbox.up(LIMITS);
-    Ok(link)
+impl Handle {
+    /// Sends a batch in one round trip.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub(crate) async fn publish(&mut self, frames: &[Outgoing]) -> Result<(), PublishError> {
+        let command = if self.sharded { "SPUBLISH" } else { "PUBLISH" };
+        let mut pipeline = Pipeline::with_capacity(frames.len());
+        for frame in frames {
+            pipeline.cmd(command).arg(self.intake.name(&frame.channel)).arg(&frame.payload[..]);
+        }
+        let sent = self.publisher.send_packed_commands(&pipeline, 0, frames.len()).await;
+        let answers = sent.map_err(|cause| PublishError::Unknown(error(cause)))?;
+        check(answers).inspect_err(|refusal| {
+            if matches!(refusal, PublishError::Unknown(_)) {
+                // It lives and cannot publish: it is loading, no longer the owner of our slot, or has lost its cluster. Then
+                // another server may have to be found.
+                self.breaker.trip("the server does not take what is published");
+            }
+        })
+    }
+
+    /// Ends subscriptions.
+    ///
+    /// # Errors
+    /// What the server or the connection says.
+    pub(crate) async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
+        if self.sharded {
+            self.intake.leave(channels);
+        }
+        self.for_each(if self.sharded { "SUNSUBSCRIBE" } else { "UNSUBSCRIBE" }, channels).await
+    }
+
+    /// Carries out one command for each channel, in as few round trips as is good for the server; returns once all are
+    /// confirmed.
+    ///
+    /// # Errors
+    /// The first that the server gave; the other channels of its chunk may be confirmed.
+    async fn for_each(&self, command: &str, channels: &[Channel]) -> Result<()> {
+        for chunk in channels.chunks(CHUNK) {
+            let mut pipeline = Pipeline::with_capacity(chunk.len());
+            for channel in chunk {
+                pipeline.cmd(command).arg(self.intake.name(channel));
+            }
+            let sent = self.subscriber.clone().send_packed_commands(&pipeline, 0, chunk.len()).await;
+            for answer in sent.map_err(error)? {
+                answer.extract_error().map_err(error)?;
+            }
+        }
+        Ok(())
+    }
 }
 
-async fn subscribe(link: &Link, shared: &Shared, inbox: &Inbox, done: &mut HashSet<Channel>) -> Result<()> {
-    let wanted: Vec<_> = inbox.channels().into_iter().filter(|channel| !done.contains(channel)).collect();
-    for_each(&link.subscriber.client, shared.subscribe_command(), &link.intake, &wanted).await?;
-    done.extend(wanted);
+/// What the server said to each message.
+fn check(answers: Vec<Value>) -> Result<(), PublishError> {
+    for (index, answer) in answers.into_iter().enumerate() {
+        if let Value::ServerError(cause) = answer {
+            let cause = RedisError::from(cause);
+            return Err(match kind(&cause) {
+                kind @ (ErrorKind::Denied | ErrorKind::TooLarge) => PublishError::Refused { index, kind },
+                _ => PublishError::Unknown(error(cause)),
+            });
+        }
+    }
     Ok(())
 }

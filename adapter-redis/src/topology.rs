@@ -7,8 +7,8 @@ use adapter_core::{Error, ErrorKind, Result};
 use redis::{RedisError, ServerErrorKind, Value};
 
 use crate::config::{Dial, Mode};
+use crate::connection::{Connection, is_temporary};
 use crate::error::error;
-use crate::link::{Connection, is_temporary};
 use crate::url::{Address, Login};
 
 /// After so many redirections the servers do not agree.

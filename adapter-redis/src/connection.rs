@@ -1,16 +1,15 @@
-//! The connections to the server: one that publishes, one that subscribes, both watched.
+//! One connection to the server, watched.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Channel, Error, ErrorKind, Inbox, Reason, Result};
+use adapter_core::{Error, ErrorKind, Result};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, Value};
-use tokio::sync::mpsc;
+use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::config::{Dial, Redis};
+use crate::config::Dial;
 use crate::error::error;
 use crate::intake::Intake;
 use crate::stream::{self, Pulse, Watched};
@@ -27,10 +26,6 @@ const TICK: Duration = Duration::from_millis(250);
 const ASK: u32 = 2;
 /// After so many quiet ticks the connection is dead. Ticks, not time: a stall of our own process counts as one.
 const DEAD: u32 = 9;
-/// So many subscriptions in one round trip.
-const CHUNK: usize = 500;
-/// How long the server may take to take leave.
-const QUIT: Duration = Duration::from_millis(500);
 
 /// One connection with the task that drives it, which ends with this value.
 pub(crate) struct Connection {
@@ -45,47 +40,6 @@ pub(crate) struct Watch {
     pulse: Arc<Pulse>,
 }
 
-/// Both connections; the link is up only while both are.
-///
-/// They are two so that frames that arrive, or wait because the inbox is full, never delay the answers to what is
-/// published.
-pub(crate) struct Link {
-    pub(crate) publisher: Connection,
-    pub(crate) subscriber: Connection,
-    pub(crate) intake: Arc<Intake>,
-    /// Why the link is of no use any more although both connections live.
-    pub(crate) broken: mpsc::Receiver<Reason>,
-    pub(crate) breaker: mpsc::Sender<Reason>,
-}
-
-impl Link {
-    /// Connects to the server that is to be used now; nothing is subscribed yet.
-    ///
-    /// # Errors
-    /// `Config`, `Denied`, `Unavailable`.
-    ///
-    /// # Cancel safety
-    /// Dropped, what was opened is closed.
-    pub(crate) async fn open(redis: &Redis, inbox: &Inbox) -> Result<Self> {
-        let (address, publisher) = redis.topology.publisher(&redis.dial, &redis.mode).await?;
-        let (breaker, broken) = mpsc::channel(1);
-        let pulse = Arc::new(Pulse::default());
-        let intake = Intake::new(inbox.clone(), redis.mode.prefix(), Arc::clone(&pulse), breaker.clone());
-        let intake = Arc::new(intake);
-        let subscriber = Connection::with_pulse(&redis.dial, &address, pulse, Some(Arc::clone(&intake))).await?;
-        Ok(Self { publisher, subscriber, intake, broken, breaker })
-    }
-
-    /// Takes leave, so that the server has forgotten this node when it returns.
-    pub(crate) async fn quit(self) {
-        let quit = redis::cmd("QUIT");
-        let (mut one, mut two) = (self.publisher.client.clone(), self.subscriber.client.clone());
-        let both = async { tokio::join!(one.send_packed_command(&quit), two.send_packed_command(&quit)) };
-        // The server has gone, or is too slow: it will find closed connections, which comes to the same.
-        let _ = timeout(QUIT, both).await;
-    }
-}
-
 impl Connection {
     /// Connects to this server and logs in.
     ///
@@ -95,7 +49,16 @@ impl Connection {
         Self::with_pulse(dial, address, Arc::default(), None).await
     }
 
-    async fn with_pulse(dial: &Dial, address: &Address, pulse: Arc<Pulse>, to: Option<Arc<Intake>>) -> Result<Self> {
+    /// The same, with a pulse of the caller's; what the server pushes goes to the intake.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) async fn with_pulse(
+        dial: &Dial,
+        address: &Address,
+        pulse: Arc<Pulse>,
+        to: Option<Arc<Intake>>,
+    ) -> Result<Self> {
         let late =
             |_| Error::unavailable(format!("the Redis server at {address} has not answered in {} s", DIAL.as_secs()));
         timeout(DIAL, Self::dial(dial, address, pulse, to)).await.map_err(late)?
@@ -178,30 +141,6 @@ impl Watch {
             }
         }
     }
-}
-
-/// Carries out one command for each channel, in as few round trips as is good for the server; returns once all are
-/// confirmed.
-///
-/// # Errors
-/// The first that the server gave; the other channels of its chunk may be confirmed.
-pub(crate) async fn for_each(
-    client: &MultiplexedConnection,
-    command: &str,
-    intake: &Intake,
-    channels: &[Channel],
-) -> Result<()> {
-    for chunk in channels.chunks(CHUNK) {
-        let mut pipeline = Pipeline::with_capacity(chunk.len());
-        for channel in chunk {
-            pipeline.cmd(command).arg(intake.name(channel));
-        }
-        let answers = client.clone().send_packed_commands(&pipeline, 0, chunk.len()).await.map_err(error)?;
-        for answer in answers {
-            answer.extract_error().map_err(error)?;
-        }
-    }
-    Ok(())
 }
 
 fn login(dial: &Dial) -> RedisConnectionInfo {

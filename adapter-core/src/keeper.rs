@@ -1,0 +1,270 @@
+//! What keeps a link up.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::{Backoff, Breaker, Channel, Error, ErrorKind, Inbox, Limits, Link, Reason, Result, causes};
+
+/// The longest pause between two attempts.
+const LONGEST: Duration = Duration::from_millis(500);
+/// So many different causes of one outage are logged.
+const CAUSES: usize = 8;
+
+/// Keeps a [`Link`] up, and is most of a backend: it connects again when the link breaks, for ever and with a
+/// [`Backoff`] of at most half a second, subscribes to everything that is wanted, and tells the [`Inbox`].
+///
+/// # Examples
+/// ```
+/// use adapter_core::{Backend, Capabilities, Channel, Keeper, Limits, Link, Outgoing, PublishError, Reason, Result, async_trait};
+///
+/// struct Node<L: Link>(Keeper<L>);
+///
+/// #[async_trait]
+/// impl<L: Link> Backend for Node<L> {
+///     fn capabilities(&self) -> Capabilities {
+///         Capabilities::default()
+///     }
+///     fn limits(&self) -> Limits {
+///         self.0.limits()
+///     }
+///     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
+///         self.0.subscribe(channels).await
+///     }
+///     async fn reset(&self, reason: Reason) {
+///         self.0.reset(reason);
+///     }
+///     async fn close(&self) -> Result<()> {
+///         self.0.close().await
+///     }
+/// #   async fn unsubscribe(&self, _: &[Channel]) -> Result<()> {
+/// #       Ok(())
+/// #   }
+///     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
+///         let handle = self.0.handle().map_err(PublishError::Unknown)?;
+///         let (sendable, refused) = self.limits().sendable(frames);
+///         // over the handle
+/// #       let _ = (handle, sendable);
+///         refused
+///     }
+/// }
+/// ```
+pub struct Keeper<L: Link> {
+    shared: Arc<Shared<L::Handle>>,
+    /// Ends by itself with the inbox; `close` awaits it.
+    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared<H> {
+    state: Mutex<State<H>>,
+    close: Notify,
+}
+
+struct State<H> {
+    /// None while the link is down.
+    live: Option<Live<H>>,
+    /// Those of the latest link.
+    limits: Limits,
+}
+
+#[derive(Clone)]
+struct Live<H> {
+    handle: H,
+    breaker: Breaker,
+}
+
+/// A link, and what gives it up.
+struct Made<L> {
+    link: L,
+    breaker: Breaker,
+    broken: mpsc::Receiver<Reason>,
+}
+
+impl<L: Link> Keeper<L> {
+    /// Makes the first link, and starts the task that keeps it up. That ends with [`close`](Self::close) or with the inbox.
+    ///
+    /// # Errors
+    /// Those of [`Link::open`]: an absent broker is an error here.
+    pub async fn connect(mut source: L::Source, inbox: Inbox) -> Result<Self> {
+        let made = Made::<L>::open(&mut source, &inbox).await?;
+        let state = State { limits: made.link.limits(), live: Some(made.live()) };
+        let shared = Arc::new(Shared { state: Mutex::new(state), close: Notify::new() });
+        let task = tokio::spawn(keep(source, Arc::clone(&shared), inbox, made));
+        Ok(Self { shared, task: tokio::sync::Mutex::new(Some(task)) })
+    }
+
+    /// What calls go over now.
+    ///
+    /// # Errors
+    /// `Unavailable` while the link is down.
+    pub fn handle(&self) -> Result<L::Handle> {
+        Ok(self.live()?.handle)
+    }
+
+    /// The limits of the latest link.
+    pub fn limits(&self) -> Limits {
+        self.shared.lock().limits
+    }
+
+    /// Subscribes on the link as it is now. If that fails for a time, the link is made again, which covers these channels.
+    ///
+    /// # Errors
+    /// `Unavailable` while the link is down; those of [`Link::subscribe`].
+    ///
+    /// # Cancel safety
+    /// Safe: what was subscribed stays so.
+    pub async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
+        let live = self.live()?;
+        L::subscribe(&live.handle, channels).await.inspect_err(|error| {
+            if !matches!(error.kind(), ErrorKind::Config | ErrorKind::Denied) {
+                live.breaker.trip("a subscription was not confirmed");
+            }
+        })
+    }
+
+    /// Has the link made again, if it is up.
+    pub fn reset(&self, reason: Reason) {
+        if let Ok(live) = self.live() {
+            live.breaker.trip(reason);
+        }
+    }
+
+    /// Takes leave; returns once the broker has forgotten us, if it can be reached.
+    ///
+    /// # Errors
+    /// `Unexpected` when the task has failed.
+    ///
+    /// # Cancel safety
+    /// Safe: it goes on, and another call waits for its end.
+    pub async fn close(&self) -> Result<()> {
+        self.shared.close.notify_one();
+        let mut task = self.task.lock().await;
+        let ended = match task.as_mut() {
+            Some(running) => running.await,
+            None => return Ok(()),
+        };
+        *task = None;
+        let failed = || Error::unexpected(format!("the task that keeps the link to {} has failed", L::BROKER));
+        ended.map_err(|cause| failed().with_source(cause))
+    }
+
+    fn live(&self) -> Result<Live<L::Handle>> {
+        let live = self.shared.lock().live.clone();
+        live.ok_or_else(|| Error::unavailable(format!("the link to {} is down", L::BROKER)))
+    }
+}
+
+impl<H> Shared<H> {
+    fn down(&self) {
+        self.lock().live = None;
+    }
+
+    // Both fields change together; nothing awaits or calls out while it is held.
+    fn lock(&self) -> MutexGuard<'_, State<H>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<L: Link> Made<L> {
+    async fn open(source: &mut L::Source, inbox: &Inbox) -> Result<Self> {
+        let (breaker, broken) = Breaker::new();
+        Ok(Self { link: L::open(source, inbox, breaker.clone()).await?, breaker, broken })
+    }
+
+    fn live(&self) -> Live<L::Handle> {
+        Live { handle: self.link.handle(), breaker: self.breaker.clone() }
+    }
+
+    /// Returns why the link is of no use any more.
+    async fn hold(&mut self, inbox: &Inbox) -> Reason {
+        tokio::select! {
+            reason = self.link.hold(inbox) => reason,
+            Some(reason) = self.broken.recv() => reason,
+        }
+    }
+}
+
+/// Keeps the link up until the cluster is closed.
+async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, inbox: Inbox, mut made: Made<L>) {
+    let over = async {
+        tokio::select! {
+            () = inbox.closed() => {}
+            () = shared.close.notified() => {}
+        }
+    };
+    tokio::pin!(over);
+    let mut backoff = Backoff::at_most(LONGEST);
+    loop {
+        backoff.connected();
+        let reason = tokio::select! {
+            reason = made.hold(&inbox) => reason,
+            () = &mut over => {
+                shared.down();
+                return made.link.quit().await;
+            }
+        };
+        shared.down();
+        inbox.down(reason);
+        drop(made);
+        made = tokio::select! {
+            made = again(&mut source, &shared, &inbox, &mut backoff) => made,
+            () = &mut over => return shared.down(),
+        };
+    }
+}
+
+/// Makes the link again, however long it takes, and says that it is up.
+async fn again<L: Link>(
+    source: &mut L::Source,
+    shared: &Shared<L::Handle>,
+    inbox: &Inbox,
+    backoff: &mut Backoff,
+) -> Made<L> {
+    let mut told = HashSet::new();
+    loop {
+        backoff.wait().await;
+        match restore(source, shared, inbox).await {
+            Ok(made) => return made,
+            Err(error) => {
+                shared.down();
+                // Once for each cause; the core tells that the link is down, with its cluster and node.
+                let cause = causes(&error).last().map(ToString::to_string).unwrap_or_default();
+                if told.len() < CAUSES && told.insert(cause.clone()) {
+                    tracing::warn!(broker = L::BROKER, kind = ?error.kind(), %cause, "not connected again yet: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Connects, subscribes to everything that is wanted, and says so.
+async fn restore<L: Link>(source: &mut L::Source, shared: &Shared<L::Handle>, inbox: &Inbox) -> Result<Made<L>> {
+    let made = Made::<L>::open(source, inbox).await?;
+    let (live, limits) = (made.live(), made.link.limits());
+    let handle = live.handle.clone();
+    let mut done = HashSet::new();
+    subscribe::<L>(&handle, inbox, &mut done).await?;
+    *shared.lock() = State { live: Some(live), limits };
+    // From here on a new subscription is made by its own call; the second look finds those whose call has failed because the
+    // link was not up.
+    subscribe::<L>(&handle, inbox, &mut done).await?;
+    inbox.up(limits);
+    Ok(made)
+}
+
+/// Subscribes to what is wanted and not done yet.
+async fn subscribe<L: Link>(handle: &L::Handle, inbox: &Inbox, done: &mut HashSet<Channel>) -> Result<()> {
+    let wanted: Vec<_> = inbox.channels().into_iter().filter(|channel| !done.contains(channel)).collect();
+    if !wanted.is_empty() {
+        L::subscribe(handle, &wanted).await?;
+        done.extend(wanted);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

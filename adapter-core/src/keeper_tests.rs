@@ -1,0 +1,217 @@
+use super::*;
+use crate::probe::{Tap, Tapped, Wants};
+
+/// A broker that may be absent, and remembers what was asked of it.
+#[derive(Clone, Default)]
+struct Broker(Arc<(Mutex<Seen>, Notify)>);
+
+#[derive(Default)]
+struct Seen {
+    absent: bool,
+    attempts: usize,
+    breakers: Vec<Breaker>,
+    subscribed: Vec<Channel>,
+    /// What it says to every subscription that has this channel, or to all.
+    refusal: Option<ErrorKind>,
+    refused: Option<Channel>,
+    /// Is wanted in the moment of the next subscription.
+    meanwhile: Option<(Wants, Channel)>,
+    left: usize,
+}
+
+impl Broker {
+    fn see<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        let seen = look(&mut self.0.0.lock().expect("nobody panics"));
+        self.0.1.notify_waiters();
+        seen
+    }
+
+    async fn until(&self, so: impl Fn(&Seen) -> bool) {
+        let wait = async {
+            loop {
+                let changed = self.0.1.notified();
+                if so(&self.0.0.lock().expect("nobody panics")) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it comes true");
+    }
+
+    /// Trips the breaker of one of the links that were made.
+    fn trip(&self, link: usize, reason: &str) {
+        self.see(|seen| seen.breakers[link].trip(reason));
+    }
+}
+
+struct Wire(Broker);
+
+impl Link for Wire {
+    type Source = Broker;
+    type Handle = Broker;
+    const BROKER: &'static str = "nothing";
+
+    async fn open(broker: &mut Broker, _: &Inbox, breaker: Breaker) -> Result<Self> {
+        broker.see(|seen| {
+            seen.attempts += 1;
+            if seen.absent {
+                return Err(Error::unavailable("absent"));
+            }
+            seen.breakers.push(breaker);
+            seen.subscribed.clear();
+            Ok(())
+        })?;
+        Ok(Self(broker.clone()))
+    }
+
+    fn handle(&self) -> Broker {
+        self.0.clone()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::max_frame(1000 + self.0.see(|seen| seen.breakers.len()))
+    }
+
+    async fn subscribe(broker: &Broker, channels: &[Channel]) -> Result<()> {
+        broker.see(|seen| {
+            seen.subscribed.extend(channels.iter().cloned());
+            if let Some((wants, channel)) = seen.meanwhile.take() {
+                wants.add(&[channel]);
+            }
+            let refused = seen.refused.as_ref().is_none_or(|channel| channels.contains(channel));
+            seen.refusal.filter(|_| refused).map_or(Ok(()), |kind| Err(Error::new(kind, "refused")))
+        })
+    }
+
+    async fn hold(&mut self, _: &Inbox) -> Reason {
+        std::future::pending().await
+    }
+
+    async fn quit(self) {
+        self.0.see(|seen| seen.left += 1);
+    }
+}
+
+fn channels(names: &[&str]) -> Vec<Channel> {
+    names.iter().map(|name| Channel::new(name).expect("valid")).collect()
+}
+
+/// Subscribed to one channel.
+async fn kept() -> (Broker, Tap, Keeper<Wire>) {
+    let (broker, tap) = (Broker::default(), Tap::new(10, 1000));
+    let keeper = Keeper::connect(broker.clone(), tap.inbox()).await.expect("connected");
+    tap.wants().add(&channels(&["rc.a"]));
+    keeper.subscribe(&channels(&["rc.a"])).await.expect("subscribed");
+    (broker, tap, keeper)
+}
+
+async fn down(tap: &mut Tap) -> String {
+    match tap.next().await {
+        Tapped::Down(reason) => reason.0,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn up(tap: &mut Tap) -> Limits {
+    match tap.next().await {
+        Tapped::Up(limits) => limits,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_absent_broker_is_an_error_at_connecting() {
+    let broker = Broker::default();
+    broker.see(|seen| seen.absent = true);
+    let tap = Tap::new(10, 1000);
+    let absent = Keeper::<Wire>::connect(broker, tap.inbox()).await.err().expect("absent");
+    assert_eq!(absent.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_link_is_made_again_for_ever_with_all_that_is_wanted() {
+    let (broker, mut tap, keeper) = kept().await;
+    broker.see(|seen| seen.absent = true);
+    broker.trip(0, "broken");
+    assert_eq!(down(&mut tap).await, "broken");
+    assert_eq!(keeper.handle().err().expect("down").kind(), ErrorKind::Unavailable);
+    assert_eq!(keeper.limits(), Limits::max_frame(1001), "the latest there were");
+    broker.until(|seen| seen.attempts > 20).await;
+    // A channel that is wanted while the others are subscribed to again met no link with its own call.
+    let meanwhile = (tap.wants(), channels(&["rc.b"]).remove(0));
+    broker.see(|seen| (seen.absent, seen.meanwhile) = (false, Some(meanwhile)));
+    assert_eq!(up(&mut tap).await, Limits::max_frame(1002));
+    assert_eq!(keeper.limits(), Limits::max_frame(1002));
+    assert!(keeper.handle().is_ok());
+    assert_eq!(broker.see(|seen| seen.subscribed.clone()), channels(&["rc.a", "rc.b"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_without_its_subscriptions_is_not_up() {
+    let (broker, mut tap, keeper) = kept().await;
+    broker.see(|seen| seen.refusal = Some(ErrorKind::Denied));
+    keeper.reset("for a test".into());
+    assert_eq!(down(&mut tap).await, "for a test");
+    broker.until(|seen| seen.attempts > 3).await;
+    assert!(keeper.handle().is_err());
+    // The one that is wanted meanwhile counts as well, when calls have the link already.
+    let late = channels(&["rc.b"]).remove(0);
+    let attempts = broker.see(|seen| {
+        (seen.refused, seen.meanwhile) = (Some(late.clone()), Some((tap.wants(), late)));
+        seen.attempts
+    });
+    broker.until(|seen| seen.attempts > attempts + 3).await;
+    assert!(keeper.handle().is_err());
+    broker.see(|seen| seen.refusal = None);
+    up(&mut tap).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_of_an_old_link_leaves_the_new_one_alone() {
+    let (broker, mut tap, _keeper) = kept().await;
+    broker.trip(0, "the first");
+    assert_eq!(down(&mut tap).await, "the first");
+    up(&mut tap).await;
+    broker.trip(0, "too late");
+    broker.trip(1, "the second");
+    assert_eq!(down(&mut tap).await, "the second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_denied_keeps_the_link_and_what_is_not_confirmed_does_not() {
+    let (broker, mut tap, keeper) = kept().await;
+    for kind in [ErrorKind::Denied, ErrorKind::Config, ErrorKind::Unavailable] {
+        broker.see(|seen| seen.refusal = Some(kind));
+        let refused = keeper.subscribe(&channels(&["rc.b"])).await;
+        assert_eq!(refused.expect_err("refused").kind(), kind);
+        broker.see(|seen| seen.refusal = None);
+        keeper.reset("a fence".into());
+        let told = if kind == ErrorKind::Unavailable { "a subscription was not confirmed" } else { "a fence" };
+        assert_eq!(down(&mut tap).await, told, "{kind:?}");
+        up(&mut tap).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_takes_leave_of_a_broker_that_is_there() {
+    let (broker, _tap, keeper) = kept().await;
+    let (one, two) = tokio::join!(keeper.close(), keeper.close());
+    assert!(one.is_ok() && two.is_ok() && keeper.close().await.is_ok());
+    assert_eq!(broker.see(|seen| seen.left), 1);
+    assert!(keeper.handle().is_err());
+
+    let (broker, mut tap, keeper) = kept().await;
+    broker.see(|seen| seen.absent = true);
+    broker.trip(0, "broken");
+    down(&mut tap).await;
+    keeper.close().await.expect("closed");
+    assert_eq!(broker.see(|seen| seen.left), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_with_the_inbox() {
+    let (broker, tap, _keeper) = kept().await;
+    drop(tap);
+    broker.until(|seen| seen.left == 1).await;
+}

@@ -1,0 +1,60 @@
+//! A link to a broker, as [`Keeper`](crate::Keeper) keeps it.
+
+use tokio::sync::mpsc;
+
+use crate::{Channel, Inbox, Limits, Reason, Result};
+
+/// One link to a broker, from connecting to breaking: as many connections as it takes, and what hands over what they hear.
+/// [`Keeper`](crate::Keeper) makes one after the other, for backends whose client works in tasks of its own.
+///
+/// # Contract
+/// - Every future may be dropped at any await.
+/// - Dropped, the link is cut, and calls that are under way on it end.
+pub trait Link: Sized + Send + 'static {
+    /// How a link is made: the configuration, and what one attempt tells the next.
+    type Source: Send + 'static;
+    /// What the backend's calls go over while the link is up.
+    type Handle: Clone + Send + Sync + 'static;
+    /// The broker's name, for errors and logs.
+    const BROKER: &'static str;
+
+    /// Connects, and hands what is received to the inbox from then on. Nothing is subscribed yet.
+    ///
+    /// # Errors
+    /// `Config`, `Denied` or `Unavailable`.
+    fn open(source: &mut Self::Source, inbox: &Inbox, breaker: Breaker) -> impl Future<Output = Result<Self>> + Send;
+
+    /// What calls go over.
+    fn handle(&self) -> Self::Handle;
+
+    /// What this link allows.
+    fn limits(&self) -> Limits;
+
+    /// As [`Backend::subscribe`](crate::Backend::subscribe), on this link.
+    ///
+    /// # Errors
+    /// After `Config` and `Denied` the link is kept, after any other it is made again.
+    fn subscribe(handle: &Self::Handle, channels: &[Channel]) -> impl Future<Output = Result<()>> + Send;
+
+    /// Does what a link needs while it is up (pings, handing over); returns why it is of no use any more.
+    fn hold(&mut self, inbox: &Inbox) -> impl Future<Output = Reason> + Send;
+
+    /// Takes leave of a broker that is there: returns when that has forgotten us, or after a second or so.
+    fn quit(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Gives one link up, for whoever finds out that it is of no use although its connections live. Clones break the same link.
+#[derive(Clone, Debug)]
+pub struct Breaker(mpsc::Sender<Reason>);
+
+impl Breaker {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Reason>) {
+        let (breaker, broken) = mpsc::channel(1);
+        (Self(breaker), broken)
+    }
+
+    /// Has the link made again. Nothing happens if that is so already.
+    pub fn trip(&self, reason: impl Into<Reason>) {
+        let _ = self.0.try_send(reason.into()); // full or closed: it is being made again
+    }
+}
