@@ -61,6 +61,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Hands frames to the broker, in order; returns once the broker has them. A publisher receives its own
     /// frames too, if it is subscribed. A node publishes one batch at a time; an emitter's calls may overlap.
     ///
+    /// A link that is only slow needs no time limit here: the core has one, two seconds and what the bytes take at 1 MiB/s. A
+    /// shorter one would have a large message sent again and again, and never confirmed.
+    ///
     /// # Errors
     /// See [`PublishError`].
     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError>;

@@ -38,10 +38,9 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// With pauses of at most this; more than a second counts as one.
+    /// With pauses of at most this: 50 ms to a second, and what is less or more counts as that.
     pub fn at_most(longest: Duration) -> Self {
-        let longest = longest.min(LONGEST);
-        Self { pause: FIRST.min(longest), longest, connected: None }
+        Self { pause: FIRST, longest: longest.clamp(FIRST, LONGEST), connected: None }
     }
 
     /// Makes the next pause.
@@ -51,7 +50,7 @@ impl Backoff {
     pub async fn wait(&mut self) {
         // A link that breaks as soon as it is made must not be made in a loop.
         if self.connected.take().is_some_and(|since| since.elapsed() > LONGEST) {
-            self.pause = FIRST.min(self.longest);
+            self.pause = FIRST;
         }
         let pause = self.pause;
         self.pause = (pause * 2).min(self.longest);

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::cluster::check_max_message;
+use crate::emitter_calls::Calls;
 use crate::engine::split;
 use crate::inbox::{self, CloseOnDrop};
 use crate::operator::Selection;
@@ -40,7 +41,7 @@ struct Inner {
     channel: Channel,
     /// Emitters are told apart as nodes are, but nobody counts them among the nodes.
     id: NodeId,
-    counter: AtomicU64,
+    calls: Calls,
     settings: EmitterBuilder,
 }
 
@@ -60,13 +61,13 @@ impl EmitterBuilder {
         self
     }
 
-    /// The largest packet, in bytes, as the nodes have it; 16 MiB by default.
+    /// The largest packet, in bytes, as the nodes have it; 16 MiB by default, 512 MiB at the most.
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self
     }
 
-    /// How long connecting, and then each call, may take; 5 s by default.
+    /// How long connecting, and then each call, may take; 5 s by default. Zero is refused by [`connect`](Self::connect).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -75,8 +76,12 @@ impl EmitterBuilder {
     /// Connects.
     ///
     /// # Errors
-    /// What the backend says (`Config`, `Denied`, `Unavailable`); `Timeout`.
+    /// What the backend says (`Config`, `Denied`, `Unavailable`); `Timeout`; `Config` for a bad name or bound.
     pub async fn connect(self, backend: impl Connect) -> Result<Emitter> {
+        check_max_message(self.max_message)?;
+        if self.timeout.is_zero() {
+            return Err(Error::config("an emitter's timeout is more than nothing"));
+        }
         let cluster = ClusterName::new(self.cluster.as_str())?;
         // Nothing is subscribed: the inbox only hears about the link.
         let inbox = Inbox::new(inbox::Bounds { messages: 1, bytes: 1, control: 1 });
@@ -85,7 +90,7 @@ impl EmitterBuilder {
         let (channel, id) = (Channel::cluster(&cluster), NodeId::random()?);
         let backend = tokio::time::timeout(self.timeout, backend.connect(inbox.clone())).await.map_err(late)??;
         guard.disarm();
-        Ok(Emitter(Arc::new(Inner { backend, inbox, channel, id, counter: AtomicU64::new(1), settings: self })))
+        Ok(Emitter(Arc::new(Inner { backend, inbox, channel, id, calls: Calls::default(), settings: self })))
     }
 }
 
@@ -118,10 +123,11 @@ impl Emitter {
     /// Ends the connection.
     ///
     /// # Errors
-    /// What the backend said; the connection is gone all the same.
+    /// What the backend said; `Timeout`. The connection is gone all the same.
     pub async fn close(&self) -> Result<()> {
         self.0.inbox.close();
-        self.0.backend.close().await
+        let late = |_| Error::new(ErrorKind::Timeout, "the backend has not closed in the time given");
+        tokio::time::timeout(self.0.settings.timeout, self.0.backend.close()).await.map_err(late)?
     }
 
     async fn send(&self, operation: Operation) -> Result<()> {
@@ -142,9 +148,9 @@ impl Emitter {
     /// Publishes until the outcome is known: copies are dropped by the receivers.
     async fn publish(&self, content: &Content) -> Result<()> {
         const RETRY: Duration = Duration::from_millis(100);
-        let counter = self.0.counter.fetch_add(1, Ordering::Relaxed);
+        let call = self.0.calls.begin().await;
         loop {
-            let frames = self.frames(content, counter);
+            let frames = self.frames(content, call.counter);
             match self.0.backend.publish(&frames).await {
                 Ok(()) => return Ok(()),
                 Err(PublishError::Refused { kind, .. }) => {

@@ -92,7 +92,8 @@ impl Inbox {
     /// Takes a message that arrived on a channel. Never waits; messages for channels that nobody asked for are dropped.
     ///
     /// # Errors
-    /// [`Full`] when the bound of messages or of bytes is reached; see the contract above.
+    /// [`Full`] when the bound of messages or of bytes is reached; see the contract above. Never for the core's own control
+    /// messages, which have a bound of their own.
     pub fn frame(&self, channel: &str, payload: Bytes) -> Result<(), Full> {
         let shared = &*self.0;
         let mut state = self.lock();
@@ -104,13 +105,14 @@ impl Inbox {
         }
         let arrival = Arrival { channel, payload, at: Instant::now() };
         // Control is queued twice: ahead of everything for the signs of life, and in its place in the order for what
-        // it says about the messages before it. The second copy is what may be missing when the inbox is full.
+        // it says about the messages before it. There it has room of its own behind a full inbox: a goodbye is said once.
         let control = is_control(&arrival.payload);
         if control && state.control.len() < shared.bounds.control {
             state.control.push_back(arrival.clone());
         }
-        let full = state.messages.len() >= shared.bounds.messages
-            || !state.messages.is_empty() && state.bytes + arrival.payload.len() > shared.bounds.bytes;
+        let most = shared.bounds.messages + if control { shared.bounds.control } else { 0 };
+        let large = !state.messages.is_empty() && state.bytes + arrival.payload.len() > shared.bounds.bytes;
+        let full = state.messages.len() >= most || large && !control;
         if full {
             state.full |= !control;
             drop(state);
@@ -282,5 +284,50 @@ impl fmt::Debug for Inbox {
             .field("bytes", &state.bytes)
             .field("closed", &state.closed)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::NodeId;
+    use crate::protocol::{Head, Kind};
+
+    fn message(kind: Kind) -> Bytes {
+        let sender = NodeId::from_bytes([1; 16]);
+        let mut bytes = BytesMut::new();
+        Head { kind, sender, counter: 1, number: None, part: None, request: None }.write(&mut bytes, &[0; 100], &[]);
+        bytes.freeze()
+    }
+
+    #[test]
+    fn a_goodbye_keeps_its_place_behind_a_full_inbox() {
+        for bounds in [
+            Bounds { messages: 2, bytes: 1 << 20, control: 1 },
+            Bounds { messages: 100, bytes: 2 * message(Kind::BROADCAST).len(), control: 1 },
+        ] {
+            let inbox = Inbox::new(bounds);
+            inbox.want(&[Channel::new("rc.a").expect("valid")]);
+            for _ in 0..2 {
+                inbox.frame("rc.a", message(Kind::BROADCAST)).expect("room");
+            }
+            inbox.frame("rc.a", message(Kind::BROADCAST)).expect_err("full");
+            inbox.frame("rc.a", message(Kind::BYE)).expect("never full");
+            let taken = inbox.take();
+            assert_eq!((taken.control.len(), taken.messages.len()), (1, 3), "{bounds:?}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_goodbyes_is_bounded() {
+        let inbox = Inbox::new(Bounds { messages: 2, bytes: 1 << 20, control: 3 });
+        inbox.want(&[Channel::new("rc.a").expect("valid")]);
+        for _ in 0..100 {
+            inbox.frame("rc.a", message(Kind::BYE)).expect("never full");
+        }
+        let taken = inbox.take();
+        assert_eq!((taken.control.len(), taken.messages.len()), (3, 5));
     }
 }

@@ -7,6 +7,7 @@ mod backoff;
 mod channel;
 mod cluster;
 mod emitter;
+mod emitter_calls;
 mod emitter_frames;
 mod engine;
 mod error;

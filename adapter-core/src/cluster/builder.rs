@@ -53,14 +53,14 @@ impl ClusterBuilder {
         self
     }
 
-    /// The largest packet that is sent or taken, in bytes; 16 MiB by default, at most 512 MiB. Must be the same on every
-    /// node. A receiver may hold several times as much for each sender whose messages come in pieces.
+    /// The largest packet that is sent, or put together from parts, in bytes; 16 MiB by default, at most 512 MiB. Must be the
+    /// same on every node. A receiver may hold several times as much for each sender whose messages come in pieces.
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self
     }
 
-    /// How many bytes wait for the broker at the most; 64 MiB by default. When they do, emitting waits.
+    /// How many bytes wait for the broker at the most, from 1 KiB to 4 GiB; 64 MiB by default. When they do, emitting waits.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;
         self
@@ -99,13 +99,10 @@ impl ClusterBuilder {
     }
 
     fn check(&self) -> Result<()> {
-        const MOST: usize = 512 << 20;
         if self.node_name.len() > MAX_NODE_NAME {
             return Err(Error::config("a node's name has at most 255 bytes"));
         }
-        if self.max_message > MOST {
-            return Err(Error::config("max_message is at most 512 MiB"));
-        }
+        check_max_message(self.max_message)?;
         if !(1024..=u32::MAX as usize).contains(&self.queue_bytes) {
             return Err(Error::config("queue_bytes is from 1 KiB to 4 GiB"));
         }
@@ -151,4 +148,10 @@ impl ClusterBuilder {
         is_ready.await.map_err(|_| Error::unexpected("the node's reader has ended"))?;
         Ok(cluster)
     }
+}
+
+/// # Errors
+/// `Config` for more than a frame's lengths can say.
+pub(crate) fn check_max_message(bytes: usize) -> Result<()> {
+    if bytes > 512 << 20 { Err(Error::config("max_message is at most 512 MiB")) } else { Ok(()) }
 }

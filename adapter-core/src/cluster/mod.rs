@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use self::core::{Core, deadline, now};
 pub use builder::ClusterBuilder;
+pub(crate) use builder::check_max_message;
 pub use events::Events;
 
 use crate::{Adapter, Connect, Error, ErrorKind, LocalSockets, Namespace, NamespaceHandle, Node, Result, Stats};

@@ -40,7 +40,11 @@ use readiness::{Readiness, Waits};
 use requests::Requests;
 pub(crate) use settings::Settings;
 use settling::Settling;
+pub(crate) use window::SPAN;
 use window::Window;
+
+/// A link that was up for less is not waited for again: it flaps.
+const STEADY: Duration = Duration::from_secs(2);
 
 /// What the node has to do, in this order.
 #[derive(Debug)]
@@ -111,6 +115,8 @@ pub(crate) struct Engine {
     settings: Settings,
     limits: Limits,
     link_up: bool,
+    /// When the link came back last.
+    up_since: Option<Instant>,
     /// The link is back; the others' may not be.
     settling: Option<Settling>,
     /// The goodbye has been said: nothing after it may say that we live.
@@ -142,11 +148,12 @@ impl Engine {
         Self {
             limits,
             link_up: true,
+            up_since: None,
             settling: None,
             leaving: false,
             in_flight: false,
             control_in_flight: Vec::new(),
-            outbox: Outbox::new(settings.node.id, settings.max_answers, now),
+            outbox: Outbox::new(settings.node.id, settings.max_answers, settings.limit(), now),
             control: VecDeque::from([Control::Hello, Control::Probe, Control::Heartbeat]),
             members: Members::new(settings.max_nodes, now),
             met: Vec::new(),
@@ -204,14 +211,13 @@ impl Engine {
 
     pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, now: Instant) {
         if self.remembers(to) {
-            let limit = self.limit();
-            self.outbox.answer(to, answer, limit, now);
+            self.outbox.answer(to, answer, now);
         }
     }
 
     pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: Vec<SocketId>, now: Instant) {
         if self.remembers(to) {
-            self.outbox.expect_acks(to, sockets, now);
+            self.outbox.expect_acks(to, &sockets, now);
         }
     }
 
@@ -260,14 +266,26 @@ impl Engine {
     pub(crate) fn link_up(&mut self, limits: Limits, now: Instant) {
         self.limits = limits;
         if !std::mem::replace(&mut self.link_up, true) {
-            self.settling = Some(Settling::new(self.members.live(), now));
-            if !self.leaving && !self.control.contains(&Control::Hello) {
-                self.control.push_back(Control::Hello);
+            // A link that says again and again that it dropped something must not hold back all that this node sends.
+            let flaps = self.up_since.replace(now).is_some_and(|since| now.saturating_duration_since(since) < STEADY);
+            if !flaps {
+                self.settling = Some(Settling::new(self.members.live(), now));
+                if !self.leaving && !self.control.contains(&Control::Hello) {
+                    self.control.push_back(Control::Hello);
+                }
             }
             self.outputs.push_back(Output::Link(true));
         }
         // What was sent meanwhile may be lost on either side: the marks tell, and the echo proves the link.
         self.pulse();
+    }
+
+    /// After an outage nobody waits for this node any more: it was heard, or is gone.
+    fn is_back(&mut self, node: NodeId, now: Instant) {
+        if let Some(settling) = &mut self.settling {
+            settling.no_longer(node);
+            self.settling.take_if(|settling| settling.is_over(now));
+        }
     }
 
     /// Something is arriving, though it is not complete yet.

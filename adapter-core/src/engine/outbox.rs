@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::packing::{Messages, Packing};
 use crate::protocol::{AckAnswer, AckBatch, Answer, Content, Head, InboxMark, Mark, Number, SocketAck};
-use crate::{AckError, NodeId, SocketId};
+use crate::{AckError, MAX_NAME, NodeId, SocketId};
 
 /// Where a frame goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,6 +48,8 @@ pub(crate) struct Outbox {
     acks: HashMap<ReplyTo, Pending>,
     answer_bytes: usize,
     max_answers: usize,
+    /// The largest answer that an asker takes.
+    limit: usize,
     /// For each ordinary message of the batch in flight: how many entries are done with it.
     in_flight: Vec<usize>,
     /// For each control frame of it: how many messages there are up to its end.
@@ -97,7 +99,7 @@ struct Pending {
 }
 
 impl Outbox {
-    pub(crate) fn new(me: NodeId, max_answers: usize, now: Instant) -> Self {
+    pub(crate) fn new(me: NodeId, max_answers: usize, limit: usize, now: Instant) -> Self {
         Self {
             me,
             counter: 0,
@@ -107,6 +109,7 @@ impl Outbox {
             acks: HashMap::new(),
             answer_bytes: 0,
             max_answers,
+            limit,
             in_flight: Vec::new(),
             control_in_flight: Vec::new(),
             dropped_answers: 0,
@@ -136,9 +139,9 @@ impl Outbox {
     }
 
     /// Queues an answer, if the bound of answers allows.
-    pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, limit: usize, now: Instant) {
+    pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, now: Instant) {
         let mut content = answer.encode();
-        if content.len() > limit {
+        if content.len() > self.limit {
             content = Answer::NoHandler.encode(); // the asker would not take it, and would wait for nothing
         }
         if self.answer_bytes + content.len() > self.max_answers {
@@ -151,11 +154,16 @@ impl Outbox {
     }
 
     /// Names the sockets whose answers will follow.
-    pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: Vec<SocketId>, now: Instant) {
-        let bytes = sockets.iter().map(|socket| socket.as_str().len() + 8).sum();
-        let fits = self.add_acks(to, bytes, now, |batch| {
-            batch.expected.get_or_insert_default().extend(sockets);
-        });
+    pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: &[SocketId], now: Instant) {
+        let mut fits = true;
+        // At least one batch, which says that there are none.
+        for some in sockets.chunks((self.limit / (MAX_NAME + 8)).max(1)).chain(sockets.is_empty().then_some(sockets)) {
+            let bytes = some.iter().map(|socket| socket.as_str().len() + 8).sum();
+            fits = fits
+                && self.add_acks(to, bytes, now, |batch| {
+                    batch.expected.get_or_insert_default().extend(some.iter().cloned());
+                });
+        }
         if !fits {
             // Without the names the rest would look like all there is: the asker is told that there is no answer.
             self.acks.entry(to).or_default().broken = true;
@@ -178,10 +186,21 @@ impl Outbox {
         self.add_acks(to, 0, now, |batch| batch.done = true);
     }
 
+    /// Adds to the batch that waits, or begins another when the asker would not take both together.
     fn add_acks(&mut self, to: ReplyTo, bytes: usize, now: Instant, change: impl FnOnce(&mut AckBatch)) -> bool {
         if bytes > 0 && self.answer_bytes + bytes > self.max_answers {
             self.dropped_answers += 1;
             return false;
+        }
+        if self.acks.get(&to).is_some_and(|pending| pending.bytes > 0 && pending.bytes + bytes > self.limit) {
+            let is_it = |entry: &Entry| {
+                matches!(entry.content, What::Acks)
+                    && entry.to == Destination::Inbox(to.node)
+                    && entry.head.request == Some(to.request)
+            };
+            if let Some(at) = self.queue.iter().position(is_it) {
+                self.resolve(at);
+            }
         }
         self.answer_bytes += bytes;
         let pending = self.acks.entry(to).or_default();

@@ -31,9 +31,7 @@ impl Engine {
         if sender == self.settings.node.id {
             return self.hear_myself(frame, now);
         }
-        if let Some(settling) = &mut self.settling {
-            settling.no_longer(sender);
-        }
+        self.is_back(sender, now);
         if frame.head.part.is_some() {
             return; // put together by `receive`
         }
@@ -141,7 +139,7 @@ impl Engine {
         let sender = frame.head.sender;
         if frame.head.kind.is_control() {
             let pieces = frame.head.part.is_some();
-            let whole = if pieces { self.window.accept(frame, self.limit()) } else { Accepted::Whole(frame) };
+            let whole = if pieces { self.window.accept(frame, self.settings.limit()) } else { Accepted::Whole(frame) };
             let Accepted::Whole(frame) = whole else { return };
             if pieces {
                 self.greet(&frame, now);
@@ -154,7 +152,7 @@ impl Engine {
         }
         let Some(number) = frame.head.number else {
             self.members.hear(sender);
-            match self.window.accept(frame, self.limit()) {
+            match self.window.accept(frame, self.settings.limit()) {
                 Accepted::Whole(frame) => self.carry_out(frame, now),
                 Accepted::Piece => {}
                 Accepted::Copy => self.stats.copies += 1,
@@ -247,9 +245,7 @@ impl Engine {
     pub(super) fn lose(&mut self, id: NodeId, how: Departure, now: Instant) {
         let Some(node) = self.members.get(id).map(|peer| peer.node(id)) else { return };
         self.members.set(id, Life::Gone(how), now);
-        if let Some(settling) = &mut self.settling {
-            settling.no_longer(id);
-        }
+        self.is_back(id, now);
         self.outputs.push_back(Output::Event(Event::NodeDown(node, how)));
         let why = match how {
             Departure::Left => Why::Left,

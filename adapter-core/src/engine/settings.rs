@@ -50,4 +50,9 @@ impl Settings {
             keep: Duration::from_secs(60),
         }
     }
+
+    /// The largest body and packet that is put together from pieces: a body may stand beside the largest packet.
+    pub(super) fn limit(&self) -> usize {
+        self.max_message.saturating_mul(2)
+    }
 }

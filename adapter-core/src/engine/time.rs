@@ -127,12 +127,7 @@ impl Engine {
 
     pub(super) fn patience(&self) -> Patience {
         let time = if self.settings.ordered { Duration::ZERO } else { self.settings.patience };
-        Patience { time, bytes: self.settings.held_bytes, max_message: self.limit() }
-    }
-
-    /// The largest body and packet that is put together from pieces: a body may stand beside the largest packet.
-    pub(super) fn limit(&self) -> usize {
-        self.settings.max_message.saturating_mul(2)
+        Patience { time, bytes: self.settings.held_bytes, max_message: self.settings.limit() }
     }
 
     // --- what others may see ---

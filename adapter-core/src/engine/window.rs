@@ -9,7 +9,7 @@ use crate::protocol::{Frame, Part};
 /// How many senders are remembered; the one silent for longest is forgotten first.
 const SENDERS: usize = 1024;
 /// How far behind its sender's newest a frame is still told from a copy; older ones count as copies.
-const SPAN: u64 = 1024;
+pub(crate) const SPAN: u64 = 1024;
 const WORDS: usize = (SPAN / 64) as usize;
 /// How many large messages may be in pieces at a time; the oldest makes room.
 const ASSEMBLIES: usize = 64;

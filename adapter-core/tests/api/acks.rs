@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use adapter_core::{AckError, Socket, Why};
+use adapter_core::{AckError, Cluster, Socket, Why};
 
-use crate::support::{eventually, three};
+use crate::support::{Node, eventually, narrow, three};
 
 /// Answers everything with the socket's name.
 fn answering(mut socket: Socket, name: &'static str) -> tokio::task::JoinHandle<()> {
@@ -91,4 +91,24 @@ async fn g04_a_dropped_stream_leaves_nothing() {
     assert_eq!(nodes[0].cluster.stats().open_requests, 1);
     drop(stream);
     assert_eq!(nodes[0].cluster.stats().open_requests, 0);
+}
+
+#[tokio::test]
+async fn g04_answers_that_together_are_larger_than_a_message_all_arrive() {
+    let memory = narrow(1024);
+    let builder = || Cluster::builder().max_message(4096);
+    let nodes = [Node::with(builder(), &memory).await, Node::with(builder(), &memory).await];
+    eventually(|| nodes[0].cluster.nodes().len() == 2).await;
+    let mut sockets: Vec<_> = (0..100).map(|_| nodes[1].socket(["room"])).collect();
+    let stream = nodes[0].chat.to("room").emit_with_ack("?").await.unwrap();
+    let mut acks = Vec::new();
+    for socket in &mut sockets {
+        acks.extend(socket.next().await.unwrap().ack);
+    }
+    for ack in acks {
+        ack.send(vec![b'x'; 1000]); // nothing is sent in between: they travel together
+    }
+    let acked = stream.gather().await;
+    assert!(acked.missing.is_empty());
+    assert_eq!(acked.acks.iter().filter(|ack| ack.answer.as_ref().is_ok_and(|data| data.len() == 1000)).count(), 100);
 }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::{
-    Acks, Cluster, Connect, Error, ErrorKind, Inbox, LocalSocket, LocalSockets, Memory, Outgoing, Packet, Projection,
-    Room, Target,
+    Acks, Cluster, Connect, Emitter, Error, ErrorKind, Inbox, LocalSocket, LocalSockets, Memory, Outgoing, Packet,
+    Projection, Room, Target,
 };
 
 use crate::support::{Node, eventually, next, three};
@@ -26,6 +26,8 @@ async fn names_that_are_empty_or_too_long_are_refused_where_they_are_used() {
     }
     assert_eq!(kind(Cluster::builder().node_name("x".repeat(256)).connect(Memory::new()).await), ErrorKind::Config);
     assert_eq!(kind(Cluster::builder().max_message(usize::MAX).connect(Memory::new()).await), ErrorKind::Config);
+    assert_eq!(kind(Emitter::builder().max_message(usize::MAX).connect(Memory::new()).await), ErrorKind::Config);
+    assert_eq!(kind(Emitter::builder().timeout(Duration::ZERO).connect(Memory::new()).await), ErrorKind::Config);
     assert_eq!(kind(Cluster::builder().queue_bytes(0).connect(Memory::new()).await), ErrorKind::Config);
     assert_eq!(
         kind(Cluster::builder().connect_timeout(Duration::ZERO).connect(Memory::new()).await),

@@ -198,3 +198,37 @@ async fn g08_g09_what_waited_waits_for_the_others_to_be_back() {
     }
     assert_eq!(two.cluster.stats().lost, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn g08_what_waited_goes_out_in_the_moment_that_all_are_back() {
+    let (one, link, two) = pair(Cluster::builder()).await;
+    let mut there = two.socket([]);
+    link.set(Mode::Down).await;
+    one.chat.emit("waits").await.unwrap();
+    let back = tokio::time::Instant::now();
+    link.set(Mode::Up).await;
+    assert_eq!(next(&mut there).await, "waits");
+    assert!(back.elapsed() < Duration::from_millis(50), "by the paused clock: {:?}", back.elapsed());
+}
+
+/// As a slow reader has it, whose backend says ten times a second that it dropped something.
+#[tokio::test(start_paused = true)]
+async fn a_link_that_flaps_does_not_hold_back_what_its_node_sends() {
+    let memory = Memory::new();
+    let (one, flapping) = switched(Cluster::builder(), &memory).await;
+    let (two, silent) = switched(Cluster::builder(), &memory).await;
+    let three = Node::on(&memory).await;
+    for node in [&one, &two, &three] {
+        eventually(|| node.cluster.nodes().len() == 3).await;
+    }
+    silent.set(Mode::Down).await; // known, and not to be heard for all of this time
+    let mut there = three.socket([]);
+    let mut arrived = 0;
+    for _ in 0..20 {
+        flapping.set(Mode::Down).await;
+        flapping.set(Mode::Up).await;
+        one.chat.emit("on").await.unwrap();
+        arrived += usize::from(tokio::time::timeout(Duration::from_millis(100), there.next()).await.is_ok());
+    }
+    assert!(arrived > 5, "{arrived} of 20");
+}
