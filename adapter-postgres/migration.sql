@@ -7,7 +7,8 @@
 -- rooms: NULL is everyone in the namespace, an empty array is nobody.
 -- data: the event's argument; NULL is none (a JSON null is 'null').
 -- cluster: the name that the nodes have; 'roomcast' is theirs and this function's default.
-BEGIN;
+--
+-- It has no BEGIN and COMMIT, for tools that run it within a transaction of theirs; with psql: psql -1 -f.
 
 -- Two of these at the same time would meet in the catalogue.
 SELECT pg_advisory_xact_lock(7813572840218);
@@ -77,5 +78,3 @@ BEGIN
     END LOOP;
 END
 $roomcast$;
-
-COMMIT;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use adapter_core::{Error, Inbox, Result};
+use adapter_core::{Error, Inbox, Result, tcp};
 use async_rs::Runtime;
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::{AsyncTcpStream, Channel, ConnectionProperties, Event};
@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use crate::config::{Amqp, Host};
 use crate::error;
 use crate::runtime::Kit;
-use crate::wire::{Duplex, Pulse, Wire, tcp};
+use crate::wire::{Duplex, Pulse, Wire};
 
 /// How often is looked whether bytes have come.
 const TICK: Duration = Duration::from_millis(500);
@@ -24,7 +24,7 @@ const ASK: u32 = 1;
 const DEAD: u32 = 6;
 /// More than this in one tick is more than heartbeats and answers to our own questions: parts of messages.
 const PARTS: u64 = 4096;
-/// How long a broker may take from TCP to being ready, and after how many silent ticks of it a link counts as dead.
+/// How long a broker may take from DNS to being ready, and after how many silent ticks of the login it counts as dead.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const DEAF: u32 = 4;
 /// How long it may take to say goodbye.
@@ -55,20 +55,33 @@ impl Connection {
     /// # Errors
     /// `Config`, `Denied` or `Unavailable`.
     pub(crate) async fn open(amqp: &Amqp, host: &Host, name: &str) -> Result<Self> {
-        let pulse = Pulse::new();
-        tokio::select! {
-            opened = Self::handshake(amqp, host, name, Arc::clone(&pulse)) => opened,
-            () = sleep(HANDSHAKE) => Err(Error::unavailable("the broker does not answer in time")),
-            () = quiet(&pulse) => Err(Error::unavailable("the broker is silent")),
-        }
+        let opened = async {
+            let stream = Self::dial(amqp, host).await?;
+            let pulse = Pulse::new();
+            tokio::select! {
+                opened = Self::handshake(amqp, host, name, stream, Arc::clone(&pulse)) => opened,
+                () = quiet(&pulse) => Err(Error::unavailable("the broker is silent")),
+            }
+        };
+        let late = |_| Err(Error::unavailable("the broker does not answer in time"));
+        timeout(HANDSHAKE, opened).await.unwrap_or_else(late)
     }
 
-    async fn handshake(amqp: &Amqp, host: &Host, name: &str, pulse: Arc<Pulse>) -> Result<Self> {
-        let stream = tcp(&host.name, host.port).await.map_err(error::unreachable)?;
-        let stream: Box<dyn Duplex> = match amqp.secured() {
+    async fn dial(amqp: &Amqp, host: &Host) -> Result<Box<dyn Duplex>> {
+        let stream = tcp(&host.name, host.port, HANDSHAKE / 2).await.map_err(error::unreachable)?;
+        Ok(match amqp.secured() {
             Some(tls) => Box::new(tls.connect(&host.name, stream).await.map_err(error::tls)?),
             None => Box::new(stream),
-        };
+        })
+    }
+
+    async fn handshake(
+        amqp: &Amqp,
+        host: &Host,
+        name: &str,
+        stream: Box<dyn Duplex>,
+        pulse: Arc<Pulse>,
+    ) -> Result<Self> {
         let cut = CutOnDrop(Arc::clone(&pulse));
         let wire = Mutex::new(Some(Wire::new(stream, Arc::clone(&pulse))));
         // Called once: the client is told to make no second attempt.
@@ -93,8 +106,8 @@ impl Connection {
 
     /// Returns when the connection or this channel has ended, or the broker has been silent for too long although it was
     /// asked; answers which. A blocked connection is not asked, for the broker does not read from it: the other one then
-    /// tells whether it lives.
-    pub(crate) async fn silence(&self, ask: &Channel, inbox: &Inbox) -> &'static str {
+    /// tells whether it lives. `inbox` is for a connection that receives: what comes in may be parts of messages.
+    pub(crate) async fn silence(&self, ask: &Channel, inbox: Option<&Inbox>) -> &'static str {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut seen, mut quiet) = (self.pulse.bytes(), 0);
@@ -105,7 +118,7 @@ impl Connection {
                 return "has ended";
             }
             let bytes = self.pulse.bytes();
-            if bytes - seen > PARTS {
+            if let Some(inbox) = inbox.filter(|_| bytes - seen > PARTS) {
                 inbox.alive();
             }
             if bytes != seen || self.client.status().blocked() {

@@ -33,7 +33,7 @@ pub(crate) fn connecting(amqp: &Amqp, cause: lapin::Error) -> Error {
             (ErrorKind::Config, text.to_owned())
         }
         Some(_) => (ErrorKind::Unexpected, "the broker does not open the connection".to_owned()),
-        None => match tls::is_refusal(&cause) {
+        None => match tls::refusal(&cause) {
             Some(kind) => (kind, "no TLS session with the broker: see the options ca, cert and key".to_owned()),
             None => (ErrorKind::Unavailable, "the broker ended the connection".to_owned()),
         },
@@ -76,7 +76,7 @@ pub(crate) fn preparing(amqp: &Amqp, cause: lapin::Error) -> Error {
 }
 
 /// Whether the broker refuses what it was asked for good.
-pub(crate) fn is_denied(cause: &lapin::Error) -> bool {
+fn is_denied(cause: &lapin::Error) -> bool {
     said(cause).is_some_and(|(code, _)| code == ACCESS_REFUSED)
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn unreachable(cause: io::Error) -> Error {
 
 /// No TLS session.
 pub(crate) fn tls(cause: io::Error) -> Error {
-    let kind = tls::is_refusal(&cause).unwrap_or(ErrorKind::Unavailable);
+    let kind = tls::refusal(&cause).unwrap_or(ErrorKind::Unavailable);
     Error::new(kind, "no TLS session with the broker: see the options ca, cert and key").with_source(cause)
 }
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use adapter_core::{Channel, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result};
+use adapter_core::{Channel, Error, Inbox, Limits, Outgoing, PublishError, Result};
 use futures_util::FutureExt;
 use futures_util::future::{MaybeDone, maybe_done};
 use lapin::options::BasicPublishOptions;
@@ -171,20 +171,19 @@ impl Session {
         let keys = keys.map_err(PublishError::Unknown)?;
         let calls = keys.into_iter().zip(sendable).map(|(key, frame)| self.send(key, &frame.payload));
         let all = async {
-            let _forsaken = Forsaken(&self.forsaken);
-            for (index, mut call) in handed_over(calls).into_iter().enumerate() {
+            let forsaken = Forsaken(&self.forsaken);
+            for mut call in handed_over(calls) {
                 call.as_mut().await;
                 match call.as_mut().take_output() {
                     Some(Ok(confirmation)) if confirmation.is_nack() => {
                         return Err(unknown("the broker could not keep a message".to_owned()));
                     }
-                    Some(Err(cause)) if error::is_denied(&cause) => {
-                        return Err(PublishError::Refused { index, kind: ErrorKind::Denied });
-                    }
+                    // Also for what is denied: the broker ends the channel, and the client says so of all that waits.
                     Some(Err(cause)) => return Err(PublishError::Unknown(error::broken(cause))),
                     _ => {}
                 }
             }
+            std::mem::forget(forsaken); // every confirmation was taken
             Ok(())
         };
         let mut blocked = self.blocked.subscribe();
@@ -234,8 +233,8 @@ impl Session {
     /// Waits until one of the connections is dead; answers which.
     pub(crate) async fn silence(&self, inbox: &Inbox) -> String {
         tokio::select! {
-            why = self.publisher.silence(&self.publish, inbox) => format!("the connection that publishes {why}"),
-            why = self.consumer.silence(&self.control, inbox) => format!("the connection that receives {why}"),
+            why = self.publisher.silence(&self.publish, None) => format!("the connection that publishes {why}"),
+            why = self.consumer.silence(&self.control, Some(inbox)) => format!("the connection that receives {why}"),
         }
     }
 

@@ -1,9 +1,10 @@
 //! What stands for TLS when the cargo feature `tls` is off: nothing that could be made.
 
 use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::io;
 
-use adapter_core::{Error, Result, TlsFiles};
+use adapter_core::{Error, ErrorKind, Result, TlsFiles};
 use tokio::net::TcpStream;
 
 /// Never made.
@@ -22,6 +23,6 @@ impl Tls {
     }
 }
 
-pub(crate) fn is_refusal(_: &(dyn std::error::Error + 'static)) -> Option<adapter_core::ErrorKind> {
+pub(crate) fn refusal(_: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     None
 }

@@ -12,7 +12,6 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::io::{AsyncRead, AsyncWrite};
 use tokio::io::ReadBuf;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 /// What a connection runs over: TCP, or TLS over it.
@@ -109,11 +108,4 @@ impl AsyncWrite for Wire {
         self.pulse.check(1, cx)?;
         tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut self.stream), cx)
     }
-}
-
-/// Connects to the first of the host's addresses that answers.
-pub(crate) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }

@@ -33,6 +33,7 @@ mod server_event;
 mod simulation;
 mod stats;
 mod target;
+mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod tls_files;
@@ -65,4 +66,5 @@ pub use packet::{Format, Packet};
 pub use server_event::{Reply, ServerEvent, ServerEvents};
 pub use stats::Stats;
 pub use target::{Flags, Target};
+pub use tcp::tcp;
 pub use tls_files::TlsFiles;

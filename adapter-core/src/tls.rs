@@ -17,7 +17,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto};
 
-use crate::{Error, Result, TlsFiles, causes};
+use crate::{Error, ErrorKind, Result, TlsFiles, causes};
 
 /// How to speak TLS with every server of one configuration. Debug shows nothing of it: it holds a private key.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ impl Tls {
     /// Shakes hands over this stream; the server's certificate must be for this host.
     ///
     /// # Errors
-    /// What the stream or TLS said: [`is_distrust`] tells whether trying again is of use.
+    /// What the stream or TLS said: [`refusal`] tells whether trying again is of use.
     pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(&self, host: &str, stream: S) -> io::Result<TlsStream<S>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
@@ -106,11 +106,13 @@ pub fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
         .map_err(unusable)
 }
 
-/// Whether the other side's certificate, or ours, was refused: trying again does not help. The server's word about ours
-/// may come after the handshake, as the answer to the first thing that it is asked.
-pub fn is_distrust(cause: &(dyn StdError + 'static)) -> bool {
-    causes(cause).filter_map(|cause| cause.downcast_ref()).any(|tls: &rustls::Error| {
-        matches!(tls, rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_))
+/// What TLS says under this error, if it does: `Denied` when the other side refuses our certificate or misses one, `Config`
+/// when we refuse its, or it does not speak TLS. Trying again does not help. The server's word about ours may come after the
+/// handshake, as the answer to the first thing that it is asked.
+pub fn refusal(cause: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    causes(cause).find_map(|cause| match cause.downcast_ref()? {
+        rustls::Error::AlertReceived(_) => Some(ErrorKind::Denied),
+        _ => Some(ErrorKind::Config),
     })
 }
 

@@ -231,7 +231,8 @@ impl Connection {
         tokio::select! {
             () = came_back => {}
             () = self.ended() => {}
-            () = sleep(CONFIRM) => return Err((None, Error::unavailable("the NATS server does not confirm"))),
+            // A publish has the core's limit, which knows the bytes.
+            () = sleep(CONFIRM), if frames.is_empty() => return Err((None, Error::unavailable("the NATS server does not confirm"))),
         }
         // Only now: the client may have reconnected in between, and the echo be that of the new connection.
         match (self.is_alive(), too_large) {

@@ -103,6 +103,8 @@ impl Link for Line {
                     self.0.forget_drops();
                     if self.0.is_confirmed().await {
                         inbox.up(self.0.limits());
+                    } else {
+                        self.0.end("the server does not confirm");
                     }
                 }
             }

@@ -37,20 +37,22 @@ impl Backend for Node {
         for_each(&self.0.handle()?.listener, "UNLISTEN", channels).await
     }
 
-    /// One statement for the whole batch.
+    /// One statement for most batches; the next when the one before is committed.
     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
         let link = self.0.handle().map_err(PublishError::Unknown)?;
         let (sendable, refused) = link.limits.sendable(frames);
-        if !sendable.is_empty() {
-            link.notify(sendable).await.map_err(|error| match error.kind() {
+        let mut sent = 0;
+        for statement in statements(sendable) {
+            link.notify(statement).await.map_err(|error| match error.kind() {
                 // Of all of them: none was sent.
-                ErrorKind::Denied => PublishError::Refused { index: 0, kind: ErrorKind::Denied },
+                ErrorKind::Denied => PublishError::Refused { index: sent, kind: ErrorKind::Denied },
                 _ => {
                     // It lives and cannot publish, as a primary that has become a standby: another may have to be found.
                     link.breaker.trip("the server does not take what is published");
                     PublishError::Unknown(error)
                 }
             })?;
+            sent += statement.len();
         }
         refused
     }
@@ -61,5 +63,41 @@ impl Backend for Node {
 
     async fn close(&self) -> Result<()> {
         self.0.close().await
+    }
+}
+
+/// So many bytes in one statement, or one message: nothing of it is heard before all of it is committed, and our own pings
+/// wait behind it.
+const STATEMENT: usize = 1 << 20;
+
+/// A batch, in parts of that size.
+fn statements(mut batch: &[Outgoing]) -> impl Iterator<Item = &[Outgoing]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |message: &&Outgoing| {
+            bytes += message.payload.len();
+            bytes <= STATEMENT
+        };
+        let count = batch.iter().take_while(fits).count().max(1).min(batch.len());
+        let (statement, rest) = batch.split_at(count);
+        batch = rest;
+        Some(statement).filter(|statement| !statement.is_empty())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_batch_is_several_statements() {
+        let channel = Channel::new("rc.a").expect("valid");
+        let batch = |sizes: &[usize]| -> Vec<_> {
+            sizes.iter().map(|size| Outgoing::new(channel.clone(), vec![0; *size].into())).collect()
+        };
+        let cut = |sizes: &[usize]| statements(&batch(sizes)).map(<[_]>::len).collect::<Vec<_>>();
+        assert_eq!(cut(&[]), [0; 0]);
+        assert_eq!(cut(&[0, 1, STATEMENT - 1]), [3]);
+        assert_eq!(cut(&[STATEMENT / 2, STATEMENT / 2, 1, STATEMENT, STATEMENT + 1, 7]), [2, 1, 1, 1, 1]);
     }
 }

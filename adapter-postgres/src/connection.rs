@@ -68,7 +68,6 @@ impl Pulse {
         impl Drop for Done<'_> {
             fn drop(&mut self) {
                 self.0.under_way.fetch_sub(self.1, Ordering::Relaxed);
-                self.0.beat();
             }
         }
         self.under_way.fetch_add(bytes, Ordering::Relaxed);
@@ -86,7 +85,7 @@ impl Connection {
     /// Dropped, what was opened is closed.
     pub(crate) async fn open(place: &Place, intake: Option<Intake>) -> Result<Self> {
         let hosts = place.client.get_hosts().len().max(place.client.get_hostaddrs().len()).max(1);
-        let limit = place.client.get_connect_timeout().copied().unwrap_or(DIAL) * hosts.min(100) as u32;
+        let limit = place.client.get_connect_timeout().copied().unwrap_or(DIAL).saturating_mul(hosts.min(100) as u32);
         let late = |_| Error::unavailable(format!("the PostgreSQL server has not answered in {} s", limit.as_secs()));
         timeout(limit, Self::dial(place, intake)).await.map_err(late)?
     }
@@ -97,15 +96,15 @@ impl Connection {
             let mut settings = place.client.clone();
             settings.ssl_mode(mode);
             if settings.get_connect_timeout().is_none() {
-                settings.connect_timeout(DIAL);
+                settings.connect_timeout(DIAL / 2); // for each address of a host: the first may lead nowhere
             }
             match settings.connect(connector).await {
                 Ok((client, connection)) => return Self::drive(client, connection, intake).await,
                 // The server may want the other way: its pg_hba.conf tells connections with TLS from those without.
                 Err(cause) => {
                     let other = cause.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
-                    let other = other || tls::is_distrust(&cause);
-                    refused = Some(error(cause));
+                    let other = other || tls::refusal(&cause).is_some();
+                    refused = Some(Error::most_telling(refused.take(), error(cause)));
                     if !other {
                         break;
                     }
@@ -181,7 +180,7 @@ impl Connection {
                     continue;
                 }
                 quiet += 1;
-                if quiet >= DEAD + self.pulse.under_way.load(Ordering::Relaxed).min(THIN * 8) / THIN {
+                if quiet >= DEAD + self.pulse.under_way.load(Ordering::Relaxed).min(THIN * 16) / THIN {
                     return;
                 }
             }

@@ -11,7 +11,7 @@ use crate::tls;
 pub(crate) fn error(cause: tokio_postgres::Error) -> Error {
     let (kind, text) = meaning(&cause);
     // The client's own words for a bad configuration may repeat it.
-    if cause.as_db_error().is_none() && kind == ErrorKind::Config && !tls::is_distrust(&cause) {
+    if cause.as_db_error().is_none() && kind == ErrorKind::Config && tls::refusal(&cause).is_none() {
         return Error::new(kind, text);
     }
     Error::new(kind, text).with_source(cause)
@@ -21,11 +21,8 @@ fn meaning(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
     if let Some(code) = cause.code() {
         return of_state(code);
     }
-    if tls::is_distrust(cause) {
-        return (
-            ErrorKind::Config,
-            "no trust between us and the PostgreSQL server: see sslrootcert, sslcert and sslkey",
-        );
+    if let Some(kind) = tls::refusal(cause) {
+        return (kind, "no TLS session with the PostgreSQL server: see sslmode, sslrootcert, sslcert and sslkey");
     }
     // The client tells its kinds by their texts alone.
     let said = |word: &str| cause.source().is_some_and(|cause| cause.to_string().contains(word));

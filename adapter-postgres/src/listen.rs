@@ -16,7 +16,7 @@ use crate::text;
 const CHUNK: usize = 500;
 /// How full the server's queue may be until somebody is told.
 const THRESHOLDS: [f64; 4] = [0.25, 0.5, 0.75, 0.9];
-/// All of a batch in one statement, and so in one transaction: each commit that notifies takes a lock of the whole server.
+/// Many messages in one statement, and so in one transaction: each commit that notifies takes a lock of the whole server.
 /// The rows of `unnest` come in the order of the arrays. A commit need not reach the disk: notifications do not survive a
 /// crash in any case. It is sent as an unnamed statement: a pooler could not carry a prepared one.
 const NOTIFY: &str = "SELECT count(pg_notify(channel, payload)), set_config('synchronous_commit', 'off', true) \
@@ -47,7 +47,9 @@ impl Handle {
             frames.iter().enumerate().map(|(place, frame)| text::encode(place, &frame.payload)).collect();
         let _carries = self.pulse.carries(texts.iter().map(String::len).sum());
         let parameters = [(&channels as _, Type::TEXT_ARRAY), (&texts as _, Type::TEXT_ARRAY)];
-        self.publisher.query_typed(NOTIFY, &parameters).await.map(drop).map_err(error)
+        self.publisher.query_typed(NOTIFY, &parameters).await.map_err(error)?;
+        self.pulse.beat();
+        Ok(())
     }
 }
 

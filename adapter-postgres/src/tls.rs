@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use adapter_core::tls::{builder, rustls};
-use adapter_core::{Error, Result, TlsFiles};
+use adapter_core::{Error, Result};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -13,7 +13,7 @@ use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub(crate) use adapter_core::tls::is_distrust;
+pub(crate) use adapter_core::tls::refusal;
 pub(crate) use rustls::ClientConfig;
 
 use crate::url::{Mode, Ssl};
@@ -32,7 +32,15 @@ impl Tls {
     /// # Errors
     /// `Config` when a file cannot be read or is not what it should be, or a key comes without its certificate.
     pub(crate) fn new(ssl: &Ssl) -> Result<Self> {
-        let mode = ssl.mode.unwrap_or(Mode::Prefer);
+        let mode = match ssl.mode {
+            None if ssl.is_system() => Mode::VerifyFull,
+            Some(weak) if ssl.is_system() && weak != Mode::VerifyFull => {
+                return Err(Error::config(
+                    "sslrootcert=system needs sslmode=verify-full, which is the default with it",
+                ));
+            }
+            mode => mode.unwrap_or(Mode::Prefer),
+        };
         let modes: &[_] = match mode {
             Mode::Disable => &[SslMode::Disable],
             Mode::Allow => &[SslMode::Disable, SslMode::Require],
@@ -40,7 +48,7 @@ impl Tls {
             _ => &[SslMode::Require],
         };
         let builder = builder()?;
-        let verifier = verifier(mode, &ssl.files, builder.crypto_provider())?;
+        let verifier = verifier(mode, ssl, builder.crypto_provider())?;
         let config = ssl.files.client_auth(builder.dangerous().with_custom_certificate_verifier(verifier))?;
         Ok(Self { connector: MakeRustlsConnect::new(config), modes })
     }
@@ -51,6 +59,13 @@ impl Tls {
 
     pub(crate) fn attempts(&self) -> impl Iterator<Item = (SslMode, Connector)> {
         self.modes.iter().map(|mode| (*mode, self.connector.clone()))
+    }
+}
+
+impl Ssl {
+    /// `sslrootcert=system`: the authorities that this machine trusts.
+    fn is_system(&self) -> bool {
+        self.files.ca.as_ref().is_some_and(|file| file.as_os_str() == "system")
     }
 }
 
@@ -71,16 +86,16 @@ enum Asked {
     Full(Arc<WebPkiServerVerifier>),
 }
 
-fn verifier(mode: Mode, files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Result<Arc<Verifier>> {
+fn verifier(mode: Mode, ssl: &Ssl, provider: &Arc<CryptoProvider>) -> Result<Arc<Verifier>> {
     // As with libpq, `require` verifies the authority when one is named.
     let verifies = match mode {
         Mode::VerifyCa | Mode::VerifyFull => true,
-        Mode::Require => files.ca.is_some(),
+        Mode::Require => ssl.files.ca.is_some(),
         _ => false,
     };
     let asked = if verifies {
-        let mut trusted = files.clone();
-        trusted.ca.take_if(|file| file.as_os_str() == "system");
+        let mut trusted = ssl.files.clone();
+        trusted.ca.take_if(|_| ssl.is_system());
         let roots = Arc::new(trusted.roots()?);
         let webpki = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
         let unusable = |cause| Error::config("the certificates of sslrootcert cannot be used").with_source(cause);
@@ -143,5 +158,21 @@ impl ServerCertVerifier for Verifier {
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.modes).finish() // the configuration holds a private key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adapter_core::ErrorKind;
+
+    use crate::Postgres;
+
+    #[test]
+    fn the_systems_authorities_vouch_for_names_alone() {
+        let weak = ["disable", "allow", "prefer", "require", "verify-ca"];
+        for mode in weak {
+            let url = format!("postgres://host?sslrootcert=system&sslmode={mode}");
+            assert_eq!(Postgres::from_url(&url).expect_err(mode).kind(), ErrorKind::Config);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use adapter_core::{Error, Result};
+use adapter_core::{Error, ErrorKind, Result};
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
@@ -33,8 +33,8 @@ impl Tls {
     }
 }
 
-pub(crate) fn is_distrust(_: &(dyn StdError + 'static)) -> bool {
-    false
+pub(crate) fn refusal(_: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    None
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One connection to the server, watched.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::url::Address;
 
 /// How long a connection may take, login included.
 const DIAL: Duration = Duration::from_secs(2);
-/// How long an answer may take; the client's own default of 500 ms is too short for a megabyte.
+/// How long an answer may take that carries nothing large.
 const RESPONSE: Duration = Duration::from_secs(2);
 /// How often we look whether anything has arrived.
 const TICK: Duration = Duration::from_millis(250);
@@ -67,18 +68,21 @@ impl Connection {
     async fn dial(dial: &Dial, address: &Address, pulse: Arc<Pulse>, to: Option<Arc<Intake>>) -> Result<Self> {
         let gone =
             |cause| Error::unavailable(format!("the Redis server at {address} cannot be reached")).with_source(cause);
-        let distrust =
-            || Error::config(format!("no trust between us and the server at {address}: see ca, cert and key"));
-        let tcp = stream::tcp(&address.host, address.port).await.map_err(gone)?;
-        let stream: Box<dyn stream::Duplex> =
-            match &dial.tls {
-                None => Box::new(tcp),
-                Some(tls) => Box::new(tls.connect(&address.host, tcp).await.map_err(|cause| {
-                    if tls::is_distrust(&cause) { distrust().with_source(cause) } else { gone(cause) }
-                })?),
-            };
+        let no_tls =
+            |kind| Error::new(kind, format!("no TLS session with the Redis server at {address}: see ca, cert and key"));
+        let tcp = stream::tcp(&address.host, address.port, DIAL * 3 / 4).await.map_err(gone)?;
+        let stream: Box<dyn stream::Duplex> = match &dial.tls {
+            None => Box::new(tcp),
+            Some(tls) => {
+                Box::new(tls.connect(&address.host, tcp).await.map_err(|cause| match tls::refusal(&cause) {
+                    Some(kind) => no_tls(kind).with_source(cause),
+                    None => gone(cause),
+                })?)
+            }
+        };
         let stream = Watched::new(stream, Arc::clone(&pulse));
-        let mut settings = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE));
+        // How long a publish may take is the core's to say: it knows the bytes.
+        let mut settings = AsyncConnectionConfig::new().set_response_timeout(None);
         if let Some(intake) = to {
             settings = settings.set_push_sender(move |push| {
                 intake.take(push);
@@ -86,8 +90,10 @@ impl Connection {
             });
         }
         let made = MultiplexedConnection::new_with_config(&login(dial), stream, settings).await;
-        let (client, driver) =
-            made.map_err(|cause| if tls::is_distrust(&cause) { distrust().with_source(cause) } else { error(cause) })?;
+        let (client, driver) = made.map_err(|cause| match tls::refusal(&cause) {
+            Some(kind) => no_tls(kind).with_source(cause),
+            None => error(cause),
+        })?;
         Ok(Self { client, pulse, driver: tokio::spawn(driver) })
     }
 
@@ -107,9 +113,9 @@ impl Connection {
     /// One command and its answer.
     ///
     /// # Errors
-    /// What the server or the connection says.
+    /// What the server or the connection says; a time-out.
     pub(crate) async fn call(&mut self, command: &redis::Cmd) -> Result<Value, redis::RedisError> {
-        self.client.send_packed_command(command).await?.extract_error()
+        in_time(self.client.send_packed_command(command)).await?.extract_error()
     }
 }
 
@@ -141,6 +147,16 @@ impl Watch {
             }
         }
     }
+}
+
+/// Bounds what the server is asked.
+///
+/// # Errors
+/// Those of the question; a time-out.
+pub(crate) async fn in_time<T>(
+    question: impl Future<Output = Result<T, redis::RedisError>>,
+) -> Result<T, redis::RedisError> {
+    timeout(RESPONSE, question).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
 fn login(dial: &Dial) -> RedisConnectionInfo {

@@ -3,7 +3,6 @@
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use adapter_core::{Breaker, Bytes, Channel, Full, Inbox};
 use redis::{PushInfo, PushKind, Value};
@@ -72,8 +71,6 @@ impl Intake {
         loop {
             while self.pulse.is_paused() && !self.empty() {
                 self.inbox.ready().await;
-                // There may be room, but not for a message of this size: ready() answers at once then.
-                tokio::time::sleep(Duration::from_millis(1)).await;
             }
             self.filled.notified().await;
         }

@@ -9,7 +9,7 @@ use redis::{Pipeline, RedisError, Value};
 use tokio::time::timeout;
 
 use crate::config::{Mode, Redis};
-use crate::connection::Connection;
+use crate::connection::{Connection, in_time};
 use crate::error::{error, kind};
 use crate::intake::Intake;
 use crate::stream::Pulse;
@@ -143,7 +143,8 @@ impl Handle {
             for channel in chunk {
                 pipeline.cmd(command).arg(self.intake.name(channel));
             }
-            let sent = self.subscriber.clone().send_packed_commands(&pipeline, 0, chunk.len()).await;
+            let mut subscriber = self.subscriber.clone();
+            let sent = in_time(subscriber.send_packed_commands(&pipeline, 0, chunk.len())).await;
             for answer in sent.map_err(error)? {
                 answer.extract_error().map_err(error)?;
             }

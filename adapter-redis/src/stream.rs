@@ -1,7 +1,6 @@
 //! The bytes under a connection: a socket that tells whether anything arrives, and whose reading can be paused.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -90,11 +89,9 @@ impl AsyncWrite for Watched {
     }
 }
 
-/// Connects to the first of the host's addresses that answers.
-pub(crate) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-    let stream = TcpStream::connect(&addresses[..]).await?;
-    stream.set_nodelay(true)?;
+/// Connects to a host.
+pub(crate) async fn tcp(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
+    let stream = adapter_core::tcp(host, port, limit).await?;
     // Beside our own pings, so that the kernel, too, gives up a peer that has gone.
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2));
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;

@@ -1,3 +1,3 @@
 //! TLS, as the core knows it.
 
-pub(crate) use adapter_core::tls::{Tls, is_distrust};
+pub(crate) use adapter_core::tls::{Tls, refusal};

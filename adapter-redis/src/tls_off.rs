@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::io;
 
-use adapter_core::{Error, Result, TlsFiles};
+use adapter_core::{Error, ErrorKind, Result, TlsFiles};
 use tokio::net::TcpStream;
 
 /// Never made.
@@ -23,6 +23,6 @@ impl Tls {
     }
 }
 
-pub(crate) fn is_distrust(_: &(dyn StdError + 'static)) -> bool {
-    false
+pub(crate) fn refusal(_: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    None
 }
