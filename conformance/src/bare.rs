@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 use adapter_core::probe::{Tap, Tapped};
 use adapter_core::{Backend, Channel, Connect, Limits, Outgoing, PublishError, Result};
 use bytes::Bytes;
+use tokio::time::MissedTickBehavior;
+
+use crate::broker::{Launch, Recipe};
+use crate::proxy::Proxy;
 
 /// How long anything may take that has to come. A broker that starts on a busy machine takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -79,15 +83,66 @@ impl Node {
         }
     }
 
+    /// Lasts for longer than a link may be silent: until this node, which is behind this proxy, has given up two such links.
+    /// The first says how long that is, the second that it has passed for nodes that look at other moments, too.
+    pub async fn outlasts_silence(&mut self, proxy: &Proxy) {
+        for _ in 0..2 {
+            proxy.black_hole();
+            self.down().await;
+            self.up().await;
+        }
+    }
+
     /// Whatever is next.
     pub async fn next(&mut self) -> Tapped {
         tokio::time::timeout(PATIENCE, self.tap.next()).await.expect("something comes")
     }
 }
 
+/// Waits until something is so. What another process knows, or only counts, can but be looked at, again and again.
+pub async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let mut look = tokio::time::interval(Duration::from_millis(5));
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let wait = async {
+        while !so().await {
+            look.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("it never came true that {what}"));
+}
+
+/// An outage that lasts until so many connections more were tried through this proxy: for what a node does after it has
+/// failed again and again, however long that takes it.
+pub async fn tries(proxy: &Proxy, more: u64) {
+    let enough = proxy.counts().accepted + more;
+    eventually("it tries to connect again", async || proxy.counts().accepted >= enough).await;
+}
+
+/// A fault that lasts so long. The one wait by the clock: where the time is the fault itself, and nothing happens in it that
+/// could be waited for instead.
+pub async fn hold(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// A channel of this name.
 pub fn channel(name: &str) -> Channel {
     Channel::new(name).expect("valid")
+}
+
+/// The same broker, with these arguments more for a program of this machine. A recipe is for good, and so are they.
+pub fn with_arguments(recipe: &Recipe, more: &[&str]) -> Recipe {
+    let arguments = [recipe.local.arguments, &[forever(more)]].concat().leak();
+    Recipe { local: Launch { arguments, ..recipe.local }, ..*recipe }
+}
+
+/// The same broker, with one more command that prepares its folder on this machine.
+pub fn prepared_by(recipe: &Recipe, command: &[&str]) -> Recipe {
+    let prepare = [recipe.local.prepare, &[forever(command)]].concat().leak();
+    Recipe { local: Launch { prepare, ..recipe.local }, ..*recipe }
+}
+
+fn forever(words: &[&str]) -> &'static [&'static str] {
+    words.iter().map(|word| &*word.to_string().leak()).collect::<Vec<_>>().leak()
 }
 
 /// A certificate authority in this folder (`ca.pem`), and what it signed for this machine: `server.pem`, `client.pem` and
