@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Backend, Channel, Connect, Limits, Outgoing, PublishError, Result};
+use adapter_core::{Backend, Channel, Connect, Error, ErrorKind, Limits, Outgoing, PublishError, Result};
 use bytes::Bytes;
 use tokio::time::MissedTickBehavior;
 
@@ -40,11 +40,22 @@ impl Node {
         Self::with(&to.expect("a configuration"), 100_000).await.expect("connected")
     }
 
+    /// The same, and subscribed to this channel alone.
+    pub async fn on(to: Result<impl Connect>, name: &str) -> Self {
+        let node = Self::connect(to).await;
+        node.subscribe(name).await;
+        node
+    }
+
     /// Subscribes to one channel more.
     pub async fn subscribe(&self, name: &str) {
-        let channels = [channel(name)];
-        self.tap.wants().add(&channels);
-        self.backend.subscribe(&channels).await.expect("subscribed");
+        self.subscribe_all(&[channel(name)]).await;
+    }
+
+    /// Subscribes to channels.
+    pub async fn subscribe_all(&self, channels: &[Channel]) {
+        self.tap.wants().add(channels);
+        self.backend.subscribe(channels).await.expect("subscribed");
     }
 
     /// Publishes one message.
@@ -57,10 +68,65 @@ impl Node {
 
     /// The next frame; nothing else may come first.
     pub async fn frame(&mut self) -> Bytes {
+        self.message().await.1
+    }
+
+    /// The same, with the channel that it came on.
+    pub async fn message(&mut self) -> (Channel, Bytes) {
         match self.next().await {
-            Tapped::Frame(_, payload) => payload,
+            Tapped::Frame(channel, payload) => (channel, payload),
             other => panic!("{other:?} instead of a frame"),
         }
+    }
+
+    /// Takes what comes, up to this frame.
+    pub async fn until(&mut self, marker: &str) {
+        while !matches!(self.next().await, Tapped::Frame(_, payload) if payload == marker) {}
+    }
+
+    /// Publishes to itself, and sees it arrive; what was on its way before may come first.
+    pub async fn hears_itself(&mut self, name: &str) {
+        self.publish(name, "marker").await.expect("published");
+        self.until("marker").await;
+    }
+
+    /// Publishes until the other hears it, where nobody says when there is a way: what else comes there is skipped.
+    pub async fn reaches(&self, other: &mut Self, name: &str) {
+        const AGAIN: Duration = Duration::from_millis(20);
+        eventually("one is heard by the other", async || {
+            let sent = self.publish(name, "knock").await.is_ok();
+            sent && tokio::time::timeout(AGAIN, other.until("knock")).await.is_ok()
+        })
+        .await;
+        self.publish(name, "knocked").await.expect("published");
+        other.until("knocked").await;
+    }
+
+    /// Waits for `down`; until the fault is mended, nothing can be published. Answers the reason.
+    pub async fn is_down(&mut self, name: &str) -> String {
+        let (reason, noticed) = self.down().await;
+        println!("noticed after {noticed:?}: {reason}");
+        match self.publish(name, "lost").await {
+            Err(PublishError::Unknown(error)) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}"),
+            other => panic!("{other:?} instead of an unknown outcome"),
+        }
+        reason
+    }
+
+    /// Waits for `up`; then what is published comes, and nothing before it: what was refused is never sent later.
+    pub async fn is_back(&mut self, name: &str) {
+        let (_, restored) = self.up().await;
+        println!("up after {restored:?}");
+        self.publish(name, "after").await.expect("published");
+        assert_eq!(self.frame().await, "after");
+    }
+
+    /// The link breaks, and is mended by the node itself. Answers the reason.
+    pub async fn comes_back(&mut self, name: &str) -> String {
+        let (reason, noticed) = self.down().await;
+        println!("noticed after {noticed:?}: {reason}");
+        self.is_back(name).await;
+        reason
     }
 
     /// Waits for `down`; answers the reason, and after how long.
@@ -96,6 +162,32 @@ impl Node {
     /// Whatever is next.
     pub async fn next(&mut self) -> Tapped {
         tokio::time::timeout(PATIENCE, self.tap.next()).await.expect("something comes")
+    }
+}
+
+/// Why a connection is refused.
+pub async fn refusal(to: &dyn Connect) -> Error {
+    Node::with(to, 10).await.err().expect("refused")
+}
+
+/// Files that are not what a URL says: whatever it says, with its names for authority, certificate and key, is an error of
+/// configuration.
+pub async fn odd_files_are_refused([ca, cert, key]: [&str; 3], refused: impl AsyncFn(&str) -> Error) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    certificates(folder.path());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (root, ours, secret, no) = (file("ca.pem"), file("client.pem"), file("client.key"), "/no/such/file");
+    for query in [
+        format!("{ca}={no}"),
+        format!("{ca}={secret}"),
+        format!("{ca}={root}&{cert}={ours}"),
+        format!("{ca}={root}&{key}={secret}"),
+        format!("{ca}={root}&{cert}={ours}&{key}={ours}"),
+        format!("{ca}={root}&{cert}={no}&{key}={secret}"),
+        format!("{ca}={root}&{cert}={ours}&{key}={}", file("server.key")),
+    ] {
+        let error = refused(&query).await;
+        assert_eq!(error.kind(), ErrorKind::Config, "{query}: {error:?}");
     }
 }
 
