@@ -3,12 +3,12 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Connect, ErrorKind, Outgoing, PublishError, Reason};
+use adapter_core::probe::Tapped;
+use adapter_core::{ErrorKind, Outgoing, PublishError, Reason};
 use adapter_nats::Nats;
-use conformance::bare::tries;
+use conformance::bare::{self, eventually, tries};
 use conformance::{Broker, Proxy, recipes};
 use support::{Node, Server, certificates, channel, connect, nats, on};
 
@@ -16,8 +16,7 @@ type Tested = Result<(), Box<dyn std::error::Error>>;
 
 /// The kind of the refusal.
 async fn refusal(url: &str) -> ErrorKind {
-    let tap = Tap::new(10, 1000);
-    Nats::from_url(url).unwrap().connect(tap.inbox()).await.err().expect("refused").kind()
+    bare::refusal(&Nats::from_url(url).unwrap()).await.kind()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,14 +52,10 @@ async fn after_kill_and_restart_it_receives_again() -> Tested {
     let mut node = on(&server.url_at(proxy.address()), "rc.a").await;
     for _ in 0..3 {
         server.kill().await?;
-        let (_, noticed) = node.down().await;
-        assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
+        node.is_down("rc.a").await;
         tries(&proxy, 6).await; // the pauses between them reach their longest
         server.start_again().await?;
-        let (_, restored) = node.up().await;
-        node.publish("rc.a", "after").await?;
-        assert_eq!(node.frame().await, "after", "what was refused is never sent later");
-        println!("kill -9: noticed after {noticed:?}, up {restored:?} after the restart");
+        node.is_back("rc.a").await;
     }
     Ok(())
 }
@@ -71,15 +66,12 @@ async fn a_server_that_stands_still_is_noticed() -> Tested {
     let proxy = Proxy::to(server.addresses()[0]).await?;
     let mut node = on(&server.url_at(proxy.address()), "rc.a").await;
     server.pause().await?;
-    let (_, noticed) = node.down().await;
-    assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
+    node.is_down("rc.a").await;
     tries(&proxy, 2).await; // the one before the last has run into its timeout
     server.resume().await?;
-    let (_, restored) = node.up().await;
-    println!("SIGSTOP: noticed after {noticed:?}, up {restored:?} after SIGCONT");
+    node.up().await;
     // What the stopped server had in its buffers may come now, by design: "any may have been sent".
-    node.publish("rc.a", "after").await?;
-    while node.frame().await != "after" {}
+    node.hears_itself("rc.a").await;
     Ok(())
 }
 
@@ -88,11 +80,7 @@ async fn a_reset_makes_a_new_connection() -> Tested {
     let server = nats().await;
     let mut node = on(&server.url(), "rc.a").await;
     node.backend.reset(Reason::from("for a test")).await;
-    node.down().await;
-    let (_, restored) = node.up().await;
-    println!("reset: up after {restored:?}");
-    node.publish("rc.a", "after").await?;
-    assert_eq!(node.frame().await, "after");
+    assert_eq!(node.comes_back("rc.a").await, "for a test");
     Ok(())
 }
 
@@ -137,7 +125,7 @@ async fn dropped_messages_are_told() -> Tested {
     assert!(downs > 0 && taken < 1000, "{downs} times told, {taken} of 1000 taken");
     // Nothing is left behind, and the connection is the same one. What still waits comes before the marker.
     sender.publish("rc.a", "marker").await?;
-    while !matches!(slow.next().await, Tapped::Frame(_, payload) if payload == "marker") {}
+    slow.until("marker").await;
     Ok(())
 }
 
@@ -177,10 +165,14 @@ async fn tls_with_an_authority_and_a_certificate_of_our_own() -> Tested {
     let url = format!("tls://{}", server.addresses()[0]);
     let with_ca = format!("{url}?ca={at}/ca.pem");
     let mut node = on(&with_ca, "rc.a").await;
-    node.publish("rc.a", "sealed").await?;
-    assert_eq!(node.frame().await, "sealed");
+    node.hears_itself("rc.a").await;
     assert_eq!(refusal(&url).await, ErrorKind::Config, "an authority that nobody knows");
-    assert_eq!(refusal(&format!("{url}?ca=/nowhere")).await, ErrorKind::Config);
+    // Some are refused as they stand, some when they are read.
+    let refused = async |query: &str| match Nats::from_url(&format!("{url}?{query}")) {
+        Ok(nats) => bare::refusal(&nats).await,
+        Err(error) => error,
+    };
+    bare::odd_files_are_refused(["ca", "cert", "key"], refused).await;
 
     server.again(&plain.replace('}', &format!(", ca_file: {at}/ca.pem, verify: true }}"))).await;
     assert_eq!(refusal(&with_ca).await, ErrorKind::Denied, "the server asks for a certificate");
@@ -191,8 +183,7 @@ async fn tls_with_an_authority_and_a_certificate_of_our_own() -> Tested {
     node.down().await;
     server.resume().await?;
     node.up().await;
-    node.publish("rc.a", "sealed").await?;
-    while node.frame().await != "sealed" {}
+    node.hears_itself("rc.a").await;
     Ok(())
 }
 
@@ -219,8 +210,7 @@ async fn what_the_server_does_not_permit_is_denied() -> Tested {
 
     let frames = ["rc.yes", "rc.no", "rc.yes"].map(|name| Outgoing::new(channel(name), name.into()));
     // The first time the refusal may come after the confirmation; then it is known.
-    let known = async { while node.backend.publish(&frames[1..2]).await.is_ok() {} };
-    tokio::time::timeout(Duration::from_secs(10), known).await.expect("the refusal becomes known");
+    eventually("the refusal is known", async || node.backend.publish(&frames[1..2]).await.is_err()).await;
     let refused = node.backend.publish(&frames).await;
     assert!(matches!(refused, Err(PublishError::Refused { index: 1, kind: ErrorKind::Denied })), "{refused:?}");
     node.publish("rc.yes", "marker").await?;
@@ -230,9 +220,7 @@ async fn what_the_server_does_not_permit_is_denied() -> Tested {
     server.reload(&rules("\"rc.other\"")).await;
     node.down().await;
     server.reload(&rules("\"rc.yes\"")).await;
-    node.up().await;
-    node.publish("rc.yes", "again").await?;
-    assert_eq!(node.frame().await, "again");
+    node.is_back("rc.yes").await;
     Ok(())
 }
 
@@ -244,28 +232,12 @@ async fn the_other_servers_of_a_cluster_take_over() -> Tested {
     let mut one = on(&servers.url_at(*first), "rc.a").await;
     let two = on(&servers.url_at(*second), "rc.b").await;
     // Interest travels between servers: the first message that arrives says that it has.
-    let began = Instant::now();
-    let mut rounds = 0;
-    while tokio::time::timeout(Duration::from_millis(20), one.tap.next()).await.is_err() {
-        two.publish("rc.a", "are you there").await?;
-        rounds += 1;
-        assert!(began.elapsed() < Duration::from_secs(10));
-    }
-    println!("cluster: first message after {:?}, {rounds} sent", began.elapsed());
+    two.reaches(&mut one, "rc.a").await;
     servers.kill_one(0).await?;
     one.down().await;
     let (_, restored) = one.up().await;
     println!("cluster: up on another server after {restored:?}");
-    let marker = tokio::time::timeout(Duration::from_secs(5), async {
-        loop {
-            two.publish("rc.a", "marker").await.unwrap();
-            let next = tokio::time::timeout(Duration::from_millis(20), one.tap.next()).await;
-            if matches!(next, Ok(Tapped::Frame(_, payload)) if payload == "marker") {
-                return;
-            }
-        }
-    });
-    marker.await?;
+    two.reaches(&mut one, "rc.a").await;
     Ok(())
 }
 

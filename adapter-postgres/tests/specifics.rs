@@ -3,8 +3,6 @@
 
 mod support;
 
-use std::time::Instant;
-
 use adapter_core::{Cluster, ErrorKind, Hub, Outgoing, PublishError, Reason};
 use adapter_postgres::Postgres;
 use conformance::Proxy;
@@ -23,22 +21,17 @@ async fn either_connection_is_made_again_when_the_server_ends_it() -> Tested {
     let broker = postgres().await;
     let admin = admin(&broker).await;
     let mut node = on(&broker.url(), "rc.a").await;
-    for round in 0..3 {
+    for _ in 0..3 {
         // What they said last tells them apart.
         for which in ["query LIKE '%pg_notif%'", "query NOT LIKE '%pg_notif%'"] {
-            node.publish("rc.a", "before").await?;
-            assert_eq!(node.frame().await, "before");
+            node.hears_itself("rc.a").await;
             until(
                 &admin,
                 &format!("SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'roomcast' AND {which}"),
             )
             .await;
             terminate(&admin, which).await;
-            let began = Instant::now();
-            node.down().await;
-            let noticed = began.elapsed();
-            node.up().await;
-            println!("pg_terminate_backend ({round}, {which}): noticed {noticed:?}, up {:?}", began.elapsed());
+            node.comes_back("rc.a").await;
         }
     }
     Ok(())
@@ -49,10 +42,7 @@ async fn a_reset_makes_new_connections() -> Tested {
     let broker = postgres().await;
     let mut node = on(&broker.url(), "rc.a").await;
     node.backend.reset(Reason::from("for a test")).await;
-    node.down().await;
-    node.up().await;
-    node.publish("rc.a", "after").await?;
-    assert_eq!(node.frame().await, "after");
+    node.comes_back("rc.a").await;
     Ok(())
 }
 
@@ -88,8 +78,7 @@ async fn a_listener_that_is_slow_holds_nobody_up_and_loses_nothing() -> Tested {
     for n in 0..FRAMES {
         assert_eq!(slow.frame().await, frame(n));
     }
-    slow.publish("rc.a", "after").await?;
-    assert_eq!(slow.frame().await, "after");
+    slow.hears_itself("rc.a").await;
     Ok(())
 }
 

@@ -4,8 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses its part of it")]
 
 use adapter_amqp::Amqp;
-use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Connect, Error};
+use adapter_core::Error;
 pub(crate) use conformance::bare::{Node, channel, eventually};
 use conformance::broker::{Broker, Recipe, recipes};
 use tokio::sync::OnceCell;
@@ -50,23 +49,10 @@ pub(crate) async fn queues(broker: &Broker, vhost: &str, columns: &[&str]) -> Ve
 
 /// Why this URL is refused.
 pub(crate) async fn refusal(url: &str) -> Error {
-    refused(&Amqp::from_url(url).unwrap()).await
-}
-
-pub(crate) async fn refused(amqp: &Amqp) -> Error {
-    let tap = Tap::new(10, 1000);
-    amqp.connect(tap.inbox()).await.err().expect("refused")
+    conformance::bare::refusal(&Amqp::from_url(url).unwrap()).await
 }
 
 /// Subscribed to this channel alone.
 pub(crate) async fn on(url: &str, name: &str) -> Node {
-    let node = Node::connect(Amqp::from_url(url)).await;
-    node.subscribe(name).await;
-    node
-}
-
-/// Publishes to itself, and sees it arrive; what was on its way before may come first.
-pub(crate) async fn hears_itself(node: &mut Node, name: &str) {
-    node.publish(name, "marker").await.unwrap();
-    while !matches!(node.next().await, Tapped::Frame(_, payload) if payload == "marker") {}
+    Node::on(Amqp::from_url(url), name).await
 }

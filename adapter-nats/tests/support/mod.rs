@@ -70,7 +70,5 @@ pub(crate) async fn connect(url: &str) -> Node {
 
 /// Subscribed to this channel alone.
 pub(crate) async fn on(url: &str, name: &str) -> Node {
-    let node = connect(url).await;
-    node.subscribe(name).await;
-    node
+    Node::on(Nats::from_url(url), name).await
 }
