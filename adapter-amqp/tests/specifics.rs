@@ -176,17 +176,7 @@ async fn a_node_that_is_slow_is_bounded_on_both_sides_and_told() -> Tested {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_size_up_to_the_limit_passes_and_no_more() -> Tested {
-    let mut node = on(&vhost("sizes").await.1, "rc.a").await;
-    let most = node.backend.limits().max_frame;
-    let frame = |size: usize| Outgoing::new(channel("rc.a"), vec![7; size].into());
-    node.backend.publish(&[frame(0), frame(most - 1), frame(most)]).await?;
-    let sizes = [node.frame().await.len(), node.frame().await.len(), node.frame().await.len()];
-    assert_eq!(sizes, [0, most - 1, most]);
-    let refused = node.backend.publish(&[frame(1), frame(2), frame(most + 1), frame(3)]).await;
-    assert!(matches!(refused, Err(PublishError::Refused { index: 2, kind: ErrorKind::TooLarge })), "{refused:?}");
-    node.backend.publish(&[frame(4)]).await?;
-    let sizes = [node.frame().await.len(), node.frame().await.len(), node.frame().await.len()];
-    assert_eq!(sizes, [1, 2, 4], "those before it were sent, none after");
+    on(&vhost("sizes").await.1, "rc.a").await.keeps_its_limit("rc.a").await;
     Ok(())
 }
 

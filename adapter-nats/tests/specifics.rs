@@ -92,15 +92,7 @@ async fn the_limits_are_those_of_the_current_server() -> Tested {
     server.again("max_payload: 2048").await;
     assert_eq!(node.up().await.0.max_frame, 2048);
     assert_eq!(node.backend.limits().max_frame, 2048);
-
-    let frame = |size: usize| Outgoing::new(channel("rc.a"), vec![7; size].into());
-    node.backend.publish(&[frame(0), frame(2048)]).await?;
-    assert_eq!((node.frame().await.len(), node.frame().await.len()), (0, 2048));
-    let refused = node.backend.publish(&[frame(1), frame(2), frame(2049), frame(3)]).await;
-    assert!(matches!(refused, Err(PublishError::Refused { index: 2, kind: ErrorKind::TooLarge })), "{refused:?}");
-    node.backend.publish(&[frame(4)]).await?;
-    let sizes = [node.frame().await.len(), node.frame().await.len(), node.frame().await.len()];
-    assert_eq!(sizes, [1, 2, 4], "those before it were sent, none after");
+    node.keeps_its_limit("rc.a").await;
     Ok(())
 }
 

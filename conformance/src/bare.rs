@@ -149,6 +149,20 @@ impl Node {
         }
     }
 
+    /// Every size up to the limit passes, and no more: of a batch, those before one that is too large are sent, and none after.
+    pub async fn keeps_its_limit(&mut self, name: &str) {
+        let most = self.backend.limits().max_frame;
+        let frame = |size: usize| Outgoing::new(channel(name), vec![7; size].into());
+        let sizes = [0, 1, most - 1, most];
+        self.backend.publish(&sizes.map(frame)).await.expect("published");
+        let refused = self.backend.publish(&[1, 2, most + 1, 3].map(frame)).await;
+        assert!(matches!(refused, Err(PublishError::Refused { index: 2, kind: ErrorKind::TooLarge })), "{refused:?}");
+        self.backend.publish(&[frame(4)]).await.expect("published");
+        for size in sizes.into_iter().chain([1, 2, 4]) {
+            assert_eq!(self.frame().await.len(), size);
+        }
+    }
+
     /// Lasts for longer than a link may be silent: until this node, which is behind this proxy, has given up two such links.
     /// The first says how long that is, the second that it has passed for nodes that look at other moments, too.
     pub async fn outlasts_silence(&mut self, proxy: &Proxy) {
