@@ -9,7 +9,7 @@ use adapter_amqp::{Amqp, lapin};
 use adapter_core::probe::Tapped;
 use adapter_core::{Cluster, ErrorKind, Hub, Outgoing, PublishError, Reason};
 use conformance::broker::{Broker, recipes};
-use support::{Node, channel, ctl, eventually, hears_itself, on, own, queues, refusal, shared, vhost};
+use support::{Node, channel, ctl, eventually, on, own, queues, refusal, shared, vhost};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
 
@@ -19,12 +19,9 @@ async fn after_kill_and_restart_it_receives_again() -> Tested {
     let mut node = on(&broker.url(), "rc.a").await;
     for _ in 0..2 {
         broker.kill().await?;
-        node.down().await;
-        assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
+        node.is_down("rc.a").await;
         broker.start_again().await?;
-        node.up().await;
-        node.publish("rc.a", "after").await?;
-        assert_eq!(node.frame().await, "after", "what was refused is never sent later");
+        node.is_back("rc.a").await;
     }
     Ok(())
 }
@@ -34,12 +31,11 @@ async fn a_broker_that_stands_still_is_noticed() -> Tested {
     let broker = own().await;
     let mut node = on(&broker.url(), "rc.a").await;
     broker.pause().await?;
-    let (reason, _) = node.down().await;
+    let reason = node.is_down("rc.a").await;
     assert!(reason.contains("silent"), "{reason}");
-    assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
     broker.resume().await?;
     node.up().await;
-    hears_itself(&mut node, "rc.a").await;
+    node.hears_itself("rc.a").await;
     Ok(())
 }
 
@@ -47,14 +43,9 @@ async fn a_broker_that_stands_still_is_noticed() -> Tested {
 async fn connections_that_the_operator_closes_come_back() -> Tested {
     let (broker, url) = vhost("closed").await;
     let mut node = on(&url, "rc.a").await;
-    let began = Instant::now();
     ctl(broker, &["close_all_connections", "--vhost", "closed", "maintenance"]).await;
-    let (reason, _) = node.down().await;
+    let reason = node.comes_back("rc.a").await;
     assert!(reason.contains("maintenance"), "{reason}");
-    node.up().await;
-    println!("close_all_connections: all of it, with the command, {:?}", began.elapsed());
-    node.publish("rc.a", "after").await?;
-    assert_eq!(node.frame().await, "after");
     Ok(())
 }
 
@@ -71,10 +62,7 @@ async fn a_queue_that_is_deleted_under_the_consumer_is_made_again() -> Tested {
              rabbit_amqqueue:delete(Q, false, false, <<\"operator\">>)."
         );
         ctl(broker, &["eval", &delete]).await;
-        node.down().await;
-        node.up().await;
-        node.publish("rc.a", "after").await?;
-        assert_eq!(node.frame().await, "after");
+        node.comes_back("rc.a").await;
     }
     Ok(())
 }
@@ -87,10 +75,7 @@ async fn an_exchange_that_is_deleted_is_made_again() -> Tested {
         "rabbit_exchange:delete(rabbit_misc:r(<<\"exchange\">>, exchange, <<\"roomcast\">>), false, <<\"operator\">>).";
     ctl(broker, &["eval", delete]).await;
     assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
-    node.down().await;
-    node.up().await;
-    node.publish("rc.a", "after").await?;
-    assert_eq!(node.frame().await, "after");
+    node.comes_back("rc.a").await;
     Ok(())
 }
 
@@ -98,10 +83,7 @@ async fn an_exchange_that_is_deleted_is_made_again() -> Tested {
 async fn a_reset_makes_a_new_session() -> Tested {
     let mut node = on(&vhost("reset").await.1, "rc.a").await;
     node.backend.reset(Reason::from("for a test")).await;
-    assert_eq!(node.down().await.0, "for a test");
-    node.up().await;
-    node.publish("rc.a", "after").await?;
-    assert_eq!(node.frame().await, "after");
+    assert_eq!(node.comes_back("rc.a").await, "for a test");
     Ok(())
 }
 
@@ -188,23 +170,13 @@ async fn a_node_that_is_slow_is_bounded_on_both_sides_and_told() -> Tested {
     println!("slow: {taken} of 2000 taken, told {downs} times");
     assert!(taken < 200, "{taken}");
     sender.publish("rc.a", "marker").await?;
-    while !matches!(slow.next().await, Tapped::Frame(_, payload) if payload == "marker") {}
+    slow.until("marker").await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_size_up_to_the_limit_passes_and_no_more() -> Tested {
-    let mut node = on(&vhost("sizes").await.1, "rc.a").await;
-    let most = node.backend.limits().max_frame;
-    let frame = |size: usize| Outgoing::new(channel("rc.a"), vec![7; size].into());
-    node.backend.publish(&[frame(0), frame(most - 1), frame(most)]).await?;
-    let sizes = [node.frame().await.len(), node.frame().await.len(), node.frame().await.len()];
-    assert_eq!(sizes, [0, most - 1, most]);
-    let refused = node.backend.publish(&[frame(1), frame(2), frame(most + 1), frame(3)]).await;
-    assert!(matches!(refused, Err(PublishError::Refused { index: 2, kind: ErrorKind::TooLarge })), "{refused:?}");
-    node.backend.publish(&[frame(4)]).await?;
-    let sizes = [node.frame().await.len(), node.frame().await.len(), node.frame().await.len()];
-    assert_eq!(sizes, [1, 2, 4], "those before it were sent, none after");
+    on(&vhost("sizes").await.1, "rc.a").await.keeps_its_limit("rc.a").await;
     Ok(())
 }
 
@@ -235,7 +207,7 @@ async fn refusals_at_connecting_say_what_to_do() -> Tested {
     }
     // What the text names is enough.
     ctl(broker, &["set_permissions", "-p", "orders", "shop", "^roomcast", "^roomcast", "^roomcast"]).await;
-    hears_itself(&mut on(&url, "rc.a").await, "rc.a").await;
+    on(&url, "rc.a").await.hears_itself("rc.a").await;
 
     let clash = "rabbit_exchange:declare(rabbit_misc:r(<<\"orders\">>, exchange, <<\"roomcast.other\">>), fanout, false, false, false, [], <<\"operator\">>).";
     ctl(broker, &["eval", clash]).await;
@@ -263,7 +235,7 @@ async fn a_right_that_is_taken_away_ends_the_link_until_it_is_back() -> Tested {
     node.down().await;
     ctl(broker, &all).await;
     node.up().await;
-    hears_itself(&mut node, "rc.a").await;
+    node.hears_itself("rc.a").await;
     Ok(())
 }
 
@@ -272,7 +244,7 @@ async fn longest_names_work() -> Tested {
     let (_, url) = vhost(&"v".repeat(255)).await;
     let url = format!("{url}?exchange={}", "x".repeat(200));
     let name = "c".repeat(63);
-    hears_itself(&mut on(&url, &name).await, &name).await;
+    on(&url, &name).await.hears_itself(&name).await;
     Ok(())
 }
 
@@ -285,7 +257,7 @@ async fn a_node_that_ends_leaves_nothing() -> Tested {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     // The client's heartbeat would sleep for half of that.
-    let url = format!("{url}?heartbeat=60");
+    let url = format!("{url}?heartbeat=600");
     let closed = on(&url, "rc.a").await;
     let name = queues(broker, "ends", &["name"]).await.into_iter().min().expect("its queue");
     let dropped = on(&url, "rc.a").await;
@@ -300,8 +272,7 @@ async fn a_node_that_ends_leaves_nothing() -> Tested {
     assert!(gone.unwrap_err().to_string().contains("NOT_FOUND"));
 
     drop(dropped);
-    let ended = eventually("no task is left", async || tasks() <= before);
-    tokio::time::timeout(std::time::Duration::from_secs(10), ended).await?;
+    eventually("no task is left", async || tasks() <= before).await;
     let none = async || queues(broker, "ends", &["name"]).await.is_empty();
     eventually("nothing is left of one that was dropped", none).await;
     watcher.close(200, "".into()).await?;
@@ -343,22 +314,13 @@ async fn the_other_server_of_a_cluster_takes_over() -> Tested {
     one.down().await;
     for node in &mut nodes {
         // A node that was on the second server hears nothing of it.
-        eventually("it receives", async || {
-            let sent = node.publish("rc.a", "marker").await.is_ok();
-            sent && matches!(
-                tokio::time::timeout(std::time::Duration::from_millis(200), async {
-                    while !matches!(node.tap.next().await, Tapped::Frame(_, payload) if payload == "marker") {}
-                })
-                .await,
-                Ok(())
-            )
-        })
-        .await;
+        two.reaches(node, "rc.a").await;
+        node.hears_itself("rc.a").await;
     }
     println!("cluster: all nodes receive again");
     broker.start_again().await?;
     one.up().await;
     two.publish("rc.a", "back").await?;
-    while !matches!(one.next().await, Tapped::Frame(_, payload) if payload == "back") {}
+    one.until("back").await;
     Ok(())
 }

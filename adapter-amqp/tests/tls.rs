@@ -8,40 +8,32 @@ use std::sync::Arc;
 
 use adapter_amqp::{Amqp, rustls};
 use adapter_core::{ErrorKind, Reason};
-use conformance::bare::certificates;
-use conformance::broker::{Broker, Launch, Recipe, recipes};
-use support::{ctl, hears_itself, on, refusal, refused};
+use conformance::bare::{self, certificates, with_arguments};
+use conformance::broker::{Broker, Recipe, recipes};
+use support::{ctl, on, refusal};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
 
 /// A broker that speaks TLS on this port too, beside the one that the suite asks.
 async fn broker(folder: &Path, port: u16) -> Broker {
     let at = folder.display();
-    let arguments = [
-        "-rabbit".to_owned(),
-        "ssl_listeners".to_owned(),
-        format!("[{{\"127.0.0.1\",{port}}}]"),
-        "-rabbit".to_owned(),
-        "ssl_options".to_owned(),
-        format!(
-            "[{{cacertfile,\"{at}/ca.pem\"}},{{certfile,\"{at}/server.pem\"}},{{keyfile,\"{at}/server.key\"}},\
-             {{verify,verify_peer}},{{fail_if_no_peer_cert,false}}]"
-        ),
-        "-rabbit".to_owned(),
-        "auth_mechanisms".to_owned(),
-        "['PLAIN','EXTERNAL']".to_owned(),
-        "-rabbit".to_owned(),
-        "ssl_cert_login_from".to_owned(),
-        "common_name".to_owned(),
+    let listeners = format!("[{{\"127.0.0.1\",{port}}}]");
+    let options = format!(
+        "[{{cacertfile,\"{at}/ca.pem\"}},{{certfile,\"{at}/server.pem\"}},{{keyfile,\"{at}/server.key\"}},\
+         {{verify,verify_peer}},{{fail_if_no_peer_cert,false}}]"
+    );
+    let settings = [
+        ["ssl_listeners", &listeners],
+        ["ssl_options", &options],
+        ["auth_mechanisms", "['PLAIN','EXTERNAL']"],
+        ["ssl_cert_login_from", "common_name"],
     ];
-    // A recipe is for good, as a test process is not.
-    let words: Vec<&'static str> = arguments.map(|word| &*word.leak()).to_vec();
+    let arguments: Vec<_> = settings.iter().flat_map(|[name, value]| ["-rabbit", name, value]).collect();
+    let mut recipe = with_arguments(&recipes::RABBITMQ, &arguments);
     let plugins = ("RABBITMQ_ENABLED_PLUGINS", "rabbitmq_auth_mechanism_ssl");
-    let environment = [recipes::RABBITMQ.local.environment, &[plugins]].concat();
-    let groups: &'static [&'static [&'static str]] = vec![&*words.leak()].leak();
-    let local = Launch { arguments: groups, environment: environment.leak(), ..recipes::RABBITMQ.local };
+    recipe.local.environment = [recipe.local.environment, &[plugins]].concat().leak(); // a recipe is for good
     // Containers have no such folder.
-    support::start(&Recipe { setting: "RABBITMQ_TLS", family: "RABBITMQ_TLS", local, ..recipes::RABBITMQ }).await
+    support::start(&Recipe { setting: "RABBITMQ_TLS", family: "RABBITMQ_TLS", ..recipe }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,17 +54,15 @@ async fn both_sides_show_certificates_of_a_private_authority() -> Tested {
     node.publish("rc.a", vec![7; node.backend.limits().max_frame]).await?;
     assert_eq!(node.frame().await.len(), node.backend.limits().max_frame);
     node.backend.reset(Reason::from("for a test")).await;
-    node.down().await;
-    node.up().await;
-    hears_itself(&mut node, "rc.a").await;
+    node.comes_back("rc.a").await;
     let users = ctl(&broker, &["list_connections", "user", "auth_mechanism"]).await;
     assert!(users.lines().any(|line| line == "client\tEXTERNAL"), "{users}");
 
     // A user and a password go before.
     let named = format!("amqps://guest:guest@127.0.0.1:{port}?{files}");
-    hears_itself(&mut on(&named, "rc.a").await, "rc.a").await;
+    on(&named, "rc.a").await.hears_itself("rc.a").await;
     let alone = format!("amqps://guest:guest@127.0.0.1:{port}?ca={at}/ca.pem");
-    hears_itself(&mut on(&alone, "rc.a").await, "rc.a").await;
+    on(&alone, "rc.a").await.hears_itself("rc.a").await;
 
     // An authority that nobody knows: that of the URL, or as the application has configured it.
     let stranger = format!("amqps://127.0.0.1:{port}?ca={at}/client.pem");
@@ -82,29 +72,15 @@ async fn both_sides_show_certificates_of_a_private_authority() -> Tested {
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     let nobody = Amqp::from_url(&alone)?.tls(Arc::new(config));
-    assert_eq!(refused(&nobody).await.kind(), ErrorKind::Config);
+    assert_eq!(bare::refusal(&nobody).await.kind(), ErrorKind::Config);
     // No TLS there.
     let plain = format!("amqps://{}?ca={at}/ca.pem", broker.addresses()[0]);
     assert_ne!(refusal(&plain).await.kind(), ErrorKind::Denied);
     Ok(())
 }
 
-#[test]
-fn files_that_are_not_what_they_should_be_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    certificates(folder.path());
-    let file = |name: &str| folder.path().join(name).display().to_string();
-    let (ca, cert, key, no) = (file("ca.pem"), file("client.pem"), file("client.key"), "/no/such/file");
-    for query in [
-        format!("ca={no}"),
-        format!("ca={key}"),
-        format!("ca={ca}&cert={cert}"),
-        format!("ca={ca}&key={key}"),
-        format!("ca={ca}&cert={cert}&key={cert}"),
-        format!("ca={ca}&cert={no}&key={key}"),
-        format!("ca={ca}&cert={ca}&key={key}"),
-    ] {
-        let error = Amqp::from_url(&format!("amqps://host?{query}")).expect_err(&query);
-        assert_eq!(error.kind(), ErrorKind::Config, "{query}");
-    }
+#[tokio::test]
+async fn files_that_are_not_what_they_should_be_are_refused() {
+    let refused = async |query: &str| Amqp::from_url(&format!("amqps://host?{query}")).expect_err(query);
+    bare::odd_files_are_refused(["ca", "cert", "key"], refused).await;
 }

@@ -3,24 +3,25 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Connect, ErrorKind, Outgoing, PublishError, Reason};
+use adapter_core::probe::Tapped;
+use adapter_core::{ErrorKind, Outgoing, PublishError, Reason};
 use adapter_nats::Nats;
-use support::{Node, Server, channel, connect, on};
+use conformance::bare::{self, eventually, tries};
+use conformance::{Broker, Proxy, recipes};
+use support::{Node, Server, certificates, channel, connect, nats, on};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
 
 /// The kind of the refusal.
 async fn refusal(url: &str) -> ErrorKind {
-    let tap = Tap::new(10, 1000);
-    Nats::from_url(url).unwrap().connect(tap.inbox()).await.err().expect("refused").kind()
+    bare::refusal(&Nats::from_url(url).unwrap()).await.kind()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_after_subscribing_is_received() -> Tested {
-    let server = Server::start("");
+    let server = nats().await;
     let mut receiver = connect(&server.url()).await;
     let sender = connect(&server.url()).await;
     for round in 0..300 {
@@ -34,7 +35,7 @@ async fn what_is_published_after_subscribing_is_received() -> Tested {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_curious_subscriber_to_everything_holds_nothing_up() -> Tested {
-    let server = Server::start("");
+    let server = nats().await;
     let curious = adapter_nats::async_nats::connect(server.url()).await?;
     let _everything = curious.subscribe(">").await?;
     curious.flush().await?;
@@ -46,79 +47,58 @@ async fn a_curious_subscriber_to_everything_holds_nothing_up() -> Tested {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_kill_and_restart_it_receives_again() -> Tested {
-    let mut server = Server::start("");
-    let mut node = on(&server.url(), "rc.a").await;
+    let server = nats().await;
+    let proxy = Proxy::to(server.addresses()[0]).await?;
+    let mut node = on(&server.url_at(proxy.address()), "rc.a").await;
     for _ in 0..3 {
-        server.kill();
-        let (_, noticed) = node.down().await;
-        assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
-        tokio::time::sleep(Duration::from_millis(1500)).await; // an outage, so that the backoff is at its longest
-        server.again("");
-        let (_, restored) = node.up().await;
-        node.publish("rc.a", "after").await?;
-        assert_eq!(node.frame().await, "after", "what was refused is never sent later");
-        println!("kill -9: noticed after {noticed:?}, up {restored:?} after the restart");
-        assert!(restored < Duration::from_secs(2));
+        server.kill().await?;
+        node.is_down("rc.a").await;
+        tries(&proxy, 6).await; // the pauses between them reach their longest
+        server.start_again().await?;
+        node.is_back("rc.a").await;
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stands_still_is_noticed() -> Tested {
-    let server = Server::start("");
-    let mut node = on(&server.url(), "rc.a").await;
-    server.signal("STOP");
-    let (_, noticed) = node.down().await;
-    assert!(noticed < Duration::from_secs(5), "{noticed:?}");
-    assert!(matches!(node.publish("rc.a", "lost").await, Err(PublishError::Unknown(_))));
-    tokio::time::sleep(Duration::from_secs(4)).await; // further attempts run into their timeout
-    server.signal("CONT");
-    let (_, restored) = node.up().await;
-    println!("SIGSTOP: noticed after {noticed:?}, up {restored:?} after SIGCONT");
-    assert!(restored < Duration::from_secs(2), "{restored:?}");
+    let server = nats().await;
+    let proxy = Proxy::to(server.addresses()[0]).await?;
+    let mut node = on(&server.url_at(proxy.address()), "rc.a").await;
+    server.pause().await?;
+    node.is_down("rc.a").await;
+    tries(&proxy, 2).await; // the one before the last has run into its timeout
+    server.resume().await?;
+    node.up().await;
     // What the stopped server had in its buffers may come now, by design: "any may have been sent".
-    node.publish("rc.a", "after").await?;
-    while node.frame().await != "after" {}
+    node.hears_itself("rc.a").await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_makes_a_new_connection() -> Tested {
-    let server = Server::start("");
+    let server = nats().await;
     let mut node = on(&server.url(), "rc.a").await;
     node.backend.reset(Reason::from("for a test")).await;
-    node.down().await;
-    let (_, restored) = node.up().await;
-    println!("reset: up after {restored:?}");
-    node.publish("rc.a", "after").await?;
-    assert_eq!(node.frame().await, "after");
+    assert_eq!(node.comes_back("rc.a").await, "for a test");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limits_are_those_of_the_current_server() -> Tested {
-    let mut server = Server::start("max_payload: 4096");
+    let server = Server::start("max_payload: 4096").await;
     let mut node = on(&server.url(), "rc.a").await;
     assert_eq!(node.backend.limits().max_frame, 4096);
-    server.kill();
-    server.again("max_payload: 2048");
+    server.again("max_payload: 2048").await;
     assert_eq!(node.up().await.0.max_frame, 2048);
     assert_eq!(node.backend.limits().max_frame, 2048);
-
-    let frame = |size: usize| Outgoing::new(channel("rc.a"), vec![7; size].into());
-    node.backend.publish(&[frame(0), frame(2048)]).await?;
-    assert_eq!((node.frame().await.len(), node.frame().await.len()), (0, 2048));
-    let refused = node.backend.publish(&[frame(1), frame(2), frame(2049), frame(3)]).await;
-    assert!(matches!(refused, Err(PublishError::Refused { index: 2, kind: ErrorKind::TooLarge })), "{refused:?}");
-    node.backend.publish(&[frame(4)]).await?;
-    let sizes = [node.frame().await.len(), node.frame().await.len(), node.frame().await.len()];
-    assert_eq!(sizes, [1, 2, 4], "those before it were sent, none after");
+    node.keeps_its_limit("rc.a").await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropped_messages_are_told() -> Tested {
-    let server = Server::start("");
+    let server = nats().await;
     // The inbox takes 10, the client's queue 100 more.
     let nats = Nats::from_url(&server.url())?.capacity(100);
     let mut slow = Node::with(&nats, 10).await?;
@@ -137,28 +117,29 @@ async fn dropped_messages_are_told() -> Tested {
     assert!(downs > 0 && taken < 1000, "{downs} times told, {taken} of 1000 taken");
     // Nothing is left behind, and the connection is the same one. What still waits comes before the marker.
     sender.publish("rc.a", "marker").await?;
-    while !matches!(slow.next().await, Tapped::Frame(_, payload) if payload == "marker") {}
+    slow.until("marker").await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logins_are_checked() -> Tested {
-    let password = Server::start("authorization { user: shop, password: \"p@ss w:rd\" }");
-    let at = format!("127.0.0.1:{}", password.port);
+    let password = Server::start("authorization { user: shop, password: \"p@ss w:rd\" }").await;
+    let at = password.addresses()[0];
     connect(&format!("nats://shop:p%40ss%20w%3Ard@{at}")).await;
     assert_eq!(refusal(&format!("nats://shop:secret@{at}")).await, ErrorKind::Denied);
     assert_eq!(refusal(&format!("nats://{at}")).await, ErrorKind::Denied);
 
-    let token = Server::start("authorization { token: t0ken }");
-    connect(&format!("nats://t0ken@127.0.0.1:{}", token.port)).await;
-    assert_eq!(refusal(&format!("nats://other@127.0.0.1:{}", token.port)).await, ErrorKind::Denied);
+    let token = Server::start("authorization { token: t0ken }").await;
+    connect(&format!("nats://t0ken@{}", token.addresses()[0])).await;
+    assert_eq!(refusal(&format!("nats://other@{}", token.addresses()[0])).await, ErrorKind::Denied);
 
     // The example keys of the NATS documentation.
     let nkey =
-        Server::start("authorization { users: [{ nkey: UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4 }] }");
+        Server::start("authorization { users: [{ nkey: UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4 }] }")
+            .await;
     let seed = nkey.folder().join("seed");
     std::fs::write(&seed, "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n")?;
-    let url = format!("nats://127.0.0.1:{}", nkey.port);
+    let url = nkey.url();
     connect(&format!("{url}?nkey={}", seed.display())).await;
     assert_eq!(refusal(&url).await, ErrorKind::Denied);
     assert_eq!(refusal(&format!("{url}?nkey=/nowhere")).await, ErrorKind::Config);
@@ -168,40 +149,42 @@ async fn logins_are_checked() -> Tested {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_with_an_authority_and_a_certificate_of_our_own() -> Tested {
-    let mut server = Server::start("");
-    server.kill();
-    support::certificates(server.folder());
+    let server = Server::start("").await;
+    certificates(server.folder());
     let at = server.folder().display().to_string();
     let plain = format!("tls {{ cert_file: {at}/server.pem, key_file: {at}/server.key }}");
-    server.again(&plain);
-    let url = format!("tls://127.0.0.1:{}", server.port);
+    server.again(&plain).await;
+    let url = format!("tls://{}", server.addresses()[0]);
     let with_ca = format!("{url}?ca={at}/ca.pem");
     let mut node = on(&with_ca, "rc.a").await;
-    node.publish("rc.a", "sealed").await?;
-    assert_eq!(node.frame().await, "sealed");
+    node.hears_itself("rc.a").await;
     assert_eq!(refusal(&url).await, ErrorKind::Config, "an authority that nobody knows");
-    assert_eq!(refusal(&format!("{url}?ca=/nowhere")).await, ErrorKind::Config);
+    // Some are refused as they stand, some when they are read.
+    let refused = async |query: &str| match Nats::from_url(&format!("{url}?{query}")) {
+        Ok(nats) => bare::refusal(&nats).await,
+        Err(error) => error,
+    };
+    bare::odd_files_are_refused(["ca", "cert", "key"], refused).await;
 
-    server.kill();
-    server.again(&plain.replace('}', &format!(", ca_file: {at}/ca.pem, verify: true }}")));
+    server.again(&plain.replace('}', &format!(", ca_file: {at}/ca.pem, verify: true }}"))).await;
     assert_eq!(refusal(&with_ca).await, ErrorKind::Denied, "the server asks for a certificate");
     let with_certificate = format!("{with_ca}&cert={at}/client.pem&key={at}/client.key");
     let mut node = on(&with_certificate, "rc.a").await;
-    server.signal("STOP");
+    server.pause().await?;
     node.backend.reset(Reason::from("for a test")).await;
     node.down().await;
-    server.signal("CONT");
+    server.resume().await?;
     node.up().await;
-    node.publish("rc.a", "sealed").await?;
-    while node.frame().await != "sealed" {}
+    node.hears_itself("rc.a").await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_absent_server_is_an_error_at_once() {
-    let mut server = Server::start("");
-    server.kill();
+async fn an_absent_server_is_an_error_at_once() -> Tested {
+    let server = nats().await;
+    server.kill().await?;
     assert_eq!(refusal(&server.url()).await, ErrorKind::Unavailable);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,68 +195,47 @@ async fn what_the_server_does_not_permit_is_denied() -> Tested {
                 publish: [\"rc.sync.>\", \"rc.yes\"], subscribe: [\"rc.sync.>\", {subscribe}] }} }}] }}"
         )
     };
-    let server = Server::start(&rules("\"rc.yes\""));
-    let mut node = on(&format!("nats://a:b@127.0.0.1:{}", server.port), "rc.yes").await;
+    let server = Server::start(&rules("\"rc.yes\"")).await;
+    let mut node = on(&format!("nats://a:b@{}", server.addresses()[0]), "rc.yes").await;
     let no = node.backend.subscribe(&[channel("rc.no")]).await;
     assert_eq!(no.unwrap_err().kind(), ErrorKind::Denied);
 
     let frames = ["rc.yes", "rc.no", "rc.yes"].map(|name| Outgoing::new(channel(name), name.into()));
     // The first time the refusal may come after the confirmation; then it is known.
-    let known = async { while node.backend.publish(&frames[1..2]).await.is_ok() {} };
-    tokio::time::timeout(Duration::from_secs(10), known).await.expect("the refusal becomes known");
+    eventually("the refusal is known", async || node.backend.publish(&frames[1..2]).await.is_err()).await;
     let refused = node.backend.publish(&frames).await;
     assert!(matches!(refused, Err(PublishError::Refused { index: 1, kind: ErrorKind::Denied })), "{refused:?}");
     node.publish("rc.yes", "marker").await?;
     assert_eq!((node.frame().await, node.frame().await), ("rc.yes".into(), "marker".into()));
 
     // Taken away while it runs: the link is down until it is permitted again.
-    server.configure(&rules("\"rc.other\""));
-    server.signal("HUP");
+    server.reload(&rules("\"rc.other\"")).await;
     node.down().await;
-    server.configure(&rules("\"rc.yes\""));
-    server.signal("HUP");
-    node.up().await;
-    node.publish("rc.yes", "again").await?;
-    assert_eq!(node.frame().await, "again");
+    server.reload(&rules("\"rc.yes\"")).await;
+    node.is_back("rc.yes").await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_other_servers_of_a_cluster_take_over() -> Tested {
-    let mut servers = Server::cluster();
+    let servers = Broker::start(&recipes::NATS_CLUSTER).await?;
+    let [first, second, _] = servers.addresses() else { panic!("three servers") };
     // Each node knows one server by its URL, and the others from that one.
-    let mut one = on(&servers[0].url(), "rc.a").await;
-    let two = on(&servers[1].url(), "rc.b").await;
+    let mut one = on(&servers.url_at(*first), "rc.a").await;
+    let two = on(&servers.url_at(*second), "rc.b").await;
     // Interest travels between servers: the first message that arrives says that it has.
-    let began = Instant::now();
-    let mut rounds = 0;
-    while tokio::time::timeout(Duration::from_millis(20), one.tap.next()).await.is_err() {
-        two.publish("rc.a", "are you there").await?;
-        rounds += 1;
-        assert!(began.elapsed() < Duration::from_secs(10));
-    }
-    println!("cluster: first message after {:?}, {rounds} sent", began.elapsed());
-    servers[0].kill();
+    two.reaches(&mut one, "rc.a").await;
+    servers.kill_one(0).await?;
     one.down().await;
     let (_, restored) = one.up().await;
     println!("cluster: up on another server after {restored:?}");
-    assert!(restored < Duration::from_secs(2));
-    let marker = tokio::time::timeout(Duration::from_secs(5), async {
-        loop {
-            two.publish("rc.a", "marker").await.unwrap();
-            let next = tokio::time::timeout(Duration::from_millis(20), one.tap.next()).await;
-            if matches!(next, Ok(Tapped::Frame(_, payload)) if payload == "marker") {
-                return;
-            }
-        }
-    });
-    marker.await?;
+    two.reaches(&mut one, "rc.a").await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_ends_the_connection_whatever_the_server_does() -> Tested {
-    let mut server = Server::start("");
+    let server = nats().await;
     let watcher = adapter_nats::async_nats::connect(server.url()).await?;
     let node = on(&server.url(), "rc.a").await;
     let began = Instant::now();
@@ -284,7 +246,7 @@ async fn closing_ends_the_connection_whatever_the_server_does() -> Tested {
     watcher.request("rc.a", "anybody?".into()).await.expect_err("no responder");
 
     let orphan = on(&server.url(), "rc.a").await;
-    server.kill();
+    server.kill().await?;
     orphan.backend.close().await?;
     Ok(())
 }

@@ -3,24 +3,21 @@
 
 mod support;
 
-use std::time::Instant;
-
 use adapter_core::ErrorKind;
 use adapter_postgres::Postgres;
 use conformance::Proxy;
+use conformance::bare::prepared_by;
 use conformance::broker::{Launch, Recipe};
 use conformance::recipes::POSTGRES;
-use support::{Tested, connect, forever, on, postgres, refusal, soon, start_here, url};
+use support::{Tested, connect, on, postgres, refusal, start_here, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hot_standby_is_refused_until_it_is_promoted() -> Tested {
     let primary = start_here(&POSTGRES).await;
-    let port = forever(primary.addresses()[0].port().to_string());
-    let copy =
-        ["pg_basebackup", "-h", "127.0.0.1", "-p", port, "-U", "postgres", "-D", "{folder}/data", "-R", "-c", "fast"];
-    let prepare: &'static [&'static str] = Box::leak(Box::new(copy));
-    let local = Launch { prepare: Box::leak(Box::new([prepare])), ..POSTGRES.local };
-    let standby = start_here(&Recipe { name: "standby", local, ..POSTGRES }).await;
+    let from = primary.url();
+    let copy = ["pg_basebackup", "-d", &from, "-U", "postgres", "-D", "{folder}/data", "-R", "-c", "fast"];
+    let local = Launch { prepare: &[], ..POSTGRES.local };
+    let standby = start_here(&prepared_by(&Recipe { name: "standby", local, ..POSTGRES }, &copy)).await;
     let error = refusal(&standby.url()).await;
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("hot standby") && error.to_string().contains("primary"), "{error}");
@@ -30,14 +27,11 @@ async fn a_hot_standby_is_refused_until_it_is_promoted() -> Tested {
     // With both named, the one that can is found; when it dies and the other is promoted, that one.
     let (one, two) = (standby.addresses()[0], primary.addresses()[0]);
     let mut node = on(&format!("postgres://{one},{two}/postgres?target_session_attrs=read-write"), "rc.a").await;
-    node.publish("rc.a", "before").await?;
-    assert_eq!(node.frame().await, "before");
+    node.hears_itself("rc.a").await;
     primary.kill().await?;
-    node.down().await;
+    node.is_down("rc.a").await;
     support::admin(&standby).await.execute("SELECT pg_promote()", &[]).await?;
-    node.up().await;
-    node.publish("rc.a", "after").await?;
-    assert_eq!(node.frame().await, "after");
+    node.is_back("rc.a").await;
     Ok(())
 }
 
@@ -50,13 +44,7 @@ async fn either_connection_is_given_up_when_it_is_half_open() -> Tested {
         // No core above that would notice by itself.
         let mut node = on(&format!("{listen}?publish_url={publish}"), "rc.a").await;
         proxy.black_hole();
-        let began = Instant::now();
-        node.down().await;
-        let noticed = began.elapsed();
-        node.up().await;
-        println!("half open: noticed {noticed:?}, up {:?}", began.elapsed());
-        node.publish("rc.a", "after").await?;
-        assert_eq!(node.frame().await, "after");
+        node.comes_back("rc.a").await;
         node.backend.close().await?;
     }
     Ok(())
@@ -71,16 +59,10 @@ const PGBOUNCER: &str = "printf '[databases]\\npostgres = host=127.0.0.1 port=PO
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_may_go_through_a_pooler() -> Tested {
     let server = start_here(&POSTGRES).await;
-    let settings = forever(PGBOUNCER.replace("PORT", &server.addresses()[0].port().to_string()));
-    let prepare: &'static [&'static str] = Box::leak(Box::new(["sh", "-c", settings]));
-    let local = Launch {
-        what: "pgbouncer",
-        arguments: &[&["{folder}/pgbouncer.ini"]],
-        prepare: Box::leak(Box::new([prepare])),
-        ..POSTGRES.local
-    };
-    let pooler =
-        start_here(&Recipe { name: "pgbouncer", setting: "PGBOUNCER", family: "PGBOUNCER", local, ..POSTGRES }).await;
+    let settings = PGBOUNCER.replace("PORT", &server.addresses()[0].port().to_string());
+    let local = Launch { what: "pgbouncer", arguments: &[&["{folder}/pgbouncer.ini"]], prepare: &[], ..POSTGRES.local };
+    let recipe = Recipe { name: "pgbouncer", setting: "PGBOUNCER", family: "PGBOUNCER", local, ..POSTGRES };
+    let pooler = start_here(&prepared_by(&recipe, &["sh", "-c", &settings])).await;
     let through = url(&pooler, "postgres", "/postgres");
     let with = format!("{}/postgres?publish_url={}", server.url(), through);
     let mut node = on(&with, "rc.a").await;
@@ -94,10 +76,8 @@ async fn what_is_published_may_go_through_a_pooler() -> Tested {
     assert!(format!("{built:?}").contains(&pooler.addresses()[0].port().to_string()));
     // The pooler is half of the link.
     pooler.kill().await?;
-    node.down().await;
+    node.is_down("rc.a").await;
     pooler.start_again().await?;
-    node.up().await;
-    soon(node.publish("rc.a", "after")).await?;
-    assert_eq!(node.frame().await, "after");
+    node.is_back("rc.a").await;
     Ok(())
 }

@@ -5,14 +5,12 @@ mod support;
 
 use std::sync::Arc;
 
-use adapter_core::Connect;
 use adapter_core::ErrorKind;
-use adapter_core::probe::Tap;
 use adapter_postgres::{Postgres, rustls};
 use conformance::Broker;
-use conformance::broker::{Launch, Recipe};
+use conformance::bare::{self, prepared_by};
 use conformance::recipes::POSTGRES;
-use support::{Tested, admin, on, refusal, soon, start_here};
+use support::{Tested, admin, on, refusal, start_here};
 
 /// An authority, and what it signed: for the server by a name that is not 127.0.0.1, then for the right one.
 const CERTIFICATES: &str = "exec 2>&1; key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'; \
@@ -31,9 +29,7 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let prepare: &'static [&'static [&'static str]] =
-            Box::leak(Box::new([POSTGRES.local.prepare[0], Box::leak(Box::new(["sh", "-c", CERTIFICATES]))]));
-        let broker = start_here(&Recipe { local: Launch { prepare, ..POSTGRES.local }, ..POSTGRES }).await;
+        let broker = start_here(&prepared_by(&POSTGRES, &["sh", "-c", CERTIFICATES])).await;
         let data = admin(&broker).await.query_one("SELECT current_setting('data_directory')", &[]).await.unwrap();
         let folder = data.get::<_, String>(0).trim_end_matches("/data").to_owned();
         Self { broker, folder }
@@ -70,8 +66,7 @@ impl Server {
     /// Connects, and tells by the server's word whether both connections are encrypted.
     async fn encrypted(&self, role: &str, options: &str) -> bool {
         let mut node = on(&self.url(role, options), "rc.a").await;
-        node.publish("rc.a", "sealed").await.unwrap();
-        assert_eq!(node.frame().await, "sealed");
+        node.hears_itself("rc.a").await;
         let query = "SELECT bool_and(ssl), bool_or(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                      WHERE application_name = 'roomcast'";
         let admin = admin(&self.broker).await;
@@ -156,19 +151,14 @@ async fn certificates_and_the_servers_rules_decide_who_comes_in() -> Tested {
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     let postgres = Postgres::from_url(&server.url("sealed", ""))?.tls(Arc::new(nobody));
-    let error = soon(postgres.connect(Tap::new(1, 1).inbox())).await.err().expect("no trust");
+    let error = bare::refusal(&postgres).await;
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
-
-    for files in [
-        "sslrootcert=/no/such/file&sslmode=verify-ca",
-        "sslrootcert=@ca.key&sslmode=verify-ca",
-        "sslcert=@postgres.pem",
-        "sslkey=@postgres.key",
-        "sslcert=@postgres.pem&sslkey=@postgres.pem",
-        "sslcert=@postgres.pem&sslkey=@server.key",
-    ] {
-        let error = Postgres::from_url(&server.url("postgres", files)).expect_err(files);
-        assert_eq!(error.kind(), ErrorKind::Config, "{files}");
-    }
     Ok(())
+}
+
+#[tokio::test]
+async fn files_that_are_not_what_they_should_be_are_refused() {
+    let host = "postgres://host/postgres?sslmode=verify-ca";
+    let refused = async |query: &str| Postgres::from_url(&format!("{host}&{query}")).expect_err(query);
+    bare::odd_files_are_refused(["sslrootcert", "sslcert", "sslkey"], refused).await;
 }

@@ -2,31 +2,30 @@
 
 mod support;
 
-use std::slice::from_ref;
 use std::sync::Arc;
 
 use adapter_core::ErrorKind;
-use adapter_core::probe::Tap;
 use adapter_redis::{Redis, rustls};
-use support::{Certificates, Peer, Server, channel, talk};
-
-type Test = Result<(), Box<dyn std::error::Error>>;
+use conformance::bare;
+use support::{ALL, Tested, ask, pair, talk};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_sides_show_certificates_of_a_private_authority() -> Test {
-    let certificates = Certificates::new();
-    let server = Server::tls(&certificates).await;
-    let all = channel("rc.shop.all");
-    let at = format!("rediss://127.0.0.1:{}", server.port);
-    let (ca, cert, key) =
-        (certificates.file("ca.pem"), certificates.file("client.pem"), certificates.file("client.key"));
+async fn both_sides_show_certificates_of_a_private_authority() -> Tested {
+    let folder = tempfile::tempdir()?;
+    bare::certificates(folder.path());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (ca, cert, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
+    let (server, secret) = (file("server.pem"), file("server.key"));
+    // Beside the port that the suite asks. It wants a certificate of its clients.
+    let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &server, "--tls-key-file", &secret];
+    let broker = support::with(&[&["--tls-port", "{peer}"][..], &files].concat()).await;
+    let port = ask(&broker, "CONFIG GET tls-port").await;
+    let at = format!("rediss://127.0.0.1:{}", port.lines().last().expect("its value"));
 
-    let redis = Redis::from_url(&format!("{at}?ca={ca}&cert={cert}&key={key}"))?;
-    let mut one = Peer::new(&redis, from_ref(&all)).await;
-    let mut two = Peer::new(&redis, from_ref(&all)).await;
-    talk(&mut one, &mut two, &all).await;
-    one.backend.publish(&[support::message(&all, vec![7; 512 << 10])]).await?;
-    assert_eq!(two.frame().await.1.len(), 512 << 10);
+    let (mut one, mut two) = pair(&format!("{at}?ca={ca}&cert={cert}&key={key}")).await;
+    talk(&mut one, &mut two).await;
+    one.publish(ALL, vec![7; 512 << 10]).await?;
+    assert_eq!(two.frame().await.len(), 512 << 10);
 
     // As the application has configured it.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -36,32 +35,16 @@ async fn both_sides_show_certificates_of_a_private_authority() -> Test {
         .with_no_client_auth();
     let nobody = Redis::from_url(&format!("{at}?ca={ca}"))?.tls(Arc::new(config));
     let stranger = Redis::from_url(&format!("{at}?ca={cert}"))?;
-    for redis in [nobody, stranger] {
-        let error = Peer::try_new(&redis, &[], Tap::new(1, 1)).await.err().expect("no trust");
+    let bare_handed = Redis::from_url(&format!("{at}?ca={ca}"))?;
+    for redis in [nobody, stranger, bare_handed] {
+        let error = bare::refusal(&redis).await;
         assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
     }
-    // The server wants a certificate of ours.
-    let error = Peer::try_new(&Redis::from_url(&format!("{at}?ca={ca}"))?, &[], Tap::new(1, 1)).await;
-    assert_eq!(error.err().expect("refused").kind(), ErrorKind::Config);
     Ok(())
 }
 
-#[test]
-fn files_that_are_not_what_they_should_be_are_refused() {
-    let certificates = Certificates::new();
-    let (ca, cert, key) =
-        (certificates.file("ca.pem"), certificates.file("client.pem"), certificates.file("client.key"));
-    let no = "/no/such/file";
-    for query in [
-        format!("ca={no}"),
-        format!("ca={key}"),
-        format!("ca={ca}&cert={cert}"),
-        format!("ca={ca}&key={key}"),
-        format!("ca={ca}&cert={cert}&key={cert}"),
-        format!("ca={ca}&cert={no}&key={key}"),
-        format!("ca={ca}&cert={ca}&key={key}"),
-    ] {
-        let error = Redis::from_url(&format!("rediss://host?{query}")).expect_err(&query);
-        assert_eq!(error.kind(), ErrorKind::Config, "{query}");
-    }
+#[tokio::test]
+async fn files_that_are_not_what_they_should_be_are_refused() {
+    let refused = async |query: &str| Redis::from_url(&format!("rediss://host?{query}")).expect_err(query);
+    bare::odd_files_are_refused(["ca", "cert", "key"], refused).await;
 }

@@ -8,15 +8,15 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use conformance::bare::eventually;
 use conformance::broker::{Broker, Launch, Missing, Provider, Recipe, recipes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(15);
 /// How long a paused server is given to answer nevertheless.
 const SILENCE: Duration = Duration::from_millis(200);
-const POLL: Duration = Duration::from_millis(10);
 
 async fn start(recipe: &Recipe) -> Broker {
     let began = Instant::now();
@@ -36,15 +36,6 @@ async fn answers(address: SocketAddr) -> bool {
         stream.read_exact(&mut byte).await.map(|_| b"+IA".contains(&byte[0]))
     };
     matches!(timeout(SILENCE, asked).await, Ok(Ok(true)))
-}
-
-async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
-    let waited = timeout(SOON, async {
-        while !condition().await {
-            sleep(POLL).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("{what}: not in time"));
 }
 
 async fn all_answer(broker: &Broker) -> bool {
@@ -223,7 +214,6 @@ async fn a_ready_nats_cluster_carries_messages_between_its_servers() {
         let publishing = async {
             loop {
                 exchange(&mut publisher, "PUB a 2\r\nhi\r\nPING\r\n", "PONG").await;
-                sleep(POLL).await;
             }
         };
         tokio::select! {

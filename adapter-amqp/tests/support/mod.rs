@@ -3,17 +3,11 @@
 #![allow(clippy::unwrap_used)]
 #![allow(dead_code, unused_imports, reason = "each test file uses its part of it")]
 
-use std::time::Duration;
-
 use adapter_amqp::Amqp;
-use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Connect, Error};
-pub(crate) use conformance::bare::{Node, channel};
+use adapter_core::Error;
+pub(crate) use conformance::bare::{Node, channel, eventually};
 use conformance::broker::{Broker, Recipe, recipes};
 use tokio::sync::OnceCell;
-
-/// How long anything may take that has to come. A broker that starts on a busy machine takes its time.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A broker for all tests that leave it as it is. Starting one takes seconds; it ends with the process.
 pub(crate) async fn shared() -> &'static Broker {
@@ -55,33 +49,10 @@ pub(crate) async fn queues(broker: &Broker, vhost: &str, columns: &[&str]) -> Ve
 
 /// Why this URL is refused.
 pub(crate) async fn refusal(url: &str) -> Error {
-    refused(&Amqp::from_url(url).unwrap()).await
-}
-
-pub(crate) async fn refused(amqp: &Amqp) -> Error {
-    let tap = Tap::new(10, 1000);
-    amqp.connect(tap.inbox()).await.err().expect("refused")
+    conformance::bare::refusal(&Amqp::from_url(url).unwrap()).await
 }
 
 /// Subscribed to this channel alone.
 pub(crate) async fn on(url: &str, name: &str) -> Node {
-    let node = Node::connect(Amqp::from_url(url)).await;
-    node.subscribe(name).await;
-    node
-}
-
-/// Publishes to itself, and sees it arrive; what was on its way before may come first.
-pub(crate) async fn hears_itself(node: &mut Node, name: &str) {
-    node.publish(name, "marker").await.unwrap();
-    while !matches!(node.next().await, Tapped::Frame(_, payload) if payload == "marker") {}
-}
-
-/// Waits until something is so.
-pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !so().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("it never came true that {what}"));
+    Node::on(Amqp::from_url(url), name).await
 }

@@ -50,11 +50,12 @@ pub(crate) fn narrow(max_frame: usize) -> Memory {
     Memory::with_limits(Limits::max_frame(max_frame))
 }
 
-/// Waits until something is so.
+/// Waits until something is so: a count or a list, which change without an event and can but be looked at again.
 pub(crate) async fn eventually(mut so: impl FnMut() -> bool) {
+    let mut look = tokio::time::interval(Duration::from_millis(2));
     let wait = async {
         while !so() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            look.tick().await;
         }
     };
     tokio::time::timeout(SOON, wait).await.expect("it never came true");

@@ -31,11 +31,6 @@ pub(crate) fn url(broker: &Broker, login: &str, rest: &str) -> String {
     format!("postgres://{login}@{at}{rest}")
 }
 
-/// Text that lives as long as a recipe has to.
-pub(crate) fn forever(text: String) -> &'static str {
-    Box::leak(text.into_boxed_str())
-}
-
 /// A plain client, as an application has one.
 pub(crate) async fn client(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
@@ -54,9 +49,7 @@ pub(crate) async fn connect(url: &str) -> Node {
 
 /// Subscribed to this channel alone.
 pub(crate) async fn on(url: &str, name: &str) -> Node {
-    let node = connect(url).await;
-    node.subscribe(name).await;
-    node
+    Node::on(Postgres::from_url(url), name).await
 }
 
 /// A node with little room, or its refusal.

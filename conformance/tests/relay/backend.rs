@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::{
-    Backend, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Reason, Result,
-    async_trait,
+    Backend, Backoff, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Reason,
+    Result, async_trait,
 };
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncWriteExt, BufReader};
@@ -78,6 +78,7 @@ impl Link {
 
     /// Hands over what arrives; makes a new connection when this one ends, for ever.
     async fn listen(&self, mut reader: OwnedReadHalf) {
+        let mut backoff = Backoff::at_most(BACKOFF);
         for connection in 2.. {
             let read = self.read(reader);
             tokio::select! {
@@ -87,7 +88,7 @@ impl Link {
             self.forget().await;
             self.inbox.down("the relay has gone");
             reader = loop {
-                tokio::time::sleep(BACKOFF).await;
+                backoff.wait().await;
                 if let Ok(Ok(reader)) = tokio::time::timeout(PATIENCE, self.again(connection)).await {
                     break reader;
                 }

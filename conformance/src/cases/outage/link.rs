@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::back::one_behind_a_proxy;
-use super::{all_healthy, all_receive, check_reported, hold, load, tally};
+use super::{all_healthy, all_receive, check_reported, load, tally};
+use crate::bare::hold;
 use crate::failure::Verdict;
 use crate::node::{Node, next, sockets};
 use crate::proxy::Proxy;

@@ -139,8 +139,3 @@ async fn check_reported(events: &mut Events, senders: &[Node], sent: &[usize], g
     }
     Ok(all)
 }
-
-/// An outage of so long: the one thing that is waited for by the clock.
-async fn hold(time: Duration) {
-    tokio::time::sleep(time).await;
-}

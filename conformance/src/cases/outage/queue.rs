@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use adapter_core::{ErrorKind, Event};
 
-use super::{all_degraded, all_healthy, check_reported, hold, load, tally};
+use super::{all_degraded, all_healthy, check_reported, load, tally};
+use crate::bare::hold;
 use crate::failure::{Failure, Verdict};
 use crate::node::{Node, event, next, sockets, soon};
 use crate::scene::{Scene, acquainted};
