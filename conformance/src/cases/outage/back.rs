@@ -6,8 +6,9 @@ use adapter_core::Event;
 
 use super::{all_degraded, all_healthy, all_receive};
 use crate::failure::Verdict;
-use crate::node::{Node, event, events_so_far, eventually_within, fence, sockets};
+use crate::node::{Node, event, events_so_far, eventually_within, fence, next, next_bytes, sockets};
 use crate::proxy::Proxy;
+use crate::random::Random;
 use crate::scene::{Scene, acquainted};
 
 cases! {"outage":
@@ -20,6 +21,7 @@ cases! {"outage":
     Proxy g07_a_half_open_link_is_noticed_and_replaced,
     Proxy g07_new_links_that_are_dead_at_once_are_replaced,
     Proxy g07_a_busy_link_is_not_a_dead_one,
+    Proxy g13_a_large_message_passes_a_thin_link,
 }
 
 async fn g07_every_node_receives_again_after_kill_and_restart(scene: &Scene) -> Verdict {
@@ -192,12 +194,31 @@ async fn g07_a_busy_link_is_not_a_dead_one(scene: &Scene) -> Verdict {
     }
     for socket in &mut there {
         for n in 0..PACKETS {
-            let text = crate::node::next(socket).await?;
+            let text = next(socket).await?;
             let got: usize = text.split(' ').next().unwrap_or_default().parse()?;
             check_eq!(got, n, "what came next");
         }
     }
     proxy.throttle(None);
     check_eq!(nodes[2].cluster.stats().lost, 0, "lost on a slow link");
+    all_healthy(&nodes).await
+}
+
+/// It takes longer than any answer of a broker that is there; nobody takes that for death, and nothing is held up for ever.
+async fn g13_a_large_message_passes_a_thin_link(scene: &Scene) -> Verdict {
+    const LARGE: usize = 12 << 20;
+    let (nodes, proxy) = one_behind_a_proxy(scene).await?;
+    let mut there = nodes[0].socket([])?;
+    let mut events = nodes[0].cluster.events();
+    let bytes = Random(scene.seed).bytes(LARGE);
+    proxy.throttle(Some(2 << 20)); // six seconds there, and six for its echo
+    nodes[2].chat.emit(bytes.clone()).await?;
+    nodes[2].chat.emit("small").await?;
+    check!(next_bytes(&mut there).await? == bytes, "{LARGE} bytes did not arrive as they were");
+    check_eq!(next(&mut there).await?, "small");
+    let dead = |event: &Event| matches!(event, Event::NodeDown(..));
+    check!(!events_so_far(&mut events).iter().any(dead), "its sender was taken for dead");
+    proxy.throttle(None);
+    check_eq!(nodes[0].cluster.stats().lost, 0, "lost on a thin link");
     all_healthy(&nodes).await
 }
