@@ -76,6 +76,7 @@ impl Stage {
             broker.version().clone_into(&mut record.version);
             record.provider = broker.provider().to_string();
         }
+        let own = broker.clone().filter(|_| case.needs.own_broker());
         let scene = Scene::new(self.subject.clone(), seed, broker);
         let verdict = self.perform(case, &scene).await;
         record.measured = scene.measured();
@@ -84,7 +85,10 @@ impl Stage {
             Ok(()) => Outcome::Passed,
             Err(Failure::Unsuited(reason)) => Outcome::Ignored(reason),
             Err(Failure::Broken(text)) => {
-                Outcome::Failed(format!("{text}\n  subject {label}, cluster {}, seed {seed:#018x}", scene.cluster))
+                // What a broker of the case's own says is about the case alone.
+                let log = own.map(|broker| broker.log_tail()).unwrap_or_default();
+                let log = if log.is_empty() { log } else { format!("\n{log}") };
+                Outcome::Failed(format!("{text}\n  subject {label}, cluster {}, seed {seed:#018x}{log}", scene.cluster))
             }
         }
     }

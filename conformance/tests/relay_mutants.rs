@@ -25,7 +25,10 @@ fn main() -> ExitCode {
         let caught = MUTANTS.map(|(fault, case)| {
             Trial::test(format!("{fault} is caught by {case}"), move || {
                 match run_case(&relay::subject::subject().url_options(fault), case) {
-                    Outcome::Failed(seen) => Ok(println!("{seen}")),
+                    Outcome::Failed(seen) => {
+                        println!("{seen}");
+                        Ok(())
+                    }
                     other => Err(format!("it was not caught: {other:?}").into()),
                 }
             })
