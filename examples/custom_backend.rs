@@ -86,7 +86,7 @@ async fn listen(address: SocketAddr, link: &Link, inbox: &Inbox, mut reader: Own
                 break reader;
             }
         };
-        inbox.up(LIMITS); // the relay reads one message after the other: what is published now comes after
+        inbox.up(link.limits()); // the relay reads one message after the other: what is published now comes after
     }
 }
 
@@ -96,7 +96,7 @@ impl Backend for Link {
         Capabilities::default() // the relay forwards each connection in order, but nobody has promised it
     }
     fn limits(&self) -> Limits {
-        LIMITS
+        Limits::max_frame(1 << 20)
     }
     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
         self.send(channels.iter().map(subscription)).await
@@ -112,8 +112,6 @@ impl Backend for Link {
         Ok(()) // the task that listens has ended, and the relay keeps nothing of a connection that ends
     }
 }
-
-const LIMITS: Limits = Limits::max_frame(1 << 20);
 
 fn subscription(channel: &Channel) -> Message {
     Message::new(SUBSCRIBE, channel.as_str(), Bytes::new())

@@ -2,9 +2,6 @@
 
 pub use adapter_core::*;
 
-#[cfg(feature = "nats")]
-pub use adapter_nats::Nats;
-
 mod url;
 
 pub use url::{backend, connect};
@@ -13,6 +10,12 @@ pub use url::{backend, connect};
 #[cfg(feature = "redis")]
 pub mod redis {
     pub use adapter_redis::*;
+}
+
+/// [NATS](https://nats.io): the URL's options, the client's own, a cluster of servers.
+#[cfg(feature = "nats")]
+pub mod nats {
+    pub use adapter_nats::*;
 }
 
 /// [RabbitMQ](https://www.rabbitmq.com): the URL's options, bounds, a cluster of brokers.

@@ -83,7 +83,7 @@ const REDIS_TLS: Option<Open> = REDIS;
 #[cfg(not(feature = "redis-tls"))]
 const REDIS_TLS: Option<Open> = None;
 #[cfg(feature = "nats")]
-const NATS: Option<Open> = Some(|url, _| Ok(Box::new(crate::Nats::from_url(url)?)));
+const NATS: Option<Open> = Some(|url, _| Ok(Box::new(crate::nats::Nats::from_url(url)?)));
 #[cfg(not(feature = "nats"))]
 const NATS: Option<Open> = None;
 

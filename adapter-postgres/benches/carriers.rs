@@ -1,6 +1,6 @@
 //! What docs/decisions/0002-postgres.md rests on: how frames become text, and how large ones travel.
 //! `cargo bench -p adapter-postgres`; it starts a server of this machine.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark ends where something fails")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench is no interface, and ends with its first error")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use conformance::{Broker, recipes};
 use tokio::sync::mpsc;
 
-#[allow(dead_code, unused_imports, reason = "the crate's own module, of which only the coding is measured")]
+#[allow(dead_code, unused_imports, reason = "only a part of the backend's own file is measured")]
 #[path = "../src/text.rs"]
 mod text;
 

@@ -69,7 +69,7 @@
 //! - All nodes should use the same parser in a namespace. If not, what has no binary data is translated, and the rest is
 //!   dropped, counted ([`State::refused`]) and logged once.
 //! - socketioxide has no `server_side_emit`; the cluster has, for the same namespaces.
-//! - Joins cannot be observed here, so the cluster sends everything to every node (`Routing::Broadcast`).
+//! - Joins cannot be observed here, so the cluster sends everything to every node.
 //!
 //! # Versions
 //! Patch releases of socketioxide change the interface for adapters. Each release of this crate is for exactly one of

@@ -112,7 +112,7 @@ impl Broker {
         self.url.at(&[address])
     }
 
-    /// The same cluster, with a proxy in front of each of its servers, or some of them.
+    /// The same with these addresses in the place of its servers', for one that others stand beside or in front of.
     pub fn url_at_all(&self, addresses: &[SocketAddr]) -> String {
         self.url.at(addresses)
     }
@@ -208,7 +208,7 @@ impl Broker {
     }
 
     /// The end of the log of each server, for a report of a failure. Empty for an external broker. Blocks.
-    pub fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         match &self.from {
             Origin::Us(fleet) => fleet.log_tail(),
             Origin::Outside => String::new(),
@@ -240,22 +240,6 @@ impl Broker {
     pub async fn migrate_slot(&self, slot: u16, from: usize, to: usize) -> Result<(), Missing> {
         self.fleet("migrate a slot")?;
         slots::migrate(&self.targets(), slot, from, to).await.map_err(|why| Missing::new("slot", why))
-    }
-
-    /// The same for a range of slots.
-    ///
-    /// # Errors
-    /// As with [`migrate_slot`](Self::migrate_slot); the slots before the one that failed were moved.
-    pub async fn migrate_slots(
-        &self,
-        slots: std::ops::RangeInclusive<u16>,
-        from: usize,
-        to: usize,
-    ) -> Result<(), Missing> {
-        for slot in slots {
-            self.migrate_slot(slot, from, to).await?;
-        }
-        Ok(())
     }
 
     fn fleet(&self, what: &'static str) -> Result<&Fleet, Missing> {

@@ -32,6 +32,13 @@ pub(crate) enum Needs {
     Proxy,
 }
 
+impl Needs {
+    /// Whether the case does to the broker, or to the way there, what no other case could live with.
+    pub(crate) fn own_broker(self) -> bool {
+        matches!(self, Self::Faults | Self::Proxy)
+    }
+}
+
 impl Case {
     /// The number of the guarantee that it shows.
     pub(crate) fn guarantee(&self) -> u8 {

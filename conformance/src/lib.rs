@@ -10,7 +10,9 @@
 //! }
 //! ```
 //!
-//! Each case is named after the promise that it shows (`g01_...`), has a cluster of its own, and runs beside the others.
+//! Each case is named after the promise that it shows (`g01_...`: the first in
+//! [docs/guarantees.md](https://github.com/roomcast/roomcast/blob/main/docs/guarantees.md)), has a cluster of its own, and runs
+//! beside the others.
 //! `cargo test g07`, `-- --list`, `-- --test-threads 1` work as ever. What cannot be shown is listed as ignored, with the
 //! reason; with `CONFORMANCE_REQUIRE=1` a broker that is missing is a failure. What was seen goes as JSON lines to the folder
 //! `$CONFORMANCE_REPORT`, or to `target/conformance`; the command `conformance` makes JUnit and the README's matrix of it.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use adapter_core::Capabilities;
 use futures_util::FutureExt;
 use tokio::runtime::Runtime;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use crate::broker::{Broker, Missing, Recipe, required};
 use crate::case::{Case, Needs};
@@ -42,9 +42,10 @@ impl Stage {
     /// Runs one case on a runtime of its own, which ends with it.
     pub(crate) fn run(&self, case: &Case) -> Record {
         let seed = seed();
-        let began = Instant::now();
         let mut record = Record::new(&self.subject, case, seed);
         let excused = self.subject.excused.iter().find(|(name, _)| *name == case.name);
+        let _turn = excused.is_none().then(|| self.turn(case.needs)).flatten();
+        let began = Instant::now();
         record.outcome = match (excused, runtime()) {
             (Some((_, reason)), _) => Outcome::Ignored((*reason).to_owned()),
             (None, Ok(runtime)) => {
@@ -58,6 +59,14 @@ impl Stage {
         record
     }
 
+    /// Waited for by a case that has several servers of its own. Two such cases at once, beside what the others share, are as
+    /// many servers as a small machine starts and restarts within anybody's patience.
+    fn turn(&self, needs: Needs) -> Option<SemaphorePermit<'static>> {
+        static TURNS: Semaphore = Semaphore::const_new(2);
+        let several = self.subject.recipe.is_some_and(|recipe| recipe.servers > 1);
+        (several && needs.own_broker()).then(|| home().block_on(TURNS.acquire()).expect("nobody closes it"))
+    }
+
     async fn play(&self, case: &Case, seed: u64, record: &mut Record) -> Outcome {
         let broker = match self.broker(case.needs).await {
             Ok(broker) => broker,
@@ -67,6 +76,7 @@ impl Stage {
             broker.version().clone_into(&mut record.version);
             record.provider = broker.provider().to_string();
         }
+        let own = broker.clone().filter(|_| case.needs.own_broker());
         let scene = Scene::new(self.subject.clone(), seed, broker);
         let verdict = self.perform(case, &scene).await;
         record.measured = scene.measured();
@@ -75,7 +85,10 @@ impl Stage {
             Ok(()) => Outcome::Passed,
             Err(Failure::Unsuited(reason)) => Outcome::Ignored(reason),
             Err(Failure::Broken(text)) => {
-                Outcome::Failed(format!("{text}\n  subject {label}, cluster {}, seed {seed:#018x}", scene.cluster))
+                // What a broker of the case's own says is about the case alone.
+                let log = own.map(|broker| broker.log_tail()).unwrap_or_default();
+                let log = if log.is_empty() { log } else { format!("\n{log}") };
+                Outcome::Failed(format!("{text}\n  subject {label}, cluster {}, seed {seed:#018x}{log}", scene.cluster))
             }
         }
     }
@@ -105,7 +118,7 @@ impl Stage {
 
     /// The broker for a case: shared, or its own.
     async fn broker(&self, needs: Needs) -> Result<Option<Arc<Broker>>, Outcome> {
-        let breaks = matches!(needs, Needs::Faults | Needs::Proxy);
+        let breaks = needs.own_broker();
         let Some(recipe) = &self.subject.recipe else {
             let reason = "the subject has no broker that could fail";
             return if breaks { Err(Outcome::Ignored(reason.to_owned())) } else { Ok(None) };

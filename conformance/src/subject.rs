@@ -30,7 +30,7 @@ impl Subject {
     /// Without a [`broker`](Self::broker), each case has a URL of its own, `memory://<fresh name>`; all nodes of the case
     /// connect to it.
     pub fn new(name: &'static str, connect: fn(url: &str) -> Result<Box<dyn Connect>>) -> Self {
-        let deadline = Duration::from_secs(60);
+        let deadline = Duration::from_secs(300);
         Self {
             name,
             variant: "",
@@ -74,7 +74,8 @@ impl Subject {
         self.not("g18_what_is_published_after_subscribe_has_returned_is_received", reason)
     }
 
-    /// How long a case may take before it has failed; 60 s by default.
+    /// How long a case may take before it has failed; 300 s by default. A generous one costs nothing while all is well: what a
+    /// case waits for has a limit of its own.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

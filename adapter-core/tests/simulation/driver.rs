@@ -143,7 +143,9 @@ impl World {
     }
 
     pub(super) fn link_down(&mut self, node: N, time: Duration) {
-        self.nodes[node].link_up = false;
+        if !std::mem::replace(&mut self.nodes[node].link_up, false) {
+            return; // it ends with the outage before it
+        }
         self.nodes[node].link.push_back(false);
         self.record(node, What::LinkDown(time));
         self.push(self.now + time, Event::LinkUp(node));

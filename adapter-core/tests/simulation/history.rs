@@ -161,6 +161,8 @@ pub(super) struct Life {
     pub(super) closed: Option<Duration>,
     /// Stalls and outages, from and to.
     pub(super) away: Vec<(Duration, Duration)>,
+    /// Outages alone.
+    pub(super) cut_off: Vec<(Duration, Duration)>,
 }
 
 impl Life {
@@ -170,6 +172,10 @@ impl Life {
             What::Stalled(time) | What::LinkDown(time) => Some((record.at, record.at + time)),
             _ => None,
         });
+        let cut_off = history.of(node).filter_map(|record| match record.what {
+            What::LinkDown(time) => Some((record.at, record.at + time)),
+            _ => None,
+        });
         Self {
             started: first(What::Started),
             ready: first(What::Ready),
@@ -177,6 +183,7 @@ impl Life {
             closing: first(What::Closing),
             closed: first(What::Closed),
             away: away.collect(),
+            cut_off: cut_off.collect(),
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) fn g05_members(history: &History) -> Result<(), String> {
             check_return(history, &lives, node, other)?;
             check_deaths(history, &lives, node, other)?;
         }
+        check_outages(history, &lives[node], node)?;
     }
     check_views(history, &lives)
 }
@@ -96,6 +97,18 @@ fn check_deaths(history: &History, lives: &[Life], node: N, other: N) -> Result<
             }
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// While its own link is down a node thinks nobody dead.
+fn check_outages(history: &History, life: &Life, node: N) -> Result<(), String> {
+    /// Until the reader has heard of the outage.
+    const HEARD: Duration = Duration::from_millis(10);
+    for record in history.of(node) {
+        let What::Down(other, Departure::Died) = record.what else { continue };
+        let deaf = life.cut_off.iter().any(|(from, to)| *from + HEARD < record.at && record.at < *to);
+        hold(!deaf, || format!("node {node} thought node {other} dead at {:?}, in an outage of its own", record.at))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod calls;
 mod cases;
 mod checks;
+mod claims;
 mod driver;
 mod history;
 mod members;

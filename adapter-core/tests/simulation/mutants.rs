@@ -251,6 +251,23 @@ fn g05_sees_a_death_that_was_noticed_late_and_one_that_was_none() {
 }
 
 #[test]
+fn g05_sees_a_death_in_an_outage_of_ones_own() {
+    caught("g05_members", Profile::Lossy, |history| {
+        // Of all, so that it would be none too early for one whose link held.
+        let lives = history.lives();
+        let at = find(history, |what| matches!(what, What::LinkDown(_)))?;
+        let mut record = history.records[at].clone();
+        let long = |(from, to): &(Duration, Duration)| *from == record.at && *to > *from + Duration::from_millis(1_100);
+        lives.iter().all(|life| life.cut_off.iter().any(long)).then_some(())?;
+        record.at += Duration::from_millis(1_050);
+        record.what = What::Down((record.node + 1) % lives.len(), Departure::Died);
+        history.records.push(record);
+        history.records.sort_by_key(|record| record.at);
+        Some(())
+    });
+}
+
+#[test]
 fn g05_sees_a_node_that_did_not_come_back() {
     caught("g05_members", Profile::Sleeper, |history| {
         let at = find(history, |what| matches!(what, What::Up(_)))?;

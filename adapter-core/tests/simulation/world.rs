@@ -96,9 +96,15 @@ impl World {
             Profile::Lossy | Profile::LossyWild => {
                 let outages = 1 + self.random.below(3);
                 for _ in 0..outages {
-                    let node = self.random.below(first);
-                    let (at, time) = (self.random.between(800, busy), self.random.between(100, 1500));
-                    self.push(at, Event::LinkDown(node, time));
+                    let at = self.random.between(800, busy);
+                    // One in four lasts longer than the silence of a dead node, one in four is the broker's own.
+                    let most = if self.random.chance(25) { 5000 } else { 1500 };
+                    let one = self.random.below(first);
+                    let nodes = if self.random.chance(25) { 0..first } else { one..one + 1 };
+                    for node in nodes {
+                        let time = self.random.between(most / 15, most);
+                        self.push(at, Event::LinkDown(node, time));
+                    }
                 }
             }
             Profile::Sleeper | Profile::LongSleeper => {

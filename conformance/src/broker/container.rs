@@ -11,7 +11,7 @@ use super::{Launch, command};
 
 /// Marks our containers; its value is the host and the process that own one.
 const LABEL: &str = "roomcast.conformance";
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 /// How long an engine may take to say that it is there.
 const ANSWER: Duration = Duration::from_secs(5);
 const PULL: Duration = Duration::from_secs(300);
@@ -94,7 +94,7 @@ impl Server for Container {
     }
 
     fn stop(&self) -> Result<(), String> {
-        self.end(&["stop", "--time=15"])
+        self.end(&["stop", "--time=60"]) // after that it is a kill
     }
 
     fn pause(&self) -> Result<(), String> {

@@ -14,8 +14,9 @@ use super::leftovers::Folder;
 use super::server::{Places, Server};
 use super::{Launch, command, processes};
 
-/// How long a server may take to end after the signal for it.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a server may take to end after the signal for it. Most are gone in a moment; RabbitMQ needs seconds, and more on a
+/// busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How much of a log is shown.
 const TAIL: u64 = 3000;
 

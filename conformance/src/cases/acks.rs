@@ -57,7 +57,7 @@ async fn g04_a_mute_socket_is_named_and_the_callers_timeout_travels(scene: &Scen
     let nodes = scene.nodes::<3>().await?;
     let mute = nodes[2].socket(["room"])?;
     answering(nodes[0].socket(["room"])?, "here");
-    let stream = nodes[0].chat.to("room").timeout(Duration::from_millis(500)).emit_with_ack("?").await?;
+    let stream = nodes[0].chat.to("room").timeout(Duration::from_secs(2)).emit_with_ack("?").await?;
     let acked = soon("the end of the answers", stream.gather()).await?;
     check_eq!(acked.missing, [], "its node has answered");
     let silent: Vec<_> = acked.acks.iter().filter(|ack| ack.answer.is_err()).collect();

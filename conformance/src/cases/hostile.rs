@@ -15,7 +15,7 @@ use crate::scene::Scene;
 cases! {"hostile":
     Nothing g14_garbage_on_every_channel_is_counted_and_hurts_nobody,
     Nothing g14_damaged_frames_hurt_nobody,
-    Nothing g14_a_length_that_is_only_claimed_costs_nothing,
+    Nothing g14_a_length_that_is_only_claimed_hurts_nobody,
     Nothing g16_an_unknown_kind_is_skipped_and_counted,
     Nothing g16_a_frame_of_a_later_version_is_skipped_and_counted,
     Nothing g16_an_unknown_request_is_answered_unsupported,
@@ -155,7 +155,7 @@ async fn samples(nodes: &[Node; 2], stranger: &mut Link) -> Verdict<Vec<Vec<u8>>
     Ok(samples)
 }
 
-async fn g14_a_length_that_is_only_claimed_costs_nothing(scene: &Scene) -> Verdict {
+async fn g14_a_length_that_is_only_claimed_hurts_nobody(scene: &Scene) -> Verdict {
     let nodes = scene.nodes::<2>().await?;
     let stranger = stranger(scene, &nodes, &[]).await?;
     let channel = cluster_channel(scene)?;

@@ -1,6 +1,7 @@
 //! Names that a broker might read as something else.
 
 use adapter_core::{Hub, Room};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::failure::Verdict;
 use crate::node::{Node, fence, next, until};
@@ -33,7 +34,8 @@ async fn g15_clusters_on_one_broker_do_not_see_each_other(scene: &Scene) -> Verd
         let (builder, connector) = (scene.builder().cluster(name.as_str()), scene.connector());
         async move { Node::connect(builder, connector?).await }
     };
-    let nodes = futures_util::future::try_join_all(names.iter().map(connect)).await?;
+    // A few at a time: what many do to a broker that connect at once is not what this is about.
+    let nodes: Vec<_> = stream::iter(names.iter().map(connect)).buffered(4).try_collect().await?;
     let mut sockets: Vec<_> = nodes.iter().map(|node| node.socket(["room"])).collect::<Verdict<_>>()?;
     for (node, name) in nodes.iter().zip(&names) {
         check_eq!(node.cluster.nodes().len(), 1, "nodes in {name:?}");

@@ -84,7 +84,8 @@ async fn g04_the_deadline_bounds_a_question_and_names_who_is_silent(scene: &Scen
     let silent = three.id();
     three.crash();
     let began = Instant::now();
-    let asked = one.chat.timeout(Duration::from_millis(300)).count_sockets().await?;
+    // Long enough for a healthy node on a busy machine, and over before the silence of the other is its death.
+    let asked = one.chat.timeout(Duration::from_secs(1)).count_sockets().await?;
     scene.measure_time("ended_after_ms", began.elapsed());
     check_eq!(who(&asked.missing), [(silent, Why::Timeout)]);
     check_eq!(asked.items.len(), 2, "answers");

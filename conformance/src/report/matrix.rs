@@ -88,7 +88,7 @@ impl Display for Matrix {
     }
 }
 
-/// What a guarantee is about, as in the list of promises.
+/// What a guarantee is about, as in docs/guarantees.md.
 fn title(guarantee: u8) -> &'static str {
     const TITLES: [&str; 21] = [
         "reach",
@@ -125,23 +125,8 @@ pub fn replace_between_marks(page: &str, text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples::record;
     use super::*;
-
-    fn record(backend: &str, guarantee: u8, outcome: Outcome) -> Record {
-        Record {
-            backend: backend.to_owned(),
-            variant: String::new(),
-            version: String::new(),
-            provider: String::new(),
-            case: String::new(),
-            group: String::new(),
-            guarantee,
-            outcome,
-            milliseconds: 1,
-            seed: String::new(),
-            measured: BTreeMap::new(),
-        }
-    }
 
     #[test]
     fn a_row_for_each_guarantee_and_a_column_for_each_subject() {
@@ -154,6 +139,14 @@ mod tests {
         let want = "| cases passed | a | b |\n|---|---|---|\n| G1 reach | 1, **1 failed** | |\n\
                     | G7 never deaf | | 0, 1 ignored |\n| all | 1, **1 failed** | 0, 1 ignored |\n";
         assert_eq!(Matrix::of(&records).to_string(), want);
+    }
+
+    #[test]
+    fn titles_are_those_of_the_list_of_promises() {
+        let list = include_str!("../../../docs/guarantees.md");
+        let headings: Vec<_> = list.lines().filter_map(|line| line.strip_prefix("## G")).collect();
+        let want: Vec<_> = (1..=21).map(|guarantee| format!("{guarantee} {}", title(guarantee))).collect();
+        assert_eq!(headings, want);
     }
 
     #[test]

@@ -20,18 +20,37 @@ const BACKOFF: Duration = Duration::from_millis(50);
 /// How long the relay may take to confirm.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The configuration: where the relay is.
-pub(crate) struct Relay(String);
+/// The configuration: where the relay is, and what this backend does wrong there.
+pub(crate) struct Relay(String, Fault);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    SubscribesOnce,
+    NeverSaysDown,
+    IgnoresReset,
+}
 
 impl Relay {
+    /// `relay://host:port`, or `relay://host:port?fault=ignores-reset`.
     pub(crate) fn from_url(url: &str) -> Result<Self> {
-        let address = url.strip_prefix("relay://").ok_or_else(|| Error::new(ErrorKind::Config, "relay://host:port"))?;
-        Ok(Self(address.to_owned()))
+        let bad = || Error::new(ErrorKind::Config, "relay://host:port");
+        let address = url.strip_prefix("relay://").ok_or_else(bad)?;
+        let (address, options) = address.split_once('?').unwrap_or((address, ""));
+        let fault = match options {
+            "" => Fault::None,
+            "fault=subscribes-once" => Fault::SubscribesOnce,
+            "fault=never-says-down" => Fault::NeverSaysDown,
+            "fault=ignores-reset" => Fault::IgnoresReset,
+            _ => return Err(bad()),
+        };
+        Ok(Self(address.to_owned(), fault))
     }
 }
 
 struct Link {
     address: String,
+    fault: Fault,
     inbox: Inbox,
     /// None while there is no connection.
     writer: Mutex<Option<OwnedWriteHalf>>,
@@ -46,6 +65,7 @@ impl Connect for Relay {
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
         let link = Arc::new(Link {
             address: self.0.clone(),
+            fault: self.1,
             inbox: inbox.clone(),
             writer: Mutex::default(),
             numbers: 1.into(),
@@ -86,7 +106,9 @@ impl Link {
                 () = self.reset.notified() => {}
             }
             self.forget().await;
-            self.inbox.down("the relay has gone");
+            if self.fault != Fault::NeverSaysDown {
+                self.inbox.down("the relay has gone");
+            }
             reader = loop {
                 backoff.wait().await;
                 if let Ok(Ok(reader)) = tokio::time::timeout(PATIENCE, self.again(connection)).await {
@@ -106,7 +128,10 @@ impl Link {
     /// A new connection, with everything that is wanted subscribed to and confirmed.
     async fn again(&self, connection: u64) -> Result<OwnedReadHalf> {
         let mut reader = self.open(connection).await?;
-        let wanted = self.inbox.channels();
+        let mut wanted = self.inbox.channels();
+        if self.fault == Fault::SubscribesOnce {
+            wanted.clear();
+        }
         let number = self.write(wanted.iter().map(|channel| message(SUBSCRIBE, channel))).await?;
         loop {
             let message = Message::read(&mut reader).await.map_err(unavailable)?;
@@ -186,7 +211,9 @@ impl Backend for Link {
     }
 
     async fn reset(&self, _: Reason) {
-        self.reset.notify_one();
+        if self.fault != Fault::IgnoresReset {
+            self.reset.notify_one();
+        }
     }
 
     async fn close(&self) -> Result<()> {

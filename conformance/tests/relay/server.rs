@@ -15,8 +15,15 @@ use super::wire::{HELLO, Message, PUBLISH, SUBSCRIBE, SYNC, UNSUBSCRIBE};
 
 type Subscribers = Arc<Mutex<HashMap<String, HashMap<u64, mpsc::UnboundedSender<Bytes>>>>>;
 
+/// What became of the broker, if the arguments ask for one: `serve <port>`.
+pub(crate) fn asked_for() -> Option<ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    let serves = arguments.next().as_deref() == Some("serve");
+    serves.then(|| run(arguments.next().and_then(|port| port.parse().ok())))
+}
+
 /// Listens on this port until it is killed.
-pub(crate) fn run(port: Option<u16>) -> ExitCode {
+fn run(port: Option<u16>) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return ExitCode::FAILURE;
     };

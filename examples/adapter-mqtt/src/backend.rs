@@ -48,6 +48,7 @@ impl Mqtt {
     /// A new connection, once the broker has accepted it, with nothing subscribed.
     async fn open(&self, link: &Link) -> Result<EventLoop> {
         let (client, mut events) = AsyncClient::new(self.0.clone(), QUEUE);
+        events.network_options.set_tcp_nodelay(true);
         timeout(PATIENCE, events.poll()).await.map_err(unavailable)?.map_err(refused)?;
         *link.session() = Some(Session { client, asked: Default::default() });
         Ok(events)

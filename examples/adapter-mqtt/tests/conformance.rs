@@ -10,7 +10,7 @@ const ASK: &[u8] = b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0\x82\x18\0\x01\0\x13$SY
 /// Whoever reads too slowly waits, and is dropped after a while: by default mosquitto throws messages away without a word instead.
 macro_rules! settings {
     () => {
-        "printf 'listener {port} {bind}\\nallow_anonymous true\\nmax_queued_messages 0\\nmax_inflight_messages 1000\\n'"
+        "printf 'listener {port} {bind}\\nallow_anonymous true\\nset_tcp_nodelay true\\nmax_queued_messages 0\\nmax_inflight_messages 1000\\n'"
     };
 }
 

@@ -5,6 +5,7 @@
 //! conformance matrix [--from <folder>] [--check | --write] <page>
 //! conformance broker <name>
 //! ```
+//! A report that is printed ends with the longest that a subject took to notice that its link was dead, and to receive again.
 //! The matrix goes between the page's marks; `--check` fails when it is stale, and is the default. A broker runs until its
 //! standard input ends; see `broker.rs`.
 
@@ -14,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use conformance::report::{MARK, Matrix, junit, read, replace_between_marks};
+use conformance::report::{MARK, Matrix, junit, longest, read, replace_between_marks};
 
 const USAGE: &str = "usage: conformance report <folder> [--junit <file>] [--markdown <file>]
        conformance matrix [--from <folder>] [--check | --write] <page>
@@ -58,7 +59,7 @@ fn report(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
     match markdown {
         Some(file) => write(Path::new(&file), &matrix),
         None => {
-            print!("{matrix}");
+            print!("{matrix}\n{}", longest(&records, &["noticed_ms", "receives_again_ms"]));
             Ok(())
         }
     }

@@ -1,0 +1,49 @@
+//! The outage cases are tested themselves: each of these faults of the relay's backend breaks one promise, and the case that is
+//! named after it says so. This program is the broker too.
+
+mod relay {
+    pub(crate) mod backend;
+    pub(crate) mod server;
+    pub(crate) mod subject;
+    pub(crate) mod wire;
+}
+
+use std::process::ExitCode;
+
+use conformance::{Outcome, run_case};
+use libtest_mimic::{Arguments, Trial};
+
+/// Faults by their option, and the case that must fail.
+const MUTANTS: [(&str, &str); 3] = [
+    ("fault=subscribes-once", "g07_every_node_receives_again_after_kill_and_restart"),
+    ("fault=never-says-down", "g07_a_link_that_was_cut_receives_again"),
+    ("fault=ignores-reset", "g07_a_half_open_link_is_noticed_and_replaced"),
+];
+
+fn main() -> ExitCode {
+    relay::server::asked_for().unwrap_or_else(|| {
+        let caught = MUTANTS.map(|(fault, case)| {
+            Trial::test(format!("{fault} is caught by {case}"), move || {
+                match run_case(&relay::subject::subject().url_options(fault), case) {
+                    Outcome::Failed(seen) => {
+                        println!("{seen}");
+                        Ok(())
+                    }
+                    other => Err(format!("it was not caught: {other:?}").into()),
+                }
+            })
+        });
+        // Else a mutant would be caught for what the relay without a fault does, too.
+        let passed = MUTANTS.map(|(_, case)| {
+            Trial::test(format!("without a fault {case} passes"), move || {
+                match run_case(&relay::subject::subject(), case) {
+                    Outcome::Passed => Ok(()),
+                    other => Err(format!("{other:?}").into()),
+                }
+            })
+        });
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads.get_or_insert(3); // they mostly wait
+        libtest_mimic::run(&arguments, caught.into_iter().chain(passed).collect()).exit_code()
+    })
+}
