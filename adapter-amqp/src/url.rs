@@ -4,8 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use adapter_core::{Error, Result, TlsFiles};
-use percent_encoding::percent_decode_str;
+use adapter_core::{Error, Result, TlsFiles, percent_decoded};
 
 const OPTIONS: &str = "ca, cert, exchange, heartbeat, key, max_bytes, max_messages, name, prefetch";
 
@@ -64,21 +63,23 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     let (login, place) = place.rsplit_once('@').map_or((None, place), |(login, place)| (Some(login), place));
     let login = match login.map(|login| login.split_once(':')) {
         None => None,
-        Some(Some((user, password))) => Some(Login { user: decode(user)?, password: decode(password)? }),
+        Some(Some((user, password))) => {
+            Some(Login { user: percent_decoded(user)?, password: percent_decoded(password)? })
+        }
         Some(None) => return Err(Error::config("a user of RabbitMQ has a password: user:password@host")),
     };
     let (hosts, vhost) = place.split_once('/').unwrap_or((place, ""));
     if vhost.contains('/') {
         return Err(Error::config("a slash within the name of a virtual host is written %2F"));
     }
-    let vhost = if vhost.is_empty() { "/".to_owned() } else { decode(vhost)? };
+    let vhost = if vhost.is_empty() { "/".to_owned() } else { percent_decoded(vhost)? };
     let hosts = hosts.split(',').map(|text| host(text, default_port)).collect::<Result<_>>()?;
     let (mut files, mut options) = (TlsFiles::default(), Vec::new());
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let Some((option, value)) = pair.split_once('=') else {
             return Err(Error::config("an option of a RabbitMQ URL is written option=value"));
         };
-        let value = decode(value)?;
+        let value = percent_decoded(value)?;
         if files.set(option, &value) {
             if scheme == "amqp" {
                 return Err(Error::config(format!("{option} needs amqps://")));
@@ -121,11 +122,6 @@ fn host(text: &str, default_port: u16) -> Result<Host> {
 pub(crate) fn number<N: FromStr + PartialEq + From<u8>>(option: &str, value: &str) -> Result<N> {
     let number = value.parse().ok().filter(|number| *number != N::from(0));
     number.ok_or_else(|| Error::config(format!("{option} is a number, at least 1, and not too large")))
-}
-
-fn decode(text: &str) -> Result<String> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| Error::config("the URL is not UTF-8 behind its percent signs"))
 }
 
 #[cfg(test)]

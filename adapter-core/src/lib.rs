@@ -24,6 +24,7 @@ mod namespace;
 mod node;
 mod operator;
 mod packet;
+mod percent;
 #[doc(hidden)]
 pub mod probe;
 mod protocol;
@@ -63,6 +64,7 @@ pub use namespace::{NamespaceHandle, WeakNamespaceHandle};
 pub use node::{Node, NodeId};
 pub use operator::BroadcastOperator;
 pub use packet::{Format, Packet};
+pub use percent::percent_decoded;
 pub use server_event::{Reply, ServerEvent, ServerEvents};
 pub use stats::Stats;
 pub use target::{Flags, Target};

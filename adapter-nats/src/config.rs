@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Result, async_trait};
+use adapter_core::{Backend, Connect, Error, Inbox, Result, async_trait, percent_decoded};
 use async_nats::{ConnectOptions, ServerAddr, rustls};
-use percent_encoding::percent_decode_str;
 
 use crate::backend;
 
@@ -65,8 +64,10 @@ impl Nats {
         let (login, hosts) = place.rsplit_once('@').map_or((None, place), |(login, hosts)| (Some(login), hosts));
         let options = match login.map(|login| login.split_once(':').ok_or(login)) {
             None => ConnectOptions::new(),
-            Some(Ok((user, password))) => ConnectOptions::with_user_and_password(decode(user)?, decode(password)?),
-            Some(Err(token)) => ConnectOptions::with_token(decode(token)?),
+            Some(Ok((user, password))) => {
+                ConnectOptions::with_user_and_password(percent_decoded(user)?, percent_decoded(password)?)
+            }
+            Some(Err(token)) => ConnectOptions::with_token(percent_decoded(token)?),
         };
         let servers = hosts.strip_suffix('/').unwrap_or(hosts).split(',');
         let servers = servers.map(|host| server(scheme, host)).collect::<Result<_>>()?;
@@ -77,7 +78,7 @@ impl Nats {
             let Some((option, value)) = pair.split_once('=') else {
                 return Err(Error::config("an option of a NATS URL is written option=value"));
             };
-            nats = nats.option(option, decode(value)?)?;
+            nats = nats.option(option, percent_decoded(value)?)?;
         }
         if nats.files.cert.is_some() != nats.files.key.is_some() {
             return Err(Error::config("a client certificate needs both options, cert and key"));
@@ -216,11 +217,6 @@ fn server(scheme: &str, host: &str) -> Result<ServerAddr> {
 
 fn truth(option: &str, value: &str) -> Result<bool> {
     value.parse().map_err(|_| Error::config(format!("{option} is true or false")))
-}
-
-fn decode(text: &str) -> Result<String> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| Error::config("the URL is not UTF-8 behind its percent signs"))
 }
 
 fn read(option: &str, path: &PathBuf) -> Result<String> {

@@ -13,8 +13,8 @@ use serde::de::IgnoredAny;
 
 use crate::intake::foreign;
 
-/// The largest message that is put together: as large as the largest of a node, and where to.
-const LARGEST: usize = (16 << 20) + (64 << 10);
+/// The largest message that the function sends.
+const LARGEST: usize = 16 << 20;
 
 /// Turns what SQL emits into frames.
 #[derive(Debug, Default)]

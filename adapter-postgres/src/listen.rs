@@ -104,18 +104,21 @@ impl Link for Pair {
     }
 }
 
-/// Tells that the server's queue of notifications fills, once for each threshold on the way up.
+/// Tells that the server's queue of notifications fills.
 fn warn(answer: &[SimpleQueryMessage], told: &mut usize) {
     let usage = answer.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0)?.parse::<f64>().ok(),
         _ => None,
     });
-    let Some(usage) = usage else { return };
-    let reached = THRESHOLDS.iter().filter(|threshold| usage >= **threshold).count();
-    if reached > *told {
+    if let Some(usage) = usage.filter(|usage| climbs(*usage, told)) {
         tracing::warn!(usage, "PostgreSQL's queue of notifications fills: a listener of the database does not read");
     }
-    *told = reached;
+}
+
+/// Whether a threshold is reached that was not told of yet on the way up.
+fn climbs(usage: f64, told: &mut usize) -> bool {
+    let reached = THRESHOLDS.iter().filter(|threshold| usage >= **threshold).count();
+    reached > std::mem::replace(told, reached)
 }
 
 /// Carries out one command for each channel, many in one transaction; returns once they are committed.
@@ -129,4 +132,18 @@ pub(crate) async fn for_each(client: &Client, command: &str, channels: &[Channel
         client.batch_execute(&all).await.map_err(error)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_threshold_is_told_once_on_the_way_up() {
+        let mut told = 0;
+        let usages = [0.0, 0.2, 0.25, 0.3, 0.8, 0.9, 1.0, 0.6, 0.7, 0.0, 0.5];
+        let heard = usages.map(|usage| climbs(usage, &mut told));
+        let (yes, no) = (true, false);
+        assert_eq!(heard, [no, no, yes, no, yes, yes, no, no, no, no, yes]);
+    }
 }

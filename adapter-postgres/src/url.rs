@@ -1,7 +1,6 @@
 //! Our URLs: those of libpq. The client's parser reads them, apart from what is ours to decide.
 
-use adapter_core::{Error, Result, TlsFiles};
-use percent_encoding::percent_decode_str;
+use adapter_core::{Error, Result, TlsFiles, percent_decoded};
 
 /// What the client reads by itself.
 const PASSED: &[&str] = &[
@@ -69,9 +68,9 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         };
         match option {
             _ if PASSED.contains(&option) => passed.push(pair),
-            "publish_url" => publish_url = Some(decode(value)?),
-            "sslmode" => ssl.mode = Some(mode(&decode(value)?)?),
-            _ if ssl.files.set(option, decode(value)?) => {}
+            "publish_url" => publish_url = Some(percent_decoded(value)?),
+            "sslmode" => ssl.mode = Some(mode(&percent_decoded(value)?)?),
+            _ if ssl.files.set(option, percent_decoded(value)?) => {}
             _ => {
                 let known = [PASSED, OURS].concat().join(", ");
                 return Err(Error::config(format!(
@@ -89,6 +88,12 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     if client.get_hosts().is_empty() && client.get_hostaddrs().is_empty() {
         return Err(Error::config("a PostgreSQL URL names a host: postgres://host/database"));
     }
+    // An address alone is the name that TLS looks for.
+    if client.get_hosts().is_empty() {
+        for address in client.get_hostaddrs().to_vec() {
+            client.host(address.to_string());
+        }
+    }
     Ok(Parsed { client, ssl, publish_url })
 }
 
@@ -102,11 +107,6 @@ fn mode(text: &str) -> Result<Mode> {
         "verify-full" => Mode::VerifyFull,
         _ => return Err(Error::config("sslmode is disable, allow, prefer, require, verify-ca or verify-full")),
     })
-}
-
-fn decode(text: &str) -> Result<String> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| Error::config("the URL is not UTF-8 behind its percent signs"))
 }
 
 #[cfg(test)]

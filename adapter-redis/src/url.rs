@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use adapter_core::{Channel, Error, Result, TlsFiles};
-use percent_encoding::percent_decode_str;
+use adapter_core::{Channel, Error, Result, TlsFiles, percent_decoded};
 
 use crate::config::Mode;
 
@@ -127,7 +126,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         (Some("pubsub") | None, _) => Mode::PubSub,
         (Some(_), _) => return Err(Error::config("the option mode is pubsub or sharded")),
     };
-    let service = decode(service)?;
+    let service = percent_decoded(service)?;
     Ok(Parsed { kind, hosts, service, db: db.into(), login, sentinel, tls: tls.then_some(files), mode })
 }
 
@@ -143,7 +142,7 @@ fn options(query: &str) -> Result<Options> {
     let mut options = Options::default();
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        let value = decode(value)?;
+        let value = percent_decoded(value)?;
         if options.files.set(name, &value) {
             continue;
         }
@@ -166,8 +165,8 @@ fn options(query: &str) -> Result<Options> {
 fn parse_login(text: &str) -> Result<Login> {
     match text.split_once(':') {
         Some((user, password)) => {
-            let user = (!user.is_empty()).then(|| decode(user)).transpose()?;
-            Ok(Login { user, password: Some(decode(password)?) })
+            let user = (!user.is_empty()).then(|| percent_decoded(user)).transpose()?;
+            Ok(Login { user, password: Some(percent_decoded(password)?) })
         }
         None => Err(Error::config("a Redis URL has user:password before the @, or :password alone")),
     }
@@ -187,11 +186,6 @@ fn address(text: &str, default_port: u16) -> Result<Address> {
         return Err(bad());
     }
     Ok(Address { host: host.to_owned(), port })
-}
-
-fn decode(text: &str) -> Result<String> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(Into::into).map_err(|_| Error::config("a part of the Redis URL is not UTF-8"))
 }
 
 /// The prefix of a tag: what stands in braces decides the slot, so all channels are in one.
