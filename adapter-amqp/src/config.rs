@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Result, async_trait};
+use adapter_core::{Backend, Connect, Error, Inbox, Keeper, Result, async_trait};
 use lapin::types::ShortString;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 
-use crate::backend;
+use crate::backend::{Brokers, Line};
 use crate::tls::Tls;
 pub(crate) use crate::url::Host;
 use crate::url::{self, Login, Parsed, Setting, number};
@@ -183,7 +183,7 @@ pub(crate) fn short(text: impl Into<String>) -> Result<ShortString> {
 #[async_trait]
 impl Connect for Amqp {
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
-        backend::connect(self, inbox).await
+        Ok(Arc::new(Keeper::<Line>::connect(Brokers::new(self.clone()), inbox).await?))
     }
 }
 

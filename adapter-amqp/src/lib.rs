@@ -6,7 +6,6 @@ mod config;
 mod connection;
 mod error;
 mod intake;
-mod listen;
 mod runtime;
 mod session;
 #[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]

@@ -166,10 +166,9 @@ impl Session {
             return Err(unknown(BLOCKED.to_owned()));
         }
         self.forget_forsaken();
-        let (sendable, refused) = LIMITS.sendable(frames);
-        let keys = sendable.iter().map(|frame| short(frame.channel.as_str())).collect::<Result<Vec<_>>>();
+        let keys = frames.iter().map(|frame| short(frame.channel.as_str())).collect::<Result<Vec<_>>>();
         let keys = keys.map_err(PublishError::Unknown)?;
-        let calls = keys.into_iter().zip(sendable).map(|(key, frame)| self.send(key, &frame.payload));
+        let calls = keys.into_iter().zip(frames).map(|(key, frame)| self.send(key, &frame.payload));
         let all = async {
             let forsaken = Forsaken(&self.forsaken);
             for mut call in handed_over(calls) {
@@ -189,11 +188,10 @@ impl Session {
         let mut blocked = self.blocked.subscribe();
         tokio::select! {
             biased; // an answer says more than the end that follows it
-            done = all => done?,
-            reason = self.ended() => return Err(unknown(reason)),
-            _ = blocked.wait_for(|blocked| *blocked) => return Err(unknown(BLOCKED.to_owned())),
+            done = all => done,
+            reason = self.ended() => Err(unknown(reason)),
+            _ = blocked.wait_for(|blocked| *blocked) => Err(unknown(BLOCKED.to_owned())),
         }
-        refused
     }
 
     /// The client keeps confirmations that nobody waited for until it is asked for them.

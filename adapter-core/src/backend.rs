@@ -143,6 +143,11 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// What [`default`](Self::default) is, where a constant is needed.
+    pub(crate) const NONE: Self = Self { ordered: false };
+    /// What [`ordered`](Self::ordered) makes of nothing, where a constant is needed.
+    pub const ORDERED: Self = Self::NONE.ordered();
+
     /// Claims that one publisher's frames keep their order.
     #[must_use]
     pub const fn ordered(mut self) -> Self {

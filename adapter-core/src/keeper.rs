@@ -7,51 +7,18 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::{Backoff, Breaker, Channel, Error, ErrorKind, Inbox, Limits, Link, Reason, Result, causes};
+use crate::{
+    Backend, Backoff, Breaker, Capabilities, Channel, Error, ErrorKind, Inbox, Limits, Link, Outgoing, PublishError,
+    Reason, Result, async_trait, causes,
+};
 
 /// The longest pause between two attempts.
 const LONGEST: Duration = Duration::from_millis(500);
 /// So many different causes of one outage are logged.
 const CAUSES: usize = 8;
 
-/// Keeps a [`Link`] up, and is most of a backend: it connects again when the link breaks, for ever and with a
-/// [`Backoff`] of at most half a second, subscribes to everything that is wanted, and tells the [`Inbox`].
-///
-/// # Examples
-/// ```
-/// use adapter_core::{Backend, Capabilities, Channel, Keeper, Limits, Link, Outgoing, PublishError, Reason, Result, async_trait};
-///
-/// struct Node<L: Link>(Keeper<L>);
-///
-/// #[async_trait]
-/// impl<L: Link> Backend for Node<L> {
-///     fn capabilities(&self) -> Capabilities {
-///         Capabilities::default()
-///     }
-///     fn limits(&self) -> Limits {
-///         self.0.limits()
-///     }
-///     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
-///         self.0.subscribe(channels).await
-///     }
-///     async fn reset(&self, reason: Reason) {
-///         self.0.reset(reason);
-///     }
-///     async fn close(&self) -> Result<()> {
-///         self.0.close().await
-///     }
-/// #   async fn unsubscribe(&self, _: &[Channel]) -> Result<()> {
-/// #       Ok(())
-/// #   }
-///     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
-///         let handle = self.0.handle().map_err(PublishError::Unknown)?;
-///         let (sendable, refused) = self.limits().sendable(frames);
-///         // over the handle
-/// #       let _ = (handle, sendable);
-///         refused
-///     }
-/// }
-/// ```
+/// The backend that keeps a [`Link`] up: it connects again when the link breaks, for ever and with a [`Backoff`] of at most
+/// half a second, subscribes to everything that is wanted, and tells the [`Inbox`]. The example is at [`Link`].
 pub struct Keeper<L: Link> {
     shared: Arc<Shared<L::Handle>>,
     /// Ends by itself with the inbox; `close` awaits it.
@@ -73,6 +40,7 @@ struct State<H> {
 #[derive(Clone)]
 struct Live<H> {
     handle: H,
+    limits: Limits,
     breaker: Breaker,
 }
 
@@ -84,7 +52,7 @@ struct Made<L> {
 }
 
 impl<L: Link> Keeper<L> {
-    /// Makes the first link, and starts the task that keeps it up. That ends with [`close`](Self::close) or with the inbox.
+    /// Makes the first link, and starts the task that keeps it up. That ends with [`close`](Backend::close) or with the inbox.
     ///
     /// # Errors
     /// Those of [`Link::open`]: an absent broker is an error here.
@@ -96,27 +64,25 @@ impl<L: Link> Keeper<L> {
         Ok(Self { shared, task: tokio::sync::Mutex::new(Some(task)) })
     }
 
-    /// What calls go over now.
-    ///
-    /// # Errors
-    /// `Unavailable` while the link is down.
-    pub fn handle(&self) -> Result<L::Handle> {
-        Ok(self.live()?.handle)
+    fn live(&self) -> Result<Live<L::Handle>> {
+        let live = self.shared.lock().live.clone();
+        live.ok_or_else(|| Error::unavailable(format!("the link to {} is down", L::BROKER)))
+    }
+}
+
+#[async_trait]
+impl<L: Link> Backend for Keeper<L> {
+    fn capabilities(&self) -> Capabilities {
+        L::CAPABILITIES
     }
 
-    /// The limits of the latest link.
-    pub fn limits(&self) -> Limits {
+    /// Those of the latest link.
+    fn limits(&self) -> Limits {
         self.shared.lock().limits
     }
 
-    /// Subscribes on the link as it is now. If that fails for a time, the link is made again, which covers these channels.
-    ///
-    /// # Errors
-    /// `Unavailable` while the link is down; those of [`Link::subscribe`].
-    ///
-    /// # Cancel safety
-    /// Safe: what was subscribed stays so.
-    pub async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
+    /// If it fails for a time, the link is made again, which covers these channels.
+    async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
         let live = self.live()?;
         L::subscribe(&live.handle, channels).await.inspect_err(|error| {
             if !matches!(error.kind(), ErrorKind::Config | ErrorKind::Denied) {
@@ -125,21 +91,27 @@ impl<L: Link> Keeper<L> {
         })
     }
 
-    /// Has the link made again, if it is up.
-    pub fn reset(&self, reason: Reason) {
+    async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
+        L::unsubscribe(&self.live()?.handle, channels).await
+    }
+
+    async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
+        let live = self.live().map_err(PublishError::Unknown)?;
+        let (sendable, refused) = live.limits.sendable(frames);
+        if !sendable.is_empty() {
+            L::publish(&live.handle, sendable).await?;
+        }
+        refused
+    }
+
+    async fn reset(&self, reason: Reason) {
         if let Ok(live) = self.live() {
             live.breaker.trip(reason);
         }
     }
 
-    /// Takes leave; returns once the broker has forgotten us, if it can be reached.
-    ///
-    /// # Errors
-    /// `Unexpected` when the task has failed.
-    ///
-    /// # Cancel safety
-    /// Safe: it goes on, and another call waits for its end.
-    pub async fn close(&self) -> Result<()> {
+    /// Returns once the broker has forgotten us, if it can be reached. Dropped, it goes on, and another call waits for its end.
+    async fn close(&self) -> Result<()> {
         self.shared.close.notify_one();
         let mut task = self.task.lock().await;
         let ended = match task.as_mut() {
@@ -149,11 +121,6 @@ impl<L: Link> Keeper<L> {
         *task = None;
         let failed = || Error::unexpected(format!("the task that keeps the link to {} has failed", L::BROKER));
         ended.map_err(|cause| failed().with_source(cause))
-    }
-
-    fn live(&self) -> Result<Live<L::Handle>> {
-        let live = self.shared.lock().live.clone();
-        live.ok_or_else(|| Error::unavailable(format!("the link to {} is down", L::BROKER)))
     }
 }
 
@@ -175,7 +142,7 @@ impl<L: Link> Made<L> {
     }
 
     fn live(&self) -> Live<L::Handle> {
-        Live { handle: self.link.handle(), breaker: self.breaker.clone() }
+        Live { handle: self.link.handle(), limits: self.link.limits(), breaker: self.breaker.clone() }
     }
 
     /// Returns why the link is of no use any more.

@@ -16,6 +16,7 @@ struct Seen {
     refused: Option<Channel>,
     /// Is wanted in the moment of the next subscription.
     meanwhile: Option<(Wants, Channel)>,
+    published: usize,
     left: usize,
 }
 
@@ -84,6 +85,15 @@ impl Link for Wire {
         })
     }
 
+    async fn unsubscribe(_: &Broker, _: &[Channel]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn publish(broker: &Broker, messages: &[Outgoing]) -> Result<(), PublishError> {
+        broker.see(|seen| seen.published += messages.len());
+        Ok(())
+    }
+
     async fn hold(&mut self, _: &Inbox) -> Reason {
         std::future::pending().await
     }
@@ -135,7 +145,7 @@ async fn a_broken_link_is_made_again_for_ever_with_all_that_is_wanted() {
     broker.see(|seen| seen.absent = true);
     broker.trip(0, "broken");
     assert_eq!(down(&mut tap).await, "broken");
-    assert_eq!(keeper.handle().err().expect("down").kind(), ErrorKind::Unavailable);
+    assert_eq!(keeper.live().err().expect("down").kind(), ErrorKind::Unavailable);
     assert_eq!(keeper.limits(), Limits::max_frame(1001), "the latest there were");
     broker.until(|seen| seen.attempts > 20).await;
     // A channel that is wanted while the others are subscribed to again met no link with its own call.
@@ -143,7 +153,7 @@ async fn a_broken_link_is_made_again_for_ever_with_all_that_is_wanted() {
     broker.see(|seen| (seen.absent, seen.meanwhile) = (false, Some(meanwhile)));
     assert_eq!(up(&mut tap).await, Limits::max_frame(1002));
     assert_eq!(keeper.limits(), Limits::max_frame(1002));
-    assert!(keeper.handle().is_ok());
+    assert!(keeper.live().is_ok());
     assert_eq!(broker.see(|seen| seen.subscribed.clone()), channels(&["rc.a", "rc.b"]));
 }
 
@@ -151,10 +161,10 @@ async fn a_broken_link_is_made_again_for_ever_with_all_that_is_wanted() {
 async fn a_link_without_its_subscriptions_is_not_up() {
     let (broker, mut tap, keeper) = kept().await;
     broker.see(|seen| seen.refusal = Some(ErrorKind::Denied));
-    keeper.reset("for a test".into());
+    keeper.reset("for a test".into()).await;
     assert_eq!(down(&mut tap).await, "for a test");
     broker.until(|seen| seen.attempts > 3).await;
-    assert!(keeper.handle().is_err());
+    assert!(keeper.live().is_err());
     // The one that is wanted meanwhile counts as well, when calls have the link already.
     let late = channels(&["rc.b"]).remove(0);
     let attempts = broker.see(|seen| {
@@ -162,7 +172,7 @@ async fn a_link_without_its_subscriptions_is_not_up() {
         seen.attempts
     });
     broker.until(|seen| seen.attempts > attempts + 3).await;
-    assert!(keeper.handle().is_err());
+    assert!(keeper.live().is_err());
     broker.see(|seen| seen.refusal = None);
     up(&mut tap).await;
 }
@@ -186,7 +196,7 @@ async fn what_is_denied_keeps_the_link_and_what_is_not_confirmed_does_not() {
         let refused = keeper.subscribe(&channels(&["rc.b"])).await;
         assert_eq!(refused.expect_err("refused").kind(), kind);
         broker.see(|seen| seen.refusal = None);
-        keeper.reset("a fence".into());
+        keeper.reset("a fence".into()).await;
         let told = if kind == ErrorKind::Unavailable { "a subscription was not confirmed" } else { "a fence" };
         assert_eq!(down(&mut tap).await, told, "{kind:?}");
         up(&mut tap).await;
@@ -199,7 +209,7 @@ async fn closing_takes_leave_of_a_broker_that_is_there() {
     let (one, two) = tokio::join!(keeper.close(), keeper.close());
     assert!(one.is_ok() && two.is_ok() && keeper.close().await.is_ok());
     assert_eq!(broker.see(|seen| seen.left), 1);
-    assert!(keeper.handle().is_err());
+    assert!(keeper.live().is_err());
 
     let (broker, mut tap, keeper) = kept().await;
     broker.see(|seen| seen.absent = true);
@@ -214,4 +224,15 @@ async fn it_ends_with_the_inbox() {
     let (broker, tap, _keeper) = kept().await;
     drop(tap);
     broker.until(|seen| seen.left == 1).await;
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_and_what_stands_before_it_is_sent() {
+    let (broker, _tap, keeper) = kept().await;
+    let batch = [7, 1001, 1002, 7].map(|size| Outgoing::new(channels(&["rc.a"]).remove(0), vec![0; size].into()));
+    let refused = keeper.publish(&batch).await;
+    assert!(matches!(refused, Err(PublishError::Refused { index: 2, kind: ErrorKind::TooLarge })), "{refused:?}");
+    let refused = keeper.publish(&batch[2..]).await;
+    assert!(matches!(refused, Err(PublishError::Refused { index: 0, kind: ErrorKind::TooLarge })), "{refused:?}");
+    assert_eq!(broker.see(|seen| seen.published), 2);
 }

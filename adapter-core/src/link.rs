@@ -2,14 +2,70 @@
 
 use tokio::sync::mpsc;
 
-use crate::{Channel, Inbox, Limits, Reason, Result};
+use crate::{Capabilities, Channel, Inbox, Limits, Outgoing, PublishError, Reason, Result};
 
 /// One link to a broker, from connecting to breaking: as many connections as it takes, and what hands over what they hear.
-/// [`Keeper`](crate::Keeper) makes one after the other, for backends whose client works in tasks of its own.
+/// [`Keeper`](crate::Keeper) makes one after the other and is the [`Backend`](crate::Backend), for clients that work in tasks of
+/// their own.
 ///
 /// # Contract
 /// - Every future may be dropped at any await.
 /// - Dropped, the link is cut, and calls that are under way on it end.
+///
+/// # Examples
+/// ```
+/// # use adapter_core::{Breaker, Channel, Inbox, Limits, Outgoing, PublishError, Reason};
+/// use std::sync::Arc;
+///
+/// use adapter_core::{Backend, Connect, Keeper, Link, Result, async_trait};
+///
+/// # #[derive(Clone)]
+/// struct Broker; // its address, and who we are to it
+/// # #[derive(Clone)]
+/// struct Client; // of the broker's client crate
+/// struct Wire(Client);
+///
+/// #[async_trait]
+/// impl Connect for Broker {
+///     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
+///         Ok(Arc::new(Keeper::<Wire>::connect(self.clone(), inbox).await?))
+///     }
+/// }
+///
+/// impl Link for Wire {
+///     type Source = Broker;
+///     type Handle = Client;
+///     const BROKER: &'static str = "the broker";
+///
+///     async fn open(broker: &mut Broker, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
+///         // connect, and start to hand over what arrives
+/// #       let _ = (broker, inbox, breaker);
+/// #       Ok(Self(Client))
+///     }
+///     async fn publish(client: &Client, messages: &[Outgoing]) -> Result<(), PublishError> {
+///         // send, and wait for the broker's word
+/// #       let _ = (client, messages);
+/// #       Ok(())
+///     }
+///     // and the rest
+/// #   fn handle(&self) -> Client {
+/// #       self.0.clone()
+/// #   }
+/// #   fn limits(&self) -> Limits {
+/// #       Limits::max_frame(1 << 20)
+/// #   }
+/// #   async fn subscribe(_: &Client, _: &[Channel]) -> Result<()> {
+/// #       Ok(())
+/// #   }
+/// #   async fn unsubscribe(_: &Client, _: &[Channel]) -> Result<()> {
+/// #       Ok(())
+/// #   }
+/// #   async fn hold(&mut self, _: &Inbox) -> Reason {
+/// #       std::future::pending().await
+/// #   }
+/// #   async fn quit(self) {}
+/// }
+/// ```
 pub trait Link: Sized + Send + 'static {
     /// How a link is made: the configuration, and what one attempt tells the next.
     type Source: Send + 'static;
@@ -17,6 +73,8 @@ pub trait Link: Sized + Send + 'static {
     type Handle: Clone + Send + Sync + 'static;
     /// The broker's name, for errors and logs.
     const BROKER: &'static str;
+    /// What every link promises beyond moving messages; nothing, by default.
+    const CAPABILITIES: Capabilities = Capabilities::NONE;
 
     /// Connects, and hands what is received to the inbox from then on. Nothing is subscribed yet.
     ///
@@ -35,6 +93,18 @@ pub trait Link: Sized + Send + 'static {
     /// # Errors
     /// After `Config` and `Denied` the link is kept, after any other it is made again.
     fn subscribe(handle: &Self::Handle, channels: &[Channel]) -> impl Future<Output = Result<()>> + Send;
+
+    /// As [`Backend::unsubscribe`](crate::Backend::unsubscribe).
+    ///
+    /// # Errors
+    /// Those of that.
+    fn unsubscribe(handle: &Self::Handle, channels: &[Channel]) -> impl Future<Output = Result<()>> + Send;
+
+    /// As [`Backend::publish`](crate::Backend::publish), for messages within the link's limits; at least one.
+    ///
+    /// # Errors
+    /// Those of that.
+    fn publish(handle: &Self::Handle, messages: &[Outgoing]) -> impl Future<Output = Result<(), PublishError>> + Send;
 
     /// Does what a link needs while it is up (pings, handing over); returns why it is of no use any more.
     fn hold(&mut self, inbox: &Inbox) -> impl Future<Output = Reason> + Send;

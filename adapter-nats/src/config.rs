@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Result, async_trait, percent_decoded};
+use adapter_core::{Backend, Connect, Error, Inbox, Keeper, Result, async_trait, percent_decoded};
 use async_nats::{ConnectOptions, ServerAddr, rustls};
 
-use crate::backend;
+use crate::backend::{Line, Servers};
 
 /// A connection to NATS: one server, or several of one cluster.
 ///
@@ -141,7 +141,7 @@ impl Nats {
         self.discover
     }
 
-    /// The options of one connection, which ends for good when it breaks: the task in `listen.rs` makes the next one.
+    /// The options of one connection, which ends for good when it breaks: the `Keeper` makes the next one.
     pub(crate) fn connection(&self) -> Result<ConnectOptions> {
         let Files { creds, nkey, ca, cert, key } = &self.files;
         let mut options = self.options.clone();
@@ -189,7 +189,7 @@ const PING: Duration = Duration::from_millis(1500);
 #[async_trait]
 impl Connect for Nats {
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
-        backend::connect(self, inbox).await
+        Ok(Arc::new(Keeper::<Line>::connect(Servers::new(self.clone()), inbox).await?))
     }
 }
 

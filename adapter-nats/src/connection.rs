@@ -1,7 +1,7 @@
 //! One connection to one server, from its handshake to its end.
 //!
 //! The client would reconnect by itself, silently, and send what waited meanwhile. So each of its instances serves one
-//! connection only, and is thrown away when that breaks; `listen.rs` makes the next one.
+//! connection only, and is thrown away when that breaks; the `Keeper` makes the next one.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,7 +4,6 @@ mod backend;
 mod config;
 mod connection;
 mod error;
-mod listen;
 
 pub use async_nats;
 pub use config::Nats;

@@ -1,69 +1,149 @@
-//! The backend: what the core asks for, on the link as it is now.
+//! The link: one connection that publishes, one that listens.
 
 use std::sync::Arc;
 
 use adapter_core::{
-    Backend, Capabilities, Channel, ErrorKind, Inbox, Keeper, Limits, Outgoing, PublishError, Reason, Result,
-    async_trait,
+    Breaker, Capabilities, Channel, ErrorKind, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result,
 };
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::config::Postgres;
-use crate::listen::{Pair, for_each};
+use crate::connection::{Connection, Pulse};
+use crate::error::error;
+use crate::intake::Intake;
+use crate::text;
 
-/// Connects, and keeps the link up.
-pub(crate) async fn connect(postgres: Postgres, inbox: Inbox) -> Result<Arc<dyn Backend>> {
-    Ok(Arc::new(Node(Keeper::connect(postgres, inbox).await?)))
+/// So many channels in one transaction.
+const CHUNK: usize = 500;
+/// How full the server's queue may be until somebody is told.
+const THRESHOLDS: [f64; 4] = [0.25, 0.5, 0.75, 0.9];
+/// Many messages in one statement, and so in one transaction: each commit that notifies takes a lock of the whole server.
+/// The rows of `unnest` come in the order of the arrays. A commit need not reach the disk: notifications do not survive a
+/// crash in any case. It is sent as an unnamed statement: a pooler could not carry a prepared one.
+const NOTIFY: &str = "SELECT count(pg_notify(channel, payload)), set_config('synchronous_commit', 'off', true) \
+                      FROM unnest($1, $2) AS batch (channel, payload)";
+
+/// Both connections; the link is up only while both are.
+pub(crate) struct Pair {
+    publisher: Connection,
+    listener: Connection,
+    breaker: Breaker,
 }
 
-struct Node(Keeper<Pair>);
+/// What calls go over.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    publisher: Arc<Client>,
+    pulse: Arc<Pulse>,
+    listener: Arc<Client>,
+    breaker: Breaker,
+}
 
-#[async_trait]
-impl Backend for Node {
+impl Handle {
+    /// Publishes all of it, or nothing.
+    async fn notify(&self, frames: &[Outgoing]) -> Result<()> {
+        let channels: Vec<_> = frames.iter().map(|frame| frame.channel.as_str()).collect();
+        let texts: Vec<_> =
+            frames.iter().enumerate().map(|(place, frame)| text::encode(place, &frame.payload)).collect();
+        let _carries = self.pulse.carries(texts.iter().map(String::len).sum());
+        let parameters = [(&channels as _, Type::TEXT_ARRAY), (&texts as _, Type::TEXT_ARRAY)];
+        self.publisher.query_typed(NOTIFY, &parameters).await.map_err(error)?;
+        self.pulse.beat();
+        Ok(())
+    }
+}
+
+impl Link for Pair {
+    type Source = Postgres;
+    type Handle = Handle;
+    const BROKER: &'static str = "PostgreSQL";
     /// Ordered: a node publishes on one connection, one transaction after the other; the order of commits is that of the
     /// server's one queue, and a listener is given what is in it on one connection.
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::default().ordered()
+    const CAPABILITIES: Capabilities = Capabilities::ORDERED;
+
+    async fn open(postgres: &mut Postgres, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
+        let (publisher, listener) = tokio::try_join!(
+            Connection::open(&postgres.publish, None),
+            Connection::open(&postgres.listen, Some(Intake::new(inbox.clone()))),
+        )?;
+        Ok(Self { publisher, listener, breaker })
+    }
+
+    fn handle(&self) -> Handle {
+        Handle {
+            publisher: Arc::clone(&self.publisher.client),
+            pulse: Arc::clone(&self.publisher.pulse),
+            listener: Arc::clone(&self.listener.client),
+            breaker: self.breaker.clone(),
+        }
     }
 
     fn limits(&self) -> Limits {
-        self.0.limits()
+        Limits::max_frame(self.publisher.max_frame)
     }
 
-    async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
-        self.0.subscribe(channels).await
+    async fn subscribe(handle: &Handle, channels: &[Channel]) -> Result<()> {
+        for_each(&handle.listener, "LISTEN", channels).await
     }
 
-    async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
-        for_each(&self.0.handle()?.listener, "UNLISTEN", channels).await
+    async fn unsubscribe(handle: &Handle, channels: &[Channel]) -> Result<()> {
+        for_each(&handle.listener, "UNLISTEN", channels).await
     }
 
     /// One statement for most batches; the next when the one before is committed.
-    async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
-        let link = self.0.handle().map_err(PublishError::Unknown)?;
-        let (sendable, refused) = link.limits.sendable(frames);
+    async fn publish(handle: &Handle, messages: &[Outgoing]) -> Result<(), PublishError> {
         let mut sent = 0;
-        for statement in statements(sendable) {
-            link.notify(statement).await.map_err(|error| match error.kind() {
+        for statement in statements(messages) {
+            handle.notify(statement).await.map_err(|error| match error.kind() {
                 // Of all of them: none was sent.
                 ErrorKind::Denied => PublishError::Refused { index: sent, kind: ErrorKind::Denied },
                 _ => {
                     // It lives and cannot publish, as a primary that has become a standby: another may have to be found.
-                    link.breaker.trip("the server does not take what is published");
+                    handle.breaker.trip("the server does not take what is published");
                     PublishError::Unknown(error)
                 }
             })?;
             sent += statement.len();
         }
-        refused
+        Ok(())
     }
 
-    async fn reset(&self, reason: Reason) {
-        self.0.reset(reason);
+    async fn hold(&mut self, _: &Inbox) -> Reason {
+        const USAGE: &str = "SELECT pg_notification_queue_usage()";
+        let Self { publisher, listener, .. } = self;
+        let mut told = 0;
+        let why = tokio::select! {
+            () = publisher.silence(USAGE, |answer| warn(answer, &mut told)) => {
+                "the server is silent on the connection that publishes"
+            }
+            () = listener.silence("", |_| {}) => "the server is silent on the connection that listens",
+            () = publisher.ended() => "the connection that publishes was closed",
+            () = listener.ended() => "the connection that listens was closed",
+        };
+        why.into()
     }
 
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
+    async fn quit(self) {
+        tokio::join!(self.listener.quit(), self.publisher.quit());
     }
+}
+
+/// Tells that the server's queue of notifications fills.
+fn warn(answer: &[SimpleQueryMessage], told: &mut usize) {
+    let usage = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0)?.parse::<f64>().ok(),
+        _ => None,
+    });
+    if let Some(usage) = usage.filter(|usage| climbs(*usage, told)) {
+        tracing::warn!(usage, "PostgreSQL's queue of notifications fills: a listener of the database does not read");
+    }
+}
+
+/// Whether a threshold is reached that was not told of yet on the way up.
+fn climbs(usage: f64, told: &mut usize) -> bool {
+    let reached = THRESHOLDS.iter().filter(|threshold| usage >= **threshold).count();
+    reached > std::mem::replace(told, reached)
 }
 
 /// So many bytes in one statement, or one message: nothing of it is heard before all of it is committed, and our own pings
@@ -85,6 +165,19 @@ fn statements(mut batch: &[Outgoing]) -> impl Iterator<Item = &[Outgoing]> {
     })
 }
 
+/// Carries out one command for each channel, many in one transaction; returns once they are committed.
+///
+/// # Errors
+/// The first that the server gave; those of earlier chunks are done.
+async fn for_each(client: &Client, command: &str, channels: &[Channel]) -> Result<()> {
+    for chunk in channels.chunks(CHUNK) {
+        // In quotes, for the case of letters and for dots. A channel's letters need no escape, and 63 bytes are not cut.
+        let all: String = chunk.iter().map(|channel| format!("{command} \"{channel}\";")).collect();
+        client.batch_execute(&all).await.map_err(error)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +192,14 @@ mod tests {
         assert_eq!(cut(&[]), [0; 0]);
         assert_eq!(cut(&[0, 1, STATEMENT - 1]), [3]);
         assert_eq!(cut(&[STATEMENT / 2, STATEMENT / 2, 1, STATEMENT, STATEMENT + 1, 7]), [2, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn each_threshold_is_told_once_on_the_way_up() {
+        let mut told = 0;
+        let usages = [0.0, 0.2, 0.25, 0.3, 0.8, 0.9, 1.0, 0.6, 0.7, 0.0, 0.5];
+        let heard = usages.map(|usage| climbs(usage, &mut told));
+        let (yes, no) = (true, false);
+        assert_eq!(heard, [no, no, yes, no, yes, yes, no, no, no, no, yes]);
     }
 }

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Result, async_trait};
+use adapter_core::{Backend, Connect, Error, Inbox, Keeper, Result, async_trait};
 
+use crate::backend::Pair;
+use crate::install;
 use crate::tls::Tls;
 use crate::url::{self, Parsed};
-use crate::{backend, install};
 
 /// A PostgreSQL server, whose `LISTEN` and `NOTIFY` join the nodes.
 ///
@@ -111,7 +112,7 @@ impl Place {
 #[async_trait]
 impl Connect for Postgres {
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
-        backend::connect(self.clone(), inbox).await
+        Ok(Arc::new(Keeper::<Pair>::connect(self.clone(), inbox).await?))
     }
 }
 

@@ -7,7 +7,6 @@ mod emitted;
 mod error;
 mod install;
 mod intake;
-mod listen;
 mod text;
 #[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
 mod tls;

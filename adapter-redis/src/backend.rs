@@ -1,58 +1,168 @@
-//! The backend: what the core asks for, on the link as it is now.
+//! The link: one connection that publishes, one that subscribes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapter_core::{
-    Backend, Capabilities, Channel, Inbox, Keeper, Limits, Outgoing, PublishError, Reason, Result, async_trait,
+    Breaker, Capabilities, Channel, ErrorKind, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result,
 };
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, RedisError, Value};
+use tokio::time::timeout;
 
-use crate::config::Redis;
-use crate::listen::{LIMITS, Pair};
+use crate::config::{Mode, Redis};
+use crate::connection::{Connection, in_time};
+use crate::error::{error, kind};
+use crate::intake::Intake;
+use crate::stream::Pulse;
 
-/// Connects, and keeps the link up.
-pub(crate) async fn connect(redis: Redis, inbox: Inbox) -> Result<Arc<dyn Backend>> {
-    Ok(Arc::new(Client(Keeper::connect(redis, inbox).await?)))
+/// Half of what an operator may set as the smallest limit of a message (`proto-max-bulk-len`) and of what one client
+/// has sent and the server has not handled (`client-query-buffer-limit`): 1 MiB each. The default limits are far above,
+/// but larger messages are not faster (the README has the figures), and they fill the buffers of slow subscribers in
+/// larger steps.
+const LIMITS: Limits = Limits::max_frame(512 << 10);
+/// So many subscriptions in one round trip.
+const CHUNK: usize = 500;
+/// How long the server may take to take leave.
+const QUIT: Duration = Duration::from_millis(500);
+
+/// Both connections; the link is up only while both are.
+///
+/// They are two so that frames that arrive, or wait because the inbox is full, never delay the answers to what is
+/// published.
+pub(crate) struct Pair {
+    publisher: Connection,
+    subscriber: Connection,
+    sharded: bool,
+    intake: Arc<Intake>,
+    breaker: Breaker,
 }
 
-struct Client(Keeper<Pair>);
+/// What calls go over.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    publisher: MultiplexedConnection,
+    subscriber: MultiplexedConnection,
+    sharded: bool,
+    intake: Arc<Intake>,
+    breaker: Breaker,
+}
 
-#[async_trait]
-impl Backend for Client {
+impl Link for Pair {
+    type Source = Redis;
+    type Handle = Handle;
+    const BROKER: &'static str = "Redis";
     /// Ordered: a node publishes on one connection to one server, which carries out its commands one after the other
     /// and writes each message to all subscribers before it looks at the next. In Redis Cluster, too: all channels
     /// are in one slot.
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::default().ordered()
+    const CAPABILITIES: Capabilities = Capabilities::ORDERED;
+
+    /// Connects to the server that is to be used now.
+    async fn open(redis: &mut Redis, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
+        let (address, publisher) = redis.topology.publisher(&redis.dial, &redis.mode).await?;
+        let pulse = Arc::new(Pulse::default());
+        let intake = Intake::new(inbox.clone(), redis.mode.prefix(), Arc::clone(&pulse), breaker.clone());
+        let intake = Arc::new(intake);
+        let subscriber = Connection::with_pulse(&redis.dial, &address, pulse, Some(Arc::clone(&intake))).await?;
+        Ok(Self { publisher, subscriber, sharded: redis.mode != Mode::PubSub, intake, breaker })
+    }
+
+    fn handle(&self) -> Handle {
+        Handle {
+            publisher: self.publisher.client.clone(),
+            subscriber: self.subscriber.client.clone(),
+            sharded: self.sharded,
+            intake: Arc::clone(&self.intake),
+            breaker: self.breaker.clone(),
+        }
     }
 
     fn limits(&self) -> Limits {
         LIMITS
     }
 
-    async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
-        self.0.subscribe(channels).await
+    async fn subscribe(handle: &Handle, channels: &[Channel]) -> Result<()> {
+        handle.for_each(if handle.sharded { "SSUBSCRIBE" } else { "SUBSCRIBE" }, channels).await
     }
 
-    async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
-        self.0.handle()?.unsubscribe(channels).await
+    async fn unsubscribe(handle: &Handle, channels: &[Channel]) -> Result<()> {
+        if handle.sharded {
+            handle.intake.leave(channels);
+        }
+        handle.for_each(if handle.sharded { "SUNSUBSCRIBE" } else { "UNSUBSCRIBE" }, channels).await
     }
 
     /// One round trip for the whole batch. Those after a message that the server's access rules refuse may have been
     /// sent as well: the core sends them again, and receivers drop the copies.
-    async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
-        let mut link = self.0.handle().map_err(PublishError::Unknown)?;
-        let (sendable, refused) = LIMITS.sendable(frames);
-        if !sendable.is_empty() {
-            link.publish(sendable).await?;
+    async fn publish(handle: &Handle, messages: &[Outgoing]) -> Result<(), PublishError> {
+        let command = if handle.sharded { "SPUBLISH" } else { "PUBLISH" };
+        let mut pipeline = Pipeline::with_capacity(messages.len());
+        for message in messages {
+            pipeline.cmd(command).arg(handle.intake.name(&message.channel)).arg(&message.payload[..]);
         }
-        refused
+        let sent = handle.publisher.clone().send_packed_commands(&pipeline, 0, messages.len()).await;
+        let answers = sent.map_err(|cause| PublishError::Unknown(error(cause)))?;
+        check(answers).inspect_err(|refusal| {
+            if matches!(refusal, PublishError::Unknown(_)) {
+                // It lives and cannot publish: it is loading, no longer the owner of our slot, or has lost its cluster. Then
+                // another server may have to be found.
+                handle.breaker.trip("the server does not take what is published");
+            }
+        })
     }
 
-    async fn reset(&self, reason: Reason) {
-        self.0.reset(reason);
+    async fn hold(&mut self, _: &Inbox) -> Reason {
+        let silence = (self.publisher.watch().silence(), self.subscriber.watch().silence());
+        tokio::select! {
+            () = self.publisher.ended() => "the connection that publishes was closed".into(),
+            () = self.subscriber.ended() => "the connection that subscribes was closed".into(),
+            () = silence.0 => "the server is silent on the connection that publishes".into(),
+            () = silence.1 => "the server is silent on the connection that subscribes".into(),
+            never = self.intake.hand_over() => match never {},
+        }
     }
 
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
+    async fn quit(self) {
+        let quit = redis::cmd("QUIT");
+        let Handle { mut publisher, mut subscriber, .. } = self.handle();
+        let both = async { tokio::join!(publisher.send_packed_command(&quit), subscriber.send_packed_command(&quit)) };
+        // The server has gone, or is too slow: it will find closed connections, which comes to the same.
+        let _ = timeout(QUIT, both).await;
     }
+}
+
+impl Handle {
+    /// Carries out one command for each channel, in as few round trips as is good for the server; returns once all are
+    /// confirmed.
+    ///
+    /// # Errors
+    /// The first that the server gave; the other channels of its chunk may be confirmed.
+    async fn for_each(&self, command: &str, channels: &[Channel]) -> Result<()> {
+        for chunk in channels.chunks(CHUNK) {
+            let mut pipeline = Pipeline::with_capacity(chunk.len());
+            for channel in chunk {
+                pipeline.cmd(command).arg(self.intake.name(channel));
+            }
+            let mut subscriber = self.subscriber.clone();
+            let sent = in_time(subscriber.send_packed_commands(&pipeline, 0, chunk.len())).await;
+            for answer in sent.map_err(error)? {
+                answer.extract_error().map_err(error)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the server said to each message.
+fn check(answers: Vec<Value>) -> Result<(), PublishError> {
+    for (index, answer) in answers.into_iter().enumerate() {
+        if let Value::ServerError(cause) = answer {
+            let cause = RedisError::from(cause);
+            return Err(match kind(&cause) {
+                kind @ (ErrorKind::Denied | ErrorKind::TooLarge) => PublishError::Refused { index, kind },
+                _ => PublishError::Unknown(error(cause)),
+            });
+        }
+    }
+    Ok(())
 }

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Result, TlsFiles, async_trait};
+use adapter_core::{Backend, Connect, Error, Inbox, Keeper, Result, TlsFiles, async_trait};
 use redis::ConnectionAddr;
 
-use crate::backend;
+use crate::backend::Pair;
 use crate::tls::Tls;
 use crate::topology::Topology;
 use crate::url::{self, Address, Kind, Login, Parsed};
@@ -137,7 +137,7 @@ impl Redis {
 #[async_trait]
 impl Connect for Redis {
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
-        backend::connect(self.clone(), inbox).await
+        Ok(Arc::new(Keeper::<Pair>::connect(self.clone(), inbox).await?))
     }
 }
 

@@ -5,7 +5,6 @@ mod config;
 mod connection;
 mod error;
 mod intake;
-mod listen;
 mod stream;
 #[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
 mod tls;
