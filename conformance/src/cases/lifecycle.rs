@@ -1,17 +1,22 @@
 //! Starting and ending.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use adapter_core::ErrorKind;
+use adapter_core::{ErrorKind, Socket};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
-use crate::failure::Verdict;
-use crate::node::{PATIENCE, eventually, next, sockets};
+use crate::failure::{Failure, Verdict};
+use crate::node::{Node, PATIENCE, eventually, next, sockets, soon};
 use crate::scene::Scene;
 
 cases! {"lifecycle":
     Nothing g19_close_hands_over_what_was_accepted,
+    Nothing g19_a_rolling_restart_loses_nothing_that_was_accepted,
     Nothing g19_close_leaves_no_task,
     Nothing g19_a_node_that_is_dropped_leaves_no_task,
     Nothing g19_a_future_dropped_anywhere_breaks_nothing,
@@ -33,6 +38,80 @@ async fn g19_close_hands_over_what_was_accepted(scene: &Scene) -> Verdict {
     eventually("two nodes are left", || two.cluster.nodes().len() == 2).await?;
     check_eq!(two.cluster.stats().lost, 0);
     drop(three);
+    Ok(())
+}
+
+/// As a deployment has it: one node after the other is closed and another one comes in its place, while all of them emit.
+async fn g19_a_rolling_restart_loses_nothing_that_was_accepted(scene: &Scene) -> Verdict {
+    const AT_ONCE: usize = 3;
+    const IN_ALL: usize = 6;
+    const EACH: usize = 200;
+    let witness = scene.node().await?;
+    let mut there = witness.socket([])?;
+    let (mut nodes, mut loads) = (VecDeque::new(), JoinSet::new());
+    let mut senders: [_; IN_ALL] = std::array::from_fn(|_| Sender::default());
+    for turn in 0..IN_ALL + AT_ONCE {
+        if let Some(oldest) = turn.checked_sub(AT_ONCE) {
+            while senders[oldest].heard < EACH {
+                hear(&mut there, &mut senders).await?;
+            }
+            let node: Node = nodes.pop_front().ok_or_else(|| Failure::new("no node is left"))?;
+            node.cluster.close().await?;
+            senders[oldest].ahead.close();
+            let ended = soon("the end of its load", loads.join_next()).await?;
+            senders[oldest].accepted = ended.ok_or_else(|| Failure::new("there was no load"))???;
+        }
+        if turn < IN_ALL {
+            let node = scene.node().await?;
+            loads.spawn(load(node.clone(), turn, Arc::clone(&senders[turn].ahead)));
+            nodes.push_back(node);
+        }
+    }
+    while senders.iter().any(|sender| sender.heard < sender.accepted) {
+        hear(&mut there, &mut senders).await?;
+    }
+    for Sender { heard, accepted, .. } in senders {
+        check_eq!(heard, accepted, "packets of a node that was closed");
+    }
+    check_eq!(witness.cluster.stats().lost, 0);
+    Ok(())
+}
+
+struct Sender {
+    /// How far it may be ahead of the witness.
+    ahead: Arc<Semaphore>,
+    heard: usize,
+    accepted: usize,
+}
+
+impl Default for Sender {
+    fn default() -> Self {
+        Self { ahead: Arc::new(Semaphore::new(1_000)), heard: 0, accepted: 0 }
+    }
+}
+
+/// Emits until the node is closed; answers how many packets were accepted.
+async fn load(node: Node, sender: usize, ahead: Arc<Semaphore>) -> Verdict<usize> {
+    let mut count = 0;
+    while let Ok(room) = ahead.acquire().await {
+        room.forget();
+        match node.chat.emit(format!("{sender} {count}")).await {
+            Ok(()) => count += 1,
+            Err(error) if error.kind() == ErrorKind::Closed => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(count)
+}
+
+/// Takes one packet, which has to be the next of its sender.
+async fn hear(socket: &mut Socket, senders: &mut [Sender]) -> Verdict {
+    let text = next(socket).await?;
+    let (sender, n) = text.split_once(' ').ok_or_else(|| Failure::new("a packet of nobody's"))?;
+    let (sender, n): (usize, usize) = (sender.parse()?, n.parse()?);
+    check_eq!(n, senders[sender].heard, "what came next of node {sender}");
+    senders[sender].heard += 1;
+    senders[sender].ahead.add_permits(1);
     Ok(())
 }
 
