@@ -12,5 +12,6 @@ mod lifecycle;
 mod order;
 mod outage;
 mod requests;
+mod residue;
 mod server_events;
 mod support;

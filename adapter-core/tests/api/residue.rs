@@ -1,0 +1,57 @@
+use std::time::Duration;
+
+use adapter_core::{Cluster, Hub, Memory};
+
+use crate::support::{Node, eventually};
+
+/// What the promise names, so many times.
+struct Amounts {
+    joins: usize,
+    requests: usize,
+    nodes: usize,
+}
+
+/// Rooms nobody has been in before, questions, and nodes that come, leave and die; then a while in which nothing happens.
+async fn live(nodes: &[Node; 2], memory: &Memory, amounts: Amounts) {
+    let socket = nodes[0].socket([]);
+    for n in 0..amounts.joins {
+        let room = format!("room {n}");
+        socket.join([room.as_str()]).unwrap();
+        socket.leave([room.as_str()]).unwrap();
+    }
+    for n in 0..amounts.requests {
+        let there = nodes[1].chat.to([format!("room {n}").as_str()]).count_sockets().await.unwrap();
+        assert!(there.is_complete());
+    }
+    for n in 0..amounts.nodes {
+        let cluster = Cluster::connect(memory.clone()).await.unwrap();
+        let chat = cluster.namespace("/chat", Hub::new()).await.unwrap();
+        chat.emit("hello").await.unwrap();
+        if n % 2 == 0 {
+            cluster.close().await.unwrap();
+        }
+        drop((chat, cluster));
+        eventually(|| nodes.iter().all(|node| node.cluster.nodes().len() == 2)).await;
+    }
+    drop(socket);
+    tokio::time::advance(Duration::from_secs(70)).await; // for so long nodes that are gone are remembered
+    eventually(|| nodes.iter().all(|node| node.cluster.health() < Duration::from_secs(1))).await;
+}
+
+#[test]
+fn g12_rooms_questions_and_nodes_leave_no_memory_behind() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let memory = Memory::new();
+    let nodes = runtime.block_on(async {
+        let nodes = [Node::on(&memory).await, Node::on(&memory).await];
+        eventually(|| nodes[0].cluster.nodes().len() == 2).await;
+        nodes
+    });
+    // Tables grow once, to what they hold at a time: the nodes that are remembered.
+    runtime.block_on(live(&nodes, &memory, Amounts { joins: 1_000, requests: 1_000, nodes: 100 }));
+    let spent = allocation_counter::measure(|| {
+        runtime.block_on(live(&nodes, &memory, Amounts { joins: 1_000_000, requests: 100_000, nodes: 100 }));
+    });
+    // A buffer may have doubled; a byte for each room, question or node would be more.
+    assert!(spent.bytes_current < 8 << 10, "{} bytes are left", spent.bytes_current);
+}
