@@ -132,7 +132,8 @@ async fn a_master_that_the_sentinels_replace_is_followed() -> Tested {
     let replica = with(&["--replicaof", "127.0.0.1", &port(&master).to_string()]).await;
     follows(&replica).await;
     let sentinel = sentinel(&master).await;
-    let knows = async || !ask(&sentinel, "SENTINEL REPLICAS main").await.is_empty();
+    // And has asked it how it is: otherwise it would not be chosen.
+    let knows = async || ask(&sentinel, "SENTINEL REPLICAS main").await.contains("master-link-status\nok");
     eventually("the sentinel knows the replica", knows).await;
     let url = format!("redis+sentinel://127.0.0.1:1,{}/main", sentinel.addresses()[0]);
     let (mut one, mut two) = pair(&url).await;

@@ -177,8 +177,7 @@ impl Link {
         let connection = self.synced.borrow().0;
         let number = self.write(messages).await?;
         let mut synced = self.synced.subscribe();
-        let confirmed = synced.wait_for(|(on, synced)| *on != connection || *synced >= number);
-        let confirmed = tokio::time::timeout(PATIENCE, confirmed).await.map_err(unavailable)?;
+        let confirmed = synced.wait_for(|(on, synced)| *on != connection || *synced >= number).await;
         let same = confirmed.is_ok_and(|synced| synced.0 == connection);
         if same { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, "the connection to the relay has ended")) }
     }
@@ -195,19 +194,20 @@ impl Backend for Link {
     }
 
     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
-        self.send(channels.iter().map(|channel| message(SUBSCRIBE, channel))).await
+        let sent = self.send(channels.iter().map(|channel| message(SUBSCRIBE, channel)));
+        tokio::time::timeout(PATIENCE, sent).await.map_err(unavailable)?
     }
 
     async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
-        self.send(channels.iter().map(|channel| message(UNSUBSCRIBE, channel))).await
+        let sent = self.send(channels.iter().map(|channel| message(UNSUBSCRIBE, channel)));
+        tokio::time::timeout(PATIENCE, sent).await.map_err(unavailable)?
     }
 
     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
-        let too_large = frames.iter().position(|frame| frame.payload.len() > LIMITS.max_frame);
-        let fine = &frames[..too_large.unwrap_or(frames.len())];
+        let (fine, refused) = LIMITS.sendable(frames);
         let message = |frame: &Outgoing| Message::new(PUBLISH, frame.channel.as_str(), frame.payload.clone());
         self.send(fine.iter().map(message)).await.map_err(PublishError::Unknown)?;
-        too_large.map_or(Ok(()), |index| Err(PublishError::Refused { index, kind: ErrorKind::TooLarge }))
+        refused
     }
 
     async fn reset(&self, _: Reason) {
