@@ -69,8 +69,13 @@ describe("three chat processes behind nginx", () => {
         await user.say(text);
         for (const other of all) assert.equal((await other.heard(text)).node, user.got("state")[0].node);
       }
-      // Polling without stickiness: the first request that reaches another server is answered 400.
-      for (const { path, status } of (await proxy.requests()).slice(before)) assert.ok(status < 400, `${path}: ${status}`);
+      // Polling without stickiness: the first request that reaches another server is answered 400. So is the last one of a
+      // session that was just ended, as those of the test before are.
+      const ours = new Set(all.map(({ socket }) => socket.io.engine.id));
+      for (const { path, status } of (await proxy.requests()).slice(before)) {
+        const session = new URL(path, proxy.url).searchParams.get("sid");
+        if (session === null || ours.has(session)) assert.ok(status < 400, `${path}: ${status}`);
+      }
     });
   }
 
