@@ -186,10 +186,17 @@ fn logged(sent: Result<(), socketioxide::BroadcastError>) {
         Ok(()) => {}
         // Somebody was closing the page just then; the others were served.
         Err(BroadcastError::Socket(errors)) if errors.iter().all(gone) => {}
+        // Or this node is being closed.
+        Err(BroadcastError::Adapter(error)) if is_closed(&*error.0) => {}
         Err(error) => {
             eprintln!("chat: {error}");
         }
     }
+}
+
+fn is_closed(error: &(dyn std::error::Error + Send + 'static)) -> bool {
+    let ours = error.downcast_ref::<roomcast::socketioxide::Error>();
+    ours.is_some_and(|error| error.kind() == roomcast::ErrorKind::Closed)
 }
 
 fn answer<A: Adapter, T: Serialize>(ack: AckSender<A>, result: Result<T, String>) {
