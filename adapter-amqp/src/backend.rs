@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use adapter_core::{
-    Breaker, Capabilities, Channel, Error, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result,
+    Breaker, Capabilities, Channel, Error, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result, anywhere,
 };
 
 use crate::Amqp;
@@ -23,8 +23,7 @@ impl Brokers {
     pub(crate) fn new(amqp: Amqp) -> Self {
         let mut hosts = VecDeque::from(amqp.hosts().to_vec());
         // The nodes spread over the brokers.
-        let first = getrandom::u32().unwrap_or_default() as usize % hosts.len().max(1);
-        hosts.rotate_left(first);
+        hosts.rotate_left(anywhere(hosts.len()));
         Self { amqp, hosts }
     }
 

@@ -47,6 +47,7 @@ pub(crate) struct Bounds {
 struct State {
     /// Control messages, handled ahead of the others so that a flood never makes a node look dead.
     control: VecDeque<Arrival>,
+    control_bytes: usize,
     messages: VecDeque<Arrival>,
     bytes: usize,
     /// Somebody was told that there is no room, and nothing was taken since.
@@ -107,12 +108,16 @@ impl Inbox {
         // Control is queued twice: ahead of everything for the signs of life, and in its place in the order for what
         // it says about the messages before it. There it has room of its own behind a full inbox: a goodbye is said once.
         let control = is_control(&arrival.payload);
-        if control && state.control.len() < shared.bounds.control {
-            state.control.push_back(arrival.clone());
+        let Bounds { mut messages, mut bytes, control: reserve } = shared.bounds;
+        if control {
+            if state.control.len() < reserve && state.control_bytes < bytes {
+                state.control_bytes += arrival.payload.len();
+                state.control.push_back(arrival.clone());
+            }
+            (messages, bytes) = (messages + reserve, bytes.saturating_mul(2));
         }
-        let most = shared.bounds.messages + if control { shared.bounds.control } else { 0 };
-        let large = !state.messages.is_empty() && state.bytes + arrival.payload.len() > shared.bounds.bytes;
-        let full = state.messages.len() >= most || large && !control;
+        let large = !state.messages.is_empty() && state.bytes + arrival.payload.len() > bytes;
+        let full = state.messages.len() >= messages || large;
         if full {
             state.full |= !control;
             drop(state);
@@ -232,7 +237,7 @@ impl Inbox {
             control: std::mem::take(&mut state.control),
             messages: std::mem::take(&mut state.messages),
         };
-        state.bytes = 0;
+        (state.bytes, state.control_bytes) = (0, 0);
         state.full = false;
         drop(state);
         if !taken.messages.is_empty() {
@@ -245,6 +250,7 @@ impl Inbox {
     pub(crate) fn take_urgent(&self) -> Taken {
         let mut state = self.lock();
         let (link, control) = (std::mem::take(&mut state.link), std::mem::take(&mut state.control));
+        state.control_bytes = 0;
         Taken { link, control, messages: VecDeque::new() }
     }
 
@@ -322,12 +328,18 @@ mod tests {
 
     #[test]
     fn a_flood_of_goodbyes_is_bounded() {
-        let inbox = Inbox::new(Bounds { messages: 2, bytes: 1 << 20, control: 3 });
-        inbox.want(&[Channel::new("rc.a").expect("valid")]);
-        for _ in 0..100 {
-            inbox.frame("rc.a", message(Kind::BYE)).expect("never full");
+        let bytes = 2 * message(Kind::BYE).len();
+        for (bounds, left) in [
+            (Bounds { messages: 2, bytes: 1 << 20, control: 3 }, (3, 5)),
+            (Bounds { messages: 100, bytes, control: 100 }, (2, 4)),
+        ] {
+            let inbox = Inbox::new(bounds);
+            inbox.want(&[Channel::new("rc.a").expect("valid")]);
+            for _ in 0..100 {
+                inbox.frame("rc.a", message(Kind::BYE)).expect("never full");
+            }
+            let taken = inbox.take();
+            assert_eq!((taken.control.len(), taken.messages.len()), left, "{bounds:?}");
         }
-        let taken = inbox.take();
-        assert_eq!((taken.control.len(), taken.messages.len()), (3, 5));
     }
 }

@@ -2,6 +2,7 @@
 
 mod acks;
 mod adapter;
+mod anywhere;
 mod backend;
 mod backoff;
 mod channel;
@@ -41,6 +42,7 @@ mod tls_files;
 
 pub use acks::{Ack, AckStream, Acked};
 pub use adapter::{Adapter, Address, AttachmentId, Change, Scope, Wait};
+pub use anywhere::anywhere;
 pub use async_trait::async_trait;
 pub use backend::{Backend, Capabilities, Connect, Limits, Outgoing, PublishError, Reason};
 pub use backoff::Backoff;

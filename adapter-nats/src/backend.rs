@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Breaker, Channel, Error, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result};
+use adapter_core::{Breaker, Channel, Error, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result, anywhere};
 use async_nats::ServerAddr;
 use tokio::time::sleep;
 
@@ -27,8 +27,7 @@ impl Servers {
     pub(crate) fn new(nats: Nats) -> Self {
         let mut named = VecDeque::from(nats.servers().to_vec());
         // The nodes spread over the servers.
-        let first = getrandom::u32().unwrap_or_default() as usize % named.len().max(1);
-        named.rotate_left(first);
+        named.rotate_left(anywhere(named.len()));
         Self { nats, named, heard: VecDeque::new() }
     }
 

@@ -227,12 +227,13 @@ impl Connection {
             self.client.publish(self.echo.clone(), number).await.map_err(|_| (None, self.broken()))?;
             *sent
         };
+        let late = || Err((None, Error::unavailable("the NATS server does not confirm")));
         let came_back = async { self.echoes.lock().await.until(number).await };
         tokio::select! {
             () = came_back => {}
             () = self.ended() => {}
             // A publish has the core's limit, which knows the bytes.
-            () = sleep(CONFIRM), if frames.is_empty() => return Err((None, Error::unavailable("the NATS server does not confirm"))),
+            () = sleep(CONFIRM), if frames.is_empty() => return late(),
         }
         // Only now: the client may have reconnected in between, and the echo be that of the new connection.
         match (self.is_alive(), too_large) {

@@ -28,7 +28,7 @@ const NOTIFY: &str = "SELECT count(pg_notify(channel, payload)), set_config('syn
 pub(crate) struct Pair {
     publisher: Connection,
     listener: Connection,
-    breaker: Breaker,
+    handle: Handle,
 }
 
 /// What calls go over.
@@ -67,16 +67,14 @@ impl Link for Pair {
             Connection::open(&postgres.publish, None),
             Connection::open(&postgres.listen, Some(Intake::new(inbox.clone()))),
         )?;
-        Ok(Self { publisher, listener, breaker })
+        let clients = (Arc::clone(&publisher.client), Arc::clone(&listener.client));
+        let pulse = Arc::clone(&publisher.pulse);
+        let handle = Handle { publisher: clients.0, pulse, listener: clients.1, breaker };
+        Ok(Self { publisher, listener, handle })
     }
 
     fn handle(&self) -> Handle {
-        Handle {
-            publisher: Arc::clone(&self.publisher.client),
-            pulse: Arc::clone(&self.publisher.pulse),
-            listener: Arc::clone(&self.listener.client),
-            breaker: self.breaker.clone(),
-        }
+        self.handle.clone()
     }
 
     fn limits(&self) -> Limits {

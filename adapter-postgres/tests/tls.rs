@@ -111,6 +111,7 @@ async fn each_sslmode_means_what_libpq_means() -> Tested {
         "sslmode=verify-ca&sslrootcert=@other.pem",
         "sslmode=require&sslrootcert=@other.pem",
         "sslmode=verify-full&sslrootcert=system",
+        "sslrootcert=system",
     ] {
         assert_eq!(server.kind("postgres", mode).await, ErrorKind::Config, "{mode}");
     }

@@ -33,9 +33,7 @@ const QUIT: Duration = Duration::from_millis(500);
 pub(crate) struct Pair {
     publisher: Connection,
     subscriber: Connection,
-    sharded: bool,
-    intake: Arc<Intake>,
-    breaker: Breaker,
+    handle: Handle,
 }
 
 /// What calls go over.
@@ -64,17 +62,14 @@ impl Link for Pair {
         let intake = Intake::new(inbox.clone(), redis.mode.prefix(), Arc::clone(&pulse), breaker.clone());
         let intake = Arc::new(intake);
         let subscriber = Connection::with_pulse(&redis.dial, &address, pulse, Some(Arc::clone(&intake))).await?;
-        Ok(Self { publisher, subscriber, sharded: redis.mode != Mode::PubSub, intake, breaker })
+        let clients = (publisher.client.clone(), subscriber.client.clone());
+        let sharded = redis.mode != Mode::PubSub;
+        let handle = Handle { publisher: clients.0, subscriber: clients.1, sharded, intake, breaker };
+        Ok(Self { publisher, subscriber, handle })
     }
 
     fn handle(&self) -> Handle {
-        Handle {
-            publisher: self.publisher.client.clone(),
-            subscriber: self.subscriber.client.clone(),
-            sharded: self.sharded,
-            intake: Arc::clone(&self.intake),
-            breaker: self.breaker.clone(),
-        }
+        self.handle.clone()
     }
 
     fn limits(&self) -> Limits {
@@ -118,13 +113,13 @@ impl Link for Pair {
             () = self.subscriber.ended() => "the connection that subscribes was closed".into(),
             () = silence.0 => "the server is silent on the connection that publishes".into(),
             () = silence.1 => "the server is silent on the connection that subscribes".into(),
-            never = self.intake.hand_over() => match never {},
+            never = self.handle.intake.hand_over() => match never {},
         }
     }
 
     async fn quit(self) {
         let quit = redis::cmd("QUIT");
-        let Handle { mut publisher, mut subscriber, .. } = self.handle();
+        let Handle { mut publisher, mut subscriber, .. } = self.handle;
         let both = async { tokio::join!(publisher.send_packed_command(&quit), subscriber.send_packed_command(&quit)) };
         // The server has gone, or is too slow: it will find closed connections, which comes to the same.
         let _ = timeout(QUIT, both).await;

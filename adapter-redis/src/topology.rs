@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use adapter_core::{Error, ErrorKind, Result};
+use adapter_core::{Error, ErrorKind, Result, anywhere};
 use redis::{RedisError, ServerErrorKind, Value};
 
 use crate::config::{Dial, Mode};
@@ -76,7 +76,7 @@ async fn first<T, F>(addresses: &[Address], mut ask: impl FnMut(Address) -> F) -
 where
     F: Future<Output = Result<T>>,
 {
-    let start = getrandom::u32().unwrap_or_default() as usize % addresses.len().max(1);
+    let start = anywhere(addresses.len());
     let mut last = Error::unavailable("no Redis server is known");
     for address in addresses.iter().cycle().skip(start).take(addresses.len()) {
         match ask(address.clone()).await {

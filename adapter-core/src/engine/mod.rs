@@ -43,7 +43,7 @@ use settling::Settling;
 pub(crate) use window::SPAN;
 use window::Window;
 
-/// A link that was up for less is not waited for again: it flaps.
+/// For a link that comes back sooner after it came back before, nobody is waited for: it flaps.
 const STEADY: Duration = Duration::from_secs(2);
 
 /// What the node has to do, in this order.

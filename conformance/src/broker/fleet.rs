@@ -142,7 +142,7 @@ impl Fleet {
                 if server.running() { Ok(()) } else { Err("it has ended".to_owned()) }
             });
             running.await?;
-            sleep(POLL).await;
+            sleep(POLL).await; // a server that is not ready tells nobody when it is: it is asked again
         }
     }
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::leftovers::Folder;
 use super::server::{Places, Server};
@@ -103,18 +103,14 @@ impl Server for Process {
 
     fn stop(&self) -> Result<(), String> {
         let Some(mut child) = self.child().take() else { return Ok(()) };
-        let deadline = Instant::now() + PATIENCE;
         if alive(&mut child) {
             processes::send(&[child.id()], self.stop)?;
         }
-        while alive(&mut child) {
-            if Instant::now() >= deadline {
-                let _ = processes::kill(&mut child);
-                return Err(format!("the server did not end within {PATIENCE:?} of SIG{}", self.stop));
-            }
-            thread::sleep(Duration::from_millis(5));
+        if command::within(PATIENCE, || !alive(&mut child)) {
+            return Ok(());
         }
-        Ok(())
+        let _ = processes::kill(&mut child);
+        Err(format!("the server did not end within {PATIENCE:?} of SIG{}", self.stop))
     }
 
     fn pause(&self) -> Result<(), String> {

@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::process::Child;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::command;
 
 /// How long killed processes may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(2);
 
 /// The process and all its descendants, those of a server of several processes. Only itself where the kernel does not tell.
 fn family(process: u32) -> Vec<u32> {
@@ -46,14 +44,10 @@ pub(super) fn kill(child: &mut Child) -> Result<(), String> {
         _ => Vec::new(),
     };
     child.wait().map_err(|error| error.to_string())?;
-    let deadline = Instant::now() + PATIENCE;
-    while family.iter().any(|process| exists(*process)) {
-        if Instant::now() >= deadline {
-            return Err(format!("processes of the server live on {PATIENCE:?} after SIGKILL"));
-        }
-        thread::sleep(POLL);
+    if command::within(PATIENCE, || !family.iter().any(|process| exists(*process))) {
+        return Ok(());
     }
-    Ok(())
+    Err(format!("processes of the server live on {PATIENCE:?} after SIGKILL"))
 }
 
 /// The shell's own `kill`, since the standard library sends no signal but SIGKILL.
