@@ -9,7 +9,7 @@ use adapter_core::probe::Tapped;
 use adapter_core::{ErrorKind, Outgoing, PublishError, Reason};
 use adapter_nats::Nats;
 use conformance::bare::{self, eventually, tries};
-use conformance::{Broker, Proxy, recipes};
+use conformance::{Broker, recipes};
 use support::{Node, Server, certificates, channel, connect, nats, on};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
@@ -48,8 +48,8 @@ async fn a_curious_subscriber_to_everything_holds_nothing_up() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_kill_and_restart_it_receives_again() -> Tested {
     let server = nats().await;
-    let proxy = Proxy::to(server.addresses()[0]).await?;
-    let mut node = on(&server.url_at(proxy.address()), "rc.a").await;
+    let proxy = server.proxy().await?;
+    let mut node = on(&server.url_through(&proxy), "rc.a").await;
     for _ in 0..3 {
         server.kill().await?;
         node.is_down("rc.a").await;
@@ -63,8 +63,8 @@ async fn after_kill_and_restart_it_receives_again() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stands_still_is_noticed() -> Tested {
     let server = nats().await;
-    let proxy = Proxy::to(server.addresses()[0]).await?;
-    let mut node = on(&server.url_at(proxy.address()), "rc.a").await;
+    let proxy = server.proxy().await?;
+    let mut node = on(&server.url_through(&proxy), "rc.a").await;
     server.pause().await?;
     node.is_down("rc.a").await;
     tries(&proxy, 2).await; // the one before the last has run into its timeout

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use adapter_core::{ErrorKind, Outgoing};
 use adapter_postgres::Postgres;
-use conformance::Proxy;
 use conformance::bare::{channel, prepared_by};
 use conformance::broker::{Launch, Recipe};
 use conformance::recipes::POSTGRES;
@@ -41,7 +40,7 @@ async fn a_hot_standby_is_refused_until_it_is_promoted() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn either_connection_is_given_up_when_it_is_half_open() -> Tested {
     let broker = postgres().await;
-    let proxy = Proxy::to(broker.addresses()[0]).await?;
+    let proxy = broker.proxy().await?;
     let (direct, through) = (format!("{}/postgres", broker.url()), format!("postgres://{}/postgres", proxy.address()));
     for (listen, publish) in [(&through, &direct), (&direct, &through)] {
         // No core above that would notice by itself.

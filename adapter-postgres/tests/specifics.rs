@@ -5,7 +5,6 @@ mod support;
 
 use adapter_core::{Cluster, ErrorKind, Hub, Outgoing, PublishError, Reason};
 use adapter_postgres::Postgres;
-use conformance::Proxy;
 use support::{Node, Tested, admin, channel, client, connect, on, postgres, refusal, refused, soon, until, url};
 
 /// Ends one of the node's connections from the server's side.
@@ -53,8 +52,8 @@ async fn a_listener_that_is_slow_holds_nobody_up_and_loses_nothing() -> Tested {
     let mut slow = Node::with(&Postgres::from_url(&broker.url())?, 10).await?;
     slow.subscribe("rc.a").await;
     let mut quick = on(&broker.url(), "rc.a").await;
-    let proxy = Proxy::to(broker.addresses()[0]).await?;
-    let mut silent = connect(&broker.url_at(proxy.address())).await;
+    let proxy = broker.proxy().await?;
+    let mut silent = connect(&broker.url_through(&proxy)).await;
     let frame = |n: usize| [n.to_string().as_bytes(), &[b' '; 6000]].concat();
     for batch in 0..FRAMES / 100 {
         let frames = (0..100).map(|n| Outgoing::new(channel("rc.a"), frame(batch * 100 + n).into()));

@@ -7,15 +7,13 @@ use std::time::Instant;
 use adapter_core::probe::{Tap, Tapped};
 use adapter_core::{Bytes, Connect, ErrorKind, Outgoing, PublishError};
 use adapter_redis::{Mode, Redis};
-use support::{
-    ALL, Node, Proxy, Tested, ask, channel, eventually, on, pair, port, redis, refusal, talk, told, tries, with,
-};
+use support::{ALL, Node, Tested, ask, channel, eventually, on, pair, port, redis, refusal, talk, told, tries, with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_is_told_and_its_successor_is_used() -> Tested {
     let server = redis().await;
-    let proxy = Proxy::to(server.addresses()[0]).await?;
-    let (mut one, mut two) = (on(&server.url_at(proxy.address())).await, on(&server.url()).await);
+    let proxy = server.proxy().await?;
+    let (mut one, mut two) = (on(&server.url_through(&proxy)).await, on(&server.url()).await);
     one.subscribe("rc.shop.n.1").await;
     talk(&mut one, &mut two).await;
 
@@ -49,8 +47,8 @@ async fn connections_that_the_operator_kills_come_back() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_half_open_link_is_found_and_replaced() -> Tested {
     let server = redis().await;
-    let proxy = Proxy::to(server.addresses()[0]).await?;
-    let (mut one, mut two) = (on(&server.url_at(proxy.address())).await, on(&server.url()).await);
+    let proxy = server.proxy().await?;
+    let (mut one, mut two) = (on(&server.url_through(&proxy)).await, on(&server.url()).await);
     talk(&mut one, &mut two).await;
     server.pause().await?;
     one.is_down(ALL).await;
@@ -208,8 +206,8 @@ async fn a_full_inbox_pauses_the_socket_and_loses_nothing() -> Tested {
         fast.backend.publish(part).await?; // 4 MB: more than the inbox, less than the server holds
     }
     // Nothing is read for longer than a silent link lives.
-    let proxy = Proxy::to(server.addresses()[0]).await?;
-    Node::connect(Redis::from_url(&server.url_at(proxy.address()))).await.outlasts_silence(&proxy).await;
+    let proxy = server.proxy().await?;
+    Node::connect(Redis::from_url(&server.url_through(&proxy))).await.outlasts_silence(&proxy).await;
     for n in 0..COUNT {
         assert_eq!(slow.frame().await[..4], n.to_be_bytes());
     }
@@ -263,9 +261,9 @@ async fn nothing_is_left_on_the_server() -> Tested {
     }
     // A node that is dropped without a word, and one whose connecting is given up before the server's answer.
     drop(on(&server.url()).await);
-    let proxy = Proxy::to(server.addresses()[0]).await?;
+    let proxy = server.proxy().await?;
     proxy.drop_replies(true);
-    let (redis, tap) = (Redis::from_url(&server.url_at(proxy.address()))?, Tap::new(1, 1));
+    let (redis, tap) = (Redis::from_url(&server.url_through(&proxy))?, Tap::new(1, 1));
     tokio::select! {
         _ = redis.connect(tap.inbox()) => panic!("connected without an answer"),
         () = eventually("it is known to the server", async || proxy.counts().to_broker > 0) => {}

@@ -27,6 +27,7 @@ pub use self::missing::Missing;
 use self::probe::Target;
 pub use self::recipe::{Launch, Probe, Recipe, Setup};
 use self::url::Url;
+use crate::proxy::Proxy;
 
 /// A running broker, of one server or several. Dropping it removes it: its processes or containers, and its folder.
 ///
@@ -107,7 +108,12 @@ impl Broker {
         self.url.text()
     }
 
-    /// The same broker, seen through a proxy in front of one of its servers.
+    /// The same broker, seen through its [`proxy`](Self::proxy).
+    pub fn url_through(&self, proxy: &Proxy) -> String {
+        self.url.at(proxy.addresses())
+    }
+
+    /// The same broker, by one of its servers alone.
     pub fn url_at(&self, address: SocketAddr) -> String {
         self.url.at(&[address])
     }
@@ -115,6 +121,18 @@ impl Broker {
     /// The same with these addresses in the place of its servers', for one that others stand beside or in front of.
     pub fn url_at_all(&self, addresses: &[SocketAddr]) -> String {
         self.url.at(addresses)
+    }
+
+    /// Something between one node and this broker: in front of all servers of a Redis Cluster, which send the node from one to
+    /// another, else of the first, where the node stays.
+    ///
+    /// # Errors
+    /// When no port or address can be had for it.
+    pub async fn proxy(&self) -> std::io::Result<Proxy> {
+        match self.recipe.probe {
+            Probe::RedisCluster => Proxy::to_each(&self.addresses).await,
+            _ => Proxy::to(self.addresses[0]).await,
+        }
     }
 
     /// Where each server listens.

@@ -7,7 +7,7 @@ mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use self::faults::{Faults, Meter, Ways};
 
-/// A proxy on a port of its own, in front of one address of a broker. Dropping it cuts all its connections.
+/// A proxy in front of a broker's server, or of each of its servers. Dropping it cuts all its connections.
 ///
 /// # Contract
 /// A fault holds from the moment its method returns, but for bytes which the proxy is writing just then. Bytes that wait in
@@ -36,7 +36,8 @@ use self::faults::{Faults, Meter, Ways};
 /// ```
 #[derive(Debug)]
 pub struct Proxy {
-    address: SocketAddr,
+    /// At least one.
+    addresses: Vec<SocketAddr>,
     // The only strong one: its end is the sign for every task of this proxy to cut and to end.
     faults: Arc<watch::Sender<Faults>>,
     meter: Arc<Meter>,
@@ -63,19 +64,49 @@ impl Proxy {
     /// When no port can be had.
     pub async fn to(upstream: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let faults = Arc::new(watch::Sender::new(Faults::default()));
-        let meter = Arc::new(Meter::default());
-        // It ends by itself when `faults` is dropped with the proxy, and owns the tasks of all links.
-        let ways =
-            Ways { upstream, faults: faults.subscribe(), all: Arc::downgrade(&faults), meter: Arc::clone(&meter) };
-        tokio::spawn(accept(listener, ways));
-        Ok(Self { address, faults, meter })
+        let proxy = Self::new(vec![listener.local_addr()?]);
+        proxy.carry(listener, upstream);
+        Ok(proxy)
     }
 
-    /// Where to connect instead of to the broker.
+    /// Listens for connections to each of these servers, on the server's own port at an address of 127.0.0.0/8 that no other
+    /// proxy of this process has: for servers that send a client on to each other by the port alone, as those of
+    /// [`REDIS_CLUSTER`](crate::recipes::REDIS_CLUSTER) do. What is broken and counted is that of all of them together.
+    ///
+    /// # Errors
+    /// When there are no servers, or one of the ports cannot be had, or the address: Linux has all, others those that were set up.
+    pub async fn to_each(servers: &[SocketAddr]) -> std::io::Result<Self> {
+        static NEXT: AtomicU16 = AtomicU16::new(1);
+        if servers.is_empty() {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
+        let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let host = Ipv4Addr::new(127, 1, high, low);
+        let proxy = Self::new(servers.iter().map(|server| (host, server.port()).into()).collect());
+        for (address, server) in proxy.addresses.iter().zip(servers) {
+            proxy.carry(TcpListener::bind(address).await?, *server);
+        }
+        Ok(proxy)
+    }
+
+    fn new(addresses: Vec<SocketAddr>) -> Self {
+        Self { addresses, faults: Arc::default(), meter: Arc::default() }
+    }
+
+    /// Serves a listener with a task that ends by itself when `faults` is dropped with the proxy, and owns those of all links.
+    fn carry(&self, listener: TcpListener, upstream: SocketAddr) {
+        let (faults, all) = (self.faults.subscribe(), Arc::downgrade(&self.faults));
+        tokio::spawn(accept(listener, Ways { upstream, faults, all, meter: Arc::clone(&self.meter) }));
+    }
+
+    /// Where to connect instead of to the broker, or to the first of its servers.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Where to connect instead of to each of the servers that it stands before.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Resets every connection, on both sides. New ones are accepted.

@@ -1,7 +1,6 @@
 //! Where a case plays.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,17 +44,15 @@ impl Scene {
         Ok((self.subject.connect)(&self.url)?)
     }
 
-    /// How to connect through something that stands at this address.
-    pub(crate) fn connector_at(&self, address: SocketAddr) -> Verdict<Box<dyn Connect>> {
-        let url = self.subject.with_options(self.broker()?.url_at(address));
+    /// How to connect through this.
+    fn connector_through(&self, proxy: &Proxy) -> Verdict<Box<dyn Connect>> {
+        let url = self.subject.with_options(self.broker()?.url_through(proxy));
         Ok((self.subject.connect)(&url)?)
     }
 
     /// Something between one node and the broker.
     pub(crate) async fn proxy(&self) -> Verdict<Proxy> {
-        let broker = self.broker()?;
-        let address = broker.addresses().first().ok_or_else(|| Failure::unsuited("the broker has no address"))?;
-        Ok(Proxy::to(*address).await?)
+        Ok(self.broker()?.proxy().await?)
     }
 
     pub(crate) fn builder(&self) -> ClusterBuilder {
@@ -67,7 +64,7 @@ impl Scene {
     }
 
     pub(crate) async fn node_through(&self, proxy: &Proxy) -> Verdict<Node> {
-        Node::connect(self.builder(), self.connector_at(proxy.address())?).await
+        Node::connect(self.builder(), self.connector_through(proxy)?).await
     }
 
     /// Nodes that know each other.

@@ -9,7 +9,7 @@ use adapter_redis::Redis;
 pub(crate) use conformance::bare::{Node, channel, eventually, tries};
 use conformance::bare::{prepared_by, with_arguments};
 use conformance::broker::{Launch, Probe, Setup};
-pub(crate) use conformance::{Broker, Proxy, Recipe, recipes};
+pub(crate) use conformance::{Broker, Recipe, recipes};
 
 pub(crate) type Tested = Result<(), Box<dyn std::error::Error>>;
 
@@ -43,14 +43,18 @@ pub(crate) async fn sentinel(master: &Broker) -> Broker {
     here(&prepared_by(&alone, &["sh", "-c", &format!("echo '{settings}' > sentinel.conf")])).await
 }
 
+/// How servers tell of each other as they come; the suite's own tell ports alone.
+const BY_ADDRESS: [&str; 2] = ["--cluster-preferred-endpoint-type", "ip"];
+
 /// A Redis Cluster of three masters.
 pub(crate) async fn cluster() -> Broker {
-    here(&recipes::REDIS_CLUSTER).await
+    here(&with_arguments(&recipes::REDIS_CLUSTER, &BY_ADDRESS)).await
 }
 
 /// One more server, in no cluster yet.
 pub(crate) async fn cluster_server() -> Broker {
-    here(&Recipe { servers: 1, probe: Probe::Redis, setup: Setup::None, ..recipes::REDIS_CLUSTER }).await
+    let recipe = with_arguments(&recipes::REDIS_CLUSTER, &BY_ADDRESS);
+    here(&Recipe { servers: 1, probe: Probe::Redis, setup: Setup::None, ..recipe }).await
 }
 
 pub(crate) fn port(broker: &Broker) -> u16 {

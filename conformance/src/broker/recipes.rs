@@ -28,6 +28,9 @@ const REDIS_CLUSTER_ARGUMENTS: &[&str] = &[
     "127.0.0.1",
     "--cluster-node-timeout",
     "2000",
+    // They tell of each other by ports alone, so that a client stays at the host by which it came: a proxy's, say.
+    "--cluster-preferred-endpoint-type",
+    "unknown-endpoint",
     // There are no replicas: without one master, the others serve their slots.
     "--cluster-require-full-coverage",
     "no",

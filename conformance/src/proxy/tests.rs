@@ -87,6 +87,28 @@ async fn bytes_pass_in_both_directions_and_are_counted() {
 }
 
 #[tokio::test]
+async fn in_front_of_several_servers_it_is_one_proxy() {
+    let servers = [echo().await, echo().await];
+    let proxy = Proxy::to_each(&servers).await.expect("all of 127.0.0.0/8");
+    let other = Proxy::to_each(&servers).await.expect("another address");
+    let ports = |proxy: &Proxy| proxy.addresses().iter().map(SocketAddr::port).collect::<Vec<_>>();
+    assert_eq!(ports(&proxy), servers.map(|server| server.port()));
+    let mut links = Vec::new();
+    for address in proxy.addresses() {
+        let mut link = TcpStream::connect(address).await.expect("it accepts");
+        assert!(echoes(&mut link, b"warm").await);
+        links.push(link);
+    }
+    assert_eq!((proxy.counts().accepted, proxy.counts().to_broker), (2, 8));
+    let mut apart = warm(&other).await;
+    proxy.cut();
+    for link in &mut links {
+        assert_eq!(end(link).await.expect_err("reset").kind(), ErrorKind::ConnectionReset);
+    }
+    assert!(echoes(&mut apart, b"still here").await);
+}
+
+#[tokio::test]
 async fn an_end_is_passed_on_as_an_end() {
     let proxy = proxy().await;
     let mut link = warm(&proxy).await;
