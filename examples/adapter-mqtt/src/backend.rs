@@ -23,6 +23,9 @@ const PACKET: usize = LIMITS.max_frame + (64 << 10);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How long a broker may take for a new link.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// What the system holds to send, in bytes. The client takes turns to write and to read, and waits for room there: on a thin link
+/// it has to get its turns in time. It bounds what goes out in one round trip, too.
+const SENDING: u32 = 256 << 10;
 /// How many requests may wait for the client to write them.
 const QUEUE: usize = 4096;
 
@@ -49,6 +52,7 @@ impl Mqtt {
     async fn open(&self, link: &Link) -> Result<EventLoop> {
         let (client, mut events) = AsyncClient::new(self.0.clone(), QUEUE);
         events.network_options.set_tcp_nodelay(true);
+        events.network_options.set_tcp_send_buffer_size(SENDING);
         timeout(PATIENCE, events.poll()).await.map_err(unavailable)?.map_err(refused)?;
         *link.session() = Some(Session { client, asked: Default::default() });
         Ok(events)
