@@ -5,6 +5,8 @@
 //! there are, and a piece of the message in base64. The parts of one message stand together in the server's queue, since
 //! they are of one transaction, so there is never more than one message in pieces.
 
+use std::mem;
+
 use adapter_core::{Bytes, EmitterFrames, Namespace, Packet, Room, Target};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +23,8 @@ const LARGEST: usize = 16 << 20;
 pub(crate) struct Emitted {
     frames: Option<EmitterFrames>,
     open: Option<Open>,
+    /// A message in pieces was given up since the last text.
+    given_up: bool,
 }
 
 /// A message in pieces.
@@ -40,8 +44,15 @@ struct Head {
 }
 
 impl Emitted {
-    /// The frame of a text, or the text as it is if it is none of ours; nothing while a message is not complete.
-    pub(crate) fn take(&mut self, text: &str) -> Option<Bytes> {
+    /// The frame of a text, or the text as it is if it is none of ours; nothing while a message is not complete. Before it,
+    /// something foreign for a message that was begun and not completed.
+    pub(crate) fn take(&mut self, text: &str) -> impl Iterator<Item = Bytes> + use<> {
+        let message = self.message(text);
+        let given_up = mem::take(&mut self.given_up).then(|| foreign("P"));
+        given_up.into_iter().chain(message)
+    }
+
+    fn message(&mut self, text: &str) -> Option<Bytes> {
         let message = match text.split_at_checked(1) {
             Some(("E", rest)) => rest.split_once('\n').map(|(_, message)| message.as_bytes().to_vec()),
             Some(("P", rest)) => match self.part(rest) {
@@ -59,15 +70,16 @@ impl Emitted {
         let id = lines.next()?;
         let (index, of): (usize, usize) = (lines.next()?.parse().ok()?, lines.next()?.parse().ok()?);
         let piece = STANDARD.decode(lines.next()?).ok()?;
-        if index == 0 {
-            self.open = Some(Open { id: id.to_owned(), next: 0, of, message: Vec::new() });
-        }
         // Whatever does not go on where it stopped ends it: the rest is not coming any more.
-        let mut open = self.open.take()?;
-        let fits = open.id == id && open.next == index && open.of == of && open.message.len() + piece.len() <= LARGEST;
-        if !fits || piece.is_empty() {
-            return None;
-        }
+        let goes_on = |open: &Open| {
+            open.id == id && open.next == index && open.of == of && open.message.len() + piece.len() <= LARGEST
+        };
+        let before = self.open.take();
+        let begun = (index == 0).then(|| Open { id: id.to_owned(), next: 0, of, message: Vec::new() });
+        let going = before.is_some();
+        let open = begun.or(before).filter(|open| !piece.is_empty() && goes_on(open));
+        self.given_up = going && (index == 0 || open.is_none());
+        let mut open = open?;
         open.message.extend_from_slice(&piece);
         open.next += 1;
         if open.next >= of {
@@ -106,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_message_is_a_frame_however_it_is_cut() {
-        let whole = Emitted::default().take(&format!("Eid\n{MESSAGE}")).expect("a frame");
+        let whole = Emitted::default().take(&format!("Eid\n{MESSAGE}")).next().expect("a frame");
         assert!(whole.starts_with(b"RC") && whole.ends_with(b"[\"news\", {\"a\": 1}]"));
         for of in [1, 2, 5, MESSAGE.len()] {
             let mut emitted = Emitted::default();
@@ -114,9 +126,9 @@ mod tests {
             let pieces: Vec<_> =
                 MESSAGE.as_bytes().chunks(size).map(|piece| std::str::from_utf8(piece).expect("ASCII")).collect();
             for (index, piece) in pieces.iter().enumerate() {
-                let taken = emitted.take(&part("id", index, pieces.len(), piece));
-                assert_eq!(taken.is_some(), index + 1 == pieces.len());
-                assert_eq!(taken.map_or(whole.len(), |frame| frame.len()), whole.len());
+                let taken: Vec<_> = emitted.take(&part("id", index, pieces.len(), piece)).collect();
+                assert_eq!(taken.len(), usize::from(index + 1 == pieces.len()));
+                assert!(taken.iter().all(|frame| frame.len() == whole.len()));
             }
         }
     }
@@ -142,18 +154,21 @@ mod tests {
             "Pid\n0\n1\nYQ",
         ];
         for text in bad {
-            assert_eq!(Emitted::default().take(text).as_deref(), Some(text.as_bytes()), "{text:?}");
+            assert_eq!(Emitted::default().take(text).collect::<Vec<_>>(), [text], "{text:?}");
         }
     }
 
     #[test]
-    fn parts_that_do_not_go_on_are_given_up_and_bounded() {
+    fn parts_that_do_not_go_on_are_given_up_counted_and_bounded() {
         let mut emitted = Emitted::default();
-        assert!(emitted.take(&part("a", 0, 3, "x")).is_none());
-        assert!(emitted.take(&part("b", 1, 3, "x")).is_some(), "of another message");
-        assert!(emitted.take(&part("a", 1, 3, "x")).is_some(), "which ended the first");
+        let mut foreign = |id, index, of, piece: &str| emitted.take(&part(id, index, of, piece)).count();
+        assert_eq!(foreign("a", 0, 3, "x"), 0);
+        assert_eq!(foreign("a", 0, 3, "x"), 1, "the first");
+        assert_eq!(foreign("a", 1, 3, "x"), 0);
+        assert_eq!(foreign("b", 1, 3, "x"), 2, "of another message, and that which it ended");
+        assert_eq!(foreign("a", 1, 3, "x"), 1, "of the one that was ended");
         let megabyte = "x".repeat(1 << 20);
-        let kept = (0..100).take_while(|index| emitted.take(&part("c", *index, 1000, &megabyte)).is_none()).count();
+        let kept = (0..100).take_while(|index| foreign("c", *index, 1000, &megabyte) == 0).count();
         assert_eq!((kept, emitted.open.is_none()), (16, true));
     }
 }

@@ -60,7 +60,7 @@ fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
         }
         "25006" => STANDBY,
         "54000" => (ErrorKind::Unavailable, "PostgreSQL's queue of notifications is full: a listener does not read"),
-        code if ["08", "53", "57", "58", "40"].contains(&&code[..2.min(code.len())]) => {
+        code if ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class)) => {
             (ErrorKind::Unavailable, "the PostgreSQL server does not serve us now")
         }
         _ => (ErrorKind::Unexpected, "the PostgreSQL server answered something unexpected"),
@@ -92,6 +92,9 @@ mod tests {
             ("40P01", ErrorKind::Unavailable),
             ("XX000", ErrorKind::Unexpected),
             ("", ErrorKind::Unexpected),
+            ("5", ErrorKind::Unexpected),
+            // What the client makes of bytes that are no text.
+            ("\u{fffd}", ErrorKind::Unexpected),
         ];
         for (code, kind) in table {
             assert_eq!(of_state(&SqlState::from_code(code)).0, kind, "{code}");

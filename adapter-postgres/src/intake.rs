@@ -29,16 +29,15 @@ impl Intake {
     pub(crate) async fn take(&mut self, channel: &str, text: &str) {
         self.pulse.beat();
         let Some(inbox) = &self.inbox else { return };
-        let frame = match text::decode(text) {
-            Some(frame) => Some(frame),
-            None => self.emitted.take(text),
-        };
-        let Some(frame) = frame else { return };
-        while inbox.frame(channel, frame.clone()).is_err() {
-            self.pulse.pause(true);
-            inbox.ready().await;
+        let ours = text::decode(text);
+        let emitted = ours.is_none().then(|| self.emitted.take(text));
+        for frame in ours.into_iter().chain(emitted.into_iter().flatten()) {
+            while inbox.frame(channel, frame.clone()).is_err() {
+                self.pulse.pause(true);
+                inbox.ready().await;
+            }
+            self.pulse.pause(false);
         }
-        self.pulse.pause(false);
     }
 }
 

@@ -57,6 +57,7 @@ impl Engine {
     /// Takes a message in the order in which it arrived.
     pub(crate) fn receive(&mut self, inbox: bool, message: Bytes, now: Instant) {
         self.echo.arrived();
+        self.stats.malformed += u64::from(message.is_empty()); // no frame at all: a stranger's
         for frame in Frames(message) {
             match frame {
                 Err(Skipped::Malformed) => self.stats.malformed += 1,
