@@ -142,7 +142,8 @@ impl ClusterBuilder {
             tokio::spawn(tasks::write(Arc::clone(&core))),
             tokio::spawn(tasks::mend(Arc::clone(&core))),
         ];
-        let inner = Inner { core, tasks: Mutex::new(tasks), close_timeout: self.close_timeout };
+        let inner =
+            Inner { core, tasks: Mutex::new(tasks), close_timeout: self.close_timeout, farewell: Default::default() };
         guard.disarm(); // the cluster closes the inbox from now on
         let cluster = Cluster(Arc::new(inner));
         is_ready.await.map_err(|_| Error::unexpected("the node's reader has ended"))?;

@@ -52,6 +52,19 @@ struct Inner {
     /// The reader and the writer: ended by `close`, or with the last clone.
     tasks: Mutex<Vec<JoinHandle<()>>>,
     close_timeout: Duration,
+    /// How far `close` has come. Held by the call that goes on with it.
+    farewell: tokio::sync::Mutex<Farewell>,
+}
+
+/// How far a node has left its cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Farewell {
+    #[default]
+    Unsaid,
+    /// The others know, as far as they can be told.
+    Said,
+    /// Nothing of the node runs any more, and the backend is closed.
+    Over,
 }
 
 impl Cluster {
@@ -155,25 +168,50 @@ impl Cluster {
     }
 
     /// Leaves the cluster: hands what waits to the broker, says goodbye, and ends everything that this node has here and
-    /// on the broker. Calls after it fail with `Closed`; a second one does nothing.
+    /// on the broker. Calls after it fail with `Closed`; closing again waits for the end of the first call, and does nothing.
     ///
     /// # Errors
     /// `Timeout` when the broker did not take everything within the close timeout (5 s by default), or what the
     /// backend said. The node is closed all the same.
     ///
     /// # Cancel safety
-    /// Dropped half-way, the node refuses calls; its tasks end with the last clone.
+    /// Dropped half-way, the node refuses calls; another `close` goes on where it stopped, and without one its tasks end with
+    /// the last clone.
     pub async fn close(&self) -> Result<()> {
         let core = self.core();
-        if core.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let until = deadline(self.0.close_timeout);
+        core.closed.store(true, Ordering::Release);
         core.stop_reserving();
+        let mut farewell = self.0.farewell.lock().await;
+        let until = deadline(self.0.close_timeout);
+        let mut said = Ok(());
+        match *farewell {
+            Farewell::Unsaid => {
+                said = self.say_farewell(until).await;
+                *farewell = Farewell::Said;
+            }
+            Farewell::Said => {}
+            Farewell::Over => return Ok(()),
+        }
+        self.end_tasks().await;
+        let patience = until.max(now() + Duration::from_secs(1));
+        let late = |_| Error::new(ErrorKind::Timeout, "the backend did not close in the time given");
+        let closed = tokio::time::timeout_at(patience.into(), core.backend.close()).await.map_err(late).flatten();
+        *farewell = Farewell::Over;
+        said.and(closed)
+    }
+
+    /// Hands what waits to the broker, and then the goodbye.
+    async fn say_farewell(&self, until: Instant) -> Result<()> {
+        let core = self.core();
         let flushed = self.flush_until(until).await;
         core.engine().say_bye();
         core.work.notify_one();
-        let said = self.idle_until(until).await;
+        flushed.and(self.idle_until(until).await)
+    }
+
+    /// Ends what runs for this node, and whatever waits for it.
+    async fn end_tasks(&self) {
+        let core = self.core();
         core.registry.clear();
         let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in &tasks {
@@ -185,10 +223,6 @@ impl Cluster {
         core.engine().end_requests();
         core.drain(&mut VecDeque::new());
         core.inbox.close();
-        let patience = until.max(now() + Duration::from_secs(1));
-        let late = |_| Error::new(ErrorKind::Timeout, "the backend did not close in the time given");
-        let closed = tokio::time::timeout_at(patience.into(), core.backend.close()).await.map_err(late).flatten();
-        flushed.and(said).and(closed)
     }
 
     /// Waits until the goodbye is with the broker.

@@ -240,7 +240,9 @@ impl Engine {
 
     /// Says goodbye; what is queued before it is to be sent before it.
     pub(crate) fn say_bye(&mut self) {
-        self.leaving = true;
+        if std::mem::replace(&mut self.leaving, true) {
+            return;
+        }
         self.control.clear();
         self.control.push_back(Control::Bye);
     }

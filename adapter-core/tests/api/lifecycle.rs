@@ -58,6 +58,38 @@ async fn g19_close_hands_over_what_was_accepted() {
 }
 
 #[tokio::test]
+async fn g19_a_close_that_was_dropped_is_carried_on_by_the_next() {
+    let memory = Memory::new();
+    let stays = Node::on(&memory).await;
+    let mut events = stays.cluster.events();
+    let mut there = stays.socket([]);
+    let mut dropped = 0;
+    for polls in 0..12 {
+        let leaves = Node::on(&memory).await;
+        let node = leaves.cluster.node();
+        assert_eq!(events.next().await.unwrap(), Event::NodeUp(node.clone()));
+        leaves.chat.emit("last words").await.unwrap();
+        let mut close = Box::pin(leaves.cluster.close());
+        let mut over = false;
+        for _ in 0..polls {
+            let poll = std::future::poll_fn(|cx| std::task::Poll::Ready(close.as_mut().poll(cx).is_ready()));
+            over = poll.await;
+            if over {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(close);
+        dropped += u32::from(!over);
+        leaves.cluster.close().await.unwrap();
+        eventually(|| stays.cluster.nodes().len() == 1).await;
+        assert_eq!(events.next().await.unwrap(), Event::NodeDown(node, Departure::Left), "after {polls} polls");
+        assert_eq!(next(&mut there).await, "last words");
+    }
+    assert!((2..12).contains(&dropped), "{dropped} were dropped half-way");
+}
+
+#[tokio::test]
 async fn g19_a_future_dropped_anywhere_breaks_nothing() {
     let [one, two, _three] = three().await;
     let mut there = two.socket(["room"]);
