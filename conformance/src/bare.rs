@@ -225,12 +225,6 @@ pub async fn tries(proxy: &Proxy, more: u64) {
     eventually("it tries to connect again", async || proxy.counts().accepted >= enough).await;
 }
 
-/// A fault that lasts so long. The one wait by the clock: where the time is the fault itself, and nothing happens in it that
-/// could be waited for instead.
-pub async fn hold(time: Duration) {
-    tokio::time::sleep(time).await;
-}
-
 /// A channel of this name.
 pub fn channel(name: &str) -> Channel {
     Channel::new(name).expect("valid")

@@ -10,7 +10,6 @@ use adapter_core::{
     Backend, Bytes, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Memory, Outgoing, PublishError,
     Result, async_trait,
 };
-use conformance::bare::hold;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,7 +215,7 @@ impl Backend for Link {
             Fault::ConfirmsTooEarly => {
                 let inner = Arc::clone(&self.inner);
                 tokio::spawn(async move {
-                    hold(LATE).await;
+                    tokio::time::sleep(LATE).await; // the fault
                     inner.subscribe(&channels).await
                 });
                 Ok(())
@@ -249,7 +248,7 @@ impl Backend for Link {
             Fault::SaysOkBeforeItHasSent => {
                 let (inner, closed) = (Arc::clone(&self.inner), Arc::clone(&self.closed));
                 tokio::spawn(async move {
-                    hold(LATE).await;
+                    tokio::time::sleep(LATE).await; // the fault
                     if !closed.load(Ordering::Relaxed) {
                         let _ = inner.publish(&spoiled).await; // the fault
                     }

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::back::one_behind_a_proxy;
-use super::{all_healthy, all_receive, check_reported, load, tally};
-use crate::bare::hold;
+use super::{Load, PACE, all_healthy, all_receive, check_reported, tally};
 use crate::failure::Verdict;
 use crate::node::{Node, next, sockets};
 use crate::proxy::Proxy;
@@ -17,16 +16,18 @@ cases! {"outage":
     Proxy g02_order_holds_over_a_slow_link,
 }
 
-const LOAD: Duration = Duration::from_secs(4);
-
 /// Every node sends while something is done to the link of the last one. Those whose links hold get everything of
 /// everybody; the last one everything that it was not told to be lost.
-async fn sends_while(scene: &Scene, nodes: &[Node; 3], fault: impl Future<Output = ()> + Send) -> Verdict {
+async fn sends_while(scene: &Scene, nodes: &[Node; 3], fault: impl AsyncFnOnce(&Load<'_>)) -> Verdict {
     let mut there = sockets(nodes, [])?;
     let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
-    let loads = nodes.iter().enumerate().map(|(name, node)| load(node, name, LOAD));
-    let (sent, ()) = tokio::join!(futures_util::future::try_join_all(loads), fault);
-    let sent = sent?;
+    let load = Load::new(nodes, PACE * 4);
+    let fault = async {
+        fault(&load).await;
+        Ok(())
+    };
+    tokio::try_join!(load.run(), fault)?;
+    let sent = [load.packets; 3];
     all_healthy(nodes).await?;
     for (name, node) in nodes.iter().enumerate() {
         node.cluster.flush(super::BACK).await?;
@@ -48,11 +49,11 @@ async fn sends_while(scene: &Scene, nodes: &[Node; 3], fault: impl Future<Output
 
 async fn g08_what_a_cut_node_sends_arrives_in_full_and_what_it_misses_is_reported(scene: &Scene) -> Verdict {
     let (nodes, proxy) = one_behind_a_proxy(scene).await?;
-    let fault = async {
-        hold(LOAD / 4).await;
+    let fault = async |load: &Load<'_>| {
+        load.reaches(25).await;
         proxy.refuse(true);
         proxy.cut();
-        hold(LOAD / 4).await;
+        load.reaches(50).await;
         proxy.refuse(false);
     };
     sends_while(scene, &nodes, fault).await
@@ -61,11 +62,11 @@ async fn g08_what_a_cut_node_sends_arrives_in_full_and_what_it_misses_is_reporte
 /// What the broker answers vanishes: what was published is published again, and nobody gets it twice.
 async fn g10_unknown_outcomes_make_no_copies(scene: &Scene) -> Verdict {
     let (nodes, proxy) = one_behind_a_proxy(scene).await?;
-    let fault = async {
-        for _ in 0..2 {
-            hold(LOAD / 8).await;
+    let fault = async |load: &Load<'_>| {
+        for begin in [12, 37] {
+            load.reaches(begin).await;
             proxy.drop_replies(true);
-            hold(LOAD / 8).await;
+            load.reaches(begin + 12).await;
             proxy.cut();
             proxy.drop_replies(false);
         }
@@ -75,10 +76,10 @@ async fn g10_unknown_outcomes_make_no_copies(scene: &Scene) -> Verdict {
 
 async fn g10_cuts_in_the_middle_of_a_message_make_no_copies(scene: &Scene) -> Verdict {
     let (nodes, proxy) = one_behind_a_proxy(scene).await?;
-    let fault = async {
-        for bytes in [1_000, 10_001, 33_333, 5, 70_707] {
+    let fault = async |load: &Load<'_>| {
+        for (percent, bytes) in [(0, 1_000), (16, 10_001), (33, 33_333), (50, 5), (66, 70_707)] {
+            load.reaches(percent).await;
             proxy.drop_after(bytes);
-            hold(LOAD / 6).await;
         }
     };
     sends_while(scene, &nodes, fault).await

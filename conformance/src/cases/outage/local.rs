@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use adapter_core::{AckError, ErrorKind, Event, Why};
 
-use super::{all_degraded, all_receive, load};
+use super::{Load, PACE, all_degraded, all_receive};
 use crate::broker::Missing;
 use crate::cases::requests::who;
 use crate::failure::{Failure, Verdict};
@@ -97,12 +97,11 @@ async fn nobody_is_condemned<B: Future<Output = Verdict> + Send>(
     begin: impl Future<Output = Result<(), Missing>> + Send,
     end: impl FnOnce() -> B + Send,
 ) -> Verdict {
-    const OUTAGE: Duration = Duration::from_millis(4_500);
     let nodes = scene.nodes::<3>().await?;
     let mut there = sockets(&nodes, [])?;
     let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
     begin.await?;
-    load(&nodes[0], 0, OUTAGE).await?;
+    Load::new(&nodes[..1], PACE * 9 / 2).run().await?;
     end().await?;
     let took = all_receive(&nodes, &mut there).await?;
     scene.measure_time("receives_again_ms", took);

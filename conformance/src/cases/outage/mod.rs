@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use adapter_core::{Event, Events, GapChannel, NodeId, Socket};
 use futures_util::FutureExt;
+use tokio::sync::watch;
 
 use crate::failure::{Failure, Verdict};
 use crate::node::{Node, PATIENCE, event, events_so_far, eventually_within, next};
@@ -65,19 +66,45 @@ async fn all_healthy(nodes: &[Node]) -> Verdict {
     Ok(())
 }
 
-/// Emits numbers as fast as a busy application does, for so long; answers how many were accepted.
-async fn load(node: &Node, name: usize, time: Duration) -> Verdict<usize> {
-    let began = Instant::now();
-    let mut pace = tokio::time::interval(Duration::from_millis(2));
-    let mut n = 0;
-    while began.elapsed() < time {
-        pace.tick().await;
-        for _ in 0..4 {
-            node.chat.emit(format!("load {name} {n}")).await?;
-            n += 1;
-        }
+/// How many packets a second each sender of a load emits.
+const PACE: usize = 2_000;
+
+/// What nodes emit at the same time, as fast as busy applications do, and how far they have come: faults begin and end by that.
+struct Load<'a> {
+    nodes: &'a [Node],
+    /// Of each node.
+    packets: usize,
+    /// By all of them.
+    sent: watch::Sender<usize>,
+}
+
+impl<'a> Load<'a> {
+    fn new(nodes: &'a [Node], packets: usize) -> Self {
+        Self { nodes, packets, sent: watch::Sender::new(0) }
     }
-    Ok(n)
+
+    /// Emits it all, numbered.
+    async fn run(&self) -> Verdict {
+        const BURST: usize = 4;
+        let emit = async |(name, node): (usize, &Node)| {
+            let mut pace = tokio::time::interval(Duration::from_secs(1) * BURST as u32 / PACE as u32);
+            for n in 0..self.packets {
+                if n % BURST == 0 {
+                    pace.tick().await;
+                }
+                node.chat.emit(format!("load {name} {n}")).await?;
+                self.sent.send_modify(|sent| *sent += 1);
+            }
+            Verdict::Ok(())
+        };
+        futures_util::future::try_join_all(self.nodes.iter().enumerate().map(emit)).await.map(drop)
+    }
+
+    /// Waits until so much of it is sent, in parts of a hundred.
+    async fn reaches(&self, percent: usize) {
+        let enough = self.packets * self.nodes.len() * percent / 100;
+        let _ = self.sent.subscribe().wait_for(|sent| *sent >= enough).await; // never closed: it is ours
+    }
 }
 
 /// What a socket got of each sender's load up to its `end`: strictly rising, so each once and in order.

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use adapter_core::{ErrorKind, Event};
 
-use super::{all_degraded, all_healthy, check_reported, load, tally};
-use crate::bare::hold;
+use super::{Load, PACE, all_degraded, all_healthy, check_reported, tally};
 use crate::failure::{Failure, Verdict};
 use crate::node::{Node, event, next, sockets, soon};
 use crate::scene::{Scene, acquainted};
@@ -20,20 +19,19 @@ cases! {"outage":
 
 /// Before, during and after: each sender's packets arrive once, in order, and what a receiver missed is reported to it.
 async fn g08_what_is_sent_during_an_outage_arrives_in_order_or_is_reported(scene: &Scene) -> Verdict {
-    const OUTAGE: Duration = Duration::from_secs(3);
     let nodes = scene.nodes::<3>().await?;
     let mut there = sockets(&nodes, [])?;
     let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
+    let load = Load::new(&nodes, PACE * 9 / 2);
     let outage = async {
+        load.reaches(5).await;
         scene.broker()?.kill().await?;
-        hold(OUTAGE).await;
+        load.reaches(70).await;
         scene.broker()?.start_again().await?;
-        Verdict::Ok(())
+        Ok(())
     };
-    let loads = nodes.iter().enumerate().map(|(name, node)| load(node, name, OUTAGE * 3 / 2));
-    let (sent, outage) = tokio::join!(futures_util::future::try_join_all(loads), outage);
-    outage?;
-    let sent = sent?;
+    tokio::try_join!(load.run(), outage)?;
+    let sent = [load.packets; 3];
     // The ends are sent when all links are there again, so that everybody gets them.
     all_healthy(&nodes).await?;
     for (name, node) in nodes.iter().enumerate() {
