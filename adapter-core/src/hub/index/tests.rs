@@ -185,3 +185,24 @@ fn a_crowd_leaves_no_memory_behind() {
     assert_nothing_remains(&index);
     assert!(index.ids.capacity() <= 32 && index.names.capacity() <= 32);
 }
+
+#[test]
+fn selecting_allocates_for_no_socket() {
+    let questions = [(None, vec![]), (None, vec![2]), (Some(vec![0, 1, ROOMS]), vec![2, ROOMS + 1])];
+    let spent = |sockets: usize| {
+        let mut index = Index::new();
+        let keys: Vec<_> = (0..sockets)
+            .map(|n| index.insert(SocketId::new(format!("socket {n}")).expect("valid"), ()).expect("free"))
+            .collect();
+        index.join(&keys, &rooms(&[0, 1]));
+        index.join(&keys[..sockets / 2], &rooms(&[2]));
+        questions.clone().map(|(rooms, except)| {
+            let target = Question { rooms, except }.target();
+            let mut seen = 0;
+            let info = allocation_counter::measure(|| index.select(&target, |_, _| seen += 1));
+            assert!(seen >= sockets / 2 - 1, "{seen} of {sockets}");
+            (info.count_total, info.bytes_total)
+        })
+    };
+    assert_eq!(spent(10), spent(10_000));
+}
