@@ -35,13 +35,11 @@ pub fn backend(url: &str) -> Result<Box<dyn Connect>> {
         // The scheme is repeated, never the rest: there may be a password in it.
         return Err(config(format!("no backend has the scheme {scheme:?}; there are {}", known())));
     };
-    match row.open {
-        Some(open) => open(url, rest),
-        None => Err(config(format!(
-            "{scheme}:// needs the cargo feature {:?}: roomcast = {{ features = [{:?}] }}",
-            row.feature, row.feature
-        ))),
-    }
+    row.open.map_or_else(|| Err(off(scheme, row.feature)), |open| open(url, rest))
+}
+
+fn off(scheme: &str, feature: &str) -> Error {
+    config(format!("{scheme}:// needs the cargo feature {feature:?}: roomcast = {{ features = [{feature:?}] }}"))
 }
 
 /// One backend: its schemes, the cargo feature that brings it, and how to open it when the feature is on.
@@ -129,9 +127,23 @@ mod tests {
         assert!(refusal("memory://a?b=c").contains("name"));
     }
 
-    #[cfg(not(feature = "memory"))]
     #[test]
-    fn a_scheme_whose_feature_is_off_names_the_feature() {
-        assert!(refusal("memory://x").contains("features = [\"memory\"]"));
+    fn a_scheme_is_there_with_its_feature_and_names_it_without() {
+        let features = [
+            ("memory", cfg!(feature = "memory")),
+            ("redis", cfg!(feature = "redis")),
+            ("redis-tls", cfg!(feature = "redis-tls")),
+            ("nats", cfg!(feature = "nats")),
+            ("amqp", cfg!(feature = "amqp")),
+            ("amqp-tls", cfg!(feature = "amqp-tls")),
+            ("postgres", cfg!(feature = "postgres")),
+        ];
+        for Row { schemes, feature, open } in SCHEMES {
+            let on = features.iter().find(|(name, _)| name == feature).expect("a feature of this crate").1;
+            assert_eq!(open.is_some(), on, "{schemes:?}");
+            let error = off(schemes[0], feature);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains(&format!("features = [\"{feature}\"]")), "{error}");
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! `amqps://`: a private authority, and certificates that say who a node is.
-#![allow(clippy::unwrap_used)] // how a test fails
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
 
 mod support;
 

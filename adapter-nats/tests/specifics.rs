@@ -1,5 +1,5 @@
 //! What is particular to NATS and its client.
-#![allow(clippy::unwrap_used)] // how a test fails
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Other places than one primary: a hot standby, several hosts, a pooler.
-#![allow(clippy::unwrap_used)] // how a test fails
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
 
 mod support;
 

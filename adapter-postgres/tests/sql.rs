@@ -1,5 +1,5 @@
 //! `roomcast_emit`: what SQL emits arrives if and only if its transaction commits.
-#![allow(clippy::unwrap_used)] // how a test fails
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! `sslmode`, a private authority and certificates of clients.
-#![allow(clippy::unwrap_used)] // how a test fails
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
 
 mod support;
 

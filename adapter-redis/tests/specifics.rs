@@ -262,7 +262,7 @@ async fn nothing_is_left_on_the_server() -> Tested {
     // A node that is dropped without a word, and one whose connecting is given up before the server's answer.
     drop(on(&server.url()).await);
     let proxy = server.proxy().await?;
-    proxy.drop_replies(true);
+    proxy.drop_replies();
     let (redis, tap) = (Redis::from_url(&server.url_through(&proxy))?, Tap::new(1, 1));
     tokio::select! {
         _ = redis.connect(tap.inbox()) => panic!("connected without an answer"),

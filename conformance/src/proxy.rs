@@ -114,9 +114,14 @@ impl Proxy {
         self.faults.send_modify(|faults| faults.cut += 1);
     }
 
-    /// While on, a new connection is reset at once. Those that exist live on.
-    pub fn refuse(&self, on: bool) {
-        self.faults.send_modify(|faults| faults.refuse = on);
+    /// From now on a new connection is reset at once, until [`accept`](Self::accept). Those that exist live on.
+    pub fn refuse(&self) {
+        self.faults.send_modify(|faults| faults.refuse = true);
+    }
+
+    /// Ends [`refuse`](Self::refuse).
+    pub fn accept(&self) {
+        self.faults.send_modify(|faults| faults.refuse = false);
     }
 
     /// Every connection stays open, and no byte moves on it any more, for good: half-open links. New ones work.
@@ -124,14 +129,17 @@ impl Proxy {
         self.faults.send_modify(|faults| faults.hole += 1);
     }
 
-    /// [`black_hole`](Self::black_hole), and while on the same for every new connection: it is accepted, and dead for good.
-    pub fn black_hole_all(&self, on: bool) {
+    /// [`black_hole`](Self::black_hole), and from now on the same for every new connection: it is accepted, and dead for good.
+    pub fn black_hole_all(&self) {
         self.faults.send_modify(|faults| {
-            faults.hole_all = on;
-            if on {
-                faults.hole += 1;
-            }
+            faults.hole_all = true;
+            faults.hole += 1;
         });
+    }
+
+    /// Ends [`black_hole_all`](Self::black_hole_all): new connections work, those that exist stay dead.
+    pub fn black_hole_no_more(&self) {
+        self.faults.send_modify(|faults| faults.hole_all = false);
     }
 
     /// Every byte comes so much later, in each direction; zero ends it.
@@ -152,9 +160,15 @@ impl Proxy {
         }
     }
 
-    /// While on, what the broker sends to the client vanishes, so that nobody knows whether a publish was done.
-    pub fn drop_replies(&self, on: bool) {
-        self.faults.send_modify(|faults| faults.drop_replies = on);
+    /// What the broker sends to the client vanishes, so that nobody knows whether a publish was done, until
+    /// [`pass_replies`](Self::pass_replies).
+    pub fn drop_replies(&self) {
+        self.faults.send_modify(|faults| faults.drop_replies = true);
+    }
+
+    /// Ends [`drop_replies`](Self::drop_replies).
+    pub fn pass_replies(&self) {
+        self.faults.send_modify(|faults| faults.drop_replies = false);
     }
 
     /// What went through so far.

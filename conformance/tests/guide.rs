@@ -1,5 +1,5 @@
 //! The backend of docs/writing-a-backend.md, put to the test; and the page, whose code is this: word for word, as `page.rs` sees to.
-#![allow(unreachable_pub)] // on the page it is a library
+#![allow(unreachable_pub, reason = "on the page it is a library")]
 
 use std::collections::{BTreeSet, HashMap};
 use std::process::ExitCode;

@@ -1,6 +1,5 @@
 //! Brokers, and nodes without a cluster behind them.
-// `unwrap` and `expect` are how a test fails.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
 #![allow(dead_code, unused_imports, reason = "each test file uses its part of it")]
 
 use adapter_amqp::Amqp;

@@ -1,6 +1,5 @@
 //! Servers of our own, through the suite's brokers, and nodes without a cluster behind them.
-// `unwrap` and `expect` are how a test fails.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
 
 use std::ops::Deref;
 use std::path::Path;

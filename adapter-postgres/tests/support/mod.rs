@@ -1,6 +1,10 @@
 //! Servers of our own, through the suite's brokers, and nodes without a cluster behind them.
-// `unwrap` and `expect` are how a test fails; each file uses its part of this.
-#![allow(clippy::unwrap_used, dead_code, unused_imports)]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unused_imports,
+    reason = "how a test fails; each test file uses its part of it"
+)]
 
 use std::future::Future;
 use std::time::Duration;

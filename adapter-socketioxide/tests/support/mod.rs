@@ -1,5 +1,5 @@
 //! Several socketioxide servers in one process, and clients of them.
-#![allow(dead_code, unreachable_pub)] // each test file uses its own part
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 pub mod bus;
 pub mod client;

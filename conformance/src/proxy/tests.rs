@@ -132,13 +132,13 @@ async fn a_cut_resets_what_exists_and_accepts_what_comes() {
 async fn refusing_ends_new_links_and_spares_old_ones() {
     let proxy = proxy().await;
     let mut old = warm(&proxy).await;
-    proxy.refuse(true);
+    proxy.refuse();
     // The reset may come before connect has looked at the socket.
     if let Ok(mut new) = TcpStream::connect(proxy.address()).await {
         assert_eq!(end(&mut new).await.expect_err("reset").kind(), ErrorKind::ConnectionReset);
     }
     assert!(echoes(&mut old, b"still here").await);
-    proxy.refuse(false);
+    proxy.accept();
     warm(&proxy).await;
 }
 
@@ -159,12 +159,12 @@ async fn a_black_hole_keeps_links_open_and_dead() {
 async fn a_black_hole_for_all_takes_new_links_too() {
     let proxy = proxy().await;
     let mut old = warm(&proxy).await;
-    proxy.black_hole_all(true);
+    proxy.black_hole_all();
     let mut new = link(&proxy).await;
     old.write_all(b"old").await.expect("it is open");
     new.write_all(b"new").await.expect("it is open");
     eventually(|| proxy.counts().open == 2).await;
-    proxy.black_hole_all(false);
+    proxy.black_hole_no_more();
     warm(&proxy).await;
     assert!(silent(&mut new).await && silent(&mut old).await);
 }
@@ -219,11 +219,11 @@ async fn a_drop_after_n_bytes_lets_exactly_n_through() {
 async fn dropped_replies_reach_the_broker_and_not_the_client() {
     let proxy = proxy().await;
     let mut link = warm(&proxy).await;
-    proxy.drop_replies(true);
+    proxy.drop_replies();
     link.write_all(b"publish").await.expect("open");
     eventually(|| proxy.counts().to_broker == 11).await;
     assert!(silent(&mut link).await);
-    proxy.drop_replies(false);
+    proxy.pass_replies();
     assert!(echoes(&mut link, b"again").await);
     assert_eq!(proxy.counts().to_client, 9);
 }

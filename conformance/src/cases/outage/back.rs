@@ -129,13 +129,13 @@ async fn g07_a_link_that_is_refused_for_a_while_receives_again(scene: &Scene) ->
     let mut there = sockets(&nodes, [])?;
     let mut others = [nodes[0].cluster.events(), nodes[1].cluster.events()];
     let mut own = nodes[2].cluster.events();
-    proxy.refuse(true);
+    proxy.refuse();
     proxy.cut();
     let gone = nodes[2].cluster.node();
     for events in &mut others {
         event("its death", events, |event| matches!(event, Event::NodeDown(node, _) if *node == gone)).await?;
     }
-    proxy.refuse(false);
+    proxy.accept();
     let took = all_receive(&nodes, &mut there).await?;
     scene.measure_time("receives_again_ms", took);
     acquainted(&nodes).await?;
@@ -172,12 +172,12 @@ async fn g07_new_links_that_are_dead_at_once_are_replaced(scene: &Scene) -> Verd
     let mut there = sockets(&nodes, [])?;
     let mut others = [nodes[0].cluster.events()];
     let gone = nodes[2].cluster.node();
-    proxy.black_hole_all(true);
+    proxy.black_hole_all();
     event("its death", &mut others[0], |event| matches!(event, Event::NodeDown(node, _) if *node == gone)).await?;
     let tried = proxy.counts().accepted;
     eventually_within(super::BACK, "the node gives up a dead link that is new", || proxy.counts().accepted > tried)
         .await?;
-    proxy.black_hole_all(false);
+    proxy.black_hole_no_more();
     let took = all_receive(&nodes, &mut there).await?;
     scene.measure_time("receives_again_ms", took);
     all_healthy(&nodes).await

@@ -51,10 +51,10 @@ async fn g08_what_a_cut_node_sends_arrives_in_full_and_what_it_misses_is_reporte
     let (nodes, proxy) = one_behind_a_proxy(scene).await?;
     let fault = async |load: &Load<'_>| {
         load.reaches(25).await;
-        proxy.refuse(true);
+        proxy.refuse();
         proxy.cut();
         load.reaches(50).await;
-        proxy.refuse(false);
+        proxy.accept();
     };
     sends_while(scene, &nodes, fault).await
 }
@@ -65,10 +65,10 @@ async fn g10_unknown_outcomes_make_no_copies(scene: &Scene) -> Verdict {
     let fault = async |load: &Load<'_>| {
         for begin in [12, 37] {
             load.reaches(begin).await;
-            proxy.drop_replies(true);
+            proxy.drop_replies();
             load.reaches(begin + 12).await;
             proxy.cut();
-            proxy.drop_replies(false);
+            proxy.pass_replies();
         }
     };
     sends_while(scene, &nodes, fault).await
