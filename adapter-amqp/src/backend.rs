@@ -1,47 +1,25 @@
 //! The link: a session with one of the brokers, and what is delivered on it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use adapter_core::{
-    Breaker, Capabilities, Channel, Error, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result, anywhere,
+    Breaker, Capabilities, Channel, HostPort, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result, Ring,
+    in_turn,
 };
 
 use crate::Amqp;
-use crate::config::Host;
 use crate::intake::Intake;
 use crate::session::{LIMITS, Session};
 
 /// The brokers that were named.
 pub(crate) struct Brokers {
     amqp: Amqp,
-    /// In the order in which they are tried; each goes to the end when it was.
-    hosts: VecDeque<Host>,
+    hosts: Ring<HostPort>,
 }
 
 impl Brokers {
     pub(crate) fn new(amqp: Amqp) -> Self {
-        let mut hosts = VecDeque::from(amqp.hosts().to_vec());
-        // The nodes spread over the brokers.
-        hosts.rotate_left(anywhere(hosts.len()));
-        Self { amqp, hosts }
-    }
-
-    /// Opens a session with the first broker that takes us.
-    ///
-    /// # Errors
-    /// If none does, the most telling refusal.
-    async fn open(&mut self) -> Result<Line> {
-        let mut failed = None;
-        for _ in 0..self.hosts.len() {
-            self.hosts.rotate_left(1);
-            let Some(host) = self.hosts.back() else { break };
-            match Session::open(&self.amqp, host).await {
-                Ok((session, intake)) => return Ok(Line { session: Arc::new(session), intake }),
-                Err(error) => failed = Some(Error::most_telling(failed, error)),
-            }
-        }
-        Err(failed.unwrap_or_else(|| Error::config("no broker is named")))
+        Self { hosts: Ring::new(amqp.hosts().to_vec()), amqp }
     }
 }
 
@@ -59,8 +37,9 @@ impl Link for Line {
     /// keeps the order on such a way, whatever the routing keys.
     const CAPABILITIES: Capabilities = Capabilities::ORDERED;
 
-    async fn open(brokers: &mut Brokers, _: &Inbox, _: Breaker) -> Result<Self> {
-        brokers.open().await
+    async fn open(Brokers { amqp, hosts }: &mut Brokers, _: &Inbox, _: Breaker) -> Result<Self> {
+        let (session, intake) = in_turn(hosts.round(), |host| Session::open(amqp, host)).await?;
+        Ok(Self { session: Arc::new(session), intake })
     }
 
     fn handle(&self) -> Arc<Session> {

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Keeper, Result, async_trait};
+use adapter_core::tls::Tls;
+use adapter_core::{Backend, Connect, Error, HostPort, Inbox, Keeper, Result, TlsFiles, async_trait};
 use lapin::types::ShortString;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 
 use crate::backend::{Brokers, Line};
-use crate::tls::Tls;
-pub(crate) use crate::url::Host;
 use crate::url::{self, Login, Parsed, Setting, number};
 
 /// RabbitMQ: one broker, or several of one cluster.
@@ -26,7 +25,7 @@ use crate::url::{self, Login, Parsed, Setting, number};
 /// ```
 #[derive(Clone)]
 pub struct Amqp {
-    hosts: Vec<Host>,
+    hosts: Vec<HostPort>,
     login: Option<Login>,
     vhost: String,
     tls: Option<Tls>,
@@ -59,7 +58,7 @@ impl Amqp {
             hosts,
             login,
             vhost,
-            tls: files.as_ref().map(Tls::from_files).transpose()?,
+            tls: files.as_ref().map(encrypted).transpose()?,
             certified,
             exchange: short("roomcast")?,
             heartbeat: 10,
@@ -121,7 +120,7 @@ impl Amqp {
         self
     }
 
-    pub(crate) fn hosts(&self) -> &[Host] {
+    pub(crate) fn hosts(&self) -> &[HostPort] {
         &self.hosts
     }
 
@@ -146,7 +145,7 @@ impl Amqp {
     }
 
     /// What the client is told of a broker; the socket is made without it.
-    pub(crate) fn uri(&self, host: &Host) -> AMQPUri {
+    pub(crate) fn uri(&self, host: &HostPort) -> AMQPUri {
         let external = self.login.is_none() && self.certified;
         let guest = || Login { user: "guest".to_owned(), password: "guest".to_owned() };
         let Login { user: username, password } = self.login.clone().unwrap_or_else(guest);
@@ -154,7 +153,7 @@ impl Amqp {
             scheme: AMQPScheme::AMQP,
             authority: AMQPAuthority {
                 userinfo: AMQPUserInfo { username, password },
-                host: host.name.clone(),
+                host: host.host.clone(),
                 port: host.port,
             },
             vhost: self.vhost.clone(),
@@ -178,6 +177,17 @@ pub(crate) struct Bounds {
 /// A name as AMQP has them; the client's own conversions panic above 255 bytes.
 pub(crate) fn short(text: impl Into<String>) -> Result<ShortString> {
     ShortString::try_new(text).map_err(|_| Error::config("a name on the broker has at most 255 bytes"))
+}
+
+/// TLS by the files of a URL.
+///
+/// # Errors
+/// Those of [`Tls::from_files`]. `Config` without our cargo feature `tls`, also where another crate has that of the core.
+fn encrypted(files: &TlsFiles) -> Result<Tls> {
+    if cfg!(feature = "tls") {
+        return Tls::from_files(files);
+    }
+    Err(Error::config("amqps:// needs the cargo feature \"tls\" of adapter-amqp (\"amqp-tls\" of roomcast)"))
 }
 
 #[async_trait]
@@ -236,6 +246,7 @@ mod tests {
             "amqp://",
             "amqp://a,,b",
             "amqp://host:port",
+            "amqp://host:0",
             "amqp://host:1:2",
             "amqp://[::1",
             "amqp://[::1]x",
@@ -253,6 +264,12 @@ mod tests {
         for url in urls {
             refusal(url);
         }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn tls_names_the_feature_that_it_needs() {
+        assert!(refusal("amqps://host").contains("amqp-tls"));
     }
 
     #[test]

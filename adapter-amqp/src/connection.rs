@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use adapter_core::{Error, Inbox, Result, tcp};
+use adapter_core::{Error, HostPort, Inbox, Result, tcp};
 use async_rs::Runtime;
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::{AsyncTcpStream, Channel, ConnectionProperties, Event};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::config::{Amqp, Host};
+use crate::config::Amqp;
 use crate::error;
 use crate::runtime::Kit;
 use crate::wire::{Duplex, Pulse, Wire};
@@ -54,7 +54,7 @@ impl Connection {
     ///
     /// # Errors
     /// `Config`, `Denied` or `Unavailable`.
-    pub(crate) async fn open(amqp: &Amqp, host: &Host, name: &str) -> Result<Self> {
+    pub(crate) async fn open(amqp: &Amqp, host: &HostPort, name: &str) -> Result<Self> {
         let opened = async {
             let stream = Self::dial(amqp, host).await?;
             let pulse = Pulse::new();
@@ -67,17 +67,17 @@ impl Connection {
         timeout(HANDSHAKE, opened).await.unwrap_or_else(late)
     }
 
-    async fn dial(amqp: &Amqp, host: &Host) -> Result<Box<dyn Duplex>> {
-        let stream = tcp(&host.name, host.port, HANDSHAKE / 2).await.map_err(error::unreachable)?;
+    async fn dial(amqp: &Amqp, host: &HostPort) -> Result<Box<dyn Duplex>> {
+        let stream = tcp(&host.host, host.port, HANDSHAKE / 2).await.map_err(error::unreachable)?;
         Ok(match amqp.secured() {
-            Some(tls) => Box::new(tls.connect(&host.name, stream).await.map_err(error::tls)?),
+            Some(tls) => Box::new(tls.connect(&host.host, stream).await.map_err(error::tls)?),
             None => Box::new(stream),
         })
     }
 
     async fn handshake(
         amqp: &Amqp,
-        host: &Host,
+        host: &HostPort,
         name: &str,
         stream: Box<dyn Duplex>,
         pulse: Arc<Pulse>,

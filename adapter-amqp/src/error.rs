@@ -2,11 +2,11 @@
 
 use std::io;
 
+use adapter_core::tls::refusal;
 use adapter_core::{Error, ErrorKind};
 use lapin::protocol::AMQPError;
 
 use crate::config::Amqp;
-use crate::tls;
 
 /// The codes of AMQP that we know.
 const ACCESS_REFUSED: u16 = 403;
@@ -33,7 +33,7 @@ pub(crate) fn connecting(amqp: &Amqp, cause: lapin::Error) -> Error {
             (ErrorKind::Config, text.to_owned())
         }
         Some(_) => (ErrorKind::Unexpected, "the broker does not open the connection".to_owned()),
-        None => match tls::refusal(&cause) {
+        None => match refusal(&cause) {
             Some(kind) => (kind, "no TLS session with the broker: see the options ca, cert and key".to_owned()),
             None => (ErrorKind::Unavailable, "the broker ended the connection".to_owned()),
         },
@@ -93,7 +93,7 @@ pub(crate) fn unreachable(cause: io::Error) -> Error {
 
 /// No TLS session.
 pub(crate) fn tls(cause: io::Error) -> Error {
-    let kind = tls::refusal(&cause).unwrap_or(ErrorKind::Unavailable);
+    let kind = refusal(&cause).unwrap_or(ErrorKind::Unavailable);
     Error::new(kind, "no TLS session with the broker: see the options ca, cert and key").with_source(cause)
 }
 

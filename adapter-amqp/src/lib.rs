@@ -8,8 +8,6 @@ mod error;
 mod intake;
 mod runtime;
 mod session;
-#[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
-mod tls;
 mod url;
 mod wire;
 

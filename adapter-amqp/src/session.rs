@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use adapter_core::{Channel, Error, Inbox, Limits, Outgoing, PublishError, Result};
+use adapter_core::{Breaker, Channel, Error, HostPort, Inbox, Limits, Outgoing, PublishError, Reason, Result};
 use futures_util::FutureExt;
 use futures_util::future::{MaybeDone, maybe_done};
 use lapin::options::BasicPublishOptions;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::belongings::Belongings;
-use crate::config::{Amqp, Host, short};
+use crate::config::{Amqp, short};
 use crate::connection::{Connection, Events, next};
 use crate::error;
 use crate::intake::Intake;
@@ -43,7 +43,7 @@ pub(crate) struct Session {
     exchange: ShortString,
     queue: ShortString,
     /// Why the session ended.
-    over: watch::Sender<Option<String>>,
+    over: Breaker,
     blocked: watch::Sender<bool>,
     /// The caller of a publish did not wait for its end.
     forsaken: AtomicBool,
@@ -54,9 +54,9 @@ impl Session {
     ///
     /// # Errors
     /// `Config`, `Denied` or `Unavailable`.
-    pub(crate) async fn open(amqp: &Amqp, host: &Host) -> Result<(Self, Intake)> {
+    pub(crate) async fn open(amqp: &Amqp, host: HostPort) -> Result<(Self, Intake)> {
         let (publisher, consumer) =
-            tokio::try_join!(Connection::open(amqp, host, amqp.name()), Connection::open(amqp, host, amqp.name()))?;
+            tokio::try_join!(Connection::open(amqp, &host, amqp.name()), Connection::open(amqp, &host, amqp.name()))?;
         let prepared = timeout(CONFIRM, Self::prepare(amqp, publisher, consumer)).await;
         prepared.unwrap_or_else(|_| Err(Error::unavailable("the broker does not answer in time")))
     }
@@ -73,7 +73,7 @@ impl Session {
             _deliver: deliver,
             exchange,
             queue,
-            over: watch::Sender::new(None),
+            over: Breaker::default(),
             blocked: watch::Sender::new(false),
             forsaken: AtomicBool::new(false),
         };
@@ -88,7 +88,7 @@ impl Session {
 
     /// Whether it is still of use.
     pub(crate) fn is_alive(&self) -> bool {
-        self.over.borrow().is_none()
+        !self.over.is_tripped()
     }
 
     /// Whether the broker takes no messages for now.
@@ -97,20 +97,13 @@ impl Session {
     }
 
     /// Gives the session up.
-    pub(crate) fn end(&self, reason: impl Into<String>) {
-        self.over.send_if_modified(|over| {
-            let first = over.is_none();
-            over.get_or_insert(reason.into());
-            first
-        });
+    pub(crate) fn end(&self, reason: impl Into<Reason>) {
+        self.over.trip(reason);
     }
 
     /// Waits until it was given up; answers why.
     pub(crate) async fn ended(&self) -> String {
-        let mut over = self.over.subscribe();
-        // It never fails: the sender is ours.
-        let reason = over.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-        reason.unwrap_or_default()
+        self.over.tripped().await.0
     }
 
     /// Binds our queue to these channels, all in one round trip.

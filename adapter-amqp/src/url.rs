@@ -4,16 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use adapter_core::{Error, Result, TlsFiles, percent_decoded};
+use adapter_core::{Error, HostPort, Result, TlsFiles, percent_decoded};
 
 const OPTIONS: &str = "ca, cert, exchange, heartbeat, key, max_bytes, max_messages, name, prefetch";
-
-/// Where a broker listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Host {
-    pub(crate) name: String,
-    pub(crate) port: u16,
-}
 
 /// Who logs in. Debug hides the password.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,7 +24,7 @@ impl fmt::Debug for Login {
 /// A URL, taken apart.
 #[derive(Debug)]
 pub(crate) struct Parsed {
-    pub(crate) hosts: Vec<Host>,
+    pub(crate) hosts: Vec<HostPort>,
     pub(crate) login: Option<Login>,
     pub(crate) vhost: String,
     /// Of `amqps://`.
@@ -73,7 +66,8 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         return Err(Error::config("a slash within the name of a virtual host is written %2F"));
     }
     let vhost = if vhost.is_empty() { "/".to_owned() } else { percent_decoded(vhost)? };
-    let hosts = hosts.split(',').map(|text| host(text, default_port)).collect::<Result<_>>()?;
+    let hosts = hosts.split(',').map(|host| HostPort::parse(host, default_port)).collect::<Option<_>>();
+    let hosts = hosts.ok_or_else(|| Error::config("a broker is host or host:port, an IPv6 address in brackets"))?;
     let (mut files, mut options) = (TlsFiles::default(), Vec::new());
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let Some((option, value)) = pair.split_once('=') else {
@@ -100,24 +94,6 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     Ok(Parsed { hosts, login, vhost, tls: (scheme == "amqps").then_some(files), options })
 }
 
-fn host(text: &str, default_port: u16) -> Result<Host> {
-    let odd = || Error::config("a broker is host or host:port, an IPv6 address in brackets");
-    let (name, port) = match text.strip_prefix('[') {
-        Some(text) => text.split_once(']').ok_or_else(odd)?,
-        None => text.find(':').map_or((text, ""), |at| text.split_at(at)),
-    };
-    let port = match port.strip_prefix(':') {
-        Some(port) => port.parse().map_err(|_| odd())?,
-        None if port.is_empty() => default_port,
-        None => return Err(odd()),
-    };
-    if name.is_empty() || name.contains(['@', '#', '[', ' ']) {
-        Err(odd())
-    } else {
-        Ok(Host { name: name.to_owned(), port })
-    }
-}
-
 /// A number of at least one.
 pub(crate) fn number<N: FromStr + PartialEq + From<u8>>(option: &str, value: &str) -> Result<N> {
     let number = value.parse().ok().filter(|number| *number != N::from(0));
@@ -131,7 +107,7 @@ mod tests {
     #[test]
     fn a_url_is_taken_apart() {
         let parsed = parse("amqp://shop:p%40ss@h1,h2:5673,[::1]:5674,[fe80::1]/or%2Fders?prefetch=7").expect("valid");
-        let hosts: Vec<_> = parsed.hosts.iter().map(|host| (host.name.as_str(), host.port)).collect();
+        let hosts: Vec<_> = parsed.hosts.iter().map(|host| (host.host.as_str(), host.port)).collect();
         assert_eq!(hosts, [("h1", 5672), ("h2", 5673), ("::1", 5674), ("fe80::1", 5672)]);
         assert_eq!(parsed.login, Some(Login { user: "shop".into(), password: "p@ss".into() }));
         assert_eq!((parsed.vhost.as_str(), parsed.tls), ("or/ders", None));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -48,7 +48,6 @@ struct Live<H> {
 struct Made<L> {
     link: L,
     breaker: Breaker,
-    broken: mpsc::Receiver<Reason>,
 }
 
 impl<L: Link> Keeper<L> {
@@ -137,8 +136,8 @@ impl<H> Shared<H> {
 
 impl<L: Link> Made<L> {
     async fn open(source: &mut L::Source, inbox: &Inbox) -> Result<Self> {
-        let (breaker, broken) = Breaker::new();
-        Ok(Self { link: L::open(source, inbox, breaker.clone()).await?, breaker, broken })
+        let breaker = Breaker::default();
+        Ok(Self { link: L::open(source, inbox, breaker.clone()).await?, breaker })
     }
 
     fn live(&self) -> Live<L::Handle> {
@@ -149,7 +148,7 @@ impl<L: Link> Made<L> {
     async fn hold(&mut self, inbox: &Inbox) -> Reason {
         tokio::select! {
             reason = self.link.hold(inbox) => reason,
-            Some(reason) = self.broken.recv() => reason,
+            reason = self.breaker.tripped() => reason,
         }
     }
 }

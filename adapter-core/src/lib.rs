@@ -2,7 +2,6 @@
 
 mod acks;
 mod adapter;
-mod anywhere;
 mod backend;
 mod backoff;
 mod channel;
@@ -14,6 +13,7 @@ mod engine;
 mod error;
 mod event;
 mod gathered;
+mod host_port;
 mod hub;
 mod inbox;
 mod keeper;
@@ -29,6 +29,7 @@ mod percent;
 #[doc(hidden)]
 pub mod probe;
 mod protocol;
+mod ring;
 mod server_event;
 #[cfg(test)]
 #[path = "../tests/simulation/mod.rs"]
@@ -36,13 +37,12 @@ mod simulation;
 mod stats;
 mod target;
 mod tcp;
-#[cfg(feature = "tls")]
+#[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
 pub mod tls;
 mod tls_files;
 
 pub use acks::{Ack, AckStream, Acked};
 pub use adapter::{Adapter, Address, AttachmentId, Change, Scope, Wait};
-pub use anywhere::anywhere;
 pub use async_trait::async_trait;
 pub use backend::{Backend, Capabilities, Connect, Limits, Outgoing, PublishError, Reason};
 pub use backoff::Backoff;
@@ -54,6 +54,7 @@ pub use emitter_frames::EmitterFrames;
 pub use error::{Error, ErrorKind, Result, causes};
 pub use event::{Departure, Event, GapChannel};
 pub use gathered::{Gathered, Missing, Why};
+pub use host_port::HostPort;
 pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket, SocketHandle};
 pub use inbox::{Full, Inbox};
 pub use keeper::Keeper;
@@ -67,6 +68,7 @@ pub use node::{Node, NodeId};
 pub use operator::BroadcastOperator;
 pub use packet::{Format, Packet};
 pub use percent::percent_decoded;
+pub use ring::{Ring, in_turn};
 pub use server_event::{Reply, ServerEvent, ServerEvents};
 pub use stats::Stats;
 pub use target::{Flags, Target};

@@ -1,6 +1,6 @@
 //! A link to a broker, as [`Keeper`](crate::Keeper) keeps it.
 
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use crate::{Capabilities, Channel, Inbox, Limits, Outgoing, PublishError, Reason, Result};
 
@@ -114,17 +114,53 @@ pub trait Link: Sized + Send + 'static {
 }
 
 /// Gives one link up, for whoever finds out that it is of no use although its connections live. Clones break the same link.
-#[derive(Clone, Debug)]
-pub struct Breaker(mpsc::Sender<Reason>);
+///
+/// [`Link::open`] is given the one that [`Keeper`](crate::Keeper) listens to. A backend may have others
+/// ([`default`](Self::default)) for what is given up by itself, one of several connections that it tried for example.
+#[derive(Clone, Debug, Default)]
+pub struct Breaker(watch::Sender<Option<Reason>>);
 
 impl Breaker {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Reason>) {
-        let (breaker, broken) = mpsc::channel(1);
-        (Self(breaker), broken)
+    /// Gives the link up; the keeper makes it again. Nothing happens if that is so already: the first reason counts.
+    pub fn trip(&self, reason: impl Into<Reason>) {
+        let reason = reason.into();
+        self.0.send_if_modified(|tripped| {
+            let first = tripped.is_none();
+            tripped.get_or_insert(reason);
+            first
+        });
     }
 
-    /// Has the link made again. Nothing happens if that is so already.
-    pub fn trip(&self, reason: impl Into<Reason>) {
-        let _ = self.0.try_send(reason.into()); // full or closed: it is being made again
+    /// Whether the link was given up.
+    pub fn is_tripped(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// Waits until the link is given up; answers why.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn tripped(&self) -> Reason {
+        let mut reasons = self.0.subscribe();
+        let reason = reasons.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.expect("the sender is ours, and some was waited for")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_reason_counts_for_all_clones() {
+        let breaker = Breaker::default();
+        let clone = breaker.clone();
+        assert!(!clone.is_tripped());
+        let (reason, ()) = tokio::join!(clone.tripped(), async {
+            breaker.trip("first");
+            breaker.trip("second");
+        });
+        assert_eq!((reason, clone.is_tripped()), ("first".into(), true));
+        assert_eq!(breaker.tripped().await, "first".into(), "it stays so");
     }
 }

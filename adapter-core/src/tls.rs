@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 pub use tokio_rustls::rustls;
 
 use rustls::client::WantsClientCert;
@@ -42,7 +41,11 @@ impl Tls {
     ///
     /// # Errors
     /// What the stream or TLS said: [`refusal`] tells whether trying again is of use.
-    pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(&self, host: &str, stream: S) -> io::Result<TlsStream<S>> {
+    pub async fn connect<S: AsyncRead + AsyncWrite + Send + Unpin>(
+        &self,
+        host: &str,
+        stream: S,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<S>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
     }
@@ -85,14 +88,9 @@ impl TlsFiles {
     /// `Config` as for [`Tls::from_files`].
     pub fn client_auth(&self, builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> Result<ClientConfig> {
         let [_, cert_option, key_option] = self.names;
-        match (&self.cert, &self.key) {
-            (None, None) => Ok(builder.with_no_client_auth()),
-            (Some(cert), Some(key)) => {
-                let key = PrivateKeyDer::from_pem_file(key).map_err(|cause| unreadable(key_option, key, cause))?;
-                builder.with_client_auth_cert(certificates(cert_option, cert)?, key).map_err(unusable)
-            }
-            _ => Err(Error::config(format!("a client certificate needs both options, {cert_option} and {key_option}"))),
-        }
+        let Some((cert, key)) = self.certificate()? else { return Ok(builder.with_no_client_auth()) };
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|cause| unreadable(key_option, key, cause))?;
+        builder.with_client_auth_cert(certificates(cert_option, cert)?, key).map_err(unusable)
     }
 }
 

@@ -1,10 +1,11 @@
 //! The files that a URL names for TLS.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
 
 /// The files of a backend's options for TLS: the authority that is trusted, our certificate and its key. With the
-/// cargo feature `tls`, [`tls::Tls`](https://docs.rs/adapter-core/latest/adapter_core/tls/struct.Tls.html) is made of
-/// them.
+/// cargo feature `tls`, [`Tls`](crate::tls::Tls) is made of them.
 ///
 /// # Examples
 /// ```
@@ -35,6 +36,19 @@ impl TlsFiles {
         let Some(index) = self.names.iter().position(|name| *name == option) else { return false };
         *[&mut self.ca, &mut self.cert, &mut self.key][index] = Some(file.into());
         true
+    }
+
+    /// Our certificate and its key; `None` if neither is named.
+    ///
+    /// # Errors
+    /// `Config` for one of them alone.
+    pub fn certificate(&self) -> Result<Option<(&Path, &Path)>> {
+        let [_, cert, key] = self.names;
+        match (&self.cert, &self.key) {
+            (None, None) => Ok(None),
+            (Some(cert), Some(key)) => Ok(Some((cert, key))),
+            _ => Err(Error::config(format!("a client certificate needs both options, {cert} and {key}"))),
+        }
     }
 
     /// Whether no file is named.

@@ -1,10 +1,9 @@
 //! The link: a connection to one of the servers.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Breaker, Channel, Error, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result, anywhere};
+use adapter_core::{Breaker, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result, Ring, in_turn};
 use async_nats::ServerAddr;
 use tokio::time::sleep;
 
@@ -17,18 +16,15 @@ const RELIEF: Duration = Duration::from_millis(100);
 /// Every server that we know of.
 pub(crate) struct Servers {
     nats: Nats,
-    /// Those of the configuration, in the order in which they are tried; each goes to the end when it was.
-    named: VecDeque<ServerAddr>,
+    /// Those of the configuration.
+    named: Ring<ServerAddr>,
     /// What those told of others.
-    heard: VecDeque<ServerAddr>,
+    heard: Ring<ServerAddr>,
 }
 
 impl Servers {
     pub(crate) fn new(nats: Nats) -> Self {
-        let mut named = VecDeque::from(nats.servers().to_vec());
-        // The nodes spread over the servers.
-        named.rotate_left(anywhere(named.len()));
-        Self { nats, named, heard: VecDeque::new() }
+        Self { named: Ring::new(nats.servers().to_vec()), heard: Ring::new([]), nats }
     }
 
     /// Connects to the first server that takes us: all that were named, and one that we have heard of. Not all of
@@ -37,31 +33,22 @@ impl Servers {
     /// # Errors
     /// If none does, the most telling refusal.
     async fn open(&mut self, inbox: &Inbox) -> Result<Arc<Connection>> {
-        let mut failed = None;
-        for turn in 0..=self.named.len() {
-            let known = if turn < self.named.len() { &mut self.named } else { &mut self.heard };
-            let Some(server) = known.pop_front() else { break };
-            known.push_back(server.clone());
-            match Connection::open(&self.nats, &server, inbox).await {
-                Ok(connection) => {
-                    if self.nats.discovers() {
-                        self.learn(&connection);
-                    }
-                    return Ok(connection);
-                }
-                Err(error) => failed = Some(Error::most_telling(failed, error)),
-            }
+        let turns = self.named.round().chain(self.heard.round().take(1));
+        let connection = in_turn(turns, |server| Connection::open(&self.nats, server, inbox)).await?;
+        if self.nats.discovers() {
+            self.learn(&connection);
         }
-        Err(failed.unwrap_or_else(|| Error::config("no server of NATS is named")))
+        Ok(connection)
     }
 
     fn learn(&mut self, connection: &Connection) {
         const MOST: usize = 64;
-        let scheme = self.named.front().map_or("nats", ServerAddr::scheme).to_owned();
+        let scheme = self.named.iter().next().map_or("nats", ServerAddr::scheme).to_owned();
         for other in connection.others() {
             let Ok(server) = format!("{scheme}://{other}").parse::<ServerAddr>() else { continue };
-            if self.heard.len() < MOST && !self.named.contains(&server) && !self.heard.contains(&server) {
-                self.heard.push_back(server);
+            let known = self.named.iter().chain(self.heard.iter()).any(|known| *known == server);
+            if self.heard.iter().len() < MOST && !known {
+                self.heard.push(server);
             }
         }
     }
@@ -106,7 +93,7 @@ impl Link for Line {
     async fn hold(&mut self, inbox: &Inbox) -> Reason {
         loop {
             match self.0.news().await {
-                News::Over(reason) => return reason.into(),
+                News::Over(reason) => return reason,
                 News::Dropped => {
                     inbox.down("this node did not take its messages in time, and the client dropped some");
                     sleep(RELIEF).await;

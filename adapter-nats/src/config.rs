@@ -1,11 +1,11 @@
 //! Where the servers are, and who we are to them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Keeper, Result, async_trait, percent_decoded};
+use adapter_core::{Backend, Connect, Error, Inbox, Keeper, Result, TlsFiles, async_trait, percent_decoded};
 use async_nats::{ConnectOptions, ServerAddr, rustls};
 
 use crate::backend::{Line, Servers};
@@ -39,9 +39,7 @@ pub struct Nats {
 struct Files {
     creds: Option<PathBuf>,
     nkey: Option<PathBuf>,
-    ca: Option<PathBuf>,
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
+    tls: TlsFiles,
 }
 
 const KNOWN: &str = "ca, capacity, cert, creds, discover, key, name, nkey, tls_first";
@@ -80,9 +78,7 @@ impl Nats {
             };
             nats = nats.option(option, percent_decoded(value)?)?;
         }
-        if nats.files.cert.is_some() != nats.files.key.is_some() {
-            return Err(Error::config("a client certificate needs both options, cert and key"));
-        }
+        nats.files.tls.certificate()?; // one of them alone is refused here, not at connecting
         Ok(nats)
     }
 
@@ -114,9 +110,7 @@ impl Nats {
     fn option(mut self, option: &str, value: String) -> Result<Self> {
         let files = &mut self.files;
         match option {
-            "ca" => files.ca = Some(value.into()),
-            "cert" => files.cert = Some(value.into()),
-            "key" => files.key = Some(value.into()),
+            _ if files.tls.set(option, &value) => {}
             "creds" => files.creds = Some(value.into()),
             "nkey" => files.nkey = Some(value.into()),
             "name" => self.name = Some(value),
@@ -143,7 +137,7 @@ impl Nats {
 
     /// The options of one connection, which ends for good when it breaks: the `Keeper` makes the next one.
     pub(crate) fn connection(&self) -> Result<ConnectOptions> {
-        let Files { creds, nkey, ca, cert, key } = &self.files;
+        let Files { creds, nkey, tls } = &self.files;
         let mut options = self.options.clone();
         if let Some(path) = creds {
             let text = read("creds", path)?;
@@ -154,14 +148,14 @@ impl Nats {
         if let Some(path) = nkey {
             options = options.nkey(read("nkey", path)?.trim().to_owned());
         }
-        if let Some(path) = ca {
+        if let Some(path) = &tls.ca {
             read("ca", path)?;
             options = options.add_root_certificates(path.clone());
         }
-        if let (Some(cert), Some(key)) = (cert, key) {
+        if let Some((cert, key)) = tls.certificate()? {
             read("cert", cert)?;
             read("key", key)?;
-            options = options.add_client_certificate(cert.clone(), key.clone());
+            options = options.add_client_certificate(cert.to_owned(), key.to_owned());
         }
         if let Some(name) = &self.name {
             options = options.name(name);
@@ -219,7 +213,7 @@ fn truth(option: &str, value: &str) -> Result<bool> {
     value.parse().map_err(|_| Error::config(format!("{option} is true or false")))
 }
 
-fn read(option: &str, path: &PathBuf) -> Result<String> {
+fn read(option: &str, path: &Path) -> Result<String> {
     std::fs::read_to_string(path)
         .map_err(|error| Error::config(format!("the file of option {option} cannot be read")).with_source(error))
 }

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_core::{Channel, Error, ErrorKind, Inbox, Limits, NodeId, Outgoing, PublishError, Result};
+use adapter_core::{Breaker, Channel, Error, ErrorKind, Inbox, Limits, NodeId, Outgoing, PublishError, Reason, Result};
 use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
 use async_nats::{Client, Event, Message, ServerAddr, ServerError, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -54,7 +54,7 @@ struct Echoes {
 /// What the client tells, by its event callback.
 struct Signals {
     /// Why the connection ended.
-    over: watch::Sender<Option<String>>,
+    over: Breaker,
     /// Messages were dropped because a subscription was full.
     dropped: AtomicBool,
     /// A message was dropped, or something was denied.
@@ -83,7 +83,7 @@ pub(crate) enum News {
     /// Messages are missing: the node did not take them in time.
     Dropped,
     /// The connection is of no use any more.
-    Over(String),
+    Over(Reason),
 }
 
 impl Connection {
@@ -91,9 +91,9 @@ impl Connection {
     ///
     /// # Errors
     /// `Config`, `Denied` or `Unavailable`.
-    pub(crate) async fn open(nats: &Nats, server: &ServerAddr, inbox: &Inbox) -> Result<Arc<Self>> {
+    pub(crate) async fn open(nats: &Nats, server: ServerAddr, inbox: &Inbox) -> Result<Arc<Self>> {
         let signals = Arc::new(Signals {
-            over: watch::Sender::new(None),
+            over: Breaker::default(),
             dropped: AtomicBool::new(false),
             told: Notify::new(),
             denied: Mutex::default(),
@@ -122,7 +122,7 @@ impl Connection {
 
     /// Whether this is still the connection that was opened.
     fn is_alive(&self) -> bool {
-        self.signals.over.borrow().is_none()
+        !self.signals.over.is_tripped()
             && self.client.statistics().connects.load(Ordering::Relaxed) == 1
             && self.client.connection_state() == State::Connected
     }
@@ -138,8 +138,8 @@ impl Connection {
     }
 
     /// Gives the connection up.
-    pub(crate) fn end(&self, reason: impl Into<String>) {
-        self.signals.end(reason);
+    pub(crate) fn end(&self, reason: impl Into<Reason>) {
+        self.signals.over.trip(reason);
     }
 
     /// Subscribes where this connection is not subscribed yet, and waits for the server's word.
@@ -252,8 +252,8 @@ impl Connection {
     pub(crate) async fn news(&self) -> News {
         loop {
             if !self.is_alive() {
-                let reason = self.signals.over.borrow().clone();
-                return News::Over(reason.unwrap_or_else(|| "the connection broke".to_owned()));
+                self.end("the connection broke"); // unless the client has said more
+                return News::Over(self.signals.over.tripped().await);
             }
             let wanted = self.inbox.channels();
             let refused = {
@@ -287,8 +287,7 @@ impl Connection {
     /// Ends the subscriptions and the connection.
     pub(crate) async fn close(&self) {
         if self.is_alive() && self.client.drain().await.is_ok() {
-            let mut over = self.signals.over.subscribe();
-            let _ = timeout(GOODBYE, over.wait_for(Option::is_some)).await; // it ends without a goodbye then
+            let _ = timeout(GOODBYE, self.signals.over.tripped()).await; // it ends without a goodbye then
         }
         self.end("closed");
         self.subscriptions.lock().await.clear();
@@ -296,11 +295,10 @@ impl Connection {
 
     /// Waits until the connection is of no use any more.
     async fn ended(&self) {
-        let mut over = self.signals.over.subscribe();
         let bytes = || self.client.statistics().in_bytes.load(Ordering::Relaxed);
         let mut seen = bytes();
         while self.is_alive() {
-            let _ = timeout(LOOK, over.changed()).await;
+            let _ = timeout(LOOK, self.signals.over.tripped()).await;
             // More than pings: a large message on its way.
             if bytes().saturating_sub(seen) > 4096 {
                 self.inbox.alive();
@@ -330,8 +328,8 @@ impl Echoes {
 impl Signals {
     fn event(&self, event: Event) {
         match event {
-            Event::Disconnected => self.end("the server closed the connection, or was silent for too long"),
-            Event::Closed => self.end("closed"),
+            Event::Disconnected => self.over.trip("the server closed the connection, or was silent for too long"),
+            Event::Closed => self.over.trip("closed"),
             Event::SlowConsumer(_) => self.dropped.store(true, Ordering::Release),
             Event::ServerError(ServerError::Other(text)) => match error::violation(&text) {
                 Some(Violation::Publish(subject)) => {
@@ -341,20 +339,12 @@ impl Signals {
                 Some(Violation::Subscribe(subject)) => {
                     lock(&self.denied).subscribe.insert(subject.to_owned());
                 }
-                None => self.end(text), // the server closes the connection behind any other
+                None => self.over.trip(text), // the server closes the connection behind any other
             },
-            Event::ServerError(error) => self.end(error.to_string()),
+            Event::ServerError(error) => self.over.trip(error.to_string()),
             _ => return,
         }
         self.told.notify_one();
-    }
-
-    fn end(&self, reason: impl Into<String>) {
-        self.over.send_if_modified(|over| {
-            let first = over.is_none();
-            over.get_or_insert(reason.into());
-            first
-        });
     }
 }
 

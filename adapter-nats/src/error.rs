@@ -1,7 +1,7 @@
 //! From the client's errors to ours.
 
+use adapter_core::tls::refusal;
 use adapter_core::{Channel, Error, ErrorKind, causes};
-use async_nats::rustls;
 use async_nats::{ConnectError, ConnectErrorKind, ServerError};
 
 /// What a failed attempt to connect means.
@@ -21,18 +21,12 @@ pub(crate) fn connecting(error: ConnectError) -> Error {
 
 /// Looks for a word of the server or of TLS under an input/output error.
 fn cause(error: &(dyn std::error::Error + 'static)) -> ErrorKind {
-    for error in causes(error) {
-        if let Some(ServerError::Other(text)) = error.downcast_ref() {
-            return if is_refusal(text) { ErrorKind::Denied } else { ErrorKind::Unavailable };
-        }
-        match error.downcast_ref() {
-            // The server did not like our certificate, or misses one.
-            Some(rustls::Error::AlertReceived(_)) => return ErrorKind::Denied,
-            Some(_) => return ErrorKind::Config,
-            None => {}
-        }
-    }
-    ErrorKind::Unavailable
+    let said = causes(error).find_map(|error| match error.downcast_ref()? {
+        ServerError::Other(text) if is_refusal(text) => Some(ErrorKind::Denied),
+        ServerError::Other(_) => Some(ErrorKind::Unavailable),
+        _ => None,
+    });
+    said.or_else(|| refusal(error)).unwrap_or(ErrorKind::Unavailable)
 }
 
 /// Whether the server's `-ERR` speaks of who we are.
@@ -70,6 +64,7 @@ pub(crate) fn violation(text: &str) -> Option<Violation<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_nats::rustls;
     use std::io;
 
     #[test]

@@ -1,8 +1,7 @@
 //! What stands for TLS when the cargo feature `tls` is off: connections without it.
 
-use std::error::Error as StdError;
-
-use adapter_core::{Error, ErrorKind, Result};
+pub(crate) use adapter_core::tls::refusal;
+use adapter_core::{Error, Result};
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
@@ -31,10 +30,6 @@ impl Tls {
     pub(crate) fn attempts(&self) -> impl Iterator<Item = (SslMode, Connector)> {
         std::iter::once((SslMode::Disable, NoTls))
     }
-}
-
-pub(crate) fn refusal(_: &(dyn StdError + 'static)) -> Option<ErrorKind> {
-    None
 }
 
 #[cfg(test)]

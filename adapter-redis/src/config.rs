@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Keeper, Result, TlsFiles, async_trait};
+use adapter_core::tls::Tls;
+use adapter_core::{Backend, Connect, Error, HostPort, Inbox, Keeper, Result, TlsFiles, async_trait};
 use redis::ConnectionAddr;
 
 use crate::backend::Pair;
-use crate::tls::Tls;
 use crate::topology::Topology;
-use crate::url::{self, Address, Kind, Login, Parsed};
+use crate::url::{self, Kind, Login, Parsed};
 
 /// A Redis or Valkey installation, and how we use it.
 ///
@@ -83,7 +83,7 @@ impl Redis {
             Kind::Cluster => Topology::cluster(hosts),
             Kind::Sentinel => Topology::Sentinel { sentinels: hosts, service, login: sentinel },
         };
-        let tls = tls.as_ref().map(Tls::from_files).transpose()?;
+        let tls = tls.as_ref().map(secured).transpose()?;
         Ok(Self { topology, dial: Dial { login, db, tls }, mode })
     }
 
@@ -97,7 +97,7 @@ impl Redis {
         let (host, port, tls) = match info.addr() {
             ConnectionAddr::Tcp(host, port) => (host, *port, None),
             ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None } => {
-                (host, *port, Some(Tls::from_files(&TlsFiles::default())?))
+                (host, *port, Some(secured(&TlsFiles::default())?))
             }
             ConnectionAddr::TcpTls { .. } => {
                 return Err(Error::config(
@@ -109,7 +109,7 @@ impl Redis {
         let settings = info.redis_settings();
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let login = Login { user: owned(settings.username()), password: owned(settings.password()) };
-        let topology = Topology::Single(Address { host: host.clone(), port });
+        let topology = Topology::Single(HostPort { host: host.clone(), port });
         Ok(Self { topology, dial: Dial { login, db: settings.db(), tls }, mode: Mode::PubSub })
     }
 
@@ -132,6 +132,17 @@ impl Redis {
         self.dial.tls = Some(Tls::from_config(config));
         self
     }
+}
+
+/// TLS by the files of a URL.
+///
+/// # Errors
+/// Those of [`Tls::from_files`]. `Config` without our cargo feature `tls`, also where another crate has that of the core.
+fn secured(files: &TlsFiles) -> Result<Tls> {
+    if cfg!(feature = "tls") {
+        return Tls::from_files(files);
+    }
+    Err(Error::config("rediss:// needs the cargo feature \"tls\" of adapter-redis (\"redis-tls\" of roomcast)"))
 }
 
 #[async_trait]

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Error, ErrorKind, Result};
+use adapter_core::tls::refusal;
+use adapter_core::{Error, ErrorKind, HostPort, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};
 use tokio::task::JoinHandle;
@@ -14,8 +15,6 @@ use crate::config::Dial;
 use crate::error::error;
 use crate::intake::Intake;
 use crate::stream::{self, Pulse, Watched};
-use crate::tls;
-use crate::url::Address;
 
 /// How long a connection may take, login included.
 const DIAL: Duration = Duration::from_secs(2);
@@ -46,7 +45,7 @@ impl Connection {
     ///
     /// # Errors
     /// `Config`, `Denied`, `Unavailable`.
-    pub(crate) async fn open(dial: &Dial, address: &Address) -> Result<Self> {
+    pub(crate) async fn open(dial: &Dial, address: &HostPort) -> Result<Self> {
         Self::with_pulse(dial, address, Arc::default(), None).await
     }
 
@@ -56,7 +55,7 @@ impl Connection {
     /// The same.
     pub(crate) async fn with_pulse(
         dial: &Dial,
-        address: &Address,
+        address: &HostPort,
         pulse: Arc<Pulse>,
         to: Option<Arc<Intake>>,
     ) -> Result<Self> {
@@ -65,7 +64,7 @@ impl Connection {
         timeout(DIAL, Self::dial(dial, address, pulse, to)).await.map_err(late)?
     }
 
-    async fn dial(dial: &Dial, address: &Address, pulse: Arc<Pulse>, to: Option<Arc<Intake>>) -> Result<Self> {
+    async fn dial(dial: &Dial, address: &HostPort, pulse: Arc<Pulse>, to: Option<Arc<Intake>>) -> Result<Self> {
         let gone =
             |cause| Error::unavailable(format!("the Redis server at {address} cannot be reached")).with_source(cause);
         let no_tls =
@@ -73,12 +72,10 @@ impl Connection {
         let tcp = stream::tcp(&address.host, address.port, DIAL * 3 / 4).await.map_err(gone)?;
         let stream: Box<dyn stream::Duplex> = match &dial.tls {
             None => Box::new(tcp),
-            Some(tls) => {
-                Box::new(tls.connect(&address.host, tcp).await.map_err(|cause| match tls::refusal(&cause) {
-                    Some(kind) => no_tls(kind).with_source(cause),
-                    None => gone(cause),
-                })?)
-            }
+            Some(tls) => Box::new(tls.connect(&address.host, tcp).await.map_err(|cause| match refusal(&cause) {
+                Some(kind) => no_tls(kind).with_source(cause),
+                None => gone(cause),
+            })?),
         };
         let stream = Watched::new(stream, Arc::clone(&pulse));
         // How long a publish may take is the core's to say: it knows the bytes.
@@ -90,7 +87,7 @@ impl Connection {
             });
         }
         let made = MultiplexedConnection::new_with_config(&login(dial), stream, settings).await;
-        let (client, driver) = made.map_err(|cause| match tls::refusal(&cause) {
+        let (client, driver) = made.map_err(|cause| match refusal(&cause) {
             Some(kind) => no_tls(kind).with_source(cause),
             None => error(cause),
         })?;

@@ -6,8 +6,6 @@ mod connection;
 mod error;
 mod intake;
 mod stream;
-#[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
-mod tls;
 mod topology;
 mod url;
 

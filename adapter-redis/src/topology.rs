@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use adapter_core::{Error, ErrorKind, Result, anywhere};
+use adapter_core::{Error, ErrorKind, HostPort, Result, Ring};
 use redis::{RedisError, ServerErrorKind, Value};
 
 use crate::config::{Dial, Mode};
 use crate::connection::{Connection, is_temporary};
 use crate::error::error;
-use crate::url::{Address, Login};
+use crate::url::Login;
 
 /// After so many redirections the servers do not agree.
 const HOPS: usize = 5;
@@ -19,22 +19,22 @@ const KNOWN: usize = 1000;
 /// How the servers belong together.
 #[derive(Clone)]
 pub(crate) enum Topology {
-    Single(Address),
+    Single(HostPort),
     /// All channels are in one slot, so one server carries the cluster: its owner.
     Cluster {
-        seeds: Vec<Address>,
+        seeds: Vec<HostPort>,
         /// Learned from the servers: the seeds may be gone when the owner goes. Clones share it.
-        learned: Arc<Mutex<Vec<Address>>>,
+        learned: Arc<Mutex<Vec<HostPort>>>,
     },
     Sentinel {
-        sentinels: Vec<Address>,
+        sentinels: Vec<HostPort>,
         service: String,
         login: Login,
     },
 }
 
 impl Topology {
-    pub(crate) fn cluster(seeds: Vec<Address>) -> Self {
+    pub(crate) fn cluster(seeds: Vec<HostPort>) -> Self {
         Self::Cluster { seeds, learned: Arc::default() }
     }
 
@@ -42,7 +42,7 @@ impl Topology {
     ///
     /// # Errors
     /// `Config`, `Denied`, `Unavailable`.
-    pub(crate) async fn publisher(&self, dial: &Dial, mode: &Mode) -> Result<(Address, Connection)> {
+    pub(crate) async fn publisher(&self, dial: &Dial, mode: &Mode) -> Result<(HostPort, Connection)> {
         match self {
             Self::Single(address) => {
                 let mut connection = Connection::open(dial, address).await?;
@@ -72,14 +72,13 @@ impl Topology {
 
 /// The answer of the first that has one, beginning anywhere so that not all nodes ask the same; an error that
 /// asking another cannot change ends it.
-async fn first<T, F>(addresses: &[Address], mut ask: impl FnMut(Address) -> F) -> Result<T>
+async fn first<T, F>(addresses: &[HostPort], mut ask: impl FnMut(HostPort) -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
-    let start = anywhere(addresses.len());
     let mut last = Error::unavailable("no Redis server is known");
-    for address in addresses.iter().cycle().skip(start).take(addresses.len()) {
-        match ask(address.clone()).await {
+    for address in Ring::new(addresses.iter().cloned()).round() {
+        match ask(address).await {
             Ok(found) => return Ok(found),
             Err(error) if is_temporary(&error) => last = error,
             Err(error) => return Err(error),
@@ -89,7 +88,7 @@ where
 }
 
 /// Asks a server of the cluster whether it owns our slot, and goes where it points.
-async fn owner(dial: &Dial, mode: &Mode, mut address: Address) -> Result<(Address, Connection)> {
+async fn owner(dial: &Dial, mode: &Mode, mut address: HostPort) -> Result<(HostPort, Connection)> {
     for _ in 0..HOPS {
         let mut connection = Connection::open(dial, &address).await?;
         match probe(&mut connection, mode).await.map_err(sharded_error)? {
@@ -100,7 +99,7 @@ async fn owner(dial: &Dial, mode: &Mode, mut address: Address) -> Result<(Addres
             },
             // A server that does not know its own name sends an empty one: the host is the one that we asked.
             Some((host, port)) if host.is_empty() => address.port = port,
-            Some((host, port)) => address = Address { host, port },
+            Some((host, port)) => address = HostPort { host, port },
         }
     }
     Err(Error::unavailable("the servers of the Redis Cluster do not agree whose our slot is"))
@@ -112,8 +111,8 @@ async fn master(
     mode: &Mode,
     asking: Dial,
     service: &str,
-    sentinel: Address,
-) -> Result<(Address, Connection)> {
+    sentinel: HostPort,
+) -> Result<(HostPort, Connection)> {
     let mut question = redis::cmd("SENTINEL");
     question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
     let answer = Connection::open(&asking, &sentinel).await?.call(&question).await.map_err(error)?;
@@ -122,7 +121,7 @@ async fn master(
         Value::Nil => return Err(unknown()),
         answer => redis::from_redis_value(answer).map_err(|cause| unknown().with_source(cause))?,
     };
-    let address = Address { host, port };
+    let address = HostPort { host, port };
     let mut connection = Connection::open(dial, &address).await?;
     if master_of(&mut connection).await.is_some() {
         return Err(Error::unavailable(format!(
@@ -136,11 +135,11 @@ async fn master(
 }
 
 /// The master of a server that is a replica. A user who may not ask gets `None`, and has to believe what else is known.
-async fn master_of(connection: &mut Connection) -> Option<Address> {
+async fn master_of(connection: &mut Connection) -> Option<HostPort> {
     let Ok(Value::Array(role)) = connection.call(&redis::cmd("ROLE")).await else { return None };
     match &role[..] {
         [Value::BulkString(role), Value::BulkString(host), Value::Int(port), ..] if role == b"slave" => {
-            Some(Address { host: String::from_utf8_lossy(host).into_owned(), port: u16::try_from(*port).ok()? })
+            Some(HostPort { host: String::from_utf8_lossy(host).into_owned(), port: u16::try_from(*port).ok()? })
         }
         _ => None,
     }
@@ -183,7 +182,7 @@ fn sharded_error(cause: RedisError) -> Error {
 ///
 /// # Errors
 /// `Config` if it is in no cluster: servers that do not know each other would cut ours into as many parts.
-async fn servers(connection: &mut Connection, asked: &Address) -> Result<Option<Vec<Address>>> {
+async fn servers(connection: &mut Connection, asked: &HostPort) -> Result<Option<Vec<HostPort>>> {
     let mut question = redis::cmd("CLUSTER");
     question.arg("SLOTS");
     let ranges = match connection.call(&question).await {
@@ -204,24 +203,24 @@ async fn servers(connection: &mut Connection, asked: &Address) -> Result<Option<
     Ok(Some(found))
 }
 
-fn server_address(server: Value, asked: &Address) -> Option<Address> {
+fn server_address(server: Value, asked: &HostPort) -> Option<HostPort> {
     let Value::Array(server) = server else { return None };
     let host = match server.first() {
         Some(Value::BulkString(host)) if !host.is_empty() => String::from_utf8_lossy(host).into_owned(),
         _ => asked.host.clone(), // one that does not know its own name: it is where we found it
     };
     let &Value::Int(port) = server.get(1)? else { return None };
-    Some(Address { host, port: u16::try_from(port).ok()? })
+    Some(HostPort { host, port: u16::try_from(port).ok()? })
 }
 
-fn lock(learned: &Mutex<Vec<Address>>) -> MutexGuard<'_, Vec<Address>> {
+fn lock(learned: &Mutex<Vec<HostPort>>) -> MutexGuard<'_, Vec<HostPort>> {
     learned.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Without the sentinels' login, whose password is hidden anyway.
 impl fmt::Debug for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |addresses: &[Address]| addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(",");
+        let list = |addresses: &[HostPort]| addresses.iter().map(HostPort::to_string).collect::<Vec<_>>().join(",");
         match self {
             Self::Single(address) => write!(f, "Single({address})"),
             Self::Cluster { seeds, .. } => write!(f, "Cluster({})", list(seeds)),

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use adapter_core::{Channel, Error, Result, TlsFiles, percent_decoded};
+use adapter_core::{Channel, Error, HostPort, Result, TlsFiles, percent_decoded};
 
 use crate::config::Mode;
 
@@ -29,20 +29,6 @@ pub(crate) enum Kind {
     Sentinel,
 }
 
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Address {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
-}
-
 /// Who logs in. Debug hides the password.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Login {
@@ -61,7 +47,7 @@ impl fmt::Debug for Login {
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(crate) kind: Kind,
-    pub(crate) hosts: Vec<Address>,
+    pub(crate) hosts: Vec<HostPort>,
     pub(crate) service: String,
     pub(crate) db: i64,
     pub(crate) login: Login,
@@ -90,7 +76,8 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         None => (Login::default(), authority),
     };
     let port = if kind == Kind::Sentinel { 26379 } else { 6379 };
-    let hosts = hosts.split(',').map(|host| address(host, port)).collect::<Result<Vec<_>>>()?;
+    let hosts = hosts.split(',').map(|host| HostPort::parse(host, port)).collect::<Option<Vec<_>>>();
+    let hosts = hosts.ok_or_else(|| Error::config("a server in a Redis URL is host, host:port or [IPv6]:port"))?;
     // Several servers that one may ask for anything: that is a cluster, and they have to say so when we connect.
     let kind = if kind == Kind::Single && hosts.len() > 1 { Kind::Cluster } else { kind };
     let (service, db) = match kind {
@@ -170,22 +157,6 @@ fn parse_login(text: &str) -> Result<Login> {
         }
         None => Err(Error::config("a Redis URL has user:password before the @, or :password alone")),
     }
-}
-
-fn address(text: &str, default_port: u16) -> Result<Address> {
-    let bad = || Error::config("a server in a Redis URL is host, host:port or [IPv6]:port");
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']').ok_or_else(bad)?;
-            (host, if port.is_empty() { None } else { Some(port.strip_prefix(':').ok_or_else(bad)?) })
-        }
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
-    };
-    let port = port.map_or(Ok(default_port), str::parse).map_err(|_| bad())?;
-    if host.is_empty() || port == 0 || host.contains(['%', ' ', '@']) {
-        return Err(bad());
-    }
-    Ok(Address { host: host.to_owned(), port })
 }
 
 /// The prefix of a tag: what stands in braces decides the slot, so all channels are in one.

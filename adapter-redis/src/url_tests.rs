@@ -1,4 +1,4 @@
-use adapter_core::ErrorKind;
+use adapter_core::{ErrorKind, HostPort};
 
 use super::*;
 
@@ -12,8 +12,8 @@ fn refused(url: &str) -> String {
     format!("{error} {error:?}")
 }
 
-fn host(host: &str, port: u16) -> Address {
-    Address { host: host.to_owned(), port }
+fn host(host: &str, port: u16) -> HostPort {
+    HostPort { host: host.to_owned(), port }
 }
 
 #[test]
@@ -91,4 +91,11 @@ fn debug_hides_passwords() {
     let parsed = fine("redis+sentinel://app:hunter2@one/main?sentinel_password=hunter2");
     let text = format!("{parsed:?}");
     assert!(text.contains("app") && !text.contains("hunter2"), "{text}");
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn tls_names_the_feature_that_it_needs() {
+    let error = crate::Redis::from_url("rediss://host").expect_err("no TLS here");
+    assert!(error.kind() == ErrorKind::Config && error.to_string().contains("redis-tls"), "{error}");
 }

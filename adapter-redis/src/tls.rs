@@ -1,3 +1,0 @@
-//! TLS, as the core knows it.
-
-pub(crate) use adapter_core::tls::{Tls, refusal};
