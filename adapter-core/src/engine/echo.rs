@@ -10,7 +10,7 @@ const OVERDUE: Duration = Duration::from_millis(1500);
 /// A link on which nothing at all has arrived for so long is dead, if an echo is overdue too.
 const SILENT: Duration = Duration::from_secs(2);
 /// A link on which much arrives, but for so long no echo, has lost its other direction. Long, since an echo queues behind what
-/// others have sent: seconds of it on a thin link.
+/// others have sent: seconds of it on a thin link. Each that comes back is one, however late.
 const ONE_WAY: Duration = Duration::from_secs(10);
 
 /// The echoes of our own heartbeats (on the cluster channel) and probes (on our inbox).
@@ -25,6 +25,8 @@ pub(super) struct Echo {
     awaited: VecDeque<(u64, Instant)>,
     /// For so long we have been waiting for the one that is due next.
     waited: Duration,
+    /// For so long no heartbeat, and no probe, has come back while some were awaited.
+    missed: [Duration; 2],
     /// For so long nothing has arrived.
     silent: Duration,
     degraded: bool,
@@ -47,6 +49,7 @@ impl Echo {
             probe: now,
             awaited: VecDeque::new(),
             waited: Duration::ZERO,
+            missed: [Duration::ZERO; 2],
             silent: Duration::ZERO,
             degraded: false,
         }
@@ -61,6 +64,7 @@ impl Echo {
     pub(super) fn heartbeat(&mut self, counter: u64) {
         if let Some(sent) = self.back(counter) {
             self.heartbeat = sent.max(self.heartbeat);
+            self.missed[0] = Duration::ZERO;
         }
     }
 
@@ -68,6 +72,7 @@ impl Echo {
     pub(super) fn probe(&mut self, counter: u64) {
         if let Some(sent) = self.back(counter) {
             self.probe = sent.max(self.probe);
+            self.missed[1] = Duration::ZERO;
         }
     }
 
@@ -100,8 +105,12 @@ impl Echo {
     /// The link is down, as the backend says: no echo is expected.
     pub(super) fn link_down(&mut self) -> Verdict {
         self.awaited.clear();
-        (self.waited, self.silent) = (Duration::ZERO, Duration::ZERO);
+        self.begin_anew();
         if std::mem::replace(&mut self.degraded, true) { Verdict::Fine } else { Verdict::Degraded }
+    }
+
+    fn begin_anew(&mut self) {
+        (self.waited, self.missed, self.silent) = (Duration::ZERO, [Duration::ZERO; 2], Duration::ZERO);
     }
 
     /// Lets a tick pass. `due`: a heartbeat waits to be sent.
@@ -111,13 +120,14 @@ impl Echo {
         }
         self.silent += passed;
         if self.awaited.is_empty() && !due {
-            self.waited = Duration::ZERO;
+            (self.waited, self.missed) = (Duration::ZERO, [Duration::ZERO; 2]);
             return if std::mem::replace(&mut self.degraded, false) { Verdict::Recovered } else { Verdict::Fine };
         }
         self.waited += passed;
-        if self.waited >= ONE_WAY || self.waited >= OVERDUE && self.silent >= SILENT {
+        self.missed = self.missed.map(|missed| missed + passed);
+        if self.missed.iter().any(|missed| *missed >= ONE_WAY) || self.waited >= OVERDUE && self.silent >= SILENT {
             // Not again before the backend has had time to make a new link.
-            (self.waited, self.silent) = (Duration::ZERO, Duration::ZERO);
+            self.begin_anew();
             return Verdict::Dead;
         }
         if self.waited >= OVERDUE && !std::mem::replace(&mut self.degraded, true) {
@@ -162,6 +172,37 @@ mod tests {
         echo.sent(1, now);
         assert_eq!(verdicts(&mut echo, 36, true), [Verdict::Degraded]);
         assert_eq!(verdicts(&mut echo, 4, true), [Verdict::Dead]);
+    }
+
+    /// Sends heartbeat `2n` and probe `2n + 1` in second `n`, when this has those back that come then.
+    fn each_second(back: impl Fn(&mut Echo, u64)) -> Vec<Verdict> {
+        let now = Instant::now();
+        let mut echo = Echo::new(now);
+        let second = |n: u64| {
+            let at = now + Duration::from_secs(n);
+            echo.sent(2 * n, at);
+            echo.sent(2 * n + 1, at);
+            back(&mut echo, n);
+            verdicts(&mut echo, 4, true)
+        };
+        (0..20).flat_map(second).collect()
+    }
+
+    #[test]
+    fn g07_a_link_whose_echoes_are_always_late_is_degraded_and_not_dead() {
+        let late = |echo: &mut Echo, n: u64| {
+            if let Some(n) = n.checked_sub(3) {
+                echo.heartbeat(2 * n);
+                echo.probe(2 * n + 1);
+            }
+        };
+        assert_eq!(each_second(late), [Verdict::Degraded]);
+    }
+
+    #[test]
+    fn g07_a_link_of_which_one_channel_is_deaf_is_dead() {
+        let probes = |echo: &mut Echo, n: u64| echo.probe(2 * n + 1);
+        assert_eq!(each_second(probes), [Verdict::Degraded, Verdict::Dead, Verdict::Dead]);
     }
 
     #[test]

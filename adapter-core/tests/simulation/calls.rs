@@ -113,6 +113,13 @@ impl World {
         if self.random.chance(5) {
             self.push(self.now, Event::Connect(node));
         }
+        self.call_once(node);
+    }
+
+    pub(super) fn call_once(&mut self, node: N) {
+        if self.nodes[node].closing != Closing::No {
+            return;
+        }
         let op = self.ops.len();
         let (operation, asks) = self.operation(op);
         let (me, now) = (node::id(self.seed, node), self.instant());
@@ -206,7 +213,8 @@ impl World {
                 self.record(node, What::Ended { request, missing });
             }
             Output::Event(event) => self.tell(node, event),
-            Output::Link(_) | Output::Reset(_) => {}
+            Output::Link(_) => {}
+            Output::Reset(_) => self.reset(node),
             Output::Ready => {
                 self.nodes[node].ready = true;
                 self.record(node, What::Ready);
@@ -222,6 +230,8 @@ impl World {
             crate::Event::Gap { node: of, channel, count } => {
                 What::Gap { of: node::place(of), inbox: channel == crate::GapChannel::Inbox, count }
             }
+            crate::Event::Degraded(_) => What::Degraded,
+            crate::Event::Recovered => What::Recovered,
             _ => return,
         };
         self.record(node, what);

@@ -6,7 +6,7 @@ use super::network::Profile;
 use super::world::run;
 
 /// How many seeds of each profile the ordinary run takes; `ROOMCAST_SEEDS` says how many in all.
-const SEEDS: u64 = 130;
+const SEEDS: u64 = 100;
 /// How many of them each thin test takes.
 const FEW: u64 = 10;
 
@@ -112,6 +112,16 @@ fn all_guarantees_hold_when_a_node_is_forgotten_and_wakes() {
 }
 
 #[test]
+fn all_guarantees_hold_when_links_are_half_open() {
+    weather(Profile::HalfOpen);
+}
+
+#[test]
+fn all_guarantees_hold_when_a_link_is_congested() {
+    weather(Profile::Congested);
+}
+
+#[test]
 fn g01_every_node_carries_out_every_operation_and_every_socket_gets_its_copy() {
     guarantee("g01_reach", &[Profile::OrderedTurbulent, Profile::WildTurbulent]);
 }
@@ -134,6 +144,16 @@ fn g04_every_question_ends_in_time_and_names_who_is_missing() {
 #[test]
 fn g05_everyone_knows_who_is_there_in_time() {
     guarantee("g05_members", &[Profile::OrderedTurbulent, Profile::WildTurbulent, Profile::Sleeper]);
+}
+
+#[test]
+fn g07_a_dead_link_is_replaced_and_one_that_works_is_not() {
+    guarantee("g07_never_deaf", &[Profile::HalfOpen, Profile::Congested]);
+}
+
+#[test]
+fn g08_an_outage_condemns_nobody_and_what_waited_goes_out() {
+    guarantee("g08_outage", &[Profile::HalfOpen, Profile::LossyWild]);
 }
 
 #[test]

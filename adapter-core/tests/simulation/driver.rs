@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::history::{N, What};
+use super::network::{LATE, Profile, Swallows};
 use super::node::{self, Arrival, Closing, Writer};
 use super::world::{Event, World};
 use crate::Limits;
@@ -11,6 +12,8 @@ use crate::protocol::is_control;
 
 /// As in the real driver, between two tries of a batch.
 const RETRY: Duration = Duration::from_millis(100);
+/// As there: without a word for so long, the outcome of a publish is unknown.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl World {
     pub(super) fn wake_reader(&mut self, node: N) {
@@ -20,7 +23,8 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, node: N, arrival: Arrival) {
-        if self.nodes[node].link_up {
+        let swallowed = matches!(self.nodes[node].half_open, Some(Swallows::Both | Swallows::Incoming));
+        if self.nodes[node].link_up && !swallowed {
             self.nodes[node].inbox.push_back(Arrival { at: self.now, ..arrival });
             self.wake_reader(node);
         }
@@ -88,16 +92,18 @@ impl World {
         let (unknown, most) = (self.plan.unknown, self.plan.publish.as_millis() as u64);
         let prefix = self.random.chance(unknown).then(|| self.random.below(batch.len() + 1));
         self.nodes[node].writer = Writer::Publishing(Some(batch));
+        self.nodes[node].published = self.now;
         let there = self.now + self.random.between(0, most);
         let back = there + self.random.between(0, most);
         self.push(there, Event::Taken(node, prefix));
         let outcome = if prefix.is_some() { Outcome::Unknown } else { Outcome::Sent };
-        self.push(back, Event::Settle(node, outcome));
+        self.push(back, Event::Settle(node, self.now, outcome));
     }
 
     /// The broker has the batch, or so many messages of it, and passes them on.
     pub(super) fn taken(&mut self, node: N, prefix: Option<usize>) {
-        if self.nodes[node].engine.is_none() || !self.nodes[node].link_up {
+        let swallowed = matches!(self.nodes[node].half_open, Some(Swallows::Both | Swallows::Outgoing));
+        if self.nodes[node].engine.is_none() || !self.nodes[node].link_up || swallowed {
             return; // the batch stays: that is how `settle` knows that it was lost
         }
         let Writer::Publishing(batch) = &mut self.nodes[node].writer else { return };
@@ -122,17 +128,27 @@ impl World {
         }
     }
 
-    pub(super) fn settle(&mut self, node: N, outcome: Outcome) {
+    /// The backend says what became of the publish that began then.
+    pub(super) fn settle(&mut self, node: N, began: Duration, outcome: Outcome) {
         // Not there any more when the link broke meanwhile, which was an unknown outcome already.
-        if !matches!(self.nodes[node].writer, Writer::Publishing(_)) {
+        if !matches!(self.nodes[node].writer, Writer::Publishing(_)) || self.nodes[node].published != began {
             return;
         }
         let lost = matches!(&self.nodes[node].writer, Writer::Publishing(Some(_)));
+        let silent = match self.nodes[node].half_open {
+            Some(Swallows::Both) => true,
+            Some(Swallows::Outgoing) => lost,
+            Some(Swallows::Incoming) | None => false,
+        };
+        if silent && self.now < began + PUBLISH_TIMEOUT {
+            return self.push(began + PUBLISH_TIMEOUT, Event::Settle(node, began, Outcome::Unknown));
+        }
         let outcome = if lost || !self.nodes[node].link_up { Outcome::Unknown } else { outcome };
         if let Some(engine) = self.engine(node) {
             engine.settle(outcome);
         }
         if outcome == Outcome::Unknown {
+            self.record(node, What::Unsure);
             self.nodes[node].writer = Writer::Retrying;
             self.push(self.now + RETRY, Event::Write(node));
         } else {
@@ -148,8 +164,46 @@ impl World {
         }
         self.nodes[node].link.push_back(false);
         self.record(node, What::LinkDown(time));
+        if self.nodes[node].half_open.take().is_some() {
+            // Whoever still waits for a word on the dead link is told that none will come.
+            let began = self.nodes[node].published;
+            self.push(self.now, Event::Settle(node, began, Outcome::Unknown));
+        }
         self.push(self.now + time, Event::LinkUp(node));
         self.wake_reader(node);
+    }
+
+    pub(super) fn link_up(&mut self, node: N) {
+        self.nodes[node].link_up = true;
+        self.nodes[node].link.push_back(true);
+        self.wake_reader(node);
+        if self.plan.profile == Profile::HalfOpen && self.now < self.plan.busy && self.random.chance(25) {
+            self.half_open(node, Swallows::Both); // the new link is no better
+        }
+        // Somebody has something to say when this node has to hear again.
+        if self.plan.lossy && self.now + Duration::from_secs(8) < self.plan.end {
+            let other = (node + 1 + self.random.below(self.plan.nodes - 1)) % self.plan.nodes;
+            self.after(2000, 2500, Event::CallOnce(other));
+        }
+    }
+
+    pub(super) fn half_open(&mut self, node: N, swallows: Swallows) {
+        if self.nodes[node].link_up && self.nodes[node].half_open.is_none() {
+            self.nodes[node].half_open = Some(swallows);
+            self.record(node, What::HalfOpen(swallows));
+        }
+    }
+
+    /// The engine wants a new link: the backend drops the old one, and is back after a pause.
+    pub(super) fn reset(&mut self, node: N) {
+        self.record(node, What::Reset);
+        let pause = self.random.between(20, 500);
+        self.push(self.now, Event::LinkDown(node, pause));
+    }
+
+    pub(super) fn congest(&mut self, node: N, time: Duration) {
+        self.links.congest(node, self.now + time);
+        self.record(node, What::Congested(time + LATE));
     }
 
     /// Flushes, then says goodbye, then ends, as `Cluster::close` does.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::network::Plan;
+use super::network::{Plan, Swallows};
 use crate::engine::Gauge;
 use crate::protocol::{Answer, Operation};
 use crate::{Departure, Namespace, Room, SocketId, Why};
@@ -45,6 +45,16 @@ pub(super) enum What {
     Closed,
     Stalled(Duration),
     LinkDown(Duration),
+    /// The link swallows what is sent, and nobody says so.
+    HalfOpen(Swallows),
+    /// Until then, at the latest, what is sent to this node is late.
+    Congested(Duration),
+    /// A publish of this node has an unknown outcome.
+    Unsure,
+    Degraded,
+    Recovered,
+    /// The engine wants a new link.
+    Reset,
     Connected {
         socket: SocketId,
         namespace: Namespace,
@@ -126,6 +136,10 @@ impl History {
         self.records.iter().filter(move |record| record.node == node)
     }
 
+    pub(super) fn of_others(&self, node: N) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(move |record| record.node != node)
+    }
+
     /// Whether an operation has something to do with a node.
     pub(super) fn concerns(&self, op: usize, node: N) -> bool {
         let target = self.ops[op].operation.target();
@@ -159,21 +173,32 @@ pub(super) struct Life {
     pub(super) killed: Option<Duration>,
     pub(super) closing: Option<Duration>,
     pub(super) closed: Option<Duration>,
-    /// Stalls and outages, from and to.
+    /// Stalls, outages and congestion, from and to.
     pub(super) away: Vec<(Duration, Duration)>,
-    /// Outages alone.
+    /// When a publish had an unknown outcome.
+    pub(super) unsure: Vec<Duration>,
+    /// Outages that the backend reports.
     pub(super) cut_off: Vec<(Duration, Duration)>,
+    /// Outages of which nobody says anything, until the link is back.
+    pub(super) half_open: Vec<(Duration, Duration, Swallows)>,
 }
 
 impl Life {
     fn new(history: &History, node: N) -> Self {
         let first = |what: What| history.of(node).find(|record| record.what == what).map(|record| record.at);
-        let away = history.of(node).filter_map(|record| match record.what {
-            What::Stalled(time) | What::LinkDown(time) => Some((record.at, record.at + time)),
-            _ => None,
-        });
         let cut_off = history.of(node).filter_map(|record| match record.what {
             What::LinkDown(time) => Some((record.at, record.at + time)),
+            _ => None,
+        });
+        let cut_off: Vec<_> = cut_off.collect();
+        let back = |from: Duration| cut_off.iter().find(|(at, _)| *at >= from).map_or(history.plan.end, |(_, to)| *to);
+        let half_open = history.of(node).filter_map(|record| match record.what {
+            What::HalfOpen(swallows) => Some((record.at, back(record.at), swallows)),
+            _ => None,
+        });
+        let away = history.of(node).filter_map(|record| match record.what {
+            What::Stalled(time) | What::LinkDown(time) | What::Congested(time) => Some((record.at, record.at + time)),
+            What::HalfOpen(_) => Some((record.at, back(record.at))),
             _ => None,
         });
         Self {
@@ -183,13 +208,34 @@ impl Life {
             closing: first(What::Closing),
             closed: first(What::Closed),
             away: away.collect(),
-            cut_off: cut_off.collect(),
+            unsure: history.of(node).filter(|record| record.what == What::Unsure).map(|record| record.at).collect(),
+            half_open: half_open.collect(),
+            cut_off,
         }
     }
 
     /// It was there at the end.
     pub(super) fn stays(&self) -> bool {
         self.started.is_some() && self.killed.is_none() && self.closing.is_none()
+    }
+
+    /// It is over by then.
+    pub(super) fn is_gone(&self, at: Duration) -> bool {
+        [self.killed, self.closing].into_iter().flatten().any(|gone| gone <= at)
+    }
+
+    /// When its link was of no use, reported or not.
+    pub(super) fn outages(&self) -> impl Iterator<Item = (Duration, Duration)> {
+        let half_open = self.half_open.iter().map(|(from, to, _)| (*from, *to));
+        self.cut_off.iter().copied().chain(half_open)
+    }
+
+    /// From when on nothing hinders a node that was hindered then, for so long.
+    pub(super) fn works_again(&self, at: Duration, long: Duration) -> Duration {
+        let unsure = self.unsure.iter().map(|at| (*at, *at));
+        let mut hindered: Vec<_> = self.away.iter().copied().chain(unsure).collect();
+        hindered.sort_unstable();
+        hindered.into_iter().fold(at, |works, (from, to)| if from <= works + long { to.max(works) } else { works })
     }
 
     /// There, and within reach, all this time.

@@ -14,6 +14,8 @@ mod members;
 mod mutants;
 mod network;
 mod node;
+mod outages;
+mod outages_mutants;
 mod random;
 mod requests;
 mod sockets;

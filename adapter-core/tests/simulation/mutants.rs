@@ -10,7 +10,7 @@ use crate::protocol::Answer;
 use crate::{Departure, Why};
 
 /// Falsifies the first history of the profile in which there is something to falsify; the check must fail that did not.
-fn caught(check: &str, profile: Profile, falsify: impl Fn(&mut History) -> Option<()>) {
+pub(super) fn caught(check: &str, profile: Profile, falsify: impl Fn(&mut History) -> Option<()>) {
     for seed in profile.seeds(60) {
         let mut history = run(seed);
         assert!(failures(&history).is_empty(), "seed {seed:#x} fails as it is");
@@ -25,7 +25,7 @@ fn caught(check: &str, profile: Profile, falsify: impl Fn(&mut History) -> Optio
 }
 
 /// The last record of which this is true; early ones may be of nodes that had no duty yet.
-fn find(history: &History, is: impl Fn(&What) -> bool) -> Option<usize> {
+pub(super) fn find(history: &History, is: impl Fn(&What) -> bool) -> Option<usize> {
     history.records.iter().rposition(|record| is(&record.what))
 }
 

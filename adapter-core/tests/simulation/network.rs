@@ -23,10 +23,24 @@ pub(super) enum Profile {
     Sleeper,
     /// One node sleeps for so long that the others have forgotten it.
     LongSleeper,
+    /// Links swallow what is sent without a word, until the engine wants new ones.
+    HalfOpen,
+    /// What is sent to one node is seconds late, though nothing is lost.
+    Congested,
+}
+
+/// Which direction of a half-open link swallows what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Swallows {
+    Both,
+    /// The node hears nothing, and is heard.
+    Incoming,
+    /// The node hears all, and is not heard.
+    Outgoing,
 }
 
 impl Profile {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Ordered,
         Self::OrderedTurbulent,
         Self::Wild,
@@ -35,6 +49,8 @@ impl Profile {
         Self::LossyWild,
         Self::Sleeper,
         Self::LongSleeper,
+        Self::HalfOpen,
+        Self::Congested,
     ];
 
     pub(super) fn of(seed: u64) -> Self {
@@ -77,7 +93,7 @@ impl Plan {
         let ordered = match profile {
             Profile::Ordered | Profile::OrderedTurbulent | Profile::Lossy => true,
             Profile::Wild | Profile::WildTurbulent | Profile::LossyWild => false,
-            Profile::Sleeper | Profile::LongSleeper => random.chance(50),
+            Profile::Sleeper | Profile::LongSleeper | Profile::HalfOpen | Profile::Congested => random.chance(50),
         };
         let delays: &[u64] = if ordered { &[1, 10, 60] } else { &[20, 100, 300] };
         let ms = |list: &[u64], random: &mut Random| Duration::from_millis(random.pick(list).copied().unwrap_or(1));
@@ -85,12 +101,14 @@ impl Plan {
         let long = match profile {
             Profile::Sleeper => 4000,
             Profile::LongSleeper => 8000,
+            Profile::HalfOpen => 9000,
+            Profile::Congested => 4000,
             _ => 0,
         };
         Self {
             profile,
             ordered,
-            lossy: matches!(profile, Profile::Lossy | Profile::LossyWild),
+            lossy: matches!(profile, Profile::Lossy | Profile::LossyWild | Profile::HalfOpen),
             delay: ms(delays, random),
             publish: ms(if ordered { &[1, 5] } else { &[1, 10, 40] }, random),
             unknown: if ordered { 3 } else { 8 },
@@ -100,15 +118,22 @@ impl Plan {
             nodes: 3 + random.below(3),
             busy,
             end: busy + Duration::from_millis(10_500 + long),
-            keep: Duration::from_secs(4),
+            // Longer than a link may be half-open.
+            keep: Duration::from_secs(if profile == Profile::HalfOpen { 20 } else { 4 }),
         }
     }
 }
+
+/// On a congested link messages come so far apart, and so late at the most.
+const PACE: Duration = Duration::from_millis(100);
+pub(super) const LATE: Duration = Duration::from_secs(6);
 
 /// The ways between the nodes.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     last: HashMap<(usize, usize), Duration>,
+    /// Nodes whose link is congested: until when, and when the last of what is queued there arrives.
+    congested: HashMap<usize, (Duration, Duration)>,
 }
 
 impl Links {
@@ -124,10 +149,23 @@ impl Links {
         let most = plan.delay.as_millis() as u64;
         let at = now + random.between(0, most);
         if !plan.ordered {
-            return at;
+            return self.queue(to, at);
         }
         let last = self.last.entry((from, to)).or_default();
         *last = at.max(*last);
+        let at = *last;
+        self.queue(to, at)
+    }
+
+    /// From now on, what is sent to this node queues.
+    pub(super) fn congest(&mut self, to: usize, until: Duration) {
+        self.congested.insert(to, (until, Duration::ZERO));
+    }
+
+    fn queue(&mut self, to: usize, at: Duration) -> Duration {
+        let Some((until, last)) = self.congested.get_mut(&to) else { return at };
+        let pace = if at < *until { PACE } else { Duration::ZERO };
+        *last = at.max(*last + pace).min((*last).max(at + LATE));
         *last
     }
 }

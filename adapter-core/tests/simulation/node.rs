@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::history::N;
+use super::network::Swallows;
 use super::random::Random;
 use super::sockets::Sockets;
 use crate::NodeId;
@@ -20,6 +21,7 @@ pub(super) struct SimNode {
     pub(super) connected: usize,
     pub(super) ready: bool,
     pub(super) link_up: bool,
+    pub(super) half_open: Option<Swallows>,
     pub(super) stalled_until: Duration,
     pub(super) closing: Closing,
     /// What arrived and what became of the link, until the reader looks.
@@ -28,6 +30,8 @@ pub(super) struct SimNode {
     pub(super) read_due: bool,
     pub(super) timer: Option<Duration>,
     pub(super) writer: Writer,
+    /// When the publish began that is under way.
+    pub(super) published: Duration,
     /// Which operation an open question belongs to.
     pub(super) questions: HashMap<u64, usize>,
 }
@@ -68,6 +72,7 @@ impl SimNode {
             connected: 0,
             ready: false,
             link_up: true,
+            half_open: None,
             stalled_until: Duration::ZERO,
             closing: Closing::No,
             inbox: VecDeque::new(),
@@ -75,6 +80,7 @@ impl SimNode {
             read_due: false,
             timer: None,
             writer: Writer::Idle,
+            published: Duration::ZERO,
             questions: HashMap::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::history::{History, N, Op, Record, What};
-use super::network::{Links, Plan, Profile};
+use super::network::{Links, Plan, Profile, Swallows};
 use super::node::{self, Arrival, Closing, SimNode, Writer};
 use super::random::Random;
 use crate::engine::{Engine, Gauge, Outcome, ReplyTo, Settings};
@@ -22,14 +22,17 @@ pub(super) enum Event {
     Stall(N, Duration),
     LinkDown(N, Duration),
     LinkUp(N),
+    HalfOpen(N, Swallows),
+    Congest(N, Duration),
     Call(N),
+    CallOnce(N),
     Connect(N),
     Read(N),
     Timer(N),
     Write(N),
     /// The broker takes what the node publishes: so many messages of the batch, or all.
     Taken(N, Option<usize>),
-    Settle(N, Outcome),
+    Settle(N, Duration, Outcome),
     Arrive(N, Arrival),
     Forget(N, u64),
     Ack(N, ReplyTo, usize, SocketId),
@@ -113,6 +116,12 @@ impl World {
                 let at = self.random.between(1500, busy.min(2500));
                 self.push(at, Event::Stall(node, Duration::from_millis(time)));
             }
+            Profile::HalfOpen => self.prepare_half_open(busy),
+            Profile::Congested => {
+                let node = self.random.below(first);
+                let at = self.random.between(500, busy / 2);
+                self.push(at, Event::Congest(node, self.plan.busy - at));
+            }
             Profile::Ordered | Profile::Wild => {
                 if self.random.chance(50) {
                     let at = self.random.between(1200, 2400);
@@ -142,6 +151,17 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    /// One link, or all; while there is much to do, or when all is quiet.
+    fn prepare_half_open(&mut self, busy: u64) {
+        let first = self.plan.nodes;
+        let one = self.random.below(first);
+        let nodes = if self.random.chance(25) { 0..first } else { one..one + 1 };
+        let at = self.random.between(800, busy + 1000);
+        let ways = [Swallows::Both, Swallows::Incoming, Swallows::Outgoing];
+        let swallows = self.random.pick(&ways).copied().unwrap_or(Swallows::Both);
+        nodes.for_each(|node| self.push(at, Event::HalfOpen(node, swallows)));
     }
 
     fn expect(&mut self, node: N, at: Duration) {
@@ -201,17 +221,16 @@ impl World {
             Event::Start(_) | Event::Kill(_) | Event::Stall(..) | Event::Taken(..) => {}
             Event::Close(_) => self.close(node),
             Event::LinkDown(_, time) => self.link_down(node, time),
-            Event::LinkUp(_) => {
-                self.nodes[node].link_up = true;
-                self.nodes[node].link.push_back(true);
-                self.wake_reader(node);
-            }
+            Event::LinkUp(_) => self.link_up(node),
+            Event::HalfOpen(_, swallows) => self.half_open(node, swallows),
+            Event::Congest(_, time) => self.congest(node, time),
             Event::Call(_) => self.call(node),
+            Event::CallOnce(_) => self.call_once(node),
             Event::Connect(_) => self.connect(node),
             Event::Read(_) => self.read(node),
             Event::Timer(_) => self.timer(node),
             Event::Write(_) => self.write(node),
-            Event::Settle(_, outcome) => self.settle(node, outcome),
+            Event::Settle(_, began, outcome) => self.settle(node, began, outcome),
             Event::Arrive(_, arrival) => self.arrive(node, arrival),
             Event::Forget(_, request) => {
                 if self.nodes[node].questions.remove(&request).is_some() {
@@ -302,13 +321,16 @@ impl Event {
             | Self::Stall(node, _)
             | Self::LinkDown(node, _)
             | Self::LinkUp(node)
+            | Self::HalfOpen(node, _)
+            | Self::Congest(node, _)
             | Self::Call(node)
+            | Self::CallOnce(node)
             | Self::Connect(node)
             | Self::Read(node)
             | Self::Timer(node)
             | Self::Write(node)
             | Self::Taken(node, _)
-            | Self::Settle(node, _)
+            | Self::Settle(node, ..)
             | Self::Arrive(node, _)
             | Self::Forget(node, _)
             | Self::Ack(node, ..)
