@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::failure::{Failure, Verdict};
 
 /// How long a case waits for what has to come. Generous: what is in time is measured, not tested by the clock.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One node with one namespace. Clones are the same node.
 #[derive(Clone)]

@@ -9,6 +9,7 @@ mod assembly;
 mod echo;
 #[cfg(test)]
 mod gauge;
+mod link;
 mod members;
 mod outbox;
 mod packing;
@@ -29,7 +30,7 @@ use crate::protocol::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, e
 use crate::{AckError, Departure, Event, Limits, Missing, NodeId, SocketId, Stats, Why};
 
 pub(crate) use assembly::split;
-use echo::{Echo, Verdict};
+use echo::Echo;
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
 use members::{Life, Members};
@@ -42,9 +43,6 @@ pub(crate) use settings::Settings;
 use settling::Settling;
 pub(crate) use window::SPAN;
 use window::Window;
-
-/// For a link that comes back sooner after it came back before, nobody is waited for: it flaps.
-const STEADY: Duration = Duration::from_secs(2);
 
 /// What the node has to do, in this order.
 #[derive(Debug)]
@@ -251,53 +249,6 @@ impl Engine {
     pub(crate) fn end_requests(&mut self) {
         let ended = self.requests.end_all();
         self.outputs.extend(ended.into_iter().map(Output::from));
-    }
-
-    // --- the link ---
-
-    pub(crate) fn link_down(&mut self, reason: String) {
-        if std::mem::replace(&mut self.link_up, false) {
-            self.outputs.push_back(Output::Link(false));
-        }
-        if self.echo.link_down() == Verdict::Degraded {
-            self.outputs.push_back(Output::Event(Event::Degraded(reason)));
-        }
-    }
-
-    /// The link is there again; it has recovered once an echo has come back.
-    pub(crate) fn link_up(&mut self, limits: Limits, now: Instant) {
-        self.limits = limits;
-        if !std::mem::replace(&mut self.link_up, true) {
-            // A link that says again and again that it dropped something must not hold back all that this node sends.
-            let flaps = self.up_since.replace(now).is_some_and(|since| now.saturating_duration_since(since) < STEADY);
-            if !flaps {
-                self.settling = Some(Settling::new(self.members.live(), now));
-                if !self.leaving && !self.control.contains(&Control::Hello) {
-                    self.control.push_back(Control::Hello);
-                }
-            }
-            self.outputs.push_back(Output::Link(true));
-        }
-        // What was sent meanwhile may be lost on either side: the marks tell, and the echo proves the link.
-        self.pulse();
-    }
-
-    /// After an outage nobody waits for this node any more: it was heard, or is gone.
-    fn is_back(&mut self, node: NodeId, now: Instant) {
-        if let Some(settling) = &mut self.settling {
-            settling.no_longer(node);
-            self.settling.take_if(|settling| settling.is_over(now));
-        }
-    }
-
-    /// Something is arriving, though it is not complete yet.
-    pub(crate) fn arriving(&mut self) {
-        self.echo.arrived();
-    }
-
-    #[cfg(test)]
-    pub(crate) fn is_link_up(&self) -> bool {
-        self.link_up
     }
 
     /// The next batch for the broker, if there is anything to send. To be followed by [`settle`](Self::settle).

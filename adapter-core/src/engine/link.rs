@@ -1,0 +1,58 @@
+//! The link to the broker, as the backend tells of it.
+
+use std::time::{Duration, Instant};
+
+use super::echo::Verdict;
+use super::settling::Settling;
+use super::{Control, Engine, Output};
+use crate::{Event, Limits, NodeId};
+
+/// For a link that comes back sooner after it came back before, nobody is waited for: it flaps.
+const STEADY: Duration = Duration::from_secs(2);
+
+impl Engine {
+    pub(crate) fn link_down(&mut self, reason: String) {
+        if std::mem::replace(&mut self.link_up, false) {
+            self.outputs.push_back(Output::Link(false));
+        }
+        if self.echo.link_down() == Verdict::Degraded {
+            self.outputs.push_back(Output::Event(Event::Degraded(reason)));
+        }
+    }
+
+    /// The link is there again; it has recovered once an echo has come back.
+    pub(crate) fn link_up(&mut self, limits: Limits, now: Instant) {
+        self.limits = limits;
+        if !std::mem::replace(&mut self.link_up, true) {
+            // A link that says again and again that it dropped something must not hold back all that this node sends.
+            let flaps = self.up_since.replace(now).is_some_and(|since| now.saturating_duration_since(since) < STEADY);
+            if !flaps {
+                self.settling = Some(Settling::new(self.members.live(), now));
+                if !self.leaving && !self.control.contains(&Control::Hello) {
+                    self.control.push_back(Control::Hello);
+                }
+            }
+            self.outputs.push_back(Output::Link(true));
+        }
+        // What was sent meanwhile may be lost on either side: the marks tell, and the echo proves the link.
+        self.pulse();
+    }
+
+    /// After an outage nobody waits for this node any more: it was heard, or is gone.
+    pub(super) fn is_back(&mut self, node: NodeId, now: Instant) {
+        if let Some(settling) = &mut self.settling {
+            settling.no_longer(node);
+            self.settling.take_if(|settling| settling.is_over(now));
+        }
+    }
+
+    /// Something is arriving, though it is not complete yet.
+    pub(crate) fn arriving(&mut self) {
+        self.echo.arrived();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_link_up(&self) -> bool {
+        self.link_up
+    }
+}
