@@ -99,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_answer_is_taken_and_of_refusals_the_most_telling() {
-        let kinds = [Err(ErrorKind::Unavailable), Err(ErrorKind::Denied), Ok(7), Ok(8), Err(ErrorKind::Config)];
+        let kinds = [Err(ErrorKind::Denied), Err(ErrorKind::Unavailable), Ok(7), Ok(8), Err(ErrorKind::Config)];
         let ask = |index: usize| std::future::ready(kinds[index].map_err(|kind| Error::new(kind, "no")));
         assert_eq!(in_turn(0..5, ask).await.expect("one answers"), 7);
         assert_eq!(in_turn(0..2, ask).await.expect_err("none does").kind(), ErrorKind::Denied);

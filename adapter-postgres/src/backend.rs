@@ -67,9 +67,12 @@ impl Link for Pair {
             Connection::open(&postgres.publish, None),
             Connection::open(&postgres.listen, Some(Intake::new(inbox.clone()))),
         )?;
-        let clients = (Arc::clone(&publisher.client), Arc::clone(&listener.client));
-        let pulse = Arc::clone(&publisher.pulse);
-        let handle = Handle { publisher: clients.0, pulse, listener: clients.1, breaker };
+        let handle = Handle {
+            publisher: Arc::clone(&publisher.client),
+            pulse: Arc::clone(&publisher.pulse),
+            listener: Arc::clone(&listener.client),
+            breaker,
+        };
         Ok(Self { publisher, listener, handle })
     }
 

@@ -62,9 +62,13 @@ impl Link for Pair {
         let intake = Intake::new(inbox.clone(), redis.mode.prefix(), Arc::clone(&pulse), breaker.clone());
         let intake = Arc::new(intake);
         let subscriber = Connection::with_pulse(&redis.dial, &address, pulse, Some(Arc::clone(&intake))).await?;
-        let clients = (publisher.client.clone(), subscriber.client.clone());
-        let sharded = redis.mode != Mode::PubSub;
-        let handle = Handle { publisher: clients.0, subscriber: clients.1, sharded, intake, breaker };
+        let handle = Handle {
+            publisher: publisher.client.clone(),
+            subscriber: subscriber.client.clone(),
+            sharded: redis.mode != Mode::PubSub,
+            intake,
+            breaker,
+        };
         Ok(Self { publisher, subscriber, handle })
     }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use adapter_core::ErrorKind;
 use adapter_redis::Redis;
 use support::{
-    ALL, Broker, Node, Tested, ask, ask_one, cluster, cluster_server, eventually, on, pair, port, redis, refusal,
-    sentinel, settle, talk, told, with,
+    ALL, Broker, Node, Tested, ask, ask_one, cluster, cluster_by_ports, cluster_server, eventually, on, pair, port,
+    redis, refusal, sentinel, settle, talk, told, with,
 };
 
 fn url(servers: &Broker) -> String {
@@ -53,6 +53,16 @@ async fn a_slot_that_moves_under_load_is_followed() -> Tested {
     settle(&mut one, &mut two).await;
     load.abort();
     assert_eq!(owner(&servers).await, Some(to));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_tell_ports_alone_are_at_the_host_of_the_url() -> Tested {
+    let servers = cluster_by_ports().await;
+    // Whichever is asked sends on to the owner, or is it.
+    for server in servers.addresses() {
+        on(&format!("redis+cluster://{server}")).await.hears_itself(ALL).await;
+    }
     Ok(())
 }
 

@@ -13,9 +13,8 @@ use tokio::time::MissedTickBehavior;
 use crate::broker::{Launch, Recipe};
 use crate::proxy::Proxy;
 
-/// How long anything may take that has to come. A broker that starts on a busy machine takes its time, and a Sentinel that was
-/// stalled does nothing for half a minute.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long anything may take that has to come. A broker that starts on a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A backend without a cluster behind it, and what it hands over.
 pub struct Node {

@@ -57,7 +57,7 @@ struct Inner {
 }
 
 /// How far a node has left its cluster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 enum Farewell {
     #[default]
     Unsaid,

@@ -238,9 +238,7 @@ impl Engine {
 
     /// Says goodbye; what is queued before it is to be sent before it.
     pub(crate) fn say_bye(&mut self) {
-        if std::mem::replace(&mut self.leaving, true) {
-            return;
-        }
+        self.leaving = true;
         self.control.clear();
         self.control.push_back(Control::Bye);
     }

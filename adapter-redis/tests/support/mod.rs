@@ -43,7 +43,12 @@ pub(crate) async fn sentinel(master: &Broker) -> Broker {
     here(&prepared_by(&alone, &["sh", "-c", &format!("echo '{settings}' > sentinel.conf")])).await
 }
 
-/// How servers tell of each other as they come; the suite's own tell ports alone.
+/// The suite's Redis Cluster, whose servers tell of each other by ports alone.
+pub(crate) async fn cluster_by_ports() -> Broker {
+    here(&recipes::REDIS_CLUSTER).await
+}
+
+/// How servers tell of each other as they come.
 const BY_ADDRESS: [&str; 2] = ["--cluster-preferred-endpoint-type", "ip"];
 
 /// A Redis Cluster of three masters.

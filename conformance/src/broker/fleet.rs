@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::choice::Place;
 use super::container::{Container, Network};
@@ -132,7 +132,11 @@ impl Fleet {
         deadline: Instant,
     ) -> Result<String, String> {
         let mut why = String::new();
+        // A server that is not ready tells nobody when it is: it is asked again.
+        let mut again = interval(POLL);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            again.tick().await;
             match timeout_at(deadline, probe::ask(target, probe, self.servers.len())).await {
                 Ok(Ok(version)) => return Ok(version),
                 Ok(Err(error)) => why = error,
@@ -142,7 +146,6 @@ impl Fleet {
                 if server.running() { Ok(()) } else { Err("it has ended".to_owned()) }
             });
             running.await?;
-            sleep(POLL).await; // a server that is not ready tells nobody when it is: it is asked again
         }
     }
 
