@@ -1,10 +1,14 @@
 //! Running another program, with an end to waiting for it.
 
 use std::ffi::OsStr;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How often is looked.
+const POLL: Duration = Duration::from_millis(5);
 
 /// Runs a program to its end and gives what it printed, or what it complained of. Blocks.
 pub(super) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S], limit: Duration) -> Result<String, String> {
@@ -13,22 +17,45 @@ pub(super) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S], limit: Durati
 
 /// The same for a command that needs more than arguments.
 pub(super) fn run_command(command: &mut Command, name: &str, limit: Duration) -> Result<String, String> {
-    let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = piped.spawn().map_err(|error| format!("{name}: {error}"))?;
-    let (process, (ended, end)) = (child.id(), mpsc::channel());
-    // It reads while we wait, and ends with the program.
-    thread::spawn(move || ended.send(child.wait_with_output()));
-    let Ok(output) = end.recv_timeout(limit) else {
-        // It fails only when it has just ended.
-        let _ = Command::new("sh").args(["-c", &format!("kill -KILL {process}")]).stderr(Stdio::null()).status();
-        return Err(format!("{name} took longer than {limit:?}"));
-    };
-    let output = output.map_err(|error| format!("{name}: {error}"))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    match end(command, limit) {
+        Ok(Some((status, printed, _))) if status.success() => Ok(printed),
+        Ok(Some((status, _, complaint))) if complaint.is_empty() => Err(format!("{name}: {status}")),
+        Ok(Some((_, _, complaint))) => Err(format!("{name}: {complaint}")),
+        Ok(None) => Err(format!("{name} took longer than {limit:?}")),
+        Err(error) => Err(format!("{name}: {error}")),
     }
-    let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(if complaint.is_empty() { format!("{name}: {}", output.status) } else { format!("{name}: {complaint}") })
+}
+
+/// How a program ended, what it printed and what it complained of; nothing if it had to be killed.
+fn end(command: &mut Command, limit: Duration) -> io::Result<Option<(ExitStatus, String, String)>> {
+    // Not into pipes: they hold little, and nobody reads them while it runs.
+    let (out, err) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    let mut child = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?).spawn()?;
+    if within(limit, || !matches!(child.try_wait(), Ok(None))) {
+        return Ok(Some((child.wait()?, text(out)?, text(err)?)));
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(None)
+}
+
+fn text(mut file: File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+/// Whether something comes true in time. Of other processes nobody tells when; they can but be looked at. Blocks.
+pub(super) fn within(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
+    while !so() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(POLL); // until the next look
+    }
+    true
 }
 
 /// Does blocking work off the runtime's own threads, so that nodes in the same runtime live on.
@@ -40,6 +67,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use super::run;
@@ -55,7 +83,11 @@ mod tests {
 
     #[test]
     fn one_that_does_not_end_is_killed() {
-        let late = run("sh", &["-c", "exec sleep 1000"], Duration::from_millis(50)).expect_err("it does not end");
+        let time = format!("1000.{}", std::process::id()); // nobody else sleeps for so long
+        let late = run("sleep", &[&time], Duration::from_millis(50)).expect_err("it does not end");
         assert!(late.contains("took longer"), "{late}");
+        let said = |process: fs::DirEntry| fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+        let mut all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        assert!(!all.any(|process| said(process).contains(&time)), "it lives on");
     }
 }

@@ -106,7 +106,7 @@ impl Server for Process {
         if alive(&mut child) {
             processes::send(&[child.id()], self.stop)?;
         }
-        if processes::within(PATIENCE, || !alive(&mut child)) {
+        if command::within(PATIENCE, || !alive(&mut child)) {
             return Ok(());
         }
         let _ = processes::kill(&mut child);

@@ -2,15 +2,12 @@
 
 use std::fs;
 use std::process::Child;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::command;
 
 /// How long killed processes may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often is looked whether they are.
-const POLL: Duration = Duration::from_millis(5);
 
 /// The process and all its descendants, those of a server of several processes. Only itself where the kernel does not tell.
 fn family(process: u32) -> Vec<u32> {
@@ -47,23 +44,10 @@ pub(super) fn kill(child: &mut Child) -> Result<(), String> {
         _ => Vec::new(),
     };
     child.wait().map_err(|error| error.to_string())?;
-    if within(PATIENCE, || !family.iter().any(|process| exists(*process))) {
+    if command::within(PATIENCE, || !family.iter().any(|process| exists(*process))) {
         return Ok(());
     }
     Err(format!("processes of the server live on {PATIENCE:?} after SIGKILL"))
-}
-
-/// Whether something comes true in time. That processes have ended which are not all our children, nobody tells: they can but
-/// be looked at. Blocks.
-pub(super) fn within(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + limit;
-    while !so() {
-        if Instant::now() >= deadline {
-            return false;
-        }
-        thread::sleep(POLL); // until the next look
-    }
-    true
 }
 
 /// The shell's own `kill`, since the standard library sends no signal but SIGKILL.
