@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use roomcast::adapter::{LocalSockets, Target};
 use roomcast::probe::{Typical, decode};
-use roomcast::{Cluster, Hub, LocalSockets, Memory, NamespaceHandle, Packet, Room, Socket, Target};
+use roomcast::{Cluster, Hub, Memory, NamespaceHandle, Packet, Room, Socket};
 use tokio::runtime::Runtime;
 
 fn frame(c: &mut Criterion) {

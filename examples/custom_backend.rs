@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roomcast::{
-    Backend, Backoff, Bytes, Capabilities, Channel, Cluster, Connect, Error, ErrorKind, Event, Hub, Inbox, Limits,
-    Outgoing, PublishError, Result, async_trait,
+use roomcast::backend::{
+    Backend, Backoff, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
+use roomcast::{Bytes, Cluster, Error, ErrorKind, Event, Hub, Result};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};

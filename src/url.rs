@@ -1,6 +1,7 @@
 //! From a URL to a backend.
 
-use crate::{Cluster, Connect, Error, ErrorKind, Result};
+use crate::backend::Connect;
+use crate::{Cluster, Error, ErrorKind, Result};
 
 /// Connects a node with the defaults of [`ClusterBuilder`](crate::ClusterBuilder); the URL's scheme picks the backend.
 ///

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use adapter_core::{
-    Breaker, Capabilities, Channel, HostPort, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result, Ring,
-    in_turn,
+use adapter_core::Result;
+use adapter_core::backend::{
+    Breaker, Capabilities, Channel, HostPort, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring, in_turn,
 };
 
 use crate::Amqp;

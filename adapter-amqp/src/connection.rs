@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use adapter_core::{Error, HostPort, Inbox, Result, tcp};
+use adapter_core::backend::{HostPort, Inbox, tcp};
+use adapter_core::{Error, Result};
 use async_rs::Runtime;
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::{AsyncTcpStream, Channel, ConnectionProperties, Event};

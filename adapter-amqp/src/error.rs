@@ -2,7 +2,7 @@
 
 use std::io;
 
-use adapter_core::tls::refusal;
+use adapter_core::backend::tls::refusal;
 use adapter_core::{Error, ErrorKind};
 use lapin::protocol::AMQPError;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_core::Inbox;
+use adapter_core::backend::Inbox;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use lapin::message::Delivery;

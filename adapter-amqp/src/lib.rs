@@ -12,6 +12,6 @@ mod url;
 mod wire;
 
 #[cfg(feature = "tls")]
-pub use adapter_core::tls::rustls;
+pub use adapter_core::backend::tls::rustls;
 pub use config::Amqp;
 pub use lapin;

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use adapter_core::{Breaker, Channel, Error, HostPort, Inbox, Limits, Outgoing, PublishError, Reason, Result};
+use adapter_core::backend::{Breaker, Channel, HostPort, Inbox, Limits, Outgoing, PublishError, Reason};
+use adapter_core::{Error, Result};
 use futures_util::FutureExt;
 use futures_util::future::{MaybeDone, maybe_done};
 use lapin::options::BasicPublishOptions;

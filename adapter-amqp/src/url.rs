@@ -4,7 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use adapter_core::{Error, HostPort, Result, TlsFiles, percent_decoded};
+use adapter_core::backend::{HostPort, TlsFiles, percent_decoded};
+use adapter_core::{Error, Result};
 
 const OPTIONS: &str = "ca, cert, exchange, heartbeat, key, max_bytes, max_messages, name, prefetch";
 

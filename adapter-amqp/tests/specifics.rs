@@ -6,8 +6,9 @@ mod support;
 use std::time::Instant;
 
 use adapter_amqp::{Amqp, lapin};
+use adapter_core::backend::{Outgoing, PublishError, Reason};
 use adapter_core::probe::Tapped;
-use adapter_core::{Cluster, ErrorKind, Hub, Outgoing, PublishError, Reason};
+use adapter_core::{Cluster, ErrorKind, Hub};
 use conformance::broker::{Broker, recipes};
 use support::{Node, channel, ctl, eventually, on, own, queues, refusal, shared, vhost};
 

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adapter_amqp::{Amqp, rustls};
-use adapter_core::{ErrorKind, Reason};
+use adapter_core::ErrorKind;
+use adapter_core::backend::Reason;
 use conformance::bare::{self, certificates, with_arguments};
 use conformance::broker::{Broker, Recipe, recipes};
 use support::{ctl, on, refusal};

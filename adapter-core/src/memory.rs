@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Backend, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result};
+use crate::model::{Error, ErrorKind, Limits, Result};
+use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, Outgoing, PublishError};
 
 /// How long one publish waits for nodes that do not read; then they lose its messages, and are told so.
 const PATIENCE: Duration = Duration::from_secs(1);

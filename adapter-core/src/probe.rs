@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::inbox::{Bounds, LinkChange};
-use crate::protocol::{Frames, Head, Number, Operation};
-use crate::{Channel, Inbox, Limits, Namespace, NodeId, Packet, Reason, Room, Target};
+use crate::model::{Limits, Namespace, NodeId, Packet, Room, Target};
+use crate::seams::inbox::{Bounds, LinkChange};
+use crate::seams::{Channel, Inbox, Reason};
+use crate::wire::{Frames, Head, Number, Operation};
 
 /// An operation of usual size: two rooms, one except, a packet of 200 bytes.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ impl Typical {
     ///
     /// # Errors
     /// None that happen: its names are valid.
-    pub fn new() -> crate::Result<Self> {
+    pub fn new() -> crate::model::Result<Self> {
         let rooms = [Room::new("lobby")?, Room::new("team:42")?];
         let target = Target::rooms(rooms).except([Room::new("muted")?]);
         let packet = Packet::opaque(vec![b'x'; 200]);

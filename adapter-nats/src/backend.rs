@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Breaker, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result, Ring, in_turn};
+use adapter_core::Result;
+use adapter_core::backend::{Breaker, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring, in_turn};
 use async_nats::ServerAddr;
 use tokio::time::sleep;
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Keeper, Result, TlsFiles, async_trait, percent_decoded};
+use adapter_core::backend::{Backend, Connect, Inbox, Keeper, TlsFiles, async_trait, percent_decoded};
+use adapter_core::{Error, Result};
 use async_nats::{ConnectOptions, ServerAddr, rustls};
 
 use crate::backend::{Line, Servers};

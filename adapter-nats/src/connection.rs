@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_core::{Breaker, Channel, Error, ErrorKind, Inbox, Limits, NodeId, Outgoing, PublishError, Reason, Result};
+use adapter_core::backend::{Breaker, Channel, Inbox, Limits, Outgoing, PublishError, Reason};
+use adapter_core::{Error, ErrorKind, NodeId, Result};
 use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
 use async_nats::{Client, Event, Message, ServerAddr, ServerError, Subject, Subscriber};

@@ -1,7 +1,8 @@
 //! From the client's errors to ours.
 
-use adapter_core::tls::refusal;
-use adapter_core::{Channel, Error, ErrorKind, causes};
+use adapter_core::backend::tls::refusal;
+use adapter_core::backend::{Channel, causes};
+use adapter_core::{Error, ErrorKind};
 use async_nats::{ConnectError, ConnectErrorKind, ServerError};
 
 /// What a failed attempt to connect means.

@@ -5,8 +5,9 @@ mod support;
 
 use std::time::Instant;
 
+use adapter_core::ErrorKind;
+use adapter_core::backend::{Outgoing, PublishError, Reason};
 use adapter_core::probe::Tapped;
-use adapter_core::{ErrorKind, Outgoing, PublishError, Reason};
 use adapter_nats::Nats;
 use conformance::bare::{self, eventually, tries};
 use conformance::{Broker, recipes};

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use adapter_core::{
-    Breaker, Capabilities, Channel, ErrorKind, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result,
-};
+use adapter_core::backend::{Breaker, Capabilities, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason};
+use adapter_core::{ErrorKind, Result};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 

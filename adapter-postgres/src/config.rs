@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Backend, Connect, Error, Inbox, Keeper, Result, async_trait};
+use adapter_core::backend::{Backend, Connect, Inbox, Keeper, async_trait};
+use adapter_core::{Error, Result};
 
 use crate::backend::Pair;
 use crate::install;

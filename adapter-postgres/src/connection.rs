@@ -143,7 +143,7 @@ impl Connection {
         // What PostgreSQL calls NOTIFY_PAYLOAD_MAX_LENGTH, 8,000 as it is usually built, less the end of the text.
         let (block, name) = (number(1), number(2));
         let frame = text::capacity(block.saturating_sub(name + 1 + 128 + 1));
-        if name < 63 || frame < adapter_core::Limits::MIN_FRAME {
+        if name < 63 || frame < adapter_core::backend::Limits::MIN_FRAME {
             return Err(Error::config("this PostgreSQL server was built with names or blocks too short for us"));
         }
         Ok(frame)

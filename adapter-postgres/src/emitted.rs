@@ -7,7 +7,9 @@
 
 use std::mem;
 
-use adapter_core::{Bytes, EmitterFrames, Namespace, Packet, Room, Target};
+use adapter_core::adapter::Target;
+use adapter_core::backend::EmitterFrames;
+use adapter_core::{Bytes, Namespace, Packet, Room};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;

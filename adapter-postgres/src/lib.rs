@@ -13,6 +13,6 @@ mod tls;
 mod url;
 
 #[cfg(feature = "tls")]
-pub use adapter_core::tls::rustls;
+pub use adapter_core::backend::tls::rustls;
 pub use config::Postgres;
 pub use tokio_postgres;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::tls::{builder, rustls};
+use adapter_core::backend::tls::{builder, rustls};
 use adapter_core::{Error, Result};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -13,7 +13,7 @@ use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub(crate) use adapter_core::tls::refusal;
+pub(crate) use adapter_core::backend::tls::refusal;
 pub(crate) use rustls::ClientConfig;
 
 use crate::url::{Mode, Ssl};

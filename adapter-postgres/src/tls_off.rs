@@ -1,6 +1,6 @@
 //! What stands for TLS when the cargo feature `tls` is off: connections without it.
 
-pub(crate) use adapter_core::tls::refusal;
+pub(crate) use adapter_core::backend::tls::refusal;
 use adapter_core::{Error, Result};
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;

@@ -1,6 +1,7 @@
 //! Our URLs: those of libpq. The client's parser reads them, apart from what is ours to decide.
 
-use adapter_core::{Error, Result, TlsFiles, percent_decoded};
+use adapter_core::backend::{TlsFiles, percent_decoded};
+use adapter_core::{Error, Result};
 
 /// What the client reads by itself.
 const PASSED: &[&str] = &[

@@ -6,7 +6,8 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{ErrorKind, Outgoing};
+use adapter_core::ErrorKind;
+use adapter_core::backend::Outgoing;
 use adapter_postgres::Postgres;
 use conformance::bare::{channel, prepared_by};
 use conformance::broker::{Launch, Recipe};

@@ -3,7 +3,8 @@
 
 mod support;
 
-use adapter_core::{Cluster, ErrorKind, Hub, Outgoing, PublishError, Reason};
+use adapter_core::backend::{Outgoing, PublishError, Reason};
+use adapter_core::{Cluster, ErrorKind, Hub};
 use adapter_postgres::Postgres;
 use support::{Node, Tested, admin, channel, client, connect, on, postgres, refusal, refused, soon, until, url};
 

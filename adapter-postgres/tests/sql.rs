@@ -307,7 +307,7 @@ async fn socketioxides_own_sockets_get_it_as_well() -> Tested {
     let sql = admin(&broker).await;
     let mut sockets = Vec::new();
     for _ in 0..2 {
-        let cluster: Arc<dyn adapter_core::Adapter> = Cluster::connect(postgres.clone()).await?.into();
+        let cluster: Arc<dyn adapter_core::adapter::Adapter> = Cluster::connect(postgres.clone()).await?.into();
         let (layer, io) = SocketIo::builder().with_adapter::<Adapter<_>>(Arc::clone(&cluster).into()).build_layer();
         io.ns("/chat", async |socket: SocketRef| socket.join("room")).await?;
         let (send, receive) = io.new_dummy_sock("/chat", ()).await;

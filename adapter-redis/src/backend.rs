@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{
-    Breaker, Capabilities, Channel, ErrorKind, Inbox, Limits, Link, Outgoing, PublishError, Reason, Result,
-};
+use adapter_core::backend::{Breaker, Capabilities, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason};
+use adapter_core::{ErrorKind, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisError, Value};
 use tokio::time::timeout;

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::tls::Tls;
-use adapter_core::{Backend, Connect, Error, HostPort, Inbox, Keeper, Result, TlsFiles, async_trait};
+use adapter_core::backend::tls::Tls;
+use adapter_core::backend::{Backend, Connect, HostPort, Inbox, Keeper, TlsFiles, async_trait};
+use adapter_core::{Error, Result};
 use redis::ConnectionAddr;
 
 use crate::backend::Pair;

@@ -4,8 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::tls::refusal;
-use adapter_core::{Error, ErrorKind, HostPort, Result};
+use adapter_core::backend::HostPort;
+use adapter_core::backend::tls::refusal;
+use adapter_core::{Error, ErrorKind, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};
 use tokio::task::JoinHandle;

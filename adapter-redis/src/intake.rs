@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_core::{Breaker, Bytes, Channel, Full, Inbox};
+use adapter_core::Bytes;
+use adapter_core::backend::{Breaker, Channel, Full, Inbox};
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 

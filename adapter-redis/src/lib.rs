@@ -10,6 +10,6 @@ mod topology;
 mod url;
 
 #[cfg(feature = "tls")]
-pub use adapter_core::tls::rustls;
+pub use adapter_core::backend::tls::rustls;
 pub use config::{Mode, Redis};
 pub use redis;

@@ -91,7 +91,7 @@ impl AsyncWrite for Watched {
 
 /// Connects to a host.
 pub(crate) async fn tcp(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
-    let stream = adapter_core::tcp(host, port, limit).await?;
+    let stream = adapter_core::backend::tcp(host, port, limit).await?;
     // Beside our own pings, so that the kernel, too, gives up a peer that has gone.
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2));
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use adapter_core::{Channel, Error, HostPort, Result, TlsFiles, percent_decoded};
+use adapter_core::backend::{Channel, HostPort, TlsFiles, percent_decoded};
+use adapter_core::{Error, Result};
 
 use crate::config::Mode;
 

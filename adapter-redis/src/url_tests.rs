@@ -1,4 +1,5 @@
-use adapter_core::{ErrorKind, HostPort};
+use adapter_core::ErrorKind;
+use adapter_core::backend::HostPort;
 
 use super::*;
 

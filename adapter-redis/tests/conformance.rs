@@ -1,6 +1,7 @@
 //! What every backend has to show: on one server, by sharded pub/sub on it, and in a Redis Cluster.
 
-use adapter_core::{Connect, Result};
+use adapter_core::Result;
+use adapter_core::backend::Connect;
 use adapter_redis::Redis;
 use conformance::{Subject, recipes};
 

@@ -4,8 +4,9 @@ mod support;
 
 use std::time::Instant;
 
+use adapter_core::backend::{Connect, Outgoing, PublishError};
 use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Bytes, Connect, ErrorKind, Outgoing, PublishError};
+use adapter_core::{Bytes, ErrorKind};
 use adapter_redis::{Mode, Redis};
 use support::{ALL, Node, Tested, ask, channel, eventually, on, pair, port, redis, refusal, talk, told, tries, with};
 

@@ -5,7 +5,8 @@ use std::future::{Ready, ready};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use adapter_core::{Address, AttachmentId, Change, ErrorKind, LocalSockets, Namespace, Projection, Scope, Wait};
+use adapter_core::adapter::{Address, AttachmentId, Change, LocalSockets, Scope, Wait};
+use adapter_core::{ErrorKind, Namespace, Projection};
 use socketioxide_core::adapter::errors::{BroadcastError, SocketError};
 use socketioxide_core::adapter::{
     BroadcastOptions, CoreAdapter, CoreLocalAdapter, DefinedAdapter, RemoteSocketData, Room, RoomParam, SocketEmitter,
@@ -73,7 +74,7 @@ impl<E: SocketEmitter> Adapter<E> {
         }
     }
 
-    fn address(&self, target: adapter_core::Target) -> Result<Address, adapter_core::Error> {
+    fn address(&self, target: adapter_core::adapter::Target) -> Result<Address, adapter_core::Error> {
         let link = match self.link.get() {
             Some(Ok(link)) => link.clone(),
             Some(Err(kind)) => return Err(adapter_core::Error::new(*kind, "the namespace was refused by the cluster")),

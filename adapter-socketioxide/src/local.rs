@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use adapter_core::{AckError, Acks, LocalSocket, LocalSockets, Packet, Projection, Room, SocketId, Target};
+use adapter_core::adapter::{Acks, LocalSocket, LocalSockets, Target};
+use adapter_core::{AckError, Packet, Projection, Room, SocketId};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use socketioxide_core::adapter::SocketEmitter;

@@ -15,7 +15,7 @@ use crate::peers::Peers;
 /// A [`Cluster`] turns into one by `into()`, with the defaults.
 #[derive(Clone)]
 pub struct State {
-    pub(crate) cluster: Arc<dyn adapter_core::Adapter>,
+    pub(crate) cluster: Arc<dyn adapter_core::adapter::Adapter>,
     pub(crate) emit_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) peers: Arc<Peers>,
@@ -24,7 +24,7 @@ pub struct State {
 
 impl State {
     /// The cluster, with the defaults.
-    pub fn new(cluster: Arc<dyn adapter_core::Adapter>) -> Self {
+    pub fn new(cluster: Arc<dyn adapter_core::adapter::Adapter>) -> Self {
         Self {
             cluster,
             emit_timeout: Duration::from_secs(5),
@@ -56,8 +56,8 @@ impl State {
     }
 }
 
-impl From<Arc<dyn adapter_core::Adapter>> for State {
-    fn from(cluster: Arc<dyn adapter_core::Adapter>) -> Self {
+impl From<Arc<dyn adapter_core::adapter::Adapter>> for State {
+    fn from(cluster: Arc<dyn adapter_core::adapter::Adapter>) -> Self {
         Self::new(cluster)
     }
 }

@@ -1,6 +1,7 @@
 //! socketioxide's options of a broadcast, and our targets.
 
-use adapter_core::{Error, NodeId, Room, SocketId, Target};
+use adapter_core::adapter::Target;
+use adapter_core::{Error, NodeId, Room, SocketId};
 use socketioxide_core::adapter::{BroadcastFlags, BroadcastOptions};
 use socketioxide_core::{Sid, Uid};
 

@@ -4,7 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use adapter_core::{Address, Namespace, Packet, Target};
+use adapter_core::adapter::{Address, Target};
+use adapter_core::{Namespace, Packet};
 use adapter_socketioxide::State;
 use bytes::Bytes;
 use futures_util::StreamExt;

@@ -2,7 +2,8 @@
 
 mod support;
 
-use adapter_core::{Address, Namespace, Packet, Target};
+use adapter_core::adapter::{Address, Target};
+use adapter_core::{Namespace, Packet};
 use bytes::Bytes;
 use support::client::Client;
 use support::{cluster, received, server, servers};

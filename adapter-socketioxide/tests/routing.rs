@@ -5,7 +5,9 @@ mod support;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use adapter_core::{Adapter as _, ErrorKind, Target};
+use adapter_core::ErrorKind;
+use adapter_core::adapter::Adapter as _;
+use adapter_core::adapter::Target;
 use adapter_socketioxide::{Adapter, SocketRef};
 use socketioxide::adapter::Emitter;
 use socketioxide::extract::AckSender;
@@ -73,7 +75,7 @@ async fn a_remote_socket_is_reached_at_its_node_and_its_death_is_told_at_once() 
 #[tokio::test]
 async fn a_remote_socket_whose_node_is_not_known_is_looked_for_everywhere() {
     let bus = Bus::new();
-    let (near, far) = (bus.node() as Arc<dyn adapter_core::Adapter>, bus.node());
+    let (near, far) = (bus.node() as Arc<dyn adapter_core::adapter::Adapter>, bus.node());
     let (a, b) = (Msgpack::new(&near.into(), ()), server(far).await);
     let mut client = Client::connect(&b).await;
     let remote = RemoteSocketData { id: client.id, server_id: Uid::new(), ns: "/".into() };
@@ -89,7 +91,7 @@ async fn a_remote_socket_whose_node_is_not_known_is_looked_for_everywhere() {
 #[tokio::test]
 async fn a_socket_that_is_gone_joins_nothing() {
     let bus = Bus::new();
-    let here = Msgpack::new(&(bus.node() as Arc<dyn adapter_core::Adapter>).into(), ());
+    let here = Msgpack::new(&(bus.node() as Arc<dyn adapter_core::adapter::Adapter>).into(), ());
     let local = here.adapter.get_local();
     let members = |room: &'static str| {
         let mut options = BroadcastOptions::default();

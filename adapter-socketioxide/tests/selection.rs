@@ -5,7 +5,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use adapter_core::{Address, Namespace, Packet, Projection, Room, Target};
+use adapter_core::adapter::{Address, Target};
+use adapter_core::{Namespace, Packet, Projection, Room};
 use support::client::Client;
 use support::{cluster, received, server};
 

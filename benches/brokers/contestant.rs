@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use roomcast::async_trait;
+use roomcast::backend::async_trait;
 
 use crate::receipts::{Message, Receipts};
 

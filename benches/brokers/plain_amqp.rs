@@ -7,7 +7,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
-use roomcast::async_trait;
+use roomcast::backend::async_trait;
 
 use crate::contestant::{Contestant, Result};
 use crate::receipts::{Message, RECEIVERS, Receipts};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_nats::{Client, ConnectOptions};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use roomcast::{Bytes, async_trait};
+use roomcast::Bytes;
+use roomcast::backend::async_trait;
 
 use crate::contestant::{Contestant, Result};
 use crate::receipts::{Message, RECEIVERS, Receipts};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use roomcast::async_trait;
+use roomcast::backend::async_trait;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Statement};
 
 use crate::contestant::{Contestant, Result};

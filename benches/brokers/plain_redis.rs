@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
-use roomcast::async_trait;
+use roomcast::backend::async_trait;
 
 use crate::contestant::{Contestant, Result};
 use crate::receipts::{Message, RECEIVERS, Receipts};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use roomcast::{Bytes, Cluster, Hub, NamespaceHandle, async_trait};
+use roomcast::backend::async_trait;
+use roomcast::{Bytes, Cluster, Hub, NamespaceHandle};
 
 use crate::contestant::{Contestant, Result};
 use crate::receipts::{Message, RECEIVERS, Receipts};

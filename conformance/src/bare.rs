@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use adapter_core::backend::{Backend, Channel, Connect, Limits, Outgoing, PublishError};
 use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Backend, Channel, Connect, Error, ErrorKind, Limits, Outgoing, PublishError, Result};
+use adapter_core::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use tokio::time::MissedTickBehavior;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use adapter_core::backend::{Backend, Channel, Connect, Outgoing};
 use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Backend, Channel, Connect, Outgoing};
 use bytes::Bytes;
 use tokio::time::timeout;
 

@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use adapter_core::{Cluster, ClusterBuilder, Connect, Event, Events, Hub, NamespaceHandle, Socket};
+use adapter_core::backend::Connect;
+use adapter_core::{Cluster, ClusterBuilder, Event, Events, Hub, NamespaceHandle, Socket};
 use bytes::Bytes;
 
 use crate::failure::{Failure, Verdict};

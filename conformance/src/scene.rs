@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use adapter_core::backend::Connect;
 use adapter_core::probe::Tap;
-use adapter_core::{Cluster, ClusterBuilder, Connect, Emitter};
+use adapter_core::{Cluster, ClusterBuilder, Emitter};
 
 use crate::broker::Broker;
 use crate::failure::{Failure, Verdict};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use adapter_core::{ClusterBuilder, Connect};
+use adapter_core::ClusterBuilder;
+use adapter_core::backend::Connect;
 
 use tokio::sync::{mpsc, oneshot};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use adapter_core::{Connect, Result};
+use adapter_core::Result;
+use adapter_core::backend::Connect;
 
 use crate::broker::Recipe;
 

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::process::ExitCode;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use adapter_core::{
-    Backend, Bytes, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Result,
-    async_trait,
+use adapter_core::backend::{
+    Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
+use adapter_core::{Bytes, Error, ErrorKind, Result};
 use conformance::Subject;
 use tokio::sync::broadcast;
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use adapter_core::{Limits, Memory};
+use adapter_core::Memory;
+use adapter_core::backend::Limits;
 use conformance::Subject;
 
 fn main() -> std::process::ExitCode {

@@ -5,7 +5,8 @@ mod mutant;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use adapter_core::{Connect, Result};
+use adapter_core::Result;
+use adapter_core::backend::Connect;
 use conformance::{Outcome, Subject, run_case};
 
 use mutant::{Fault, Mutant};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::assembly::Assembly;
-use crate::protocol::{Frame, Mark, Number, Part};
+use crate::wire::{Frame, Mark, Number, Part};
 
 /// How long and how much may be held back behind a hole.
 #[derive(Clone, Copy, Debug)]

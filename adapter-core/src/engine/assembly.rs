@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::protocol::{Frame, Head, Part};
+use crate::wire::{Frame, Head, Part};
 
 /// The pieces of a body and packet, for a link that takes messages of `max` bytes. None when it fits as it is.
 pub(crate) fn split(head: &Head, body: &Bytes, packet: &Bytes, max: usize) -> Option<Vec<(Head, Bytes)>> {
@@ -96,8 +96,8 @@ impl Assembly {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NodeId;
-    use crate::protocol::{Kind, Number};
+    use crate::model::NodeId;
+    use crate::wire::{Kind, Number};
 
     fn head() -> Head {
         let number = Some(Number { epoch: 1, n: 1 });

@@ -26,7 +26,7 @@ pub(crate) struct Gauge {
 impl Engine {
     pub(crate) fn gauge(&self) -> Gauge {
         let peers = self.members.all().count();
-        let stray = |node: &crate::NodeId| self.members.get(*node).is_none();
+        let stray = |node: &crate::model::NodeId| self.members.get(*node).is_none();
         let accounts = self.members.all().flat_map(|(_, peer)| peer.cluster.iter().chain(&peer.inbox));
         Gauge {
             queued: self.outbox.len(),

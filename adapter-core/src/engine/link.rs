@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::echo::Verdict;
 use super::settling::Settling;
 use super::{Control, Engine, Output};
-use crate::{Event, Limits, NodeId};
+use crate::model::{Event, Limits, NodeId};
 
 /// For a link that comes back sooner after it came back before, nobody is waited for: it flaps.
 const STEADY: Duration = Duration::from_secs(2);

@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::account::Account;
-use crate::protocol::{Mark, NodeEntry, Number};
-use crate::{Departure, Node, NodeId};
+use crate::model::{Departure, Node, NodeId};
+use crate::wire::{Mark, NodeEntry, Number};
 
 /// So many dead nodes that were forgotten are told from new ones.
 const FORGOTTEN: usize = 256;

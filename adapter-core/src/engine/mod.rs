@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::protocol::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, encode};
-use crate::{AckError, Departure, Event, Limits, Missing, NodeId, SocketId, Stats, Why};
+use crate::model::{AckError, Departure, Event, Limits, Missing, NodeId, SocketId, Stats, Why};
+use crate::wire::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, encode};
 
 pub(crate) use assembly::split;
 use echo::Echo;
@@ -341,7 +341,7 @@ impl Engine {
                 (Destination::Cluster, content(Kind::HEARTBEAT, encode(&pulse)))
             }
             Control::Probe => {
-                (Destination::Inbox(self.settings.node.id), content(Kind::PROBE, encode(&crate::protocol::Empty {})))
+                (Destination::Inbox(self.settings.node.id), content(Kind::PROBE, encode(&crate::wire::Empty {})))
             }
             Control::Bye => {
                 let pulse = Pulse { name, cluster, inboxes: self.outbox.inbox_marks(None) };

@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::packing::{Messages, Packing};
-use crate::protocol::{AckAnswer, AckBatch, Answer, Content, Head, InboxMark, Mark, Number, SocketAck};
-use crate::{AckError, MAX_NAME, NodeId, SocketId};
+use crate::model::{AckError, MAX_NAME, NodeId, SocketId};
+use crate::wire::{AckAnswer, AckBatch, Answer, Content, Head, InboxMark, Mark, Number, SocketAck};
 
 /// Where a frame goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -225,7 +225,7 @@ impl Outbox {
         let counter = self.next_counter();
         let kind = match &content {
             What::Content(content) | What::Answer(content) => content.kind,
-            What::Acks => crate::protocol::Kind::ACKS,
+            What::Acks => crate::wire::Kind::ACKS,
         };
         let head = Head { kind, sender: self.me, counter, number, part: None, request };
         self.queue.push_back(Entry { to, head, content, cost, at });

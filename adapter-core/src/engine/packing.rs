@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::assembly::split;
 use super::outbox::Destination;
-use crate::protocol::Head;
+use crate::wire::Head;
 
 /// How much goes into one batch.
 #[derive(Clone, Copy, Debug)]

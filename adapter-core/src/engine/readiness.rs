@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::NodeId;
+use crate::model::NodeId;
 
 /// How long a newcomer waits for what.
 #[derive(Clone, Copy, Debug)]

@@ -9,12 +9,12 @@ use super::members::Life;
 use super::requests::Ended;
 use super::window::Accepted;
 use super::{Control, Engine, Output, ReplyTo};
-use crate::node::MAX_NODE_NAME;
-use crate::protocol::{
+use crate::model::node::MAX_NODE_NAME;
+use crate::model::{Departure, Event, GapChannel, Missing, NodeId, Why};
+use crate::wire::{
     Answer, Frame, Frames, Head, Hello, Kind, Malformed, Mark, Number, Operation, Pulse, Skipped, Unreadable, Welcome,
     decode,
 };
-use crate::{Departure, Event, GapChannel, Missing, NodeId, Why};
 
 impl Engine {
     /// Takes a control message ahead of what waits: signs of life and greetings. What it says about earlier messages

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use crate::{Missing, NodeId, Why};
+use crate::model::{Missing, NodeId, Why};
 
 /// The open questions. Each knows whom it asked: it ends when the last of them has answered, died or left, or at its
 /// deadline, and names those who did not answer.

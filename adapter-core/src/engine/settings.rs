@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Node;
+use crate::model::Node;
 
 /// The numbers that a cluster may be tuned with; the defaults are those of the promises.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::NodeId;
+use crate::model::NodeId;
 
 /// After an outage, for how long what has waited waits for the others at the most.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use super::account::Patience;
 use super::echo::Verdict;
 use super::members::Life;
 use super::{Control, Engine, Output};
-use crate::{Departure, Event, Node, Stats};
+use crate::model::{Departure, Event, Node, Stats};
 
 impl Engine {
     /// Lets time pass. To be called when [`next_timeout`](Self::next_timeout) is reached, and harmless at any time.

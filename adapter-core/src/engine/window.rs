@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::assembly::Assembly;
-use crate::NodeId;
-use crate::protocol::{Frame, Part};
+use crate::model::NodeId;
+use crate::wire::{Frame, Part};
 
 /// How many senders are remembered; the one silent for longest is forgotten first.
 const SENDERS: usize = 1024;

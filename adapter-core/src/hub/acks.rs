@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::outbox::Outbox;
 use super::stats::Counters;
-use crate::{AckError, Acks, SocketId};
+use crate::model::{AckError, SocketId};
+use crate::seams::Acks;
 
 /// How to answer one delivery.
 ///

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::slab::{Slab, slim};
-use crate::{Room, SocketId, Target};
+use crate::model::{Room, SocketId, Target};
 
 /// The sockets of a hub and the rooms they are in.
 ///

@@ -22,7 +22,8 @@ use index::Index;
 use outbox::{After, Outbox, Rule};
 use stats::Counters;
 
-use crate::{Acks, Error, LocalSocket, LocalSockets, Packet, Projection, Result, Room, SocketId, Target};
+use crate::model::{Error, LocalSocket, Packet, Projection, Result, Room, SocketId, Target};
+use crate::seams::{Acks, LocalSockets};
 
 /// The sockets of this node in one namespace, for any WebSocket server. Clones are the same hub.
 ///
@@ -39,7 +40,8 @@ use crate::{Acks, Error, LocalSocket, LocalSockets, Packet, Projection, Result, 
 ///
 /// # Examples
 /// ```
-/// use adapter_core::{Hub, LocalSockets, Target};
+/// use adapter_core::Hub;
+/// use adapter_core::adapter::{LocalSockets, Target};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> adapter_core::Result<()> {
@@ -231,7 +233,7 @@ impl Inner {
             drop(outbox); // after the lock
         }
         for (question, place) in unanswered {
-            question.settle(place, Err(crate::AckError::Gone));
+            question.settle(place, Err(crate::model::AckError::Gone));
         }
         drop((discarded, refused));
         wakers.into_iter().for_each(std::task::Waker::wake);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::acks::{AckHandle, Question};
 use super::index::Key;
 use super::socket::Delivery;
-use crate::{Packet, SocketId};
+use crate::model::{Packet, SocketId};
 
 /// What becomes of a socket whose queue is full when the next delivery comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

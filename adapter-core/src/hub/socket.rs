@@ -13,7 +13,7 @@ use super::Inner;
 use super::acks::AckHandle;
 use super::index::Key;
 use super::outbox::{After, Outbox};
-use crate::{IntoRooms, Packet, Result, Room, SocketId};
+use crate::model::{IntoRooms, Packet, Result, Room, SocketId};
 
 /// A packet for one socket.
 #[derive(Debug)]

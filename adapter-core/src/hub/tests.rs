@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 
 use super::*;
-use crate::{ErrorKind, IntoRooms};
+use crate::model::{ErrorKind, IntoRooms};
 
 fn rooms(names: impl IntoRooms) -> Target {
     Target::rooms(names.into_rooms().expect("valid"))

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use adapter_core::adapter::{Acks, LocalSocket, LocalSockets, Target};
+use adapter_core::backend::{
+    Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
+};
 use adapter_core::{
-    Acks, Backend, Capabilities, Channel, Cluster, ClusterName, Connect, Departure, ErrorKind, Event, Inbox, Limits,
-    LocalSocket, LocalSockets, Memory, NodeId, Outgoing, Packet, Projection, PublishError, Result, Room, Target, Why,
-    async_trait,
+    Cluster, ClusterName, Departure, ErrorKind, Event, Memory, NodeId, Packet, Projection, Result, Room, Why,
 };
 
 use crate::bad_input::stranger_inbox;

@@ -1,10 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{
-    Acks, Cluster, Connect, Emitter, Error, ErrorKind, Inbox, LocalSocket, LocalSockets, Memory, Outgoing, Packet,
-    Projection, Room, Target,
-};
+use adapter_core::adapter::{Acks, LocalSocket, LocalSockets, Target};
+use adapter_core::backend::{Connect, Inbox, Outgoing};
+use adapter_core::{Cluster, Emitter, Error, ErrorKind, Memory, Packet, Projection, Room};
 
 use crate::support::{Node, eventually, next, three};
 
@@ -92,8 +91,10 @@ async fn g14_garbage_on_every_channel_is_counted_and_hurts_nobody() {
     let mut socket = node.socket([]);
     let stranger = memory.connect(stranger_inbox().await).await.unwrap();
     let cluster = adapter_core::ClusterName::new("roomcast").unwrap();
-    let channels =
-        [adapter_core::Channel::cluster(&cluster), adapter_core::Channel::inbox(&cluster, node.cluster.node().id)];
+    let channels = [
+        adapter_core::backend::Channel::cluster(&cluster),
+        adapter_core::backend::Channel::inbox(&cluster, node.cluster.node().id),
+    ];
     let mut seed = 0x9e37_79b9_u64;
     for round in 0..2_000_usize {
         let mut bytes: Vec<u8> = (0..round % 97)
@@ -118,9 +119,9 @@ async fn g14_garbage_on_every_channel_is_counted_and_hurts_nobody() {
 /// An inbox for a client that is no node: what connecting hands to a backend, caught.
 pub(crate) async fn stranger_inbox() -> Inbox {
     struct Catch(tokio::sync::mpsc::UnboundedSender<Inbox>);
-    #[adapter_core::async_trait]
+    #[adapter_core::backend::async_trait]
     impl Connect for Catch {
-        async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn adapter_core::Backend>, Error> {
+        async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn adapter_core::backend::Backend>, Error> {
             self.0.send(inbox).unwrap();
             Err(Error::new(ErrorKind::Unavailable, "only the inbox was wanted"))
         }

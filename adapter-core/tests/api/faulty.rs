@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use adapter_core::{
-    Backend, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Memory, Outgoing, PublishError, Reason,
-    Result, async_trait,
+use adapter_core::backend::{
+    Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, Reason, async_trait,
 };
+use adapter_core::{Error, ErrorKind, Memory, Result};
 use tokio::sync::{OnceCell, watch};
 
 /// How the link of one node is.

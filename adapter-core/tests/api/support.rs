@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use adapter_core::{Cluster, ClusterBuilder, Hub, Limits, Memory, NamespaceHandle, Socket};
+use adapter_core::backend::Limits;
+use adapter_core::{Cluster, ClusterBuilder, Hub, Memory, NamespaceHandle, Socket};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 

@@ -9,8 +9,8 @@ use super::history::{N, Op, Sent, What};
 use super::node::{self, Closing};
 use super::world::{Event, World};
 use crate::engine::{Delivery, Output, ReplyTo};
-use crate::protocol::{Answer, Operation};
-use crate::{Change, Flags, Namespace, Packet, Projection, Room, SocketId, Target};
+use crate::model::{Change, Flags, Namespace, Packet, Projection, Room, SocketId, Target};
+use crate::wire::{Answer, Operation};
 
 const ROOMS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -223,15 +223,15 @@ impl World {
         }
     }
 
-    fn tell(&mut self, node: N, event: crate::Event) {
+    fn tell(&mut self, node: N, event: crate::model::Event) {
         let what = match event {
-            crate::Event::NodeUp(peer) => What::Up(node::place(peer.id)),
-            crate::Event::NodeDown(peer, how) => What::Down(node::place(peer.id), how),
-            crate::Event::Gap { node: of, channel, count } => {
-                What::Gap { of: node::place(of), inbox: channel == crate::GapChannel::Inbox, count }
+            crate::model::Event::NodeUp(peer) => What::Up(node::place(peer.id)),
+            crate::model::Event::NodeDown(peer, how) => What::Down(node::place(peer.id), how),
+            crate::model::Event::Gap { node: of, channel, count } => {
+                What::Gap { of: node::place(of), inbox: channel == crate::model::GapChannel::Inbox, count }
             }
-            crate::Event::Degraded(_) => What::Degraded,
-            crate::Event::Recovered => What::Recovered,
+            crate::model::Event::Degraded(_) => What::Degraded,
+            crate::model::Event::Recovered => What::Recovered,
             _ => return,
         };
         self.record(node, what);

@@ -9,8 +9,8 @@ use super::network::Profile;
 use super::outages::{g07_never_deaf, g08_outage};
 use super::requests::{g03_read_your_join, g04_requests};
 use super::sockets::Sockets;
-use crate::protocol::Operation;
-use crate::{Departure, SocketId};
+use crate::model::{Departure, SocketId};
+use crate::wire::Operation;
 
 /// A check; the error says what was wrong.
 pub(super) type Check = fn(&History) -> Result<(), String>;

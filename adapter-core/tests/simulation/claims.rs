@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::node::id;
 use crate::engine::{Engine, Settings};
-use crate::protocol::{Head, Kind, Number, Part};
-use crate::{Limits, Node};
+use crate::model::{Limits, Node};
+use crate::wire::{Head, Kind, Number, Part};
 
 const PIECES: u64 = 1_000;
 

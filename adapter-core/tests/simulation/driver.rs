@@ -6,9 +6,9 @@ use super::history::{N, What};
 use super::network::{LATE, Profile, Swallows};
 use super::node::{self, Arrival, Closing, Writer};
 use super::world::{Event, World};
-use crate::Limits;
 use crate::engine::{Destination, Outcome};
-use crate::protocol::is_control;
+use crate::model::Limits;
+use crate::wire::is_control;
 
 /// As in the real driver, between two tries of a batch.
 const RETRY: Duration = Duration::from_millis(100);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::network::{Plan, Swallows};
 use crate::engine::Gauge;
-use crate::protocol::{Answer, Operation};
-use crate::{Departure, Namespace, Room, SocketId, Why};
+use crate::model::{Departure, Namespace, Room, SocketId, Why};
+use crate::wire::{Answer, Operation};
 
 /// A node by its place in the run.
 pub(super) type N = usize;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::checks::hold;
 use super::history::{History, Life, N, What};
-use crate::Departure;
 use crate::engine::Gauge;
+use crate::model::Departure;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The reader's and the writer's own time.

@@ -6,8 +6,8 @@ use super::checks::{CHECKS, failures};
 use super::history::{History, Sent, What};
 use super::network::Profile;
 use super::world::run;
-use crate::protocol::Answer;
-use crate::{Departure, Why};
+use crate::model::{Departure, Why};
+use crate::wire::Answer;
 
 /// Falsifies the first history of the profile in which there is something to falsify; the check must fail that did not.
 pub(super) fn caught(check: &str, profile: Profile, falsify: impl Fn(&mut History) -> Option<()>) {
@@ -136,7 +136,7 @@ fn g03_sees_a_node_that_is_in_neither_list() {
         let (request, asker) = (*request, history.records[at].node);
         let change = history.of(asker).any(|record| {
             matches!(record.what, What::Asked { op, request: of, .. } if of == request
-                && matches!(history.ops[op].operation, crate::protocol::Operation::Change { .. }))
+                && matches!(history.ops[op].operation, crate::wire::Operation::Change { .. }))
         });
         change.then_some(())
     });

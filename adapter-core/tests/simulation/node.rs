@@ -9,8 +9,8 @@ use super::history::N;
 use super::network::Swallows;
 use super::random::Random;
 use super::sockets::Sockets;
-use crate::NodeId;
 use crate::engine::{Destination, Engine};
+use crate::model::NodeId;
 
 /// One simulated node.
 #[derive(Debug)]

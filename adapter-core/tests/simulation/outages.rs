@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::checks::{hold, was_forgotten};
 use super::history::{History, Life, N, Sent, What};
 use super::network::Swallows;
-use crate::Departure;
+use crate::model::Departure;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// A half-open link is noticed within this time,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::history::{History, Record, Sent, What};
 use super::mutants::{caught, find};
 use super::network::{Profile, Swallows};
-use crate::Departure;
+use crate::model::Departure;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::checks::{hold, was_forgotten};
 use super::history::{History, Life, N, What};
-use crate::protocol::{Answer, Operation};
-use crate::{Departure, SocketId, Why};
+use crate::model::{Departure, SocketId, Why};
+use crate::wire::{Answer, Operation};
 
 /// One question, as its asker saw it.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::{Change, LocalSocket, Namespace, Projection, Room, SocketId, Target};
+use crate::model::{Change, LocalSocket, Namespace, Projection, Room, SocketId, Target};
 
 /// Sockets with their rooms.
 #[derive(Clone, Debug, Default)]

@@ -10,8 +10,8 @@ use super::network::{Links, Plan, Profile, Swallows};
 use super::node::{self, Arrival, Closing, SimNode, Writer};
 use super::random::Random;
 use crate::engine::{Engine, Gauge, Outcome, ReplyTo, Settings};
-use crate::protocol::Answer;
-use crate::{Limits, Node, SocketId};
+use crate::model::{Limits, Node, SocketId};
+use crate::wire::Answer;
 
 /// What is going to happen.
 #[derive(Debug)]

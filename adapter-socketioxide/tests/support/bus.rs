@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use adapter_core::adapter::{Adapter, Address, AttachmentId, Change, LocalSockets, Scope, ServerEvents, Wait};
+use adapter_core::backend::async_trait;
 use adapter_core::{
-    AckStream, Adapter, Address, AttachmentId, Change, Error, ErrorKind, Gathered, LocalSockets, Missing, Namespace,
-    Node, NodeId, Packet, Projection, Result, Room, Scope, ServerEvents, SocketInfo, Wait, Why, async_trait,
+    AckStream, Error, ErrorKind, Gathered, Missing, Namespace, Node, NodeId, Packet, Projection, Result, Room,
+    SocketInfo, Why,
 };
 
 type Sockets = Vec<(NodeId, Arc<dyn LocalSockets>)>;
@@ -143,7 +145,7 @@ impl Adapter for FakeNode {
         let (found, missing) = self.reach(&to)?;
         let of_node = |(node, local): &(NodeId, Arc<dyn LocalSockets>)| {
             let node = *node;
-            let info = move |socket: adapter_core::LocalSocket| SocketInfo {
+            let info = move |socket: adapter_core::adapter::LocalSocket| SocketInfo {
                 node,
                 id: socket.id,
                 rooms: socket.rooms,

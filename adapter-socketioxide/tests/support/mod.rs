@@ -8,12 +8,13 @@ pub mod msgpack;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{Address, Cluster, Memory, Namespace, Packet, Target};
+use adapter_core::adapter::{Address, Target};
+use adapter_core::{Cluster, Memory, Namespace, Packet};
 use adapter_socketioxide::{Adapter, SocketIo, SocketRef};
 use client::Client;
 
 /// A cluster of so many nodes, each of which knows all of them.
-pub async fn cluster(nodes: usize) -> Vec<Arc<dyn adapter_core::Adapter>> {
+pub async fn cluster(nodes: usize) -> Vec<Arc<dyn adapter_core::adapter::Adapter>> {
     let memory = Memory::new();
     let connected = (0..nodes).map(|_| Cluster::connect(memory.clone()));
     let connected = futures_util::future::try_join_all(connected).await.expect("connected");
@@ -22,7 +23,7 @@ pub async fn cluster(nodes: usize) -> Vec<Arc<dyn adapter_core::Adapter>> {
 
 /// A socketioxide server on a node.
 pub struct Server {
-    pub node: Arc<dyn adapter_core::Adapter>,
+    pub node: Arc<dyn adapter_core::adapter::Adapter>,
     pub io: SocketIo,
 }
 
@@ -35,7 +36,7 @@ impl std::ops::Deref for Server {
 }
 
 /// A server with a root namespace.
-pub async fn server(node: Arc<dyn adapter_core::Adapter>) -> Server {
+pub async fn server(node: Arc<dyn adapter_core::adapter::Adapter>) -> Server {
     let state = Arc::clone(&node).into();
     let (_layer, io) = socketioxide::SocketIo::builder().with_adapter::<Adapter<_>>(state).build_layer();
     io.ns("/", async |_: SocketRef| {}).await.expect("attached");
@@ -56,7 +57,7 @@ pub async fn servers<const N: usize>() -> ([Server; N], [Client; N]) {
 
 /// What each client got from these nodes: each of them sends a fence to everyone now, behind which nothing is looked for.
 pub async fn received<const N: usize>(
-    senders: &[&Arc<dyn adapter_core::Adapter>],
+    senders: &[&Arc<dyn adapter_core::adapter::Adapter>],
     clients: &mut [Client; N],
 ) -> [Vec<String>; N] {
     for sender in senders {

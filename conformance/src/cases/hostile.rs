@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use adapter_core::{Channel, ClusterName, NodeId};
+use adapter_core::backend::Channel;
+use adapter_core::{ClusterName, NodeId};
 use tokio::time::timeout;
 
 use crate::failure::Verdict;

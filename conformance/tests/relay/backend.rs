@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::{
-    Backend, Backoff, Capabilities, Channel, Connect, Error, ErrorKind, Inbox, Limits, Outgoing, PublishError, Reason,
-    Result, async_trait,
+use adapter_core::backend::{
+    Backend, Backoff, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, Reason, async_trait,
 };
+use adapter_core::{Error, ErrorKind, Result};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;

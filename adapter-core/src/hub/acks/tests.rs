@@ -1,8 +1,10 @@
 use std::sync::mpsc;
 
 use super::*;
-use crate::local::AckSink;
-use crate::{Flags, Hub, HubStats, LocalSockets, SlowPolicy, Socket, Target};
+use crate::hub::{Hub, HubStats, SlowPolicy, Socket};
+use crate::model::{Flags, Target};
+use crate::seams::AckSink;
+use crate::seams::LocalSockets;
 
 /// What a sink was told.
 #[derive(Debug, PartialEq, Eq)]

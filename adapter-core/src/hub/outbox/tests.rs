@@ -1,5 +1,7 @@
 use crate::hub::tests::{is_disconnected, taken};
-use crate::{Flags, Hub, HubStats, LocalSockets, Packet, SlowPolicy, Socket, Target};
+use crate::hub::{Hub, HubStats, SlowPolicy, Socket};
+use crate::model::{Flags, Packet, Target};
+use crate::seams::LocalSockets;
 
 fn packet(number: u32) -> Packet {
     number.to_string().into()

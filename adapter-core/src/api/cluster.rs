@@ -1,0 +1,259 @@
+//! The cluster as an application holds it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+use super::{ClusterBuilder, Events, NamespaceHandle};
+use crate::driver::{Core, deadline, now};
+use crate::model::{Error, ErrorKind, Namespace, Node, Result, Stats};
+use crate::seams::{Adapter, Connect, LocalSockets};
+
+/// One node's connection to its cluster. Clones are the same connection.
+///
+/// Dropping the last clone (namespace handles count as clones) stops the node without a goodbye: the others notice its
+/// silence within three seconds. [`close`](Self::close) is the clean end.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), adapter_core::Error> {
+/// use adapter_core::{Cluster, Hub, Memory};
+///
+/// let cluster = Cluster::connect(Memory::named("shop")).await?;
+/// let hub = Hub::new();
+/// let chat = cluster.namespace("/chat", hub.clone()).await?;
+///
+/// let mut socket = hub.connect()?;
+/// socket.join("lobby")?;
+/// chat.to("lobby").emit("hello").await?; // reaches the lobby on every node
+/// assert_eq!(socket.next().await.expect("connected").packet.data, "hello");
+/// # cluster.close().await }
+/// ```
+#[derive(Clone)]
+pub struct Cluster(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) core: Arc<Core>,
+    /// The reader and the writer: ended by `close`, or with the last clone.
+    pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) close_timeout: Duration,
+    /// How far `close` has come. Held by the call that goes on with it.
+    pub(super) farewell: tokio::sync::Mutex<Farewell>,
+}
+
+/// How far a node has left its cluster.
+#[derive(Default)]
+pub(super) enum Farewell {
+    #[default]
+    Unsaid,
+    /// The others know, as far as they can be told.
+    Said,
+    /// Nothing of the node runs any more, and the backend is closed.
+    Over,
+}
+
+impl Cluster {
+    /// Connects with the defaults of [`ClusterBuilder`]. When it returns, this node receives, and knows the others.
+    ///
+    /// # Errors
+    /// As [`ClusterBuilder::connect`].
+    pub async fn connect(backend: impl Connect) -> Result<Self> {
+        Self::builder().connect(backend).await
+    }
+
+    /// For everything but the defaults.
+    pub fn builder() -> ClusterBuilder {
+        ClusterBuilder::default()
+    }
+
+    /// Makes local sockets part of a namespace, and gives the handle to emit with. They are served until every clone
+    /// of the handle is dropped.
+    ///
+    /// # Errors
+    /// `Config` for a bad name, `Closed`.
+    pub async fn namespace<N>(&self, name: N, local: impl LocalSockets) -> Result<NamespaceHandle>
+    where
+        N: TryInto<Namespace, Error: Into<Error>>,
+    {
+        let name = name.try_into().map_err(Into::into)?;
+        let attachment = self.attach(&name, Arc::new(local))?;
+        Ok(NamespaceHandle::new(Arc::new(self.clone()), name, Some(attachment)))
+    }
+
+    /// A handle to a namespace in which this node has no sockets, or whose sockets are attached elsewhere.
+    ///
+    /// # Errors
+    /// `Config` for a bad name.
+    pub fn of<N>(&self, name: N) -> Result<NamespaceHandle>
+    where
+        N: TryInto<Namespace, Error: Into<Error>>,
+    {
+        let name = name.try_into().map_err(Into::into)?;
+        Ok(NamespaceHandle::new(Arc::new(self.clone()), name, None))
+    }
+
+    /// This node.
+    pub fn node(&self) -> Node {
+        Adapter::node(self)
+    }
+
+    /// Every node that is alive, as far as this one knows, itself first.
+    pub fn nodes(&self) -> Vec<Node> {
+        Adapter::nodes(self)
+    }
+
+    /// What happens to the cluster from now on. Each reader has a queue of its own; one that is too slow is told how
+    /// much it missed.
+    pub fn events(&self) -> Events {
+        Events(self.core().events.subscribe())
+    }
+
+    /// How old the proof is that what this node publishes reaches it: the age of the heartbeat or the probe that came
+    /// back last, whichever is older. Below 1.5 s all is well; it grows while the broker is away.
+    pub fn health(&self) -> Duration {
+        self.core().engine().health(now())
+    }
+
+    /// What was counted since this node connected.
+    pub fn stats(&self) -> Stats {
+        let core = self.core();
+        let stats = core.engine().stats();
+        Stats { panics: core.registry.panics(), events_dropped: core.events_dropped.load(Ordering::Relaxed), ..stats }
+    }
+
+    /// Returns once the broker has everything that was emitted before, or has refused it for good
+    /// ([`Stats::refused`] counts that).
+    ///
+    /// # Errors
+    /// `Timeout` when that takes longer than `timeout`; what waits is sent all the same. `Closed`.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn flush(&self, timeout: Duration) -> Result<()> {
+        self.core().check_open()?;
+        self.flush_until(deadline(timeout)).await
+    }
+
+    async fn flush_until(&self, until: Instant) -> Result<()> {
+        let core = self.core();
+        let (all, _) = core.engine().progress();
+        let sent = async {
+            loop {
+                let sent = core.sent.notified();
+                tokio::pin!(sent);
+                sent.as_mut().enable();
+                if core.engine().progress().1 >= all {
+                    return;
+                }
+                sent.await;
+            }
+        };
+        let late = |_| Error::new(ErrorKind::Timeout, "the broker has not taken everything in the time given");
+        tokio::time::timeout_at(until.into(), sent).await.map_err(late)
+    }
+
+    /// Leaves the cluster: hands what waits to the broker, says goodbye, and ends everything that this node has here and
+    /// on the broker. Calls after it fail with `Closed`; closing again waits for the end of the first call, and does nothing.
+    ///
+    /// # Errors
+    /// `Timeout` when the broker did not take everything within the close timeout (5 s by default), or what the
+    /// backend said. The node is closed all the same.
+    ///
+    /// # Cancel safety
+    /// Dropped half-way, the node refuses calls; another `close` goes on where it stopped, and without one its tasks end with
+    /// the last clone.
+    pub async fn close(&self) -> Result<()> {
+        let core = self.core();
+        core.closed.store(true, Ordering::Release);
+        core.stop_reserving();
+        let mut farewell = self.0.farewell.lock().await;
+        let until = deadline(self.0.close_timeout);
+        let mut said = Ok(());
+        match *farewell {
+            Farewell::Unsaid => {
+                said = self.say_farewell(until).await;
+                *farewell = Farewell::Said;
+            }
+            Farewell::Said => {}
+            Farewell::Over => return Ok(()),
+        }
+        self.end_tasks().await;
+        let patience = until.max(now() + Duration::from_secs(1));
+        let late = |_| Error::new(ErrorKind::Timeout, "the backend did not close in the time given");
+        let closed = tokio::time::timeout_at(patience.into(), core.backend.close()).await.map_err(late).flatten();
+        *farewell = Farewell::Over;
+        said.and(closed)
+    }
+
+    /// Hands what waits to the broker, and then the goodbye.
+    async fn say_farewell(&self, until: Instant) -> Result<()> {
+        let core = self.core();
+        let flushed = self.flush_until(until).await;
+        core.engine().say_bye();
+        core.work.notify_one();
+        flushed.and(self.idle_until(until).await)
+    }
+
+    /// Ends what runs for this node, and whatever waits for it.
+    async fn end_tasks(&self) {
+        let core = self.core();
+        core.registry.clear();
+        let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in &tasks {
+            task.abort();
+        }
+        for task in tasks {
+            let _ = task.await; // aborted, or ended
+        }
+        core.engine().end_requests();
+        core.drain(&mut VecDeque::new());
+        core.inbox.close();
+    }
+
+    /// Waits until the goodbye is with the broker.
+    async fn idle_until(&self, until: Instant) -> Result<()> {
+        let core = self.core();
+        let idle = async {
+            loop {
+                let sent = core.sent.notified();
+                tokio::pin!(sent);
+                sent.as_mut().enable();
+                if core.engine().is_idle() {
+                    return;
+                }
+                sent.await;
+            }
+        };
+        let late = |_| Error::new(ErrorKind::Timeout, "the broker did not take the goodbye in the time given");
+        tokio::time::timeout_at(until.into(), idle).await.map_err(late)
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.0.core
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.core.inbox.close();
+        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            task.abort();
+        }
+    }
+}
+
+impl From<Cluster> for Arc<dyn Adapter> {
+    fn from(cluster: Cluster) -> Self {
+        Arc::new(cluster)
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("name", &self.core().channels.name).field("node", &self.core().node).finish()
+    }
+}

@@ -1,0 +1,44 @@
+//! An emitter's frames, for backends whose broker lets others emit in a form of its own.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::model::{Namespace, NodeId, Packet, Result, Target};
+use crate::wire::{Head, Operation};
+
+/// Makes an emitter's frames, for a backend whose broker lets others emit in a form of its own, as PostgreSQL does in SQL: the
+/// backend reads that form, and hands the frame to its [`Inbox`](crate::backend::Inbox) on the cluster's channel.
+///
+/// The frames are this node's alone: every node that receives such an operation makes its own, and none is sent on. The core
+/// takes each as it takes an emitter's: on arrival, once.
+#[derive(Debug)]
+pub struct EmitterFrames {
+    id: NodeId,
+    counter: u64,
+}
+
+impl EmitterFrames {
+    /// A new emitter, told from all others by chance.
+    ///
+    /// # Errors
+    /// `Unexpected` when the system has no random numbers.
+    pub fn new() -> Result<Self> {
+        Ok(Self { id: NodeId::random()?, counter: 0 })
+    }
+
+    /// The frame of the next broadcast.
+    pub fn broadcast(&mut self, namespace: Namespace, target: Target, packet: Packet) -> Bytes {
+        self.counter += 1;
+        let content = Operation::Broadcast { namespace, target, packet }.encode();
+        let head = Head {
+            kind: content.kind,
+            sender: self.id,
+            counter: self.counter,
+            number: None,
+            part: None,
+            request: None,
+        };
+        let mut bytes = BytesMut::new();
+        head.write(&mut bytes, &content.body, &content.packet);
+        bytes.freeze()
+    }
+}

@@ -1,0 +1,249 @@
+//! A namespace as an application uses it.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::api::BroadcastOperator;
+use crate::model::{Gathered, IntoRooms, Namespace, Node, NodeId, Packet, Result, Room, SocketInfo};
+use crate::seams::{AckStream, Adapter, AttachmentId, ServerEvent};
+
+/// How long a call waits for room, or for answers, if it is not told.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
+/// How many server-side events wait for their handler.
+const EVENTS: usize = 1024;
+
+/// A namespace of the cluster: what to emit to, and whom to ask. Clones are the same handle.
+///
+/// Its methods without a target mean every socket of the namespace; [`to`](Self::to) and its sisters narrow that down.
+#[derive(Clone)]
+#[must_use = "the local sockets are served only while a clone of the handle lives"]
+pub struct NamespaceHandle(Arc<Inner>);
+
+/// A handle that keeps nothing alive; see [`NamespaceHandle::on_server_event`].
+#[derive(Clone)]
+pub struct WeakNamespaceHandle(Weak<Inner>);
+
+impl WeakNamespaceHandle {
+    /// The handle, while a clone of it lives.
+    pub fn upgrade(&self) -> Option<NamespaceHandle> {
+        self.0.upgrade().map(NamespaceHandle)
+    }
+}
+
+impl std::fmt::Debug for WeakNamespaceHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WeakNamespaceHandle")
+    }
+}
+
+struct Inner {
+    adapter: Arc<dyn Adapter>,
+    name: Namespace,
+    attachment: Option<AttachmentId>,
+    /// Runs the handler of server-side events; aborted with the handle.
+    handler: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl NamespaceHandle {
+    pub(crate) fn new(adapter: Arc<dyn Adapter>, name: Namespace, attachment: Option<AttachmentId>) -> Self {
+        Self(Arc::new(Inner { adapter, name, attachment, handler: Mutex::default() }))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Namespace {
+        &self.0.name
+    }
+
+    /// A handle that keeps neither this namespace's sockets nor the node alive.
+    pub fn downgrade(&self) -> WeakNamespaceHandle {
+        WeakNamespaceHandle(Arc::downgrade(&self.0))
+    }
+
+    /// The node that this handle belongs to.
+    pub fn node(&self) -> Node {
+        self.0.adapter.node()
+    }
+
+    fn everyone(&self) -> BroadcastOperator {
+        BroadcastOperator::new(Arc::clone(&self.0.adapter), self.0.name.clone())
+    }
+
+    /// The sockets in these rooms. Called again, those in the rooms of any call.
+    pub fn to(&self, rooms: impl IntoRooms) -> BroadcastOperator {
+        self.everyone().to(rooms)
+    }
+
+    /// The same as [`to`](Self::to); reads better before `join`, `leave`, `disconnect` and questions.
+    pub fn within(&self, rooms: impl IntoRooms) -> BroadcastOperator {
+        self.everyone().to(rooms)
+    }
+
+    /// Everyone but the sockets in these rooms.
+    pub fn except(&self, rooms: impl IntoRooms) -> BroadcastOperator {
+        self.everyone().except(rooms)
+    }
+
+    /// Only the sockets of this node, whatever the broker's state.
+    pub fn local(&self) -> BroadcastOperator {
+        self.everyone().local()
+    }
+
+    /// Only to sockets that are ready, and only if the broker is.
+    pub fn volatile(&self) -> BroadcastOperator {
+        self.everyone().volatile()
+    }
+
+    /// How long to wait for room in the outgoing queue, or for answers; 5 s by default.
+    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
+        self.everyone().timeout(timeout)
+    }
+
+    /// See [`BroadcastOperator::emit`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn emit(&self, packet: impl Into<Packet>) -> Result<()> {
+        self.everyone().emit(packet).await
+    }
+
+    /// See [`BroadcastOperator::emit_with_ack`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn emit_with_ack(&self, packet: impl Into<Packet>) -> Result<AckStream> {
+        self.everyone().emit_with_ack(packet).await
+    }
+
+    /// See [`BroadcastOperator::join`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn join(&self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
+        self.everyone().join(rooms).await
+    }
+
+    /// See [`BroadcastOperator::leave`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn leave(&self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
+        self.everyone().leave(rooms).await
+    }
+
+    /// See [`BroadcastOperator::disconnect`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn disconnect(&self) -> Result<Gathered<NodeId>> {
+        self.everyone().disconnect().await
+    }
+
+    /// See [`BroadcastOperator::fetch_sockets`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn fetch_sockets(&self) -> Result<Gathered<SocketInfo>> {
+        self.everyone().fetch_sockets().await
+    }
+
+    /// See [`BroadcastOperator::count_sockets`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn count_sockets(&self) -> Result<Gathered<(NodeId, u64)>> {
+        self.everyone().count_sockets().await
+    }
+
+    /// See [`BroadcastOperator::rooms`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn rooms(&self) -> Result<Gathered<Room>> {
+        self.everyone().rooms().await
+    }
+
+    /// Sends an event to the other servers, this one not among them. Returns once it is in the outgoing queue.
+    ///
+    /// # Errors
+    /// As [`BroadcastOperator::emit`].
+    pub async fn server_side_emit(&self, event: &str, data: impl Into<Bytes>) -> Result<()> {
+        self.0.adapter.server_side_emit(&self.0.name, event, data.into(), TIMEOUT).await
+    }
+
+    /// The same, and gathers one answer from each of them, for so long at the most.
+    ///
+    /// # Errors
+    /// As [`BroadcastOperator::fetch_sockets`].
+    pub async fn server_side_emit_with_ack(
+        &self,
+        event: &str,
+        data: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<Gathered<(NodeId, Bytes)>> {
+        self.0.adapter.server_side_emit_with_ack(&self.0.name, event, data.into(), timeout).await
+    }
+
+    /// Handles the server-side events that other nodes send in this namespace, one after the other. The handler before
+    /// this one gets no more; this one ends with the last clone of the handle.
+    ///
+    /// 1,024 events wait for it at the most; what comes then is dropped and counted, and a sender who waits for an
+    /// answer learns that there is none. A handler that takes long should hand the event to a task of its own.
+    ///
+    /// A handler that captures the handle keeps it, and the node with it, alive until `close`. Capture a weak one:
+    /// ```
+    /// # async fn example(chat: adapter_core::NamespaceHandle) -> adapter_core::Result<()> {
+    /// let weak = chat.downgrade();
+    /// chat.on_server_event(move |event| {
+    ///     let chat = weak.upgrade(); // and not `chat.clone()` from outside
+    ///     async move {
+    ///         if let Some(chat) = chat {
+    ///             chat.local().emit(event.data).await.ok();
+    ///         }
+    ///     }
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn on_server_event<F, Fut>(&self, mut handler: F) -> Result<()>
+    where
+        F: FnMut(ServerEvent) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send,
+    {
+        let (sender, mut events) = mpsc::channel(EVENTS);
+        self.0.adapter.on_server_event(&self.0.name, sender)?;
+        let task = tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                handler(event).await;
+            }
+        });
+        let before = self.0.handler.lock().unwrap_or_else(PoisonError::into_inner).replace(task);
+        if let Some(before) = before {
+            before.abort();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(attachment) = self.attachment {
+            self.adapter.detach(attachment);
+        }
+        if let Some(handler) = self.handler.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            handler.abort();
+        }
+    }
+}
+
+impl std::fmt::Debug for NamespaceHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NamespaceHandle").field("name", &self.0.name).finish_non_exhaustive()
+    }
+}

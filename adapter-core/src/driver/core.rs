@@ -1,0 +1,314 @@
+//! What the handle, the reader and the writer of one node share.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
+
+use super::registry::Registry;
+use crate::engine::{Engine, Output};
+use crate::model::{Error, ErrorKind, Event, Missing, Node, NodeId, Result, Why};
+use crate::seams::acks::Collector;
+use crate::seams::{Backend, Channel, Inbox};
+use crate::wire::{AckAnswer, AckBatch, Answer, Content};
+
+/// What the handle, the reader and the writer of one node share.
+pub(crate) struct Core {
+    pub(crate) node: Node,
+    pub(crate) channels: Channels,
+    pub(crate) bounds: Bounds,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) inbox: Inbox,
+    pub(crate) registry: Registry,
+    engine: Mutex<Engine>,
+    /// Bytes that the outgoing queue still takes.
+    room: Semaphore,
+    /// Whether the link is up, for those who wait for room.
+    pub(crate) link: watch::Sender<bool>,
+    /// Why the backend is to make a new link, if it is.
+    pub(crate) reset: watch::Sender<Option<String>>,
+    /// There is something to send.
+    pub(crate) work: Notify,
+    /// Something was sent.
+    pub(crate) sent: Notify,
+    /// The time that the reader waits for has changed.
+    pub(crate) sooner: Notify,
+    waiters: Mutex<HashMap<u64, Waiter>>,
+    ready: Mutex<Option<oneshot::Sender<()>>>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) events_dropped: AtomicU64,
+    pub(crate) closed: AtomicBool,
+}
+
+/// The channels of one node.
+pub(crate) struct Channels {
+    pub(crate) cluster: Channel,
+    pub(crate) inbox: Channel,
+    pub(crate) name: crate::model::ClusterName,
+}
+
+/// What a node was configured with, as far as its calls need it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) max_message: usize,
+    pub(crate) queue: usize,
+    pub(crate) queue_age: Duration,
+}
+
+/// Who waits for the answers to a question.
+pub(crate) enum Waiter {
+    /// Takes one answer for each node that was asked, so it holds no more than there are nodes.
+    Gather(mpsc::UnboundedSender<Reply>),
+    Acks(Collector),
+}
+
+pub(crate) enum Reply {
+    Answer(NodeId, Answer),
+    Ended(Vec<Missing>),
+}
+
+impl Core {
+    #[expect(clippy::too_many_arguments, reason = "one call, of the parts that the builder has made")]
+    pub(crate) fn new(
+        node: Node,
+        channels: Channels,
+        bounds: Bounds,
+        events: usize,
+        backend: Arc<dyn Backend>,
+        inbox: Inbox,
+        engine: Engine,
+        ready: oneshot::Sender<()>,
+    ) -> Self {
+        Self {
+            node,
+            channels,
+            bounds,
+            backend,
+            inbox,
+            registry: Registry::default(),
+            engine: Mutex::new(engine),
+            room: Semaphore::new(bounds.queue),
+            link: watch::Sender::new(true),
+            reset: watch::Sender::new(None),
+            work: Notify::new(),
+            sent: Notify::new(),
+            sooner: Notify::new(),
+            waiters: Mutex::default(),
+            ready: Mutex::new(Some(ready)),
+            events: broadcast::Sender::new(events),
+            events_dropped: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The engine; nothing awaits or calls foreign code while it is held.
+    pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, HashMap<u64, Waiter>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(()) }
+    }
+
+    /// Whether the message may be sent at all.
+    pub(crate) fn check_size(&self, content: &Content) -> Result<()> {
+        let (len, max) = (content.len(), self.bounds.max_message);
+        if content.packet.len() <= max && content.body.len() <= max {
+            return Ok(());
+        }
+        let text = format!("a message of {len} bytes is over max_message, which is {max}");
+        Err(Error::new(ErrorKind::TooLarge, text))
+    }
+
+    /// Room for a message in the outgoing queue; it is the caller's until `Room::take`.
+    ///
+    /// # Errors
+    /// `Unavailable` at once when the link is down, or goes down meanwhile; `Timeout`; `Closed`.
+    pub(crate) async fn reserve(&self, content: &Content, wait: Duration) -> Result<Room<'_>> {
+        // A message larger than the whole queue takes all of it.
+        let cost = (content.len() + OVERHEAD).min(self.bounds.queue);
+        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        if !*self.link.borrow() && self.engine().unsent_for(now()) > self.bounds.queue_age {
+            let text = "the broker is away, and what waits for it has waited for too long";
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
+        if let Ok(permit) = self.room.try_acquire_many(permits) {
+            return Ok(Room(permit));
+        }
+        let mut link = self.link.subscribe();
+        let down = link.wait_for(|up| !up);
+        tokio::select! {
+            biased;
+            permit = self.room.acquire_many(permits) => permit.map(Room).map_err(|_| Error::closed()),
+            _ = down => {
+                let text = "the broker is away, and the queue of what waits for it is full";
+                Err(Error::new(ErrorKind::Unavailable, text))
+            }
+            () = tokio::time::sleep(wait) => {
+                Err(Error::new(ErrorKind::Timeout, "the outgoing queue was full for the whole time given"))
+            }
+        }
+    }
+
+    /// The same for a message that may be lost: if there is room now, and a link.
+    pub(crate) fn try_reserve(&self, content: &Content) -> Option<Room<'_>> {
+        let cost = (content.len() + OVERHEAD).min(self.bounds.queue);
+        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        if *self.link.borrow() { self.room.try_acquire_many(permits).ok().map(Room) } else { None }
+    }
+
+    pub(crate) fn give_room(&self, bytes: usize) {
+        if bytes > 0 {
+            self.room.add_permits(bytes);
+        }
+    }
+
+    pub(crate) fn stop_reserving(&self) {
+        self.room.close();
+    }
+
+    /// Registers who waits for a question; to be called while the engine that gave the number is held.
+    pub(crate) fn wait_for(&self, request: u64, waiter: Waiter) {
+        self.waiters().insert(request, waiter);
+    }
+
+    /// Nobody waits for a question any more.
+    pub(crate) fn forget(&self, request: u64) {
+        self.engine().forget(request);
+        let waiter = self.waiters().remove(&request);
+        drop(waiter);
+    }
+
+    /// Does what the engine has found to be done, in order. Only the reader calls this, so that it stays in order.
+    /// `outputs` is empty before and after; its room is used again.
+    pub(crate) fn drain(self: &Arc<Self>, outputs: &mut VecDeque<Output>) {
+        loop {
+            self.engine().take_outputs(outputs);
+            if outputs.is_empty() {
+                return;
+            }
+            outputs.drain(..).for_each(|output| self.carry_out(output));
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, output: Output) {
+        match output {
+            Output::Perform { from, reply, operation } => self.perform(from, reply, operation),
+            Output::Answer { request, node, answer } => self.take_answer(request, node, answer),
+            Output::Missing { request, missing } => {
+                if let Some(collector) = self.collector(request) {
+                    collector.end(missing.node, Some(missing.why));
+                }
+            }
+            Output::Ended { request, missing } => self.end(request, missing),
+            Output::Event(event) => self.tell(event),
+            Output::Link(up) => {
+                self.link.send_replace(up);
+            }
+            Output::Reset(reason) => {
+                self.reset.send_replace(Some(reason));
+            }
+            Output::Ready => {
+                let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+                // Nobody to tell: connecting was given up, and this node is being dropped.
+                let _ = ready.map(|ready| ready.send(()));
+            }
+        }
+    }
+
+    fn take_answer(&self, request: u64, node: NodeId, answer: Answer) {
+        if let Some(collector) = self.collector(request) {
+            if let Answer::Acks(AckBatch { expected, acks, done }) = answer {
+                if let Some(expected) = expected {
+                    collector.expect(node, expected);
+                }
+                for ack in acks {
+                    let answer: Result<Bytes, _> = match ack.answer {
+                        AckAnswer::Data(data) => Ok(data),
+                        AckAnswer::Failed(error) => Err(error),
+                    };
+                    collector.ack(node, ack.socket, answer);
+                }
+                if done {
+                    collector.end(node, None);
+                }
+            } else {
+                collector.end(node, Some(Why::Unsupported));
+            }
+            return;
+        }
+        if let Some(Waiter::Gather(replies)) = self.waiters().get(&request) {
+            // A receiver that is gone has forgotten the question in the meantime.
+            let _ = replies.send(Reply::Answer(node, answer));
+        }
+    }
+
+    /// Taken out of the map, since it wakes foreign code.
+    fn collector(&self, request: u64) -> Option<Collector> {
+        match self.waiters().get(&request) {
+            Some(Waiter::Acks(collector)) => Some(collector.clone()),
+            _ => None,
+        }
+    }
+
+    fn end(&self, request: u64, missing: Vec<Missing>) {
+        let waiter = self.waiters().remove(&request);
+        match waiter {
+            Some(Waiter::Gather(replies)) => {
+                let _ = replies.send(Reply::Ended(missing));
+            }
+            Some(Waiter::Acks(collector)) => {
+                missing.iter().for_each(|missing| collector.end(missing.node, Some(missing.why)));
+            }
+            None => {}
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        match &event {
+            Event::Degraded(reason) => {
+                tracing::warn!(cluster = %self.channels.name, node = %self.node.id, %reason, "the broker is away");
+            }
+            Event::Recovered => {
+                tracing::info!(cluster = %self.channels.name, node = %self.node.id, "the broker is back");
+            }
+            _ => {}
+        }
+        let _ = self.events.send(event); // nobody listens: nothing to do
+    }
+}
+
+/// What a queued message costs beside its bytes.
+const OVERHEAD: usize = 128;
+
+/// Room in the outgoing queue, given back when dropped.
+pub(crate) struct Room<'a>(tokio::sync::SemaphorePermit<'a>);
+
+impl Room<'_> {
+    /// The room is used: whoever sends the message gives it back. Answers how much it is.
+    pub(crate) fn take(self) -> usize {
+        let bytes = self.0.num_permits();
+        self.0.forget();
+        bytes
+    }
+}
+
+/// The runtime's time, which tests may pause.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The longest that anything is waited for.
+pub(crate) const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Now, so much later; far futures are a day.
+pub(crate) fn deadline(timeout: Duration) -> Instant {
+    now() + timeout.min(A_DAY)
+}

@@ -1,0 +1,12 @@
+//! The driver around the engine: one reader, one writer, and what they share.
+
+mod core;
+mod perform;
+mod registry;
+mod send;
+mod tasks;
+
+pub(crate) use self::core::{Bounds, Channels, Core, Waiter, deadline, now};
+pub(crate) use registry::Here;
+pub(crate) use send::{LocalAcks, Took, check_timeout};
+pub(crate) use tasks::{mend, read, write};

@@ -1,0 +1,236 @@
+//! What keeps a link up.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::kit::{Backoff, Breaker, Link};
+use crate::model::{Error, ErrorKind, Limits, Result, causes};
+use crate::seams::{Backend, Capabilities, Channel, Inbox, Outgoing, PublishError, Reason};
+use async_trait::async_trait;
+
+/// The longest pause between two attempts.
+const LONGEST: Duration = Duration::from_millis(500);
+/// So many different causes of one outage are logged.
+const CAUSES: usize = 8;
+
+/// The backend that keeps a [`Link`] up: it connects again when the link breaks, for ever and with a [`Backoff`] of at most
+/// half a second, subscribes to everything that is wanted, and tells the [`Inbox`]. The example is at [`Link`].
+pub struct Keeper<L: Link> {
+    shared: Arc<Shared<L::Handle>>,
+    /// Ends by itself with the inbox; `close` awaits it.
+    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared<H> {
+    state: Mutex<State<H>>,
+    close: Notify,
+}
+
+struct State<H> {
+    /// None while the link is down.
+    live: Option<Live<H>>,
+    /// Those of the latest link.
+    limits: Limits,
+}
+
+#[derive(Clone)]
+struct Live<H> {
+    handle: H,
+    limits: Limits,
+    breaker: Breaker,
+}
+
+/// A link, and what gives it up.
+struct Made<L> {
+    link: L,
+    breaker: Breaker,
+}
+
+impl<L: Link> Keeper<L> {
+    /// Makes the first link, and starts the task that keeps it up. That ends with [`close`](Backend::close) or with the inbox.
+    ///
+    /// # Errors
+    /// Those of [`Link::open`]: an absent broker is an error here.
+    pub async fn connect(mut source: L::Source, inbox: Inbox) -> Result<Self> {
+        let made = Made::<L>::open(&mut source, &inbox).await?;
+        let state = State { limits: made.link.limits(), live: Some(made.live()) };
+        let shared = Arc::new(Shared { state: Mutex::new(state), close: Notify::new() });
+        let task = tokio::spawn(keep(source, Arc::clone(&shared), inbox, made));
+        Ok(Self { shared, task: tokio::sync::Mutex::new(Some(task)) })
+    }
+
+    fn live(&self) -> Result<Live<L::Handle>> {
+        let live = self.shared.lock().live.clone();
+        live.ok_or_else(|| Error::unavailable(format!("the link to {} is down", L::BROKER)))
+    }
+}
+
+#[async_trait]
+impl<L: Link> Backend for Keeper<L> {
+    fn capabilities(&self) -> Capabilities {
+        L::CAPABILITIES
+    }
+
+    /// Those of the latest link.
+    fn limits(&self) -> Limits {
+        self.shared.lock().limits
+    }
+
+    /// If it fails for a time, the link is made again, which covers these channels.
+    async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
+        let live = self.live()?;
+        L::subscribe(&live.handle, channels).await.inspect_err(|error| {
+            if !matches!(error.kind(), ErrorKind::Config | ErrorKind::Denied) {
+                live.breaker.trip("a subscription was not confirmed");
+            }
+        })
+    }
+
+    async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
+        L::unsubscribe(&self.live()?.handle, channels).await
+    }
+
+    async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
+        let live = self.live().map_err(PublishError::Unknown)?;
+        let (sendable, refused) = live.limits.sendable(frames);
+        if !sendable.is_empty() {
+            L::publish(&live.handle, sendable).await?;
+        }
+        refused
+    }
+
+    async fn reset(&self, reason: Reason) {
+        if let Ok(live) = self.live() {
+            live.breaker.trip(reason);
+        }
+    }
+
+    /// Returns once the broker has forgotten us, if it can be reached. Dropped, it goes on, and another call waits for its end.
+    async fn close(&self) -> Result<()> {
+        self.shared.close.notify_one();
+        let mut task = self.task.lock().await;
+        let ended = match task.as_mut() {
+            Some(running) => running.await,
+            None => return Ok(()),
+        };
+        *task = None;
+        let failed = || Error::unexpected(format!("the task that keeps the link to {} has failed", L::BROKER));
+        ended.map_err(|cause| failed().with_source(cause))
+    }
+}
+
+impl<H> Shared<H> {
+    fn down(&self) {
+        self.lock().live = None;
+    }
+
+    // Both fields change together; nothing awaits or calls out while it is held.
+    fn lock(&self) -> MutexGuard<'_, State<H>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<L: Link> Made<L> {
+    async fn open(source: &mut L::Source, inbox: &Inbox) -> Result<Self> {
+        let breaker = Breaker::default();
+        Ok(Self { link: L::open(source, inbox, breaker.clone()).await?, breaker })
+    }
+
+    fn live(&self) -> Live<L::Handle> {
+        Live { handle: self.link.handle(), limits: self.link.limits(), breaker: self.breaker.clone() }
+    }
+
+    /// Returns why the link is of no use any more.
+    async fn hold(&mut self, inbox: &Inbox) -> Reason {
+        tokio::select! {
+            reason = self.link.hold(inbox) => reason,
+            reason = self.breaker.tripped() => reason,
+        }
+    }
+}
+
+/// Keeps the link up until the cluster is closed.
+async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, inbox: Inbox, mut made: Made<L>) {
+    let over = async {
+        tokio::select! {
+            () = inbox.closed() => {}
+            () = shared.close.notified() => {}
+        }
+    };
+    tokio::pin!(over);
+    let mut backoff = Backoff::at_most(LONGEST);
+    loop {
+        backoff.connected();
+        let reason = tokio::select! {
+            reason = made.hold(&inbox) => reason,
+            () = &mut over => {
+                shared.down();
+                return made.link.quit().await;
+            }
+        };
+        shared.down();
+        inbox.down(reason);
+        drop(made);
+        made = tokio::select! {
+            made = again(&mut source, &shared, &inbox, &mut backoff) => made,
+            () = &mut over => return shared.down(),
+        };
+    }
+}
+
+/// Makes the link again, however long it takes, and says that it is up.
+async fn again<L: Link>(
+    source: &mut L::Source,
+    shared: &Shared<L::Handle>,
+    inbox: &Inbox,
+    backoff: &mut Backoff,
+) -> Made<L> {
+    let mut told = HashSet::new();
+    loop {
+        backoff.wait().await;
+        match restore(source, shared, inbox).await {
+            Ok(made) => return made,
+            Err(error) => {
+                shared.down();
+                // Once for each cause; the core tells that the link is down, with its cluster and node.
+                let cause = causes(&error).last().map(ToString::to_string).unwrap_or_default();
+                if told.len() < CAUSES && told.insert(cause.clone()) {
+                    tracing::warn!(broker = L::BROKER, kind = ?error.kind(), %cause, "not connected again yet: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Connects, subscribes to everything that is wanted, and says so.
+async fn restore<L: Link>(source: &mut L::Source, shared: &Shared<L::Handle>, inbox: &Inbox) -> Result<Made<L>> {
+    let made = Made::<L>::open(source, inbox).await?;
+    let (live, limits) = (made.live(), made.link.limits());
+    let handle = live.handle.clone();
+    let mut done = HashSet::new();
+    subscribe::<L>(&handle, inbox, &mut done).await?;
+    *shared.lock() = State { live: Some(live), limits };
+    // From here on a new subscription is made by its own call; the second look finds those whose call has failed because the
+    // link was not up.
+    subscribe::<L>(&handle, inbox, &mut done).await?;
+    inbox.up(limits);
+    Ok(made)
+}
+
+/// Subscribes to what is wanted and not done yet.
+async fn subscribe<L: Link>(handle: &L::Handle, inbox: &Inbox, done: &mut HashSet<Channel>) -> Result<()> {
+    let wanted: Vec<_> = inbox.channels().into_iter().filter(|channel| !done.contains(channel)).collect();
+    if !wanted.is_empty() {
+        L::subscribe(handle, &wanted).await?;
+        done.extend(wanted);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

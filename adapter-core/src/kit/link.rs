@@ -1,0 +1,169 @@
+//! A link to a broker, as [`Keeper`](crate::backend::Keeper) keeps it.
+
+use tokio::sync::watch;
+
+use crate::model::{Limits, Result};
+use crate::seams::{Capabilities, Channel, Inbox, Outgoing, PublishError, Reason};
+
+/// One link to a broker, from connecting to breaking: as many connections as it takes, and what hands over what they hear.
+/// [`Keeper`](crate::backend::Keeper) makes one after the other and is the [`Backend`](crate::backend::Backend), for clients that work in tasks of
+/// their own.
+///
+/// # Contract
+/// - Every future may be dropped at any await.
+/// - Dropped, the link is cut, and calls that are under way on it end.
+///
+/// # Examples
+/// ```
+/// # use adapter_core::backend::{Breaker, Channel, Inbox, Limits, Outgoing, PublishError, Reason};
+/// use std::sync::Arc;
+///
+/// use adapter_core::Result;
+/// use adapter_core::backend::async_trait;
+/// use adapter_core::backend::{Backend, Connect, Keeper, Link};
+///
+/// # #[derive(Clone)]
+/// struct Broker; // its address, and who we are to it
+/// # #[derive(Clone)]
+/// struct Client; // of the broker's client crate
+/// struct Wire(Client);
+///
+/// #[async_trait]
+/// impl Connect for Broker {
+///     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
+///         Ok(Arc::new(Keeper::<Wire>::connect(self.clone(), inbox).await?))
+///     }
+/// }
+///
+/// impl Link for Wire {
+///     type Source = Broker;
+///     type Handle = Client;
+///     const BROKER: &'static str = "the broker";
+///
+///     async fn open(broker: &mut Broker, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
+///         // connect, and start to hand over what arrives
+/// #       let _ = (broker, inbox, breaker);
+/// #       Ok(Self(Client))
+///     }
+///     async fn publish(client: &Client, messages: &[Outgoing]) -> Result<(), PublishError> {
+///         // send, and wait for the broker's word
+/// #       let _ = (client, messages);
+/// #       Ok(())
+///     }
+///     // and the rest
+/// #   fn handle(&self) -> Client {
+/// #       self.0.clone()
+/// #   }
+/// #   fn limits(&self) -> Limits {
+/// #       Limits::max_frame(1 << 20)
+/// #   }
+/// #   async fn subscribe(_: &Client, _: &[Channel]) -> Result<()> {
+/// #       Ok(())
+/// #   }
+/// #   async fn unsubscribe(_: &Client, _: &[Channel]) -> Result<()> {
+/// #       Ok(())
+/// #   }
+/// #   async fn hold(&mut self, _: &Inbox) -> Reason {
+/// #       std::future::pending().await
+/// #   }
+/// #   async fn quit(self) {}
+/// }
+/// ```
+pub trait Link: Sized + Send + 'static {
+    /// How a link is made: the configuration, and what one attempt tells the next.
+    type Source: Send + 'static;
+    /// What the backend's calls go over while the link is up.
+    type Handle: Clone + Send + Sync + 'static;
+    /// The broker's name, for errors and logs.
+    const BROKER: &'static str;
+    /// What every link promises beyond moving messages; nothing, by default.
+    const CAPABILITIES: Capabilities = Capabilities::NONE;
+
+    /// Connects, and hands what is received to the inbox from then on. Nothing is subscribed yet.
+    ///
+    /// # Errors
+    /// `Config`, `Denied` or `Unavailable`.
+    fn open(source: &mut Self::Source, inbox: &Inbox, breaker: Breaker) -> impl Future<Output = Result<Self>> + Send;
+
+    /// What calls go over.
+    fn handle(&self) -> Self::Handle;
+
+    /// What this link allows.
+    fn limits(&self) -> Limits;
+
+    /// As [`Backend::subscribe`](crate::backend::Backend::subscribe), on this link.
+    ///
+    /// # Errors
+    /// After `Config` and `Denied` the link is kept, after any other it is made again.
+    fn subscribe(handle: &Self::Handle, channels: &[Channel]) -> impl Future<Output = Result<()>> + Send;
+
+    /// As [`Backend::unsubscribe`](crate::backend::Backend::unsubscribe).
+    ///
+    /// # Errors
+    /// Those of that.
+    fn unsubscribe(handle: &Self::Handle, channels: &[Channel]) -> impl Future<Output = Result<()>> + Send;
+
+    /// As [`Backend::publish`](crate::backend::Backend::publish), for messages within the link's limits; at least one.
+    ///
+    /// # Errors
+    /// Those of that.
+    fn publish(handle: &Self::Handle, messages: &[Outgoing]) -> impl Future<Output = Result<(), PublishError>> + Send;
+
+    /// Does what a link needs while it is up (pings, handing over); returns why it is of no use any more.
+    fn hold(&mut self, inbox: &Inbox) -> impl Future<Output = Reason> + Send;
+
+    /// Takes leave of a broker that is there: returns when that has forgotten us, or after a second or so.
+    fn quit(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Gives one link up, for whoever finds out that it is of no use although its connections live. Clones break the same link.
+///
+/// [`Link::open`] is given the one that [`Keeper`](crate::backend::Keeper) listens to. A backend may have others
+/// ([`default`](Self::default)) for what is given up by itself, one of several connections that it tried for example.
+#[derive(Clone, Debug, Default)]
+pub struct Breaker(watch::Sender<Option<Reason>>);
+
+impl Breaker {
+    /// Gives the link up; the keeper makes it again. Nothing happens if that is so already: the first reason counts.
+    pub fn trip(&self, reason: impl Into<Reason>) {
+        let reason = reason.into();
+        self.0.send_if_modified(|tripped| {
+            let first = tripped.is_none();
+            tripped.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// Whether the link was given up.
+    pub fn is_tripped(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// Waits until the link is given up; answers why.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn tripped(&self) -> Reason {
+        let mut reasons = self.0.subscribe();
+        let reason = reasons.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.expect("the sender is ours, and some was waited for")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_reason_counts_for_all_clones() {
+        let breaker = Breaker::default();
+        let clone = breaker.clone();
+        assert!(!clone.is_tripped());
+        let (reason, ()) = tokio::join!(clone.tripped(), async {
+            breaker.trip("first");
+            breaker.trip("second");
+        });
+        assert_eq!((reason, clone.is_tripped()), ("first".into(), true));
+        assert_eq!(breaker.tripped().await, "first".into(), "it stays so");
+    }
+}

@@ -1,0 +1,21 @@
+//! For authors of backends: what keeps a link up, and what reads URLs, dials and speaks TLS.
+
+mod backoff;
+mod host_port;
+mod keeper;
+mod link;
+mod percent;
+mod ring;
+mod tcp;
+#[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
+pub mod tls;
+mod tls_files;
+
+pub use backoff::Backoff;
+pub use host_port::HostPort;
+pub use keeper::Keeper;
+pub use link::{Breaker, Link};
+pub use percent::percent_decoded;
+pub use ring::{Ring, in_turn};
+pub use tcp::tcp;
+pub use tls_files::TlsFiles;

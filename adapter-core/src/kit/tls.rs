@@ -1,0 +1,130 @@
+//! TLS for authors of backends: rustls with ring, chosen by name, so that no process-wide provider is needed. With the
+//! cargo feature `tls`.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+pub use tokio_rustls::rustls;
+
+use rustls::client::WantsClientCert;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto};
+
+use crate::kit::TlsFiles;
+use crate::model::{Error, ErrorKind, Result, causes};
+
+/// How to speak TLS with every server of one configuration. Debug shows nothing of it: it holds a private key.
+#[derive(Clone)]
+pub struct Tls(Arc<ClientConfig>);
+
+impl Tls {
+    /// Trusts the authority of these files, or the system's if none is named, and shows their certificate.
+    ///
+    /// # Errors
+    /// `Config` when a file cannot be read or is not what it should be, or a key comes without its certificate.
+    pub fn from_files(files: &TlsFiles) -> Result<Self> {
+        let config = files.client_auth(builder()?.with_root_certificates(files.roots()?))?;
+        Ok(Self::from_config(Arc::new(config)))
+    }
+
+    /// As the application has configured it.
+    pub fn from_config(config: Arc<ClientConfig>) -> Self {
+        Self(config)
+    }
+
+    /// Shakes hands over this stream; the server's certificate must be for this host.
+    ///
+    /// # Errors
+    /// What the stream or TLS said: [`refusal`] tells whether trying again is of use.
+    pub async fn connect<S: AsyncRead + AsyncWrite + Send + Unpin>(
+        &self,
+        host: &str,
+        stream: S,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<S>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl TlsFiles {
+    /// The authorities of the file, or the system's if none is named.
+    ///
+    /// # Errors
+    /// `Config` when there are none, or the file cannot be read.
+    pub fn roots(&self) -> Result<RootCertStore> {
+        let [option, ..] = self.names;
+        let mut roots = RootCertStore::empty();
+        let Some(file) = &self.ca else {
+            let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            return match added {
+                0 => {
+                    Err(Error::config(format!("this system has no root certificates: name one by the option {option}")))
+                }
+                _ => Ok(roots),
+            };
+        };
+        for certificate in certificates(option, file)? {
+            roots.add(certificate).map_err(|cause| {
+                Error::config(format!("a certificate of the file in {option} cannot be used")).with_source(cause)
+            })?;
+        }
+        Ok(roots)
+    }
+
+    /// Ends a configuration with the certificate that we show, or without one.
+    ///
+    /// # Errors
+    /// `Config` as for [`Tls::from_files`].
+    pub fn client_auth(&self, builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> Result<ClientConfig> {
+        let [_, cert_option, key_option] = self.names;
+        let Some((cert, key)) = self.certificate()? else { return Ok(builder.with_no_client_auth()) };
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|cause| unreadable(key_option, key, cause))?;
+        builder.with_client_auth_cert(certificates(cert_option, cert)?, key).map_err(unusable)
+    }
+}
+
+/// The beginning of every configuration: ring, and the versions of TLS that are safe.
+///
+/// # Errors
+/// `Config`, should ring lack what these versions need.
+pub fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)
+}
+
+/// What TLS says under this error, if it does: `Denied` when the other side refuses our certificate or misses one, `Config`
+/// when we refuse its, or it does not speak TLS. Trying again does not help. The server's word about ours may come after the
+/// handshake, as the answer to the first thing that it is asked.
+pub fn refusal(cause: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    causes(cause).find_map(|cause| match cause.downcast_ref()? {
+        rustls::Error::AlertReceived(_) => Some(ErrorKind::Denied),
+        _ => Some(ErrorKind::Config),
+    })
+}
+
+fn certificates(option: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let all = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let all = all.map_err(|cause| unreadable(option, file, cause))?;
+    if all.is_empty() { Err(Error::config(format!("the file in {option} has no certificate"))) } else { Ok(all) }
+}
+
+fn unreadable(option: &str, file: &Path, cause: pem::Error) -> Error {
+    Error::config(format!("the file in {option} cannot be read as PEM: {}", file.display())).with_source(cause)
+}
+
+fn unusable(cause: rustls::Error) -> Error {
+    Error::config("the TLS configuration cannot be used").with_source(cause)
+}

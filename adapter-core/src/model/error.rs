@@ -1,0 +1,180 @@
+//! The one error, and the kinds to match on.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// The result of everything that can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn StdError + Send + Sync + 'static>;
+
+/// What went wrong, by [`kind`](Error::kind), with a sentence for people and the cause as `source()`.
+///
+/// Peers that did not answer are not an error: they are named in [`Gathered::missing`](crate::Gathered).
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    served_locally: bool,
+    source: Option<Source>,
+}
+
+/// Why an operation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A name, a URL or an option is wrong. Trying again cannot help.
+    Config,
+    /// The broker refused: credentials or permissions.
+    Denied,
+    /// The broker cannot be reached now, and what waits for it has reached its bound.
+    Unavailable,
+    /// The time given for the operation has passed.
+    Timeout,
+    /// A message is over `max_message`; nothing was sent.
+    TooLarge,
+    /// Bytes that are not of the protocol, or of a version that this build cannot read.
+    Protocol,
+    /// The cluster was closed.
+    Closed,
+    /// Anything else; a bug report is welcome.
+    Unexpected,
+}
+
+impl Error {
+    /// An error of this kind with a sentence for people.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), served_locally: false, source: None }))
+    }
+
+    /// A `Config` error: the configuration cannot work.
+    pub fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    /// An `Unavailable` error: the link is not there, broke under an operation, or has not answered in time.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unavailable, message)
+    }
+
+    pub(crate) fn unexpected(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unexpected, message)
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the cluster was closed")
+    }
+
+    /// Keeps the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Says that this node's own sockets were served although the remote part failed.
+    #[must_use]
+    pub fn after_local(mut self) -> Self {
+        self.0.served_locally = true;
+        self
+    }
+
+    /// Of the errors of several servers in turn, the one to show: a refusal says more than an absence, and the first one
+    /// more than the others.
+    #[must_use]
+    pub fn most_telling(before: Option<Self>, next: Self) -> Self {
+        match before {
+            Some(before) if before.kind() != ErrorKind::Unavailable || next.kind() == ErrorKind::Unavailable => before,
+            _ => next,
+        }
+    }
+
+    /// What to match on.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether this node's own sockets got the operation before the rest of it failed.
+    pub fn served_locally(&self) -> bool {
+        self.0.served_locally
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        if self.0.served_locally {
+            f.write_str(" (this node's own sockets were served)")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|cause| cause as _)
+    }
+}
+
+/// An error and everything under it, for backends that look for a word of their broker or of TLS: also what an
+/// [`io::Error`] or an `Arc` holds, which `source()` passes over.
+///
+/// # Examples
+/// ```
+/// let denied = adapter_core::Error::new(adapter_core::ErrorKind::Denied, "no");
+/// let error = adapter_core::Error::unavailable("gone").with_source(std::io::Error::other(denied));
+/// let within = adapter_core::backend::causes(&error).filter_map(|cause| cause.downcast_ref::<adapter_core::Error>());
+/// assert_eq!(within.last().map(|error| error.kind()), Some(adapter_core::ErrorKind::Denied));
+/// ```
+pub fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let io = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).map(|within| within as _);
+        let shared = error.downcast_ref::<Arc<dyn StdError + Send + Sync>>().map(|within| &**within as _);
+        io.or(shared).or_else(|| error.source())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_causes_are_those_within_others_too() {
+        let last: Arc<dyn StdError + Send + Sync> = Arc::new(Error::config("at the bottom"));
+        let error = Error::unavailable("gone").with_source(io::Error::other(last));
+        let texts: Vec<_> = causes(&error).filter_map(|cause| cause.downcast_ref::<Error>()).map(Error::kind).collect();
+        assert_eq!(texts, [ErrorKind::Unavailable, ErrorKind::Config]);
+    }
+
+    #[test]
+    fn the_first_refusal_is_the_most_telling() {
+        let told = |kinds: &[ErrorKind]| {
+            let errors = (1..).zip(kinds).map(|(n, kind)| Error::new(*kind, format!("{n}")));
+            errors.fold(None, |before, next| Some(Error::most_telling(before, next))).expect("one").to_string()
+        };
+        use ErrorKind::{Config, Denied, Unavailable};
+        assert_eq!(told(&[Unavailable, Unavailable]), "1");
+        assert_eq!(told(&[Unavailable, Config, Unavailable]), "2");
+        assert_eq!(told(&[Config, Denied, Unavailable]), "1");
+    }
+
+    #[test]
+    fn the_cause_is_a_source_and_not_part_of_the_text() {
+        let error = Error::new(ErrorKind::Denied, "the broker refused the login")
+            .with_source(std::io::Error::other("WRONGPASS"));
+        assert_eq!(error.to_string(), "the broker refused the login");
+        assert_eq!(error.source().expect("kept").to_string(), "WRONGPASS");
+    }
+
+    #[test]
+    fn an_error_after_local_delivery_says_so() {
+        let error = Error::new(ErrorKind::Unavailable, "the broker is away").after_local();
+        assert!(error.served_locally());
+        assert!(error.to_string().contains("own sockets were served"));
+    }
+}

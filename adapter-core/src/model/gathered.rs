@@ -1,0 +1,54 @@
+//! What came back from peers, and who is missing.
+
+use crate::model::NodeId;
+
+/// The answers to a question that was put to every node, and the nodes that gave none.
+///
+/// A partial answer is data, not an error: `items` holds what came, `missing` names who did not answer and why.
+/// Nodes that joined after the question was put are in neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gathered<T> {
+    /// What was answered, this node's own part first.
+    pub items: Vec<T>,
+    /// Who did not answer.
+    pub missing: Vec<Missing>,
+}
+
+/// A node that did not answer, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Missing {
+    /// The node.
+    pub node: NodeId,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a node's answer is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Why {
+    /// It had not answered when the time was up.
+    Timeout,
+    /// It was found dead.
+    Died,
+    /// It left the cluster.
+    Left,
+    /// It runs a version that does not know the question.
+    Unsupported,
+    /// It has no handler for the event, or no room for the question or for its answer.
+    NoHandler,
+}
+
+impl<T> Gathered<T> {
+    /// Whether every node that was asked answered.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+}
+
+impl Gathered<(NodeId, u64)> {
+    /// The sum over the nodes that answered.
+    pub fn total(&self) -> u64 {
+        self.items.iter().map(|(_, count)| count).sum()
+    }
+}

@@ -1,0 +1,27 @@
+//! The nouns: names, nodes, targets, packets, and what is said about them. Depends on nothing.
+
+mod change;
+mod error;
+mod event;
+mod gathered;
+mod limits;
+mod name;
+pub(crate) mod node;
+mod packet;
+pub(crate) mod serial;
+mod socket;
+mod stats;
+mod target;
+
+pub use change::Change;
+pub use error::{Error, ErrorKind, Result, causes};
+pub use event::{Departure, Event, GapChannel};
+pub use gathered::{Gathered, Missing, Why};
+pub use limits::Limits;
+pub(crate) use name::check_event_name;
+pub use name::{ClusterName, IntoRooms, MAX_NAME, Namespace, Room, SocketId};
+pub use node::{Node, NodeId};
+pub use packet::{Format, Packet};
+pub use socket::{AckError, LocalSocket, Projection, SocketInfo};
+pub use stats::Stats;
+pub use target::{Flags, Target};

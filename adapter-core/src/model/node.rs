@@ -1,0 +1,86 @@
+//! Nodes of the cluster.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Error;
+
+/// Tells one run of one server process from every other: 128 random bits, new at each start.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NodeId([u8; 16]);
+
+impl NodeId {
+    /// A new id from the operating system's random source.
+    ///
+    /// # Errors
+    /// `Unexpected` when the operating system has no random numbers to give.
+    pub fn random() -> Result<Self, Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)
+            .map_err(|cause| Error::unexpected("no random numbers for a node id").with_source(cause))?;
+        Ok(Self(bytes))
+    }
+
+    /// The id made of these bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The id's bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+/// 32 hexadecimal digits.
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = || Error::config("a node id is 32 hexadecimal digits");
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(bad());
+        }
+        let number = u128::from_str_radix(text, 16).map_err(|_| bad())?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
+/// The longest name of a node, in bytes.
+pub(crate) const MAX_NODE_NAME: usize = 255;
+
+/// A node: its id and the name that people gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Node {
+    /// Its id, which nothing else has or will have.
+    pub id: NodeId,
+    /// For people, logs and pages; not unique, may be empty.
+    pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_from_its_text() {
+        let id = NodeId::random().expect("random");
+        assert_eq!(id.to_string().parse::<NodeId>().expect("parses"), id);
+        assert!("+0000000000000000000000000000000".parse::<NodeId>().is_err());
+        assert!("00".parse::<NodeId>().is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! What is emitted.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::model::Error;
+
+/// What is emitted: bytes that the core never looks into, with a tag that says who can read them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Who can read `data`.
+    pub format: Format,
+    /// The bytes, delivered as they are.
+    pub data: Bytes,
+}
+
+/// Who can read a packet's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Only the kind of server that made it: its own encoding.
+    Opaque,
+    /// Everyone: a JSON array of the event's name and its arguments, which each kind of server encodes for its
+    /// own clients. What emitters and SQL send.
+    Event,
+    /// A tag that this build does not know; carried, and refused by whoever has to read it.
+    Other(u8),
+}
+
+impl Format {
+    pub(crate) const fn tag(self) -> u8 {
+        match self {
+            Self::Opaque => 0,
+            Self::Event => 1,
+            Self::Other(tag) => tag,
+        }
+    }
+
+    pub(crate) const fn from_tag(tag: u8) -> Self {
+        match tag {
+            0 => Self::Opaque,
+            1 => Self::Event,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl Packet {
+    /// Bytes in the local sockets' own encoding.
+    pub fn opaque(data: impl Into<Bytes>) -> Self {
+        Self { format: Format::Opaque, data: data.into() }
+    }
+
+    /// An event with one argument, readable by every kind of server: the JSON array `["name", argument]`.
+    ///
+    /// # Errors
+    /// `Config` when the argument has no JSON form (a map with keys that are no strings, say).
+    pub fn event(name: &str, argument: impl Serialize) -> Result<Self, Error> {
+        let json = serde_json::to_vec(&(name, argument))
+            .map_err(|cause| Error::config("the event's argument has no JSON form").with_source(cause))?;
+        Ok(Self { format: Format::Event, data: json.into() })
+    }
+}
+
+impl From<Bytes> for Packet {
+    fn from(data: Bytes) -> Self {
+        Self::opaque(data)
+    }
+}
+
+impl From<Vec<u8>> for Packet {
+    fn from(data: Vec<u8>) -> Self {
+        Self::opaque(data)
+    }
+}
+
+impl From<&'static [u8]> for Packet {
+    fn from(data: &'static [u8]) -> Self {
+        Self::opaque(data)
+    }
+}
+
+impl From<String> for Packet {
+    fn from(data: String) -> Self {
+        Self::opaque(data)
+    }
+}
+
+impl From<&'static str> for Packet {
+    fn from(data: &'static str) -> Self {
+        Self::opaque(data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_json_array() {
+        let packet = Packet::event("news", [1, 2]).expect("json");
+        assert_eq!((packet.format, &packet.data[..]), (Format::Event, &b"[\"news\",[1,2]]"[..]));
+    }
+
+    #[test]
+    fn every_tag_survives() {
+        assert!((0..=u8::MAX).all(|tag| Format::from_tag(tag).tag() == tag));
+    }
+}

@@ -1,0 +1,58 @@
+//! What is said about sockets.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::model::serial::{blob, list, text};
+use crate::model::{NodeId, Room, SocketId};
+
+/// What is asked about each socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Projection {
+    /// Id, rooms and data.
+    #[default]
+    All,
+    /// Only the id.
+    Ids,
+    /// Id and rooms.
+    Rooms,
+}
+
+/// What local sockets say about one of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalSocket {
+    /// Its id.
+    pub id: SocketId,
+    /// Its rooms, with [`Projection::All`] and [`Projection::Rooms`]; the private one is not among them.
+    #[serde(with = "list")]
+    pub rooms: Vec<Room>,
+    /// What the server says of it, in the server's own encoding, with [`Projection::All`].
+    #[serde(with = "blob")]
+    pub data: Bytes,
+}
+
+/// A socket somewhere in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketInfo {
+    /// The node it is connected to.
+    pub node: NodeId,
+    /// Its id.
+    pub id: SocketId,
+    /// Its rooms, if asked for; the private one is not among them.
+    pub rooms: Vec<Room>,
+    /// What its server says of it, if asked for.
+    pub data: Bytes,
+}
+
+/// Why a socket gave no answer, or what it answered instead.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum AckError {
+    /// It did not answer in time.
+    Timeout,
+    /// It disconnected, or its node is gone.
+    Gone,
+    /// What the server says, in the server's own encoding.
+    Other(#[serde(with = "text")] String),
+}

@@ -1,0 +1,154 @@
+//! The cluster operations, as a trait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::model::{Change, Gathered, Namespace, Node, NodeId, Packet, Projection, Result, Room, SocketInfo, Target};
+use crate::seams::{AckStream, LocalSockets, ServerEvents};
+
+/// The cluster operations that an application calls. [`Cluster`](crate::Cluster) is the one implementation so far;
+/// another wire dialect would be a second one, which is why bridges are written against this trait.
+///
+/// # Cancel safety
+/// Every future may be dropped at any await. One that waits for room in the outgoing queue has then done nothing;
+/// one that waits for answers has sent its question, and forgets the answers.
+#[async_trait]
+pub trait Adapter: Send + Sync + 'static {
+    /// This node.
+    fn node(&self) -> Node;
+
+    /// Every node that is alive, as far as this one knows, itself first.
+    fn nodes(&self) -> Vec<Node>;
+
+    /// Makes local sockets part of a namespace, at once. Several may have the same namespace: all are served.
+    ///
+    /// # Errors
+    /// `Closed`.
+    fn attach(&self, namespace: &Namespace, local: Arc<dyn LocalSockets>) -> Result<AttachmentId>;
+
+    /// Takes local sockets out again, at once. An id that is not attached is nothing to do.
+    fn detach(&self, attachment: AttachmentId);
+
+    /// Where server-side events of a namespace go from now on; the one before gets no more.
+    ///
+    /// # Errors
+    /// `Closed`.
+    fn on_server_event(&self, namespace: &Namespace, events: ServerEvents) -> Result<()>;
+
+    /// Gives a packet to the sockets addressed. Returns once it is in the outgoing queue; a full one is waited for up
+    /// to `wait`.
+    ///
+    /// # Errors
+    /// `TooLarge`, `Unavailable`, `Timeout` (the queue was full all the time), `Closed`.
+    async fn broadcast(&self, to: Address, packet: Packet, wait: Duration) -> Result<()>;
+
+    /// The same, and gathers the answers of the sockets as they come, for `timeout` at the most.
+    ///
+    /// # Errors
+    /// As [`broadcast`](Self::broadcast), and `Config` for a zero timeout.
+    async fn broadcast_with_ack(&self, to: Address, packet: Packet, timeout: Duration) -> Result<AckStream>;
+
+    /// Changes the rooms or the life of the sockets addressed. Returns when every live node has done so, or at once.
+    /// The items are the nodes that have.
+    ///
+    /// # Errors
+    /// As [`broadcast`](Self::broadcast), and `Config` for a zero timeout.
+    async fn change(&self, to: Address, change: Change, wait: Wait) -> Result<Gathered<NodeId>>;
+
+    /// Describes the sockets addressed.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    async fn fetch_sockets(&self, to: Address, ask: Projection, timeout: Duration) -> Result<Gathered<SocketInfo>>;
+
+    /// Counts the sockets addressed, for each node.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    async fn count_sockets(&self, to: Address, timeout: Duration) -> Result<Gathered<(NodeId, u64)>>;
+
+    /// The rooms that the sockets addressed are in, each once, in no order.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    async fn rooms(&self, to: Address, timeout: Duration) -> Result<Gathered<Room>>;
+
+    /// Sends an event to the other servers.
+    ///
+    /// # Errors
+    /// As [`broadcast`](Self::broadcast).
+    async fn server_side_emit(&self, namespace: &Namespace, event: &str, data: Bytes, wait: Duration) -> Result<()>;
+
+    /// The same, and gathers one answer from each of them.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    async fn server_side_emit_with_ack(
+        &self,
+        namespace: &Namespace,
+        event: &str,
+        data: Bytes,
+        timeout: Duration,
+    ) -> Result<Gathered<(NodeId, Bytes)>>;
+}
+
+/// Local sockets attached to a namespace of this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttachmentId(pub(crate) u64);
+
+impl AttachmentId {
+    /// For implementations of [`Adapter`]: the id that this implementation gives to an attachment.
+    pub const fn from_raw(id: u64) -> Self {
+        Self(id)
+    }
+}
+
+/// Where an operation goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// The sockets in it.
+    pub target: Target,
+    /// The nodes.
+    pub scope: Scope,
+}
+
+impl Address {
+    /// These sockets, on every node.
+    pub fn new(namespace: Namespace, target: Target) -> Self {
+        Self { namespace, target, scope: Scope::Cluster }
+    }
+
+    /// Limits it to some nodes.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+}
+
+/// On which nodes an operation is carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scope {
+    /// On all of them.
+    #[default]
+    Cluster,
+    /// On this one alone, whatever the broker's state.
+    Local,
+    /// Everywhere but on these local sockets: their owner serves them itself.
+    Beyond(AttachmentId),
+}
+
+/// What a change of sockets waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Until every live node has applied it, for so long at the most.
+    Applied(Duration),
+    /// Only for room in the outgoing queue, for so long at the most.
+    Sent(Duration),
+}

@@ -1,0 +1,174 @@
+//! The seam to a broker.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::model::{Error, ErrorKind, Limits, Result};
+use crate::seams::{Channel, Inbox};
+
+/// A backend's configuration: how to reach a broker.
+#[async_trait]
+pub trait Connect: Send + Sync + 'static {
+    /// Connects, and hands what is received to the inbox from then on.
+    ///
+    /// # Contract
+    /// - Returns once the broker has accepted the connection; nothing is subscribed yet.
+    /// - The link reports its limits with the backend, by [`Backend::limits`].
+    ///
+    /// # Errors
+    /// `Config`, `Denied` or `Unavailable`: at connecting an absent broker is an error; only a link
+    /// that once was up is restored by itself.
+    async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>>;
+}
+
+#[async_trait]
+impl<C: Connect + ?Sized> Connect for Box<C> {
+    async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
+        (**self).connect(inbox).await
+    }
+}
+
+/// Moves opaque frames between nodes. It knows no rooms, no requests and no node counts, never decodes a frame,
+/// never retries a publish, queues nothing for later and replays nothing: the core does that once for all.
+///
+/// # Contract
+/// - It reconnects and subscribes again by itself, for ever, with jittered backoff of at most 1 s ([`Backoff`](crate::backend::Backoff)), and
+///   tells the [`Inbox`]: `down(reason)` when the link breaks, `up(limits)` once the whole set [`Inbox::channels`] is confirmed
+///   again. What was published in between may be lost; losing it without saying so is not allowed.
+/// - Every future may be dropped at any await.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// What this backend promises beyond moving frames. Start from [`Capabilities::default`], which is nothing.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The limits of the link as it is now.
+    fn limits(&self) -> Limits;
+
+    /// Returns once the server that we are connected to has confirmed: what is published after that is received.
+    ///
+    /// # Errors
+    /// `Unavailable` when the link breaks meanwhile; the next `up` covers these channels.
+    async fn subscribe(&self, channels: &[Channel]) -> Result<()>;
+
+    /// Stops receiving; frames under way may still come.
+    ///
+    /// # Errors
+    /// `Unavailable` when the link is broken, which ends the subscription as well.
+    async fn unsubscribe(&self, channels: &[Channel]) -> Result<()>;
+
+    /// Hands frames to the broker, in order; returns once the broker has them. A publisher receives its own
+    /// frames too, if it is subscribed. A node publishes one batch at a time; an emitter's calls may overlap.
+    ///
+    /// A link that is only slow needs no time limit here: the core has one, two seconds and what the bytes take at 1 MiB/s. A
+    /// shorter one would have a large message sent again and again, and never confirmed.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError>;
+
+    /// Drops the link and connects again: the core found it dead although the client thinks it lives.
+    async fn reset(&self, reason: Reason) {
+        let _ = reason;
+    }
+
+    /// Ends the link, and whatever this node left on the broker with it.
+    ///
+    /// # Errors
+    /// What the broker said; the link is gone all the same.
+    async fn close(&self) -> Result<()>;
+}
+
+/// One message for the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outgoing {
+    /// Where it goes.
+    pub channel: Channel,
+    /// What goes there: one frame or several, never looked into by a backend.
+    pub payload: Bytes,
+}
+
+impl Outgoing {
+    /// A message for this channel.
+    pub fn new(channel: Channel, payload: Bytes) -> Self {
+        Self { channel, payload }
+    }
+}
+
+impl Limits {
+    /// The messages of a batch that stand before the first one over `max_frame`, and the answer to give once they are sent:
+    /// that one's refusal, if there is one.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adapter_core::backend::{Channel, Limits, Outgoing, PublishError};
+    /// # let channel = Channel::new("rc.a").expect("valid");
+    /// let batch = [512, 513, 7].map(|size| Outgoing::new(channel.clone(), vec![0; size].into()));
+    /// let (sendable, refused) = Limits::max_frame(512).sendable(&batch);
+    /// assert_eq!(sendable, &batch[..1]);
+    /// assert!(matches!(refused, Err(PublishError::Refused { index: 1, .. })));
+    /// ```
+    pub fn sendable<'a>(&self, batch: &'a [Outgoing]) -> (&'a [Outgoing], Result<(), PublishError>) {
+        match batch.iter().position(|message| message.payload.len() > self.max_frame) {
+            Some(index) => (&batch[..index], Err(PublishError::Refused { index, kind: ErrorKind::TooLarge })),
+            None => (batch, Ok(())),
+        }
+    }
+}
+
+/// What a backend promises beyond moving frames; each claim arms more conformance cases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// One publisher's frames arrive in the order in which it published them, across channels too.
+    pub ordered: bool,
+}
+
+impl Capabilities {
+    /// What [`default`](Self::default) is, where a constant is needed.
+    pub(crate) const NONE: Self = Self { ordered: false };
+    /// What [`ordered`](Self::ordered) makes of nothing, where a constant is needed.
+    pub const ORDERED: Self = Self::NONE.ordered();
+
+    /// Claims that one publisher's frames keep their order.
+    #[must_use]
+    pub const fn ordered(mut self) -> Self {
+        self.ordered = true;
+        self
+    }
+}
+
+/// Why a link went down, for logs and events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason(pub String);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<T: Into<String>> From<T> for Reason {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+/// Why a publish failed, and what became of its frames.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The broker refuses one frame for good. Those before it were sent, it and those after it were not.
+    #[error("the broker refuses message {index} of the batch")]
+    Refused {
+        /// Which of the frames, from 0.
+        index: usize,
+        /// Why: `TooLarge` or `Denied`.
+        kind: ErrorKind,
+    },
+    /// Any of the frames may have been sent: the link broke, or its answer is overdue.
+    #[error("the outcome of the publish is unknown")]
+    Unknown(#[source] Error),
+}

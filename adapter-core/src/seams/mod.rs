@@ -1,0 +1,20 @@
+//! The seams: what a broker's driver implements and is given (below), what a server's sockets implement (above), and the
+//! cluster operations as a trait.
+
+pub(crate) mod acks;
+mod adapter;
+mod backend;
+mod channel;
+pub(crate) mod inbox;
+mod local;
+mod server_event;
+
+pub use acks::{Ack, AckStream, Acked};
+pub use adapter::{Adapter, Address, AttachmentId, Scope, Wait};
+pub use backend::{Backend, Capabilities, Connect, Outgoing, PublishError, Reason};
+pub use channel::Channel;
+pub use inbox::{Full, Inbox};
+pub(crate) use local::AckSink;
+pub use local::{Acks, LocalSockets};
+pub(crate) use server_event::ReplySink;
+pub use server_event::{Reply, ServerEvent, ServerEvents};

@@ -1,0 +1,77 @@
+//! Events between servers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::model::{Namespace, NodeId};
+
+/// An event that another server sent with `server_side_emit`.
+#[derive(Debug)]
+pub struct ServerEvent {
+    /// The node that sent it.
+    pub from: NodeId,
+    /// The namespace it was sent in.
+    pub namespace: Namespace,
+    /// Its name.
+    pub event: String,
+    /// Its data, opaque to the core.
+    pub data: Bytes,
+    /// How to answer, if the sender waits for one.
+    pub reply: Option<Reply>,
+}
+
+/// The one answer to a server-side event. Dropped unused, the sender learns that nobody handled the event.
+pub struct Reply(Option<Arc<dyn ReplySink>>);
+
+pub(crate) trait ReplySink: Send + Sync + 'static {
+    /// `None`: there will be no answer.
+    fn reply(&self, answer: Option<Bytes>);
+}
+
+impl Reply {
+    /// An answer that goes where `send` takes it; `None` when there will be none. For implementations of
+    /// [`Adapter`](crate::adapter::Adapter).
+    pub fn from_fn(send: impl FnOnce(Option<Bytes>) + Send + 'static) -> Self {
+        struct Once<F>(Mutex<Option<F>>);
+        impl<F: FnOnce(Option<Bytes>) + Send + 'static> ReplySink for Once<F> {
+            fn reply(&self, answer: Option<Bytes>) {
+                let send = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(send) = send {
+                    send(answer);
+                }
+            }
+        }
+        Self::new(Once(Mutex::new(Some(send))))
+    }
+
+    pub(crate) fn new(sink: impl ReplySink) -> Self {
+        Self(Some(Arc::new(sink)))
+    }
+
+    /// Answers. Never waits.
+    pub fn send(mut self, answer: impl Into<Bytes>) {
+        if let Some(sink) = self.0.take() {
+            sink.reply(Some(answer.into()));
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(sink) = self.0.take() {
+            sink.reply(None);
+        }
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reply")
+    }
+}
+
+/// Where a namespace's server-side events go: a bounded queue. An event that finds it full is dropped, and its sender
+/// is told so if it waits for an answer.
+pub type ServerEvents = mpsc::Sender<ServerEvent>;

@@ -1,0 +1,155 @@
+//! The bodies. A published one never changes: a new shape is a new kind, a small addition an extension.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::model::serial::{blob, list, text};
+use crate::model::{AckError, LocalSocket, Namespace, NodeId, Projection, Room, SocketId, Target};
+
+/// The newest number that a sender has used on a channel, and the epoch it belongs to. `n` 0: none yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    pub(crate) epoch: u64,
+    pub(crate) n: u64,
+}
+
+/// The mark of a sender on one node's inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InboxMark {
+    pub(crate) node: NodeId,
+    pub(crate) mark: Mark,
+}
+
+/// A node by id and name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeEntry {
+    pub(crate) id: NodeId,
+    #[serde(with = "text")]
+    pub(crate) name: String,
+}
+
+/// HELLO: a node that has just subscribed asks who is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    #[serde(with = "text")]
+    pub(crate) name: String,
+    pub(crate) cluster: Mark,
+}
+
+/// WELCOME, to the newcomer's inbox: who answers, where its numbers stand, and whom it knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Welcome {
+    #[serde(with = "text")]
+    pub(crate) name: String,
+    pub(crate) cluster: Mark,
+    #[serde(with = "list")]
+    pub(crate) nodes: Vec<NodeEntry>,
+}
+
+/// HEARTBEAT and BYE: a sign of life, or the last one, with the marks of the channels whose tail changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pulse {
+    #[serde(with = "text")]
+    pub(crate) name: String,
+    pub(crate) cluster: Mark,
+    #[serde(with = "list")]
+    pub(crate) inboxes: Vec<InboxMark>,
+}
+
+/// BROADCAST; the packet follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Broadcast {
+    pub(crate) namespace: Namespace,
+    pub(crate) target: Target,
+    pub(crate) format: u8,
+}
+
+/// BROADCAST_WITH_ACK; the packet follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BroadcastWithAck {
+    pub(crate) namespace: Namespace,
+    pub(crate) target: Target,
+    pub(crate) format: u8,
+    pub(crate) timeout_ms: u64,
+}
+
+/// JOIN and LEAVE.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RoomChange {
+    pub(crate) namespace: Namespace,
+    pub(crate) target: Target,
+    #[serde(with = "list")]
+    pub(crate) rooms: Vec<Room>,
+}
+
+/// DISCONNECT, COUNT_SOCKETS and LIST_ROOMS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Selection {
+    pub(crate) namespace: Namespace,
+    pub(crate) target: Target,
+}
+
+/// FETCH_SOCKETS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FetchSockets {
+    pub(crate) namespace: Namespace,
+    pub(crate) target: Target,
+    pub(crate) projection: Projection,
+}
+
+/// SERVER_EVENT; its data follows as the packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ServerEventBody {
+    pub(crate) namespace: Namespace,
+    #[serde(with = "text")]
+    pub(crate) event: String,
+}
+
+/// SOCKETS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sockets {
+    #[serde(with = "list")]
+    pub(crate) sockets: Vec<LocalSocket>,
+}
+
+/// COUNT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub(crate) count: u64,
+}
+
+/// ROOMS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rooms {
+    #[serde(with = "list")]
+    pub(crate) rooms: Vec<Room>,
+}
+
+/// ACKS: what one node's sockets have answered since the last such frame. The first one names whom it asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AckBatch {
+    #[serde(with = "list::optional")]
+    pub(crate) expected: Option<Vec<SocketId>>,
+    #[serde(with = "list")]
+    pub(crate) acks: Vec<SocketAck>,
+    /// Nothing follows.
+    pub(crate) done: bool,
+}
+
+/// One socket's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SocketAck {
+    pub(crate) socket: SocketId,
+    pub(crate) answer: AckAnswer,
+}
+
+/// What a socket answered, or why it did not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum AckAnswer {
+    Data(#[serde(with = "blob")] Bytes),
+    Failed(AckError),
+}
+
+/// PROBE, APPLIED, SERVER_ANSWER (its data follows as the packet), NO_HANDLER and UNSUPPORTED: nothing to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Empty {}

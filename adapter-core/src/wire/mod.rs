@@ -1,0 +1,21 @@
+//! The wire protocol: frames, kinds and bodies, as PROTOCOL.md describes them. Pure: no IO, no clock.
+
+mod body;
+mod codec;
+mod frame;
+#[cfg(test)]
+mod frame_tests;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod hostile;
+mod kind;
+mod operation;
+#[cfg(test)]
+mod samples;
+
+pub(crate) use body::*;
+pub(crate) use codec::{Malformed, decode, encode};
+pub(crate) use frame::{Frame, Frames, Head, Number, Part, Skipped};
+pub(crate) use kind::{Kind, is_control};
+pub(crate) use operation::{Answer, Content, Operation, Unreadable};

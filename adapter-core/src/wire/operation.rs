@@ -1,0 +1,217 @@
+//! What nodes ask of each other and answer, between the types of the API and the bodies on the wire.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::body::{self, AckBatch};
+use super::codec::{Malformed, decode, encode};
+use super::frame::Frame;
+use super::kind::Kind;
+use crate::model::{Change, Format, LocalSocket, Namespace, Packet, Projection, Room, Target};
+
+/// A kind with its body and what follows it: a message without its place in the sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub(crate) kind: Kind,
+    pub(crate) body: Bytes,
+    pub(crate) packet: Bytes,
+}
+
+impl Content {
+    fn new(kind: Kind, body: &impl serde::Serialize) -> Self {
+        Self { kind, body: encode(body), packet: Bytes::new() }
+    }
+
+    fn with_packet(mut self, packet: &Bytes) -> Self {
+        self.packet = packet.clone();
+        self
+    }
+
+    /// Bytes behind the header.
+    pub(crate) fn len(&self) -> usize {
+        self.body.len() + self.packet.len()
+    }
+}
+
+/// What one node asks of others. What arrives and what is called here become the same value and take the same path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Broadcast { namespace: Namespace, target: Target, packet: Packet },
+    BroadcastWithAck { namespace: Namespace, target: Target, packet: Packet, timeout: Duration },
+    Change { namespace: Namespace, target: Target, change: Change },
+    FetchSockets { namespace: Namespace, target: Target, projection: Projection },
+    CountSockets { namespace: Namespace, target: Target },
+    ListRooms { namespace: Namespace, target: Target },
+    ServerEvent { namespace: Namespace, event: String, data: Bytes },
+}
+
+/// Why a frame holds no operation or answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    UnknownKind,
+    Malformed,
+}
+
+impl From<Malformed> for Unreadable {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+impl Operation {
+    /// Which sockets it means, if it means sockets.
+    pub(crate) fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Broadcast { target, .. }
+            | Self::BroadcastWithAck { target, .. }
+            | Self::Change { target, .. }
+            | Self::FetchSockets { target, .. }
+            | Self::CountSockets { target, .. }
+            | Self::ListRooms { target, .. } => Some(target),
+            Self::ServerEvent { .. } => None,
+        }
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        match self {
+            Self::Broadcast { namespace, .. }
+            | Self::BroadcastWithAck { namespace, .. }
+            | Self::Change { namespace, .. }
+            | Self::FetchSockets { namespace, .. }
+            | Self::CountSockets { namespace, .. }
+            | Self::ListRooms { namespace, .. }
+            | Self::ServerEvent { namespace, .. } => namespace,
+        }
+    }
+
+    /// May be lost on the way: no number, no repair.
+    pub(crate) fn is_volatile(&self) -> bool {
+        matches!(self, Self::Broadcast { target, .. } if target.flags.is_volatile())
+    }
+
+    /// A body is its fields one behind the other, so a tuple of references encodes as the body does.
+    pub(crate) fn encode(&self) -> Content {
+        match self {
+            Self::Broadcast { namespace, target, packet: Packet { format, data } } => {
+                Content::new(Kind::BROADCAST, &(namespace, target, format.tag())).with_packet(data)
+            }
+            Self::BroadcastWithAck { namespace, target, packet: Packet { format, data }, timeout } => {
+                let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                Content::new(Kind::BROADCAST_WITH_ACK, &(namespace, target, format.tag(), timeout_ms)).with_packet(data)
+            }
+            Self::Change { namespace, target, change: Change::Join(rooms) } => {
+                Content::new(Kind::JOIN, &(namespace, target, rooms))
+            }
+            Self::Change { namespace, target, change: Change::Leave(rooms) } => {
+                Content::new(Kind::LEAVE, &(namespace, target, rooms))
+            }
+            Self::Change { namespace, target, change: Change::Disconnect } => {
+                Content::new(Kind::DISCONNECT, &(namespace, target))
+            }
+            Self::FetchSockets { namespace, target, projection } => {
+                Content::new(Kind::FETCH_SOCKETS, &(namespace, target, projection))
+            }
+            Self::CountSockets { namespace, target } => Content::new(Kind::COUNT_SOCKETS, &(namespace, target)),
+            Self::ListRooms { namespace, target } => Content::new(Kind::LIST_ROOMS, &(namespace, target)),
+            Self::ServerEvent { namespace, event, data } => {
+                Content::new(Kind::SERVER_EVENT, &(namespace, event)).with_packet(data)
+            }
+        }
+    }
+
+    pub(crate) fn decode(frame: Frame) -> Result<Self, Unreadable> {
+        let Frame { head, body, packet } = frame;
+        Ok(match head.kind {
+            Kind::BROADCAST => {
+                let body::Broadcast { namespace, target, format } = decode(&body)?;
+                Self::Broadcast { namespace, target, packet: Packet { format: Format::from_tag(format), data: packet } }
+            }
+            Kind::BROADCAST_WITH_ACK => {
+                let body::BroadcastWithAck { namespace, target, format, timeout_ms } = decode(&body)?;
+                let timeout = Duration::from_millis(timeout_ms);
+                Self::BroadcastWithAck {
+                    namespace,
+                    target,
+                    packet: Packet { format: Format::from_tag(format), data: packet },
+                    timeout,
+                }
+            }
+            kind @ (Kind::JOIN | Kind::LEAVE) => {
+                let body::RoomChange { namespace, target, rooms } = decode(&body)?;
+                let change = if kind == Kind::JOIN { Change::Join(rooms) } else { Change::Leave(rooms) };
+                Self::Change { namespace, target, change }
+            }
+            Kind::DISCONNECT => {
+                let body::Selection { namespace, target } = decode(&body)?;
+                Self::Change { namespace, target, change: Change::Disconnect }
+            }
+            Kind::FETCH_SOCKETS => {
+                let body::FetchSockets { namespace, target, projection } = decode(&body)?;
+                Self::FetchSockets { namespace, target, projection }
+            }
+            Kind::COUNT_SOCKETS => {
+                let body::Selection { namespace, target } = decode(&body)?;
+                Self::CountSockets { namespace, target }
+            }
+            Kind::LIST_ROOMS => {
+                let body::Selection { namespace, target } = decode(&body)?;
+                Self::ListRooms { namespace, target }
+            }
+            Kind::SERVER_EVENT => {
+                let body::ServerEventBody { namespace, event } = decode(&body)?;
+                Self::ServerEvent { namespace, event, data: packet }
+            }
+            _ => return Err(Unreadable::UnknownKind),
+        })
+    }
+}
+
+/// What one node answers another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Applied,
+    Sockets(Vec<LocalSocket>),
+    Count(u64),
+    Rooms(Vec<Room>),
+    Acks(AckBatch),
+    Server(Bytes),
+    NoHandler,
+    Unsupported,
+}
+
+impl Answer {
+    /// Whether the node has nothing more to say to the same question.
+    pub(crate) fn is_last(&self) -> bool {
+        !matches!(self, Self::Acks(AckBatch { done: false, .. }))
+    }
+
+    pub(crate) fn encode(self) -> Content {
+        let empty = |kind| Content::new(kind, &body::Empty {});
+        match self {
+            Self::Applied => empty(Kind::APPLIED),
+            Self::Sockets(sockets) => Content::new(Kind::SOCKETS, &body::Sockets { sockets }),
+            Self::Count(count) => Content::new(Kind::COUNT, &body::Count { count }),
+            Self::Rooms(rooms) => Content::new(Kind::ROOMS, &body::Rooms { rooms }),
+            Self::Acks(batch) => Content::new(Kind::ACKS, &batch),
+            Self::Server(data) => empty(Kind::SERVER_ANSWER).with_packet(&data),
+            Self::NoHandler => empty(Kind::NO_HANDLER),
+            Self::Unsupported => empty(Kind::UNSUPPORTED),
+        }
+    }
+
+    pub(crate) fn decode(frame: &Frame) -> Result<Self, Unreadable> {
+        let empty = |answer| decode(&frame.body).map(|body::Empty {}| answer);
+        Ok(match frame.head.kind {
+            Kind::APPLIED => empty(Self::Applied)?,
+            Kind::SOCKETS => Self::Sockets(decode::<body::Sockets>(&frame.body)?.sockets),
+            Kind::COUNT => Self::Count(decode::<body::Count>(&frame.body)?.count),
+            Kind::ROOMS => Self::Rooms(decode::<body::Rooms>(&frame.body)?.rooms),
+            Kind::ACKS => Self::Acks(decode(&frame.body)?),
+            Kind::SERVER_ANSWER => empty(Self::Server(frame.packet.clone()))?,
+            Kind::NO_HANDLER => empty(Self::NoHandler)?,
+            Kind::UNSUPPORTED => empty(Self::Unsupported)?,
+            _ => return Err(Unreadable::UnknownKind),
+        })
+    }
+}

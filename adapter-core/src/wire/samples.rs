@@ -1,0 +1,247 @@
+//! Messages of which every byte is known: the golden frames, and what hostile bytes are made from.
+
+use std::fmt::Debug;
+
+use bytes::{Bytes, BytesMut};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::*;
+use crate::model::{AckError, Flags, LocalSocket, Namespace, NodeId, Projection, Room, SocketId, Target};
+
+/// A body of any type.
+pub(super) trait AnyBody: Debug {
+    fn bytes(&self) -> Vec<u8>;
+    /// Decodes the bytes as this type of body: `Ok(true)` when they are this very value.
+    fn read(&self, bytes: &[u8]) -> Result<bool, Malformed>;
+}
+
+impl<T: Serialize + DeserializeOwned + PartialEq + Debug> AnyBody for T {
+    fn bytes(&self) -> Vec<u8> {
+        encode(self).to_vec()
+    }
+
+    fn read(&self, bytes: &[u8]) -> Result<bool, Malformed> {
+        decode::<T>(bytes).map(|read| read == *self)
+    }
+}
+
+/// What is done to a frame that this build would write otherwise.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Twist {
+    None,
+    /// Extension 200, which nobody knows, before the others.
+    Extension,
+    /// Another version, and the oldest that can read it.
+    Version(u8, u8),
+    /// The same, with a flag and eight bytes of header that only that version knows.
+    Flag(u8, u8),
+}
+
+pub(super) struct Sample {
+    pub(super) head: Head,
+    pub(super) body: Box<dyn AnyBody>,
+    pub(super) packet: &'static [u8],
+    pub(super) twist: Twist,
+}
+
+/// A message, and the name of its file.
+pub(super) struct Vector {
+    pub(super) name: String,
+    pub(super) says: &'static str,
+    pub(super) frames: Vec<Sample>,
+}
+
+impl Sample {
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        self.head.write(&mut out, &self.body.bytes(), self.packet);
+        let mut bytes = out.to_vec();
+        let blocks = if self.head.number.is_some() { 16 } else { 0 };
+        let mut insert = |more: &[u8]| {
+            bytes[32] += more.len() as u8;
+            let at = 42 + blocks;
+            bytes.splice(at..at, more.iter().copied());
+        };
+        match self.twist {
+            Twist::Extension => insert(&[200, 4, 0, b'l', b'a', b't', b'e']),
+            Twist::Flag(..) => insert(&[0xee; 8]),
+            Twist::None | Twist::Version(..) => {}
+        }
+        if let Twist::Version(version, oldest) | Twist::Flag(version, oldest) = self.twist {
+            bytes[2..4].copy_from_slice(&[version, oldest]);
+        }
+        if let Twist::Flag(..) = self.twist {
+            bytes[5] |= 1; // flag 256
+        }
+        bytes
+    }
+
+    /// What reading it gives.
+    pub(super) fn expected(&self) -> Result<Frame, Skipped> {
+        match self.twist {
+            Twist::Version(_, 2..) | Twist::Flag(_, 2..) => {
+                Err(Skipped::TooNew { sender: self.head.sender, number: self.head.number })
+            }
+            _ => {
+                let (body, packet) = (self.body.bytes().into(), Bytes::from_static(self.packet));
+                Ok(Frame { head: self.head, body, packet })
+            }
+        }
+    }
+}
+
+pub(super) fn node(byte: u8) -> NodeId {
+    NodeId::from_bytes(std::array::from_fn(|at| byte + at as u8))
+}
+
+fn room(name: &str) -> Room {
+    Room::new(name).expect("valid")
+}
+
+fn socket(name: &str) -> SocketId {
+    SocketId::new(name).expect("valid")
+}
+
+fn chat() -> Namespace {
+    Namespace::new("/chat").expect("valid")
+}
+
+fn target() -> Target {
+    let target = Target::rooms([room("a"), room("größe")]).except([room("muted")]);
+    Target { node: Some(node(0x20)), flags: Flags::default().volatile(), ..target }
+}
+
+fn head(kind: Kind) -> Head {
+    Head { kind, sender: node(0), counter: 300, number: None, part: None, request: None }
+}
+
+/// A frame of the kind, numbered unless it is control, with a request if its answer or its question has one.
+fn sample(kind: Kind, body: impl AnyBody + 'static) -> Sample {
+    let number = (!kind.is_control()).then_some(Number { epoch: 5, n: 70_000 });
+    let request = (kind.is_answer() || kind.0 >= 32).then_some(0x0102_0304_0506_0708);
+    Sample { head: Head { number, request, ..head(kind) }, body: Box::new(body), packet: b"", twist: Twist::None }
+}
+
+fn packet(mut sample: Sample, packet: &'static [u8]) -> Sample {
+    sample.packet = packet;
+    sample
+}
+
+fn selection(kind: Kind) -> Sample {
+    sample(kind, Selection { namespace: chat(), target: Target::everyone() })
+}
+
+fn broadcast() -> Sample {
+    packet(sample(Kind::BROADCAST, Broadcast { namespace: chat(), target: target(), format: 1 }), b"[\"news\",1]")
+}
+
+fn pulse(kind: Kind) -> Sample {
+    let mark = |epoch, n| Mark { epoch, n };
+    let inbox = |of, mark| InboxMark { node: node(of), mark };
+    let inboxes = vec![inbox(0x20, mark(9, 250)), inbox(0x40, mark(251, 0))];
+    sample(kind, Pulse { name: "one".into(), cluster: mark(5, 70_000), inboxes })
+}
+
+/// One for each kind.
+pub(super) fn kinds() -> Vec<Sample> {
+    let cluster = Mark { epoch: 5, n: 0 };
+    let entry = |id, name: &str| NodeEntry { id: node(id), name: name.into() };
+    let nodes = vec![entry(0x20, "two"), entry(0x40, "")];
+    let rooms = || vec![room("b"), room("größe")];
+    let described = LocalSocket { id: socket("s1"), rooms: rooms(), data: Bytes::from_static(b"\x00\xff") };
+    let bare = LocalSocket { id: socket("s2"), rooms: vec![], data: Bytes::new() };
+    let ack = |name: &str, answer| SocketAck { socket: socket(name), answer };
+    let acks = vec![
+        ack("s1", AckAnswer::Data(Bytes::from_static(b"[1]"))),
+        ack("s2", AckAnswer::Failed(AckError::Timeout)),
+        ack("s3", AckAnswer::Failed(AckError::Gone)),
+        ack("s4", AckAnswer::Failed(AckError::Other("busy".into()))),
+    ];
+    let expected = Some(["s1", "s2", "s3", "s4"].map(socket).to_vec());
+    let change = |kind| sample(kind, RoomChange { namespace: chat(), target: target(), rooms: rooms() });
+    let with_ack = BroadcastWithAck { namespace: chat(), target: Target::everyone(), format: 0, timeout_ms: 5_000 };
+    let fetch = FetchSockets { namespace: chat(), target: Target::rooms([]), projection: Projection::Rooms };
+    let event = ServerEventBody { namespace: chat(), event: "recompute".into() };
+    vec![
+        sample(Kind::HELLO, Hello { name: "one".into(), cluster }),
+        sample(Kind::WELCOME, Welcome { name: "one".into(), cluster, nodes }),
+        pulse(Kind::HEARTBEAT),
+        pulse(Kind::BYE),
+        sample(Kind::PROBE, Empty {}),
+        broadcast(),
+        change(Kind::JOIN),
+        change(Kind::LEAVE),
+        selection(Kind::DISCONNECT),
+        packet(sample(Kind::SERVER_EVENT, event), b"{}"),
+        packet(sample(Kind::BROADCAST_WITH_ACK, with_ack), b"\x00\x01\x02"),
+        sample(Kind::FETCH_SOCKETS, fetch),
+        selection(Kind::COUNT_SOCKETS),
+        selection(Kind::LIST_ROOMS),
+        sample(Kind::APPLIED, Empty {}),
+        sample(Kind::SOCKETS, Sockets { sockets: vec![described, bare] }),
+        sample(Kind::COUNT, Count { count: 1 << 40 }),
+        sample(Kind::ROOMS, Rooms { rooms: rooms() }),
+        sample(Kind::ACKS, AckBatch { expected, acks, done: true }),
+        packet(sample(Kind::SERVER_ANSWER, Empty {}), b"42"),
+        sample(Kind::NO_HANDLER, Empty {}),
+        sample(Kind::UNSUPPORTED, Empty {}),
+    ]
+}
+
+/// A broadcast in two pieces, cut in the middle of its body.
+fn parts() -> Vec<Sample> {
+    let whole = broadcast();
+    let (body, packet) = (whole.body.bytes(), whole.packet);
+    let all: &'static [u8] = [&body[..], packet].concat().leak();
+    let (first, second) = all.split_at(40);
+    let part = |index, packet| {
+        let part = Part { index, of: 2, body: body.len() as u32, packet: whole.packet.len() as u32 };
+        let head = Head { part: Some(part), ..whole.head };
+        Sample { head, body: Box::new(Empty {}), packet, twist: Twist::None }
+    };
+    vec![part(0, first), part(1, second)]
+}
+
+/// Everything that has a file.
+pub(super) fn vectors() -> Vec<Vector> {
+    let twisted = |twist, sample: Sample| Sample { twist, ..sample };
+    let vector = |name: &str, says, frames| Vector { name: name.into(), says, frames };
+    let probe = || sample(Kind::COUNT, Count { count: 3 });
+    let new = Box::new(Count { count: 7 });
+    let unknown = Sample { head: head(Kind(1_000)), body: new, packet: b"new", twist: Twist::None };
+    let mut vectors: Vec<_> = Kind::ALL
+        .iter()
+        .map(|(kind, name)| {
+            let one = kinds().into_iter().filter(|sample| sample.head.kind == *kind).collect();
+            vector(&name.to_lowercase(), "one frame of the kind", one)
+        })
+        .collect();
+    let fetch = |projection| {
+        let body = FetchSockets { namespace: chat(), target: Target::everyone(), projection };
+        vec![sample(Kind::FETCH_SOCKETS, body)]
+    };
+    let more = AckBatch { expected: None, acks: vec![], done: false };
+    let mut unnumbered = broadcast();
+    unnumbered.head.number = None;
+    vectors.extend([
+        vector("fetch_sockets-all", "the projection's other values", fetch(Projection::All)),
+        vector("fetch_sockets-ids", "the projection's other values", fetch(Projection::Ids)),
+        vector("acks-more", "not the first of its node and not the last", vec![sample(Kind::ACKS, more)]),
+        vector("numbered", "a numbered frame behind an unnumbered one", vec![unnumbered, broadcast()]),
+        vector("parts", "a broadcast in two pieces, which share a number", parts()),
+        vector(
+            "unknown-extension",
+            "extension 200 is passed over; the request behind it is read",
+            vec![twisted(Twist::Extension, probe())],
+        ),
+        vector("future-readable", "version 2, readable from 1 on", vec![twisted(Twist::Version(2, 1), probe())]),
+        vector(
+            "future-unreadable",
+            "version 2, not readable before 2, then a frame that is; the flag 256 and the bytes ee are of version 2",
+            vec![twisted(Twist::Flag(2, 2), probe()), probe()],
+        ),
+        vector("unknown-kind", "kind 1000, skipped and counted, then one that is known", vec![unknown, probe()]),
+    ]);
+    vectors
+}
