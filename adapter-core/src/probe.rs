@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::model::{Limits, Namespace, NodeId, Packet, Room, Target};
 use crate::seams::inbox::{Bounds, LinkChange};
 use crate::seams::{Channel, Inbox, Reason};
-use crate::wire::{Frames, Head, Number, Operation};
+use crate::wire::{Frames, Head, Message, Number, Operation};
 
 /// An operation of usual size: two rooms, one except, a packet of 200 bytes.
 #[derive(Debug)]
@@ -31,13 +31,13 @@ impl Typical {
         let number = Some(Number { epoch: 1, n: 1000 });
         let sender = NodeId::from_bytes([7; 16]);
         let head = Head { kind: content.kind, sender, counter: 1000, number, part: None, request: None };
-        head.write(out, &content.body, &content.packet);
+        out.extend_from_slice(&Message::of(&head, &content.body, &content.packet));
     }
 }
 
 /// Decodes every frame of a message; answers how many operations there were.
 pub fn decode(message: Bytes) -> usize {
-    Frames(message).flatten().filter_map(|frame| Operation::decode(frame).ok()).count()
+    Frames::new(message).flatten().filter_map(|frame| Operation::decode(frame).ok()).count()
 }
 
 /// What a backend hands over, as it is: an inbox without a node behind it.
@@ -61,7 +61,7 @@ pub enum Tapped {
 impl Tap {
     /// Holds so many messages of so many bytes, then it is full.
     pub fn new(messages: usize, bytes: usize) -> Self {
-        Self { inbox: Inbox::new(Bounds { messages, bytes, control: messages }), waiting: VecDeque::new() }
+        Self { inbox: Inbox::new(Bounds { messages, bytes, control: messages }, None), waiting: VecDeque::new() }
     }
 
     /// What a backend is given.
@@ -84,7 +84,7 @@ impl Tap {
                 return tapped;
             }
             // What is control is also in the lane of the others, which is the one that is read here.
-            let taken = self.inbox.take();
+            let taken = self.inbox.take(true);
             self.waiting.extend(taken.link.into_iter().map(|change| match change {
                 LinkChange::Down(reason) => Tapped::Down(reason),
                 LinkChange::Up(limits) => Tapped::Up(limits),

@@ -128,7 +128,7 @@ impl ClusterBuilder {
         };
         let bounds =
             inbox::Bounds { messages: 65_536, bytes: settings.held_bytes.max(2 * self.max_message), control: 8192 };
-        let inbox = Inbox::new(bounds);
+        let inbox = Inbox::new(bounds, Some(node.id));
         let guard = CloseOnDrop::new(inbox.clone());
         let backend = connect.connect(inbox.clone()).await?;
         let wanted = [channels.cluster.clone(), channels.inbox.clone()];
@@ -140,11 +140,7 @@ impl ClusterBuilder {
         let bounds = Bounds { max_message: self.max_message, queue: self.queue_bytes, queue_age: self.queue_age };
         let (ready, is_ready) = oneshot::channel();
         let core = Arc::new(Core::new(node, channels, bounds, 256, backend, inbox.clone(), engine, ready));
-        let tasks = vec![
-            tokio::spawn(driver::read(Arc::clone(&core))),
-            tokio::spawn(driver::write(Arc::clone(&core))),
-            tokio::spawn(driver::mend(Arc::clone(&core))),
-        ];
+        let tasks = driver::start(&core);
         let inner =
             Inner { core, tasks: Mutex::new(tasks), close_timeout: self.close_timeout, farewell: Default::default() };
         guard.disarm(); // the cluster closes the inbox from now on

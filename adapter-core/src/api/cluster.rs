@@ -1,6 +1,5 @@
 //! The cluster as an application holds it.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,7 +121,13 @@ impl Cluster {
     pub fn stats(&self) -> Stats {
         let core = self.core();
         let stats = core.engine().stats();
-        Stats { panics: core.registry.panics(), events_dropped: core.events_dropped.load(Ordering::Relaxed), ..stats }
+        let panics = core.registry.panics() + core.panics.load(Ordering::Relaxed);
+        Stats {
+            panics,
+            own: stats.own + core.inbox.own(),
+            events_dropped: core.events_dropped.load(Ordering::Relaxed),
+            ..stats
+        }
     }
 
     /// Returns once the broker has everything that was emitted before, or has refused it for good
@@ -209,8 +214,7 @@ impl Cluster {
         for task in tasks {
             let _ = task.await; // aborted, or ended
         }
-        core.engine().end_requests();
-        core.drain(&mut VecDeque::new());
+        core.end_questions();
         core.inbox.close();
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::builder::check_max_message;
 use crate::api::emitter_calls::Calls;
@@ -16,7 +16,7 @@ use crate::model::{
 use crate::seams::inbox;
 use crate::seams::inbox::CloseOnDrop;
 use crate::seams::{Backend, Channel, Connect, Inbox, Outgoing, PublishError};
-use crate::wire::{Content, Head, Operation};
+use crate::wire::{Content, Head, Message, Operation};
 
 /// Emits into a cluster without being a node of it: for cron jobs, workers, and other services. Clones share one
 /// connection.
@@ -85,7 +85,7 @@ impl EmitterBuilder {
         }
         let cluster = ClusterName::new(self.cluster.as_str())?;
         // Nothing is subscribed: the inbox only hears about the link.
-        let inbox = Inbox::new(inbox::Bounds { messages: 1, bytes: 1, control: 1 });
+        let inbox = Inbox::new(inbox::Bounds { messages: 1, bytes: 1, control: 1 }, None);
         let late = |_| Error::new(ErrorKind::Timeout, "connecting took longer than the emitter's timeout");
         let guard = CloseOnDrop::new(inbox.clone());
         let (channel, id) = (Channel::cluster(&cluster), NodeId::random()?);
@@ -168,9 +168,7 @@ impl Emitter {
     fn frames(&self, Content { kind, body, packet }: &Content, counter: u64) -> Vec<Outgoing> {
         let head = Head { kind: *kind, sender: self.0.id, counter, number: None, part: None, request: None };
         let frame = |head: &Head, body: &[u8], packet: &[u8]| {
-            let mut bytes = BytesMut::new();
-            head.write(&mut bytes, body, packet);
-            Outgoing::new(self.0.channel.clone(), bytes.freeze())
+            Outgoing::new(self.0.channel.clone(), Message::of(head, body, packet))
         };
         let pieces = split(&head, body, packet, self.0.backend.limits().max_frame);
         let pieces = pieces.map(|pieces| pieces.iter().map(|(head, piece)| frame(head, &[], piece)).collect());

@@ -1,9 +1,9 @@
 //! An emitter's frames, for backends whose broker lets others emit in a form of its own.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::model::{Namespace, NodeId, Packet, Result, Target};
-use crate::wire::{Head, Operation};
+use crate::wire::{Head, Message, Operation};
 
 /// Makes an emitter's frames, for a backend whose broker lets others emit in a form of its own, as PostgreSQL does in SQL: the
 /// backend reads that form, and hands the frame to its [`Inbox`](crate::backend::Inbox) on the cluster's channel.
@@ -37,8 +37,6 @@ impl EmitterFrames {
             part: None,
             request: None,
         };
-        let mut bytes = BytesMut::new();
-        head.write(&mut bytes, &content.body, &content.packet);
-        bytes.freeze()
+        Message::of(&head, &content.body, &content.packet)
     }
 }

@@ -98,7 +98,7 @@ impl Adapter for Cluster {
         let operation = Operation::FetchSockets { namespace, target, projection: ask };
         let mine = |items: &mut Vec<_>| items.extend(infos(core.node.id, here.unwrap_or_default()));
         core.gather(operation, scope, timeout, mine, |items, node, answer| {
-            let Answer::Sockets(sockets) = answer else { return Took::Strange };
+            let Answer::Sockets(sockets, _) = answer else { return Took::Strange };
             items.extend(infos(node, sockets));
             Took::Item
         })
@@ -126,7 +126,7 @@ impl Adapter for Cluster {
         let operation = Operation::ListRooms { namespace, target };
         let mine = |items: &mut Vec<_>| items.append(&mut here.unwrap_or_default());
         let gathered = core.gather(operation, scope, timeout, mine, |items, _, answer| {
-            let Answer::Rooms(mut rooms) = answer else { return Took::Strange };
+            let Answer::Rooms(mut rooms, _) = answer else { return Took::Strange };
             items.append(&mut rooms);
             Took::Item
         });

@@ -41,6 +41,7 @@ pub(crate) struct Core {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) events_dropped: AtomicU64,
     pub(crate) closed: AtomicBool,
+    pub(crate) panics: AtomicU64,
 }
 
 /// The channels of one node.
@@ -101,6 +102,7 @@ impl Core {
             events: broadcast::Sender::new(events),
             events_dropped: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            panics: AtomicU64::new(0),
         }
     }
 
@@ -186,21 +188,10 @@ impl Core {
         drop(waiter);
     }
 
-    /// Does what the engine has found to be done, in order. Only the reader calls this, so that it stays in order.
-    /// `outputs` is empty before and after; its room is used again.
-    pub(crate) fn drain(self: &Arc<Self>, outputs: &mut VecDeque<Output>) {
-        loop {
-            self.engine().take_outputs(outputs);
-            if outputs.is_empty() {
-                return;
-            }
-            outputs.drain(..).for_each(|output| self.carry_out(output));
-        }
-    }
-
-    fn carry_out(self: &Arc<Self>, output: Output) {
+    /// Does what the engine has found to be done, but for operations.
+    pub(crate) fn carry_out(&self, output: Output) {
         match output {
-            Output::Perform { from, reply, operation } => self.perform(from, reply, operation),
+            Output::Perform { .. } => {}
             Output::Answer { request, node, answer } => self.take_answer(request, node, answer),
             Output::Missing { request, missing } => {
                 if let Some(collector) = self.collector(request) {
@@ -219,6 +210,42 @@ impl Core {
                 let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
                 // Nobody to tell: connecting was given up, and this node is being dropped.
                 let _ = ready.map(|ready| ready.send(()));
+            }
+        }
+    }
+
+    /// Takes the limits of the link as it is now; returns whether they have changed.
+    pub(crate) fn refresh_limits(&self) -> bool {
+        let limits = self.backend.limits(); // foreign code: before the engine is held
+        self.engine().refresh(limits)
+    }
+
+    /// A part of this node, or of its backend, has panicked; the node goes on.
+    pub(crate) fn panicked(&self, part: &str) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(cluster = %self.channels.name, node = %self.node.id, part, "a panic was caught; the node goes on");
+    }
+
+    /// Nothing runs for this node any more: calls say so, and nobody waits for what cannot come.
+    pub(crate) fn is_gone(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.stop_reserving();
+        self.end_questions();
+        self.inbox.close();
+        self.sent.notify_waiters();
+    }
+
+    /// Ends every open question.
+    pub(crate) fn end_questions(&self) {
+        let mut outputs = VecDeque::new();
+        {
+            let mut engine = self.engine();
+            engine.end_requests();
+            engine.take_outputs(&mut outputs);
+        }
+        for output in outputs {
+            if matches!(output, Output::Answer { .. } | Output::Missing { .. } | Output::Ended { .. }) {
+                self.carry_out(output);
             }
         }
     }
@@ -244,10 +271,12 @@ impl Core {
             }
             return;
         }
-        if let Some(Waiter::Gather(replies)) = self.waiters().get(&request) {
-            // A receiver that is gone has forgotten the question in the meantime.
-            let _ = replies.send(Reply::Answer(node, answer));
-        }
+        let replies = match self.waiters().get(&request) {
+            Some(Waiter::Gather(replies)) => replies.clone(),
+            _ => return,
+        };
+        // A receiver that is gone has forgotten the question in the meantime.
+        let _ = replies.send(Reply::Answer(node, answer));
     }
 
     /// Taken out of the map, since it wakes foreign code.

@@ -2,11 +2,13 @@
 
 mod core;
 mod perform;
+mod reader;
 mod registry;
 mod send;
-mod tasks;
+mod supervisor;
+mod writer;
 
 pub(crate) use self::core::{Bounds, Channels, Core, Waiter, deadline, now};
 pub(crate) use registry::Here;
 pub(crate) use send::{LocalAcks, Took, check_timeout};
-pub(crate) use tasks::{mend, read, write};
+pub(crate) use supervisor::start;

@@ -5,41 +5,88 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 
 use super::core::{A_DAY, Core, now};
-use crate::engine::ReplyTo;
+use crate::engine::{Engine, ReplyTo};
 use crate::model::{AckError, NodeId, SocketId};
-use crate::seams::AckSink;
-use crate::seams::ReplySink;
-use crate::seams::{Acks, Reply, Scope, ServerEvent};
-use crate::wire::{Answer, Operation};
+use crate::seams::{AckSink, Acks, Reply, ReplySink, Scope, ServerEvent};
+use crate::wire::{Answer, Frame, Kind, Operation, Unreadable};
+
+/// Reads operations. A broadcast to the same rooms as the one before is read by its bytes alone.
+#[derive(Default)]
+pub(super) struct Performer {
+    before: Option<(Kind, Bytes, Operation)>,
+}
+
+impl Performer {
+    fn read(&mut self, frame: Frame) -> Result<&mut Operation, Unreadable> {
+        let (kind, body) = (frame.head.kind, frame.body.clone());
+        let same = self.before.as_ref().is_some_and(|(before, bytes, _)| *before == kind && *bytes == body);
+        match &mut self.before {
+            Some((_, _, Operation::Broadcast { packet, .. })) if same => packet.data = frame.packet,
+            _ => {
+                self.before = None;
+                self.before = Some((kind, body, Operation::decode(frame)?));
+            }
+        }
+        // It was put there above.
+        self.before.as_mut().map(|(_, _, operation)| operation).ok_or(Unreadable::Malformed)
+    }
+
+    /// What was carried out keeps no packet; what is no broadcast is not kept at all.
+    fn done(&mut self) {
+        match &mut self.before {
+            Some((_, _, Operation::Broadcast { packet, .. })) => packet.data = Bytes::new(),
+            _ => self.before = None,
+        }
+    }
+}
 
 impl Core {
     /// Carries out what a node asks, and answers if it says where to.
-    pub(crate) fn perform(self: &Arc<Self>, from: NodeId, reply: Option<ReplyTo>, operation: Operation) {
+    pub(super) fn perform(self: &Arc<Self>, performer: &mut Performer, reply: Option<ReplyTo>, frame: Frame) {
+        let from = frame.head.sender;
+        match performer.read(frame) {
+            Ok(operation) => {
+                if operation.target().is_none_or(|target| target.concerns(self.node.id)) {
+                    self.perform_operation(from, reply, operation);
+                }
+            }
+            Err(unreadable) => {
+                self.engine().unreadable(unreadable, reply, now());
+                if reply.is_some() {
+                    self.work.notify_one();
+                }
+            }
+        }
+        performer.done();
+    }
+
+    fn perform_operation(self: &Arc<Self>, from: NodeId, reply: Option<ReplyTo>, operation: &mut Operation) {
         let here = |namespace| self.registry.here(namespace, Scope::Cluster);
         let answer = match operation {
             Operation::Broadcast { namespace, target, packet } => {
-                here(&namespace).broadcast(&target, &packet);
+                here(namespace).broadcast(target, packet);
                 Answer::Applied
             }
             Operation::BroadcastWithAck { namespace, target, packet, timeout } => {
                 if let Some(to) = reply {
                     let acks = Acks::new(RemoteAcks { core: Arc::downgrade(self), to });
-                    here(&namespace).broadcast_with_ack(&target, &packet, timeout.min(A_DAY), acks);
+                    here(namespace).broadcast_with_ack(target, packet, (*timeout).min(A_DAY), acks);
                 }
                 return;
             }
             Operation::Change { namespace, target, change } => {
-                here(&namespace).change(&target, &change);
+                here(namespace).change(target, change);
                 Answer::Applied
             }
             Operation::FetchSockets { namespace, target, projection } => {
-                Answer::Sockets(here(&namespace).sockets(&target, projection))
+                Answer::Sockets(here(namespace).sockets(target, *projection), true)
             }
-            Operation::CountSockets { namespace, target } => Answer::Count(here(&namespace).count(&target)),
-            Operation::ListRooms { namespace, target } => Answer::Rooms(here(&namespace).rooms(&target)),
+            Operation::CountSockets { namespace, target } => Answer::Count(here(namespace).count(target)),
+            Operation::ListRooms { namespace, target } => Answer::Rooms(here(namespace).rooms(target), true),
             Operation::ServerEvent { namespace, event, data } => {
                 let reply = reply.map(|to| Reply::new(RemoteReply { core: Arc::downgrade(self), to }));
-                let local = here(&namespace);
+                let local = here(namespace);
+                let (namespace, event, data) = (namespace.clone(), std::mem::take(event), std::mem::take(data));
                 if local.server_event(ServerEvent { from, namespace, event, data, reply }).is_err() {
                     self.events_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 }
@@ -52,7 +99,9 @@ impl Core {
     }
 
     fn answer(&self, to: ReplyTo, answer: Answer) {
-        self.engine().answer(to, answer, now());
+        // Encoded here: the engine is not held meanwhile.
+        let parts = answer.encode_in_parts();
+        self.engine().answer(to, parts, now());
         self.work.notify_one();
     }
 }
@@ -65,7 +114,7 @@ struct RemoteAcks {
 }
 
 impl RemoteAcks {
-    fn with(&self, queue: impl FnOnce(&mut crate::engine::Engine)) {
+    fn with(&self, queue: impl FnOnce(&mut Engine)) {
         if let Some(core) = self.core.upgrade() {
             queue(&mut core.engine());
             core.work.notify_one();
@@ -75,17 +124,17 @@ impl RemoteAcks {
 
 impl AckSink for RemoteAcks {
     fn expect(&self, sockets: Vec<SocketId>) {
-        self.with(|engine| engine.expect_acks(self.to, sockets, now()));
+        self.with(|engine| engine.expect_acks(self.to, &sockets));
     }
 
     fn ack(&self, socket: SocketId, answer: Result<Bytes, AckError>) {
-        self.with(|engine| engine.ack(self.to, socket, answer, now()));
+        self.with(|engine| engine.ack(self.to, socket, answer));
     }
 }
 
 impl Drop for RemoteAcks {
     fn drop(&mut self) {
-        self.with(|engine| engine.end_acks(self.to, now()));
+        self.with(|engine| engine.end_acks(self.to));
     }
 }
 

@@ -54,7 +54,9 @@ impl Core {
         let content = operation.encode();
         self.check_size(&content)?;
         if !leaves_this_node(operation, scope, self.node.id) {
-            return self.serve(operation, scope, None, None, |_, _| {});
+            let served = self.serve(operation, scope, None, None, |_, _| {});
+            tokio::task::coop::consume_budget().await;
+            return served;
         }
         let room = match delivery {
             Delivery::Numbered => self.reserve(&content, wait).await,
@@ -66,11 +68,14 @@ impl Core {
                 }
             },
         };
-        self.serve(operation, scope, Some(room), None, |engine, cost| {
+        let sent = self.serve(operation, scope, Some(room), None, |engine, cost| {
             if !engine.send(content, delivery, cost, now()) {
                 self.give_room(cost);
             }
-        })
+        });
+        // A loop of emits gives way to others now and then, so that what it emits leaves meanwhile.
+        tokio::task::coop::consume_budget().await;
+        sent
     }
 
     /// The same for a question: `waiter` is told whom it asks, before anybody can answer. Nothing is answered by
@@ -100,6 +105,7 @@ impl Core {
             forget = Some(asked);
         })?;
         self.sooner.notify_one();
+        tokio::task::coop::consume_budget().await;
         Ok(forget.map(|asked| Forget { core: Arc::clone(self), asked }))
     }
 
@@ -165,7 +171,9 @@ impl Core {
             while !waiting.is_empty() {
                 match tokio::time::timeout_at(late, replies.recv()).await {
                     Ok(Some(Reply::Answer(node, answer))) => {
-                        waiting.remove(&node);
+                        if answer.is_last() {
+                            waiting.remove(&node);
+                        }
                         if let Took::Strange = take(&mut items, node, answer) {
                             missing.push(Missing { node, why: Why::Unsupported });
                         }

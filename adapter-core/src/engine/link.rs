@@ -22,7 +22,7 @@ impl Engine {
 
     /// The link is there again; it has recovered once an echo has come back.
     pub(crate) fn link_up(&mut self, limits: Limits, now: Instant) {
-        self.limits = limits;
+        self.refresh(limits);
         if !std::mem::replace(&mut self.link_up, true) {
             // A link that says again and again that it dropped something must not hold back all that this node sends.
             let flaps = self.up_since.replace(now).is_some_and(|since| now.saturating_duration_since(since) < STEADY);

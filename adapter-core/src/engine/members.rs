@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::account::Account;
+use super::order::Account;
 use crate::model::{Departure, Node, NodeId};
 use crate::wire::{Mark, NodeEntry, Number};
 

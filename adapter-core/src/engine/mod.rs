@@ -4,22 +4,19 @@
 //! and the time. Outputs are messages to publish and what the node has to do. The driver around it (`cluster`) and the
 //! simulator of the tests are its two users.
 
-mod account;
-mod assembly;
 mod echo;
 #[cfg(test)]
 mod gauge;
 mod link;
 mod members;
-mod outbox;
-mod packing;
+mod order;
 mod readiness;
 mod receive;
 mod requests;
+mod sending;
 mod settings;
 mod settling;
 mod time;
-mod window;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -27,31 +24,30 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::model::{AckError, Departure, Event, Limits, Missing, NodeId, SocketId, Stats, Why};
-use crate::wire::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, encode};
+use crate::wire::{Answer, Content, Frame, Hello, Kind, Pulse, Welcome, encode};
 
-pub(crate) use assembly::split;
 use echo::Echo;
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
 use members::{Life, Members};
-use outbox::Outbox;
-pub(crate) use outbox::{Destination, Outcome, ReplyTo};
-use packing::Packing;
+use order::Window;
+pub(crate) use order::{SPAN, split};
 use readiness::{Readiness, Waits};
+pub(crate) use receive::Incoming;
 use requests::Requests;
+use sending::Sending;
+pub(crate) use sending::{Destination, Outcome, Payload, ReplyTo};
 pub(crate) use settings::Settings;
 use settling::Settling;
-pub(crate) use window::SPAN;
-use window::Window;
 
 /// What the node has to do, in this order.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Carry out what a node asks, and answer if it says where to.
+    /// Carry out what a node asks, and answer if it says where to. What cannot be read goes back to
+    /// [`unreadable`](Engine::unreadable).
     Perform {
-        from: NodeId,
         reply: Option<ReplyTo>,
-        operation: Operation,
+        frame: Frame,
     },
     /// A node has answered a question of ours.
     Answer {
@@ -119,11 +115,9 @@ pub(crate) struct Engine {
     settling: Option<Settling>,
     /// The goodbye has been said: nothing after it may say that we live.
     leaving: bool,
-    /// A batch was packed whose outcome is not known yet.
-    in_flight: bool,
-    /// The control frames in it: made anew when its outcome stays unknown.
-    control_in_flight: Vec<Control>,
-    outbox: Outbox,
+    /// The control frames of each batch under way: made anew when its outcome stays unknown.
+    control_in_flight: VecDeque<Vec<Control>>,
+    outbox: Sending,
     control: VecDeque<Control>,
     members: Members,
     /// Met since the last batch: where our numbers stand for them is noted with the next one.
@@ -149,9 +143,14 @@ impl Engine {
             up_since: None,
             settling: None,
             leaving: false,
-            in_flight: false,
-            control_in_flight: Vec::new(),
-            outbox: Outbox::new(settings.node.id, settings.max_answers, settings.limit(), now),
+            control_in_flight: VecDeque::new(),
+            outbox: Sending::new(
+                settings.node.id,
+                settings.packing(limits),
+                settings.max_answers,
+                settings.limit(),
+                now,
+            ),
             control: VecDeque::from([Control::Hello, Control::Probe, Control::Heartbeat]),
             members: Members::new(settings.max_nodes, now),
             met: Vec::new(),
@@ -207,27 +206,39 @@ impl Engine {
         self.requests.forget(request);
     }
 
-    pub(crate) fn answer(&mut self, to: ReplyTo, answer: Answer, now: Instant) {
+    /// Queues an answer that was encoded, in one part or several.
+    pub(crate) fn answer(&mut self, to: ReplyTo, parts: Vec<Content>, now: Instant) {
         if self.remembers(to) {
-            self.outbox.answer(to, answer, now);
+            self.outbox.answer(to, parts, now);
         }
     }
 
-    pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: Vec<SocketId>, now: Instant) {
+    pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: &[SocketId]) {
         if self.remembers(to) {
-            self.outbox.expect_acks(to, &sockets, now);
+            self.outbox.expect_acks(to, sockets);
         }
     }
 
-    pub(crate) fn ack(&mut self, to: ReplyTo, socket: SocketId, answer: Result<Bytes, AckError>, now: Instant) {
+    pub(crate) fn ack(&mut self, to: ReplyTo, socket: SocketId, answer: Result<Bytes, AckError>) {
         if self.remembers(to) {
-            self.outbox.ack(to, socket, answer, now);
+            self.outbox.ack(to, socket, answer);
         }
     }
 
-    pub(crate) fn end_acks(&mut self, to: ReplyTo, now: Instant) {
+    pub(crate) fn end_acks(&mut self, to: ReplyTo) {
         if self.remembers(to) {
-            self.outbox.end_acks(to, now);
+            self.outbox.end_acks(to);
+        }
+    }
+
+    /// The next answers of sockets that wait, to be encoded and given to [`acks_encoded`](Self::acks_encoded).
+    pub(crate) fn take_acks(&mut self) -> Option<(ReplyTo, Answer)> {
+        self.outbox.take_acks()
+    }
+
+    pub(crate) fn acks_encoded(&mut self, to: ReplyTo, content: Content, now: Instant) {
+        if self.remembers(to) {
+            self.outbox.acks_encoded(to, content, now);
         }
     }
 
@@ -249,45 +260,42 @@ impl Engine {
         self.outputs.extend(ended.into_iter().map(Output::from));
     }
 
-    /// The next batch for the broker, if there is anything to send. To be followed by [`settle`](Self::settle).
-    pub(crate) fn pack(&mut self, now: Instant) -> Vec<(Destination, Bytes)> {
-        let mark = self.outbox.cluster_mark();
+    /// The next batch for the broker, if there is anything to send. To be followed by [`settle`](Self::settle), once for each
+    /// batch that is not empty, in their order.
+    pub(crate) fn pack(&mut self, now: Instant) -> Vec<(Destination, Payload)> {
+        let mark = self.outbox.newcomer_mark();
         for id in std::mem::take(&mut self.met) {
             if let Some(peer) = self.members.get_mut(id) {
                 peer.welcomed.get_or_insert(mark);
             }
         }
-        self.control_in_flight = self.control.drain(..).collect();
-        let control = self.control_in_flight.clone();
-        let control = control.into_iter().map(|control| self.control_frame(control, now)).collect();
-        let Settings { max_packed, max_batch, .. } = self.settings;
+        let control: Vec<_> = self.control.drain(..).collect();
+        let frames = control.iter().map(|control| self.control_frame(*control, now)).collect();
         self.settling.take_if(|settling| settling.is_over(now));
-        let max_batch = if self.settling.is_some() { 0 } else { max_batch };
-        let packing = Packing { max_frame: self.limits.max_frame, max_packed, max_batch };
-        let batch = self.outbox.pack(control, &packing);
-        self.in_flight = !batch.is_empty();
+        let max_batch = if self.settling.is_some() { 0 } else { self.settings.max_batch };
+        let batch = self.outbox.pack(frames, max_batch);
+        if !batch.is_empty() {
+            self.control_in_flight.push_back(control);
+        }
         batch
     }
 
-    /// What became of the batch; answers how much room the senders get back.
-    pub(crate) fn settle(&mut self, outcome: Outcome) -> usize {
-        self.in_flight = false;
-        let control = std::mem::take(&mut self.control_in_flight);
-        let lost = match outcome {
-            Outcome::Sent => control.len(),
-            Outcome::Unknown => 0,
-            // The refused one is not tried again.
-            Outcome::Refused(index) => self.outbox.control_before(index) + 1,
+    /// What became of the oldest batch under way; when that is unknown, so is what became of those behind it. Returns how much
+    /// room the senders get back.
+    pub(crate) fn settle(&mut self, outcome: Outcome, now: Instant) -> usize {
+        let works = self.link_up && !self.is_in_doubt(now);
+        let (room, done) = self.outbox.settle(outcome, works, now);
+        let control = match done {
+            Some(_) => self.control_in_flight.pop_front().unwrap_or_default(),
+            None => std::mem::take(&mut self.control_in_flight).into_iter().flatten().collect(),
         };
-        if let Some(again) = control.get(lost..) {
-            // A goodbye or a greeting has no number, so nobody would ask for it again.
-            for control in again.iter().copied().rev() {
-                if !self.control.contains(&control) && (!self.leaving || control == Control::Bye) {
-                    self.control.push_front(control);
-                }
+        // A goodbye or a greeting has no number, so nobody would ask for it again.
+        for control in control.into_iter().skip(done.unwrap_or(0)).rev() {
+            if !self.control.contains(&control) && (!self.leaving || control == Control::Bye) {
+                self.control.push_front(control);
             }
         }
-        self.outbox.settle(outcome)
+        room
     }
 
     /// Whether there is anything to send.
@@ -297,6 +305,7 @@ impl Engine {
 
     /// Takes the limits of the link as it is now; answers whether they have changed.
     pub(crate) fn refresh(&mut self, limits: Limits) -> bool {
+        self.outbox.set_packing(self.settings.packing(limits));
         std::mem::replace(&mut self.limits, limits) != limits
     }
 
@@ -305,9 +314,19 @@ impl Engine {
         self.stats.volatile_dropped += 1;
     }
 
+    /// Whether a batch is under way whose outcome is not known.
+    pub(crate) fn is_flying(&self) -> bool {
+        self.outbox.is_flying()
+    }
+
+    /// Whether there is more to send than what a message holds that may still grow.
+    pub(crate) fn has_more_than_one_message(&self) -> bool {
+        self.settling.is_none() && self.outbox.segments() > 1
+    }
+
     /// Whether nothing is waiting or on its way, control included.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.has_work() && !self.in_flight
+        !self.has_work() && !self.outbox.is_flying()
     }
 
     /// For how long the oldest of what waits has been waiting.
@@ -332,7 +351,8 @@ impl Engine {
         let (to, content) = match control {
             Control::Hello => (Destination::Cluster, content(Kind::HELLO, encode(&Hello { name, cluster }))),
             Control::Welcome(to) => {
-                let cluster = self.members.get_mut(to).map_or(cluster, |peer| *peer.welcomed.get_or_insert(cluster));
+                let newcomer = self.outbox.newcomer_mark();
+                let cluster = self.members.get_mut(to).map_or(newcomer, |peer| *peer.welcomed.get_or_insert(newcomer));
                 let welcome = Welcome { name, cluster, nodes: self.members.entries() };
                 (Destination::Inbox(to), content(Kind::WELCOME, encode(&welcome)))
             }

@@ -4,23 +4,43 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::account::{Progress, Step};
 use super::members::Life;
+use super::order::{Accepted, Progress, Step};
 use super::requests::Ended;
-use super::window::Accepted;
 use super::{Control, Engine, Output, ReplyTo};
 use crate::model::node::MAX_NODE_NAME;
 use crate::model::{Departure, Event, GapChannel, Missing, NodeId, Why};
 use crate::wire::{
-    Answer, Frame, Frames, Head, Hello, Kind, Malformed, Mark, Number, Operation, Pulse, Skipped, Unreadable, Welcome,
-    decode,
+    Answer, Frame, Frames, Hello, Kind, Malformed, Mark, Number, Pulse, Skipped, Unreadable, Welcome, decode,
 };
+
+/// A message that is being received.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    frames: Frames,
+    len: usize,
+    inbox: bool,
+    at: Instant,
+    begun: bool,
+}
+
+impl Incoming {
+    /// A message that has arrived then, on this node's inbox or on the cluster channel.
+    pub(crate) fn new(inbox: bool, message: Bytes, at: Instant) -> Self {
+        Self { len: message.len(), frames: Frames::new(message), inbox, at, begun: false }
+    }
+
+    /// Whether all of it was taken.
+    pub(crate) fn is_done(&self) -> bool {
+        self.begun && self.frames.is_done()
+    }
+}
 
 impl Engine {
     /// Takes a control message ahead of what waits: signs of life and greetings. What it says about earlier messages
     /// is left for [`receive`](Self::receive), which gets the same message in its place in the order.
     pub(crate) fn hear(&mut self, message: Bytes, now: Instant) {
-        for frame in Frames(message).flatten() {
+        for frame in Frames::new(message).flatten() {
             self.greet(&frame, now);
         }
         self.check_ready(now);
@@ -54,32 +74,40 @@ impl Engine {
         drop(read); // what is malformed is counted by `receive`
     }
 
-    /// Takes a message in the order in which it arrived.
-    pub(crate) fn receive(&mut self, inbox: bool, message: Bytes, now: Instant) {
-        self.echo.arrived();
-        self.stats.malformed += u64::from(message.is_empty()); // no frame at all: a stranger's
-        for frame in Frames(message) {
+    /// Takes frames of a message in the order in which it arrived: the next ones, `most` of them.
+    pub(crate) fn receive(&mut self, message: &mut Incoming, most: usize, now: Instant) {
+        if !std::mem::replace(&mut message.begun, true) {
+            self.echo.arrived();
+            self.stats.malformed += u64::from(message.len == 0); // no frame at all: a stranger's
+        }
+        for _ in 0..most {
+            let Some(frame) = message.frames.next() else { return };
             match frame {
                 Err(Skipped::Malformed) => self.stats.malformed += 1,
-                Err(Skipped::TooNew { sender, number }) => {
-                    self.stats.too_new += 1;
-                    self.pass(inbox, sender, number, now);
+                Err(Skipped::TooNew { sender, number, count, .. }) => {
+                    self.stats.too_new += u64::from(count);
+                    self.pass(message.inbox, sender, number, count, now);
                 }
                 Ok(frame) if frame.head.sender == self.settings.node.id => self.stats.own += 1,
                 Ok(frame) => {
                     self.stats.received += 1;
-                    self.frame(inbox, frame, now);
+                    self.frame(message, frame, now);
                 }
             }
         }
     }
 
-    /// A frame that cannot be read keeps its place in the order: what follows is not held back for it.
-    fn pass(&mut self, inbox: bool, sender: NodeId, number: Option<Number>, now: Instant) {
-        if number.is_some() && sender != self.settings.node.id {
-            let head = Head { kind: Kind::UNREADABLE, sender, counter: 0, number, part: None, request: None };
-            self.frame(inbox, Frame { head, body: Bytes::new(), packet: Bytes::new() }, now);
-        }
+    /// Frames that cannot be read keep their places in the order: what follows is not held back for them.
+    fn pass(&mut self, inbox: bool, sender: NodeId, number: Option<Number>, count: u16, now: Instant) {
+        let (Some(number), true) = (number, sender != self.settings.node.id) else { return };
+        let patient = self.patient(now);
+        let unsure = (!self.settings.ordered).then_some(patient);
+        let Some(peer) = self.members.meet_alive(sender, now) else {
+            self.stats.strangers_dropped += 1;
+            return;
+        };
+        let progress = peer.account(inbox, number, unsure).pass(number, count, patient);
+        self.advance(sender, inbox, progress, now);
     }
 
     fn hear_myself(&mut self, frame: &Frame, now: Instant) {
@@ -136,8 +164,8 @@ impl Engine {
         }
     }
 
-    fn frame(&mut self, inbox: bool, frame: Frame, now: Instant) {
-        let sender = frame.head.sender;
+    fn frame(&mut self, message: &Incoming, frame: Frame, now: Instant) {
+        let (sender, inbox) = (frame.head.sender, message.inbox);
         if frame.head.kind.is_control() {
             let pieces = frame.head.part.is_some();
             let whole = if pieces { self.window.accept(frame, self.settings.limit()) } else { Accepted::Whole(frame) };
@@ -154,7 +182,7 @@ impl Engine {
         let Some(number) = frame.head.number else {
             self.members.hear(sender);
             match self.window.accept(frame, self.settings.limit()) {
-                Accepted::Whole(frame) => self.carry_out(frame, now),
+                Accepted::Whole(frame) => self.carry_out(frame),
                 Accepted::Piece => {}
                 Accepted::Copy => self.stats.copies += 1,
             }
@@ -166,8 +194,13 @@ impl Engine {
             self.stats.strangers_dropped += 1;
             return;
         };
-        let died = peer.life == Life::Gone(Departure::Died);
-        let progress = peer.account(inbox, number, unsure).accept(number, frame, patient, &patience);
+        let (live, died) = (peer.life == Life::Live, peer.life == Life::Gone(Departure::Died));
+        let account = peer.account(inbox, number, unsure);
+        // Nearly every frame is the next one of a live node.
+        if live && frame.head.part.is_none() && account.takes_next(number) {
+            return self.carry_out(frame);
+        }
+        let progress = account.accept(number, frame, message.len, patient, &patience);
         if died {
             self.revive(sender, now);
         }
@@ -203,10 +236,8 @@ impl Engine {
         let unordered = (!self.settings.ordered).then_some(patient);
         let unsure = unordered.filter(|_| !introduction);
         let account = peer.account(false, begin, unsure);
-        let mut begun = if introduction { account.begin(cluster) } else { Progress::default() };
-        let progress = account.mark(cluster, patient, &patience);
-        begun.steps.extend(progress.steps);
-        let progress = Progress { steps: begun.steps, copies: progress.copies };
+        // What an introduction says is where this account begins; it may name a message of which pieces are still to come.
+        let progress = if introduction { account.begin(cluster) } else { account.mark(cluster, patient, &patience) };
         let inbox_progress = inbox.map(|mark| {
             let first = Number { epoch: mark.epoch, n: mark.n.saturating_add(1) };
             peer.account(true, first, unordered).mark(mark, patient, &patience)
@@ -272,7 +303,7 @@ impl Engine {
         let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
         for step in progress.steps {
             match step {
-                Step::Frame(frame) => self.carry_out(frame, now),
+                Step::Frame(frame) => self.carry_out(frame),
                 Step::Lost(count) => {
                     self.stats.lost = self.stats.lost.saturating_add(count);
                     self.outputs.push_back(Output::Event(Event::Gap { node: id, channel, count: Some(count) }));
@@ -292,7 +323,7 @@ impl Engine {
         self.hole_due = Some(self.hole_due.map_or(due, |earlier| earlier.min(due)));
     }
 
-    fn carry_out(&mut self, frame: Frame, now: Instant) {
+    fn carry_out(&mut self, frame: Frame) {
         let (sender, request) = (frame.head.sender, frame.head.request);
         if frame.head.kind.is_answer() {
             match request {
@@ -305,19 +336,14 @@ impl Engine {
         // Who is not a node has no inbox, and waits for nothing.
         let reply =
             request.filter(|_| self.members.get(sender).is_some()).map(|request| ReplyTo { node: sender, request });
-        match Operation::decode(frame) {
-            Ok(operation) => {
-                let me = self.settings.node.id;
-                if operation.target().is_none_or(|target| target.concerns(me)) {
-                    self.outputs.push_back(Output::Perform { from: sender, reply, operation });
-                }
-            }
-            Err(unreadable) => {
-                self.count(unreadable);
-                if let Some(to) = reply {
-                    self.answer(to, Answer::Unsupported, now);
-                }
-            }
+        self.outputs.push_back(Output::Perform { reply, frame });
+    }
+
+    /// A frame that was to be carried out could not be read: that is counted, and an asker is told.
+    pub(crate) fn unreadable(&mut self, unreadable: Unreadable, reply: Option<ReplyTo>, now: Instant) {
+        self.count(unreadable);
+        if let Some(to) = reply {
+            self.answer(to, vec![Answer::Unsupported.encode()], now);
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::model::Node;
+use super::sending::Packing;
+use crate::model::{Limits, Node};
 
 /// The numbers that a cluster may be tuned with; the defaults are those of the promises.
 #[derive(Clone, Debug)]
@@ -49,6 +50,11 @@ impl Settings {
             greet_again: Duration::from_millis(250),
             keep: Duration::from_secs(60),
         }
+    }
+
+    /// How messages are made for a link.
+    pub(super) fn packing(&self, limits: Limits) -> Packing {
+        Packing { max_frame: limits.max_frame, max_packed: self.max_packed }
     }
 
     /// The largest body and packet that is put together from pieces: a body may stand beside the largest packet.

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::account::Patience;
 use super::echo::Verdict;
 use super::members::Life;
+use super::order::Patience;
 use super::{Control, Engine, Output};
 use crate::model::{Departure, Event, Node, Stats};
 

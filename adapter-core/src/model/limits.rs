@@ -6,6 +6,8 @@
 pub struct Limits {
     /// The largest payload of one message, in bytes; at least 512.
     pub max_frame: usize,
+    /// How many batches may be under way at a time; 1 unless [`in_flight`](Self::in_flight) says more.
+    pub in_flight: usize,
 }
 
 impl Limits {
@@ -14,6 +16,15 @@ impl Limits {
 
     /// Payloads of up to this many bytes (less than [`Self::MIN_FRAME`] counts as that).
     pub const fn max_frame(bytes: usize) -> Self {
-        Self { max_frame: if bytes < Self::MIN_FRAME { Self::MIN_FRAME } else { bytes } }
+        Self { max_frame: if bytes < Self::MIN_FRAME { Self::MIN_FRAME } else { bytes }, in_flight: 1 }
+    }
+
+    /// The backend takes so many calls of `publish` at a time (0 counts as 1), and keeps the order in which they were first
+    /// polled. Then a node sends its next batch before the broker has confirmed the one before; when the outcome of one is
+    /// unknown, those behind it are sent again as well.
+    #[must_use]
+    pub const fn in_flight(mut self, batches: usize) -> Self {
+        self.in_flight = if batches == 0 { 1 } else { batches };
+        self
     }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::model::Limits;
+use crate::model::{Limits, NodeId};
 use crate::seams::{Channel, Reason};
-use crate::wire::is_control;
+use crate::wire::Glance;
 
 /// How a backend hands over what it received, and tells of its link. Clones are the same inbox.
 ///
@@ -32,6 +32,9 @@ struct Shared {
     arrived: Notify,
     room: Notify,
     bounds: Bounds,
+    /// Whose inbox it is: what this node published itself, control aside, needs no more than to be counted.
+    me: Option<NodeId>,
+    own: AtomicU64,
     /// Bytes of a message that is not complete yet have arrived.
     alive: AtomicBool,
 }
@@ -81,8 +84,11 @@ pub(crate) struct Taken {
 }
 
 impl Inbox {
-    pub(crate) fn new(bounds: Bounds) -> Self {
+    /// The inbox of a node, or of somebody who is none.
+    pub(crate) fn new(bounds: Bounds, me: Option<NodeId>) -> Self {
         Self(Arc::new(Shared {
+            me,
+            own: AtomicU64::new(0),
             state: Mutex::default(),
             arrived: Notify::new(),
             room: Notify::new(),
@@ -105,10 +111,17 @@ impl Inbox {
         if state.closed {
             return Ok(());
         }
-        let arrival = Arrival { channel, payload, at: Instant::now() };
+        let glance = Glance::at(&payload);
+        let control = glance.is_some_and(|glance| glance.control);
+        if !control && glance.is_some_and(|glance| Some(glance.sender) == shared.me) {
+            drop(state);
+            shared.own.fetch_add(1, Ordering::Relaxed);
+            shared.alive.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        let arrival = Arrival { channel, payload, at: tokio::time::Instant::now().into_std() };
         // Control is queued twice: ahead of everything for the signs of life, and in its place in the order for what
         // it says about the messages before it. There it has room of its own behind a full inbox: a goodbye is said once.
-        let control = is_control(&arrival.payload);
         let Bounds { mut messages, mut bytes, control: reserve } = shared.bounds;
         if control {
             if state.control.len() < reserve && state.control_bytes < bytes {
@@ -220,6 +233,11 @@ impl Inbox {
         self.0.room.notify_waiters();
     }
 
+    /// How many of this node's own messages came back.
+    pub(crate) fn own(&self) -> u64 {
+        self.0.own.load(Ordering::Relaxed)
+    }
+
     /// Whether [`alive`](Self::alive) was called since the last time.
     pub(crate) fn was_alive(&self) -> bool {
         self.0.alive.swap(false, Ordering::Relaxed)
@@ -230,29 +248,30 @@ impl Inbox {
         self.0.arrived.notified().await;
     }
 
-    /// Takes everything that is there.
-    pub(crate) fn take(&self) -> Taken {
+    /// Takes what is there: of the messages, if any are wanted, as many as are handled in a short time. The bounds hold for the
+    /// rest.
+    pub(crate) fn take(&self, messages: bool) -> Taken {
+        const MOST: usize = 64;
         let mut state = self.lock();
-        let taken = Taken {
-            link: std::mem::take(&mut state.link),
-            control: std::mem::take(&mut state.control),
-            messages: std::mem::take(&mut state.messages),
+        let messages: VecDeque<_> = if !messages {
+            VecDeque::new()
+        } else if state.messages.len() <= MOST {
+            std::mem::take(&mut state.messages)
+        } else {
+            state.messages.drain(..MOST).collect()
         };
-        (state.bytes, state.control_bytes) = (0, 0);
-        state.full = false;
+        let taken =
+            Taken { link: std::mem::take(&mut state.link), control: std::mem::take(&mut state.control), messages };
+        state.bytes -= taken.messages.iter().map(|arrival| arrival.payload.len()).sum::<usize>();
+        state.control_bytes = 0;
+        if !taken.messages.is_empty() {
+            state.full = false;
+        }
         drop(state);
         if !taken.messages.is_empty() {
             self.0.room.notify_waiters();
         }
         taken
-    }
-
-    /// Takes all but the ordinary messages.
-    pub(crate) fn take_urgent(&self) -> Taken {
-        let mut state = self.lock();
-        let (link, control) = (std::mem::take(&mut state.link), std::mem::take(&mut state.control));
-        state.control_bytes = 0;
-        Taken { link, control, messages: VecDeque::new() }
     }
 
     // Guards all fields of `State`, which change together; nothing awaits or calls out while it is held.
@@ -296,17 +315,13 @@ impl fmt::Debug for Inbox {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
-
     use super::*;
     use crate::model::NodeId;
-    use crate::wire::{Head, Kind};
+    use crate::wire::{Head, Kind, Message};
 
     fn message(kind: Kind) -> Bytes {
         let sender = NodeId::from_bytes([1; 16]);
-        let mut bytes = BytesMut::new();
-        Head { kind, sender, counter: 1, number: None, part: None, request: None }.write(&mut bytes, &[0; 100], &[]);
-        bytes.freeze()
+        Message::of(&Head { kind, sender, counter: 1, number: None, part: None, request: None }, &[0; 100], &[])
     }
 
     #[test]
@@ -315,14 +330,14 @@ mod tests {
             Bounds { messages: 2, bytes: 1 << 20, control: 1 },
             Bounds { messages: 100, bytes: 2 * message(Kind::BROADCAST).len(), control: 1 },
         ] {
-            let inbox = Inbox::new(bounds);
+            let inbox = Inbox::new(bounds, None);
             inbox.want(&[Channel::new("rc.a").expect("valid")]);
             for _ in 0..2 {
                 inbox.frame("rc.a", message(Kind::BROADCAST)).expect("room");
             }
             inbox.frame("rc.a", message(Kind::BROADCAST)).expect_err("full");
             inbox.frame("rc.a", message(Kind::BYE)).expect("never full");
-            let taken = inbox.take();
+            let taken = inbox.take(true);
             assert_eq!((taken.control.len(), taken.messages.len()), (1, 3), "{bounds:?}");
         }
     }
@@ -334,12 +349,12 @@ mod tests {
             (Bounds { messages: 2, bytes: 1 << 20, control: 3 }, (3, 5)),
             (Bounds { messages: 100, bytes, control: 100 }, (2, 4)),
         ] {
-            let inbox = Inbox::new(bounds);
+            let inbox = Inbox::new(bounds, None);
             inbox.want(&[Channel::new("rc.a").expect("valid")]);
             for _ in 0..100 {
                 inbox.frame("rc.a", message(Kind::BYE)).expect("never full");
             }
-            let taken = inbox.take();
+            let taken = inbox.take(true);
             assert_eq!((taken.control.len(), taken.messages.len()), left, "{bounds:?}");
         }
     }

@@ -105,11 +105,13 @@ pub(crate) struct ServerEventBody {
     pub(crate) event: String,
 }
 
-/// SOCKETS.
+/// SOCKETS: some of them, or all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sockets {
     #[serde(with = "list")]
     pub(crate) sockets: Vec<LocalSocket>,
+    /// Nothing follows.
+    pub(crate) done: bool,
 }
 
 /// COUNT.
@@ -118,11 +120,13 @@ pub(crate) struct Count {
     pub(crate) count: u64,
 }
 
-/// ROOMS.
+/// ROOMS: some of them, or all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rooms {
     #[serde(with = "list")]
     pub(crate) rooms: Vec<Room>,
+    /// Nothing follows.
+    pub(crate) done: bool,
 }
 
 /// ACKS: what one node's sockets have answered since the last such frame. The first one names whom it asked.

@@ -1,21 +1,14 @@
-//! Frames: the header outside bincode, so that a reader can drop or skip one after some forty bytes.
+//! Frames, and how a message is read.
+//!
+//! A message is one run after the other; a run is consecutive frames of one sender behind one head. All of that lies outside
+//! bincode, so that a reader can drop or pass over a run after some forty bytes.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use super::kind::Kind;
+use super::run::{CONTROL_FLAG, HEAD, MAGIC, NUMBER, NUMBERED_FLAG, VERSION};
+use super::run::{EXTENDED_TAG, PART_TAG, REPEATED_TAG, REQUEST_EXTENSION, TAGS};
 use crate::model::NodeId;
-
-pub(crate) const MAGIC: [u8; 2] = *b"RC";
-/// The wire version that this build writes, and the newest that it reads.
-pub(crate) const VERSION: u8 = 1;
-
-const FIXED: usize = 42;
-const NUMBER: usize = 16;
-const PART: usize = 16;
-const NUMBERED_FLAG: u16 = 1;
-const PART_FLAG: u16 = 2;
-const REQUEST_EXTENSION: u8 = 1;
-const REQUEST_LEN: usize = 3 + 8;
 
 /// The place of a frame in what one sender sends on one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +29,7 @@ pub(crate) struct Part {
     pub(crate) packet: u32,
 }
 
-/// What stands before the body.
+/// What a frame says beside its body and packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) kind: Kind,
@@ -56,52 +49,6 @@ impl Part {
     }
 }
 
-impl Head {
-    /// How many bytes it takes on the wire.
-    pub(crate) fn len(&self) -> usize {
-        FIXED
-            + self.number.map_or(0, |_| NUMBER)
-            + self.part.map_or(0, |_| PART)
-            + self.request.map_or(0, |_| REQUEST_LEN)
-    }
-
-    /// Writes the frame. For a part, `body` is empty and `packet` the piece. Both are far below 4 GiB: the caller has
-    /// checked them against the largest message.
-    pub(crate) fn write(&self, out: &mut BytesMut, body: &[u8], packet: &[u8]) {
-        debug_assert!(body.len() <= u32::MAX as usize && packet.len() <= u32::MAX as usize, "over 4 GiB");
-        debug_assert!(self.part.is_none() || body.is_empty(), "a part's piece is its packet");
-        let flag = |set: bool, flag: u16| if set { flag } else { 0 };
-        out.reserve(self.len() + body.len() + packet.len());
-        out.put_slice(&MAGIC);
-        out.put_u8(VERSION);
-        out.put_u8(VERSION); // the oldest version that can read it
-        out.put_u16_le(flag(self.number.is_some(), NUMBERED_FLAG) | flag(self.part.is_some(), PART_FLAG));
-        out.put_u16_le(self.kind.0);
-        out.put_slice(self.sender.as_bytes());
-        out.put_u64_le(self.counter);
-        out.put_u16_le((self.len() - FIXED) as u16); // at most 43
-        out.put_u32_le(body.len() as u32);
-        out.put_u32_le(packet.len() as u32);
-        if let Some(number) = self.number {
-            out.put_u64_le(number.epoch);
-            out.put_u64_le(number.n);
-        }
-        if let Some(part) = self.part {
-            out.put_u32_le(part.index);
-            out.put_u32_le(part.of);
-            out.put_u32_le(part.body);
-            out.put_u32_le(part.packet);
-        }
-        if let Some(request) = self.request {
-            out.put_u8(REQUEST_EXTENSION);
-            out.put_u16_le(8);
-            out.put_u64_le(request);
-        }
-        out.put_slice(body);
-        out.put_slice(packet);
-    }
-}
-
 /// A frame as it was received: slices of the message that carried it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
@@ -110,122 +57,216 @@ pub(crate) struct Frame {
     pub(crate) packet: Bytes,
 }
 
-/// Why a frame, or the rest of a message, was not read.
+/// Why a run, or the rest of a message, was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Skipped {
     /// Not of the protocol; nothing after it in the same message can be found.
     Malformed,
-    /// Of a version that this build cannot read. Its place in the order is known all the same, so that the account
-    /// of its sender goes on: what was not read is reported, not asked for again.
-    TooNew { sender: NodeId, number: Option<Number> },
+    /// A run of a version that this build cannot read. Its frames' places in the order are known all the same, so that the
+    /// account of its sender goes on: what was not read is reported, not asked for again.
+    TooNew { sender: NodeId, counter: u64, number: Option<Number>, count: u16 },
 }
 
-/// The frames of a message, one behind the other.
-pub(crate) struct Frames(pub(crate) Bytes);
+/// The frames of a message, one after the other. After a malformed one nothing more is read.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    rest: Bytes,
+    run: Option<Run>,
+}
+
+/// A run that is being read.
+#[derive(Debug)]
+struct Run {
+    frames: Bytes,
+    left: u16,
+    control: bool,
+    sender: NodeId,
+    counter: u64,
+    number: Option<Number>,
+    /// Of the frame before, which the next one may repeat.
+    before: Option<(Kind, Bytes)>,
+}
+
+impl Frames {
+    pub(crate) fn new(message: Bytes) -> Self {
+        Self { rest: message, run: None }
+    }
+
+    /// Whether everything was read.
+    pub(crate) fn is_done(&self) -> bool {
+        self.rest.is_empty() && self.run.is_none()
+    }
+}
 
 impl Iterator for Frames {
     type Item = Result<Frame, Skipped>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
+        if self.is_done() {
             return None;
         }
-        let read = read(&mut self.0);
+        let read = self.read();
         if read == Err(Skipped::Malformed) {
-            self.0.clear();
+            (self.rest, self.run) = (Bytes::new(), None);
         }
         Some(read)
     }
 }
 
-/// Takes one frame off the front. On `Malformed` nothing sensible is left in `message`.
-///
-/// The header is read in place: each slice of a message is a reference that is counted, and there are hundreds of frames
-/// in one.
-fn read(message: &mut Bytes) -> Result<Frame, Skipped> {
-    let Some((mut fixed, rest)) = message.split_at_checked(FIXED) else { return Err(Skipped::Malformed) };
-    if fixed[..2] != MAGIC {
-        return Err(Skipped::Malformed);
+impl Frames {
+    fn read(&mut self) -> Result<Frame, Skipped> {
+        let run = match &mut self.run {
+            Some(run) => run,
+            None => self.run.insert(Run::open(&mut self.rest)?),
+        };
+        let frame = run.next()?;
+        if run.left == 0 {
+            if !run.frames.is_empty() {
+                return Err(Skipped::Malformed);
+            }
+            self.run = None;
+        }
+        Ok(frame)
     }
-    fixed.advance(2);
-    let version = fixed.get_u8();
-    let oldest = fixed.get_u8();
-    let flags = fixed.get_u16_le();
-    let kind = Kind(fixed.get_u16_le());
-    let mut sender = [0; 16];
-    fixed.copy_to_slice(&mut sender);
-    let counter = fixed.get_u64_le();
-    let blocks_len = usize::from(fixed.get_u16_le());
-    let body = fixed.get_u32_le() as usize;
-    let packet = fixed.get_u32_le() as usize;
-    // Three lengths of at most 32 bits each: no overflow in 64. No flag is needed to find the end of a frame.
-    let len = blocks_len as u64 + body as u64 + packet as u64;
-    if version == 0 || oldest > version || len > rest.len() as u64 {
-        return Err(Skipped::Malformed);
-    }
-    let mut blocks = &rest[..blocks_len];
-    let sender = NodeId::from_bytes(sender);
-    let number = if flags & NUMBERED_FLAG != 0 { Some(read_number(&mut blocks)?) } else { None };
-    if oldest > VERSION {
-        message.advance(FIXED + len as usize);
-        return Err(Skipped::TooNew { sender, number });
-    }
-    let part = if flags & PART_FLAG != 0 { Some(read_part(&mut blocks)?) } else { None };
-    let request = read_extensions(blocks)?;
-    let stray = |part: Part| body != 0 || packet == 0 || packet as u64 > part.whole();
-    if part.is_some_and(stray) || kind.is_control() && number.is_some() {
-        return Err(Skipped::Malformed);
-    }
-    let mut rest = message.split_to(FIXED + len as usize);
-    rest.advance(FIXED + blocks_len);
-    let body = rest.split_to(body);
-    Ok(Frame { head: Head { kind, sender, counter, number, part, request }, body, packet: rest })
 }
 
-fn read_number(blocks: &mut &[u8]) -> Result<Number, Skipped> {
-    if blocks.len() < NUMBER {
-        return Err(Skipped::Malformed);
+impl Run {
+    /// Takes a run off the front of a message.
+    fn open(message: &mut Bytes) -> Result<Self, Skipped> {
+        let Some((mut head, behind)) = message.split_at_checked(HEAD) else { return Err(Skipped::Malformed) };
+        if head[..2] != MAGIC {
+            return Err(Skipped::Malformed);
+        }
+        head.advance(2);
+        let (version, oldest) = (head.get_u8(), head.get_u8());
+        let flags = head.get_u16_le();
+        let count = head.get_u16_le();
+        let mut sender = [0; 16];
+        head.copy_to_slice(&mut sender);
+        let (sender, counter) = (NodeId::from_bytes(sender), head.get_u64_le());
+        let len = head.get_u32_le() as usize;
+        if version == 0 || oldest > version || len > behind.len() || count == 0 {
+            return Err(Skipped::Malformed);
+        }
+        let number = if flags & NUMBERED_FLAG != 0 { Some(number(&behind[..len], counter, count)?) } else { None };
+        let control = flags & CONTROL_FLAG != 0;
+        if counter.checked_add(u64::from(count)).is_none() || control && number.is_some() {
+            return Err(Skipped::Malformed);
+        }
+        if oldest > VERSION {
+            message.advance(HEAD + len);
+            return Err(Skipped::TooNew { sender, counter, number, count });
+        }
+        let mut frames = message.split_to(HEAD + len);
+        frames.advance(HEAD + number.map_or(0, |_| NUMBER));
+        Ok(Self { frames, left: count, control, sender, counter, number, before: None })
     }
-    let number = Number { epoch: blocks.get_u64_le(), n: blocks.get_u64_le() };
-    // Nobody gets there by counting, and what comes after it has no number.
-    if matches!(number.n, 0 | u64::MAX) { Err(Skipped::Malformed) } else { Ok(number) }
+
+    /// Takes the next frame.
+    ///
+    /// What stands before the body is read in place: each slice of a message is a reference that is counted, and there are
+    /// hundreds of frames in one.
+    fn next(&mut self) -> Result<Frame, Skipped> {
+        let whole = self.frames.len();
+        let mut at = &self.frames[..];
+        let tag = byte(&mut at)?;
+        let repeated = tag & REPEATED_TAG != 0;
+        let (kind, body) = match &self.before {
+            _ if tag & !TAGS != 0 => return Err(Skipped::Malformed),
+            Some((kind, body)) if repeated => (*kind, body.len()),
+            None if repeated => return Err(Skipped::Malformed),
+            _ => {
+                let kind = u16::try_from(varint(&mut at)?).map_err(|_| Skipped::Malformed)?;
+                (Kind(kind), varint(&mut at)? as usize)
+            }
+        };
+        let part = if tag & PART_TAG != 0 { Some(part(&mut at)?) } else { None };
+        let request = if tag & EXTENDED_TAG != 0 { extensions(&mut at)? } else { None };
+        let packet = varint(&mut at)? as usize;
+        let (head, own) = (whole - at.len(), if repeated { 0 } else { body });
+        let stray = |part: Part| body != 0 || packet == 0 || packet as u64 > part.whole() || self.left != 1;
+        if own as u64 + packet as u64 > at.len() as u64 || part.is_some_and(stray) || kind.is_control() != self.control
+        {
+            return Err(Skipped::Malformed);
+        }
+        self.frames.advance(head);
+        let body = match &self.before {
+            Some((_, body)) if repeated => body.clone(),
+            _ => self.frames.split_to(own),
+        };
+        let packet = self.frames.split_to(packet);
+        let head = Head { kind, sender: self.sender, counter: self.counter, number: self.number, part, request };
+        self.left -= 1;
+        self.counter += 1;
+        if let Some(number) = &mut self.number {
+            number.n += 1;
+        }
+        if self.left > 0 {
+            self.before = Some((kind, body.clone()));
+        }
+        Ok(Frame { head, body, packet })
+    }
 }
 
-fn read_part(blocks: &mut &[u8]) -> Result<Part, Skipped> {
-    if blocks.len() < PART {
+/// The number of a run's first frame. Every numbered frame takes one of its sender's counts, so no honest number is above the
+/// counter: one that is would make its receivers wait for frames that never come.
+fn number(mut behind: &[u8], counter: u64, count: u16) -> Result<Number, Skipped> {
+    if behind.len() < NUMBER {
         return Err(Skipped::Malformed);
     }
-    let part = Part {
-        index: blocks.get_u32_le(),
-        of: blocks.get_u32_le(),
-        body: blocks.get_u32_le(),
-        packet: blocks.get_u32_le(),
-    };
+    let number = Number { epoch: behind.get_u64_le(), n: behind.get_u64_le() };
+    let last = number.n.checked_add(u64::from(count));
+    if number.n == 0 || last.is_none() || number.n > counter || number.epoch > counter {
+        return Err(Skipped::Malformed);
+    }
+    Ok(number)
+}
+
+fn byte(at: &mut &[u8]) -> Result<u8, Skipped> {
+    let (first, rest) = at.split_first().ok_or(Skipped::Malformed)?;
+    *at = rest;
+    Ok(*first)
+}
+
+/// Seven bits a byte, the lowest first; at most 32 bits.
+fn varint(at: &mut &[u8]) -> Result<u32, Skipped> {
+    let first = byte(at)?;
+    if first < 128 {
+        return Ok(u32::from(first));
+    }
+    let mut value = u64::from(first & 127);
+    for shift in [7, 14, 21, 28] {
+        let next = byte(at)?;
+        value |= u64::from(next & 127) << shift;
+        if next < 128 {
+            return u32::try_from(value).map_err(|_| Skipped::Malformed);
+        }
+    }
+    Err(Skipped::Malformed)
+}
+
+fn part(at: &mut &[u8]) -> Result<Part, Skipped> {
+    let part = Part { index: varint(at)?, of: varint(at)?, body: varint(at)?, packet: varint(at)? };
     // No piece is empty, so there are no more of them than bytes.
     let possible = part.of >= 2 && part.index < part.of && u64::from(part.of) <= part.whole();
     if possible { Ok(part) } else { Err(Skipped::Malformed) }
 }
 
 /// Reads the extensions that this build knows and passes over the others.
-fn read_extensions(mut extensions: &[u8]) -> Result<Option<u64>, Skipped> {
+fn extensions(at: &mut &[u8]) -> Result<Option<u64>, Skipped> {
+    let len = varint(at)? as usize;
+    let Some((mut extensions, rest)) = at.split_at_checked(len) else { return Err(Skipped::Malformed) };
+    *at = rest;
     let mut request = None;
     while !extensions.is_empty() {
-        if extensions.len() < 3 {
-            return Err(Skipped::Malformed);
-        }
-        let kind = extensions.get_u8();
-        let len = usize::from(extensions.get_u16_le());
-        if len > extensions.len() {
-            return Err(Skipped::Malformed);
-        }
-        let (mut value, rest) = extensions.split_at(len);
+        let kind = byte(&mut extensions)?;
+        let len = varint(&mut extensions)? as usize;
+        let Some((mut value, rest)) = extensions.split_at_checked(len) else { return Err(Skipped::Malformed) };
         extensions = rest;
         if kind == REQUEST_EXTENSION {
-            if len != 8 {
+            // Given twice, readers would differ in what it means.
+            if len != 8 || request.replace(value.get_u64_le()).is_some() {
                 return Err(Skipped::Malformed);
-            }
-            if request.replace(value.get_u64_le()).is_some() {
-                return Err(Skipped::Malformed); // given twice: readers must not differ in what it means
             }
         }
     }

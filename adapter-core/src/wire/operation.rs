@@ -171,9 +171,11 @@ impl Operation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Applied,
-    Sockets(Vec<LocalSocket>),
+    /// Some of its sockets, and whether they are the last.
+    Sockets(Vec<LocalSocket>, bool),
     Count(u64),
-    Rooms(Vec<Room>),
+    /// Some of its rooms, and whether they are the last.
+    Rooms(Vec<Room>, bool),
     Acks(AckBatch),
     Server(Bytes),
     NoHandler,
@@ -183,16 +185,34 @@ pub(crate) enum Answer {
 impl Answer {
     /// Whether the node has nothing more to say to the same question.
     pub(crate) fn is_last(&self) -> bool {
-        !matches!(self, Self::Acks(AckBatch { done: false, .. }))
+        !matches!(self, Self::Acks(AckBatch { done: false, .. }) | Self::Sockets(_, false) | Self::Rooms(_, false))
+    }
+
+    /// Encodes it, in parts if it is large: an answer of many sockets is not one message that others wait behind.
+    pub(crate) fn encode_in_parts(self) -> Vec<Content> {
+        let name = |room: &Room| room.as_str().len() + 4;
+        match self {
+            Self::Sockets(sockets, true) => {
+                let size = |socket: &LocalSocket| {
+                    let LocalSocket { id, rooms, data } = socket;
+                    id.as_str().len() + data.len() + rooms.iter().map(name).sum::<usize>() + 8
+                };
+                parts(sockets, size).map(|(part, done)| Self::Sockets(part, done).encode()).collect()
+            }
+            Self::Rooms(rooms, true) => {
+                parts(rooms, name).map(|(part, done)| Self::Rooms(part, done).encode()).collect()
+            }
+            small => vec![small.encode()],
+        }
     }
 
     pub(crate) fn encode(self) -> Content {
         let empty = |kind| Content::new(kind, &body::Empty {});
         match self {
             Self::Applied => empty(Kind::APPLIED),
-            Self::Sockets(sockets) => Content::new(Kind::SOCKETS, &body::Sockets { sockets }),
+            Self::Sockets(sockets, done) => Content::new(Kind::SOCKETS, &body::Sockets { sockets, done }),
             Self::Count(count) => Content::new(Kind::COUNT, &body::Count { count }),
-            Self::Rooms(rooms) => Content::new(Kind::ROOMS, &body::Rooms { rooms }),
+            Self::Rooms(rooms, done) => Content::new(Kind::ROOMS, &body::Rooms { rooms, done }),
             Self::Acks(batch) => Content::new(Kind::ACKS, &batch),
             Self::Server(data) => empty(Kind::SERVER_ANSWER).with_packet(&data),
             Self::NoHandler => empty(Kind::NO_HANDLER),
@@ -204,9 +224,15 @@ impl Answer {
         let empty = |answer| decode(&frame.body).map(|body::Empty {}| answer);
         Ok(match frame.head.kind {
             Kind::APPLIED => empty(Self::Applied)?,
-            Kind::SOCKETS => Self::Sockets(decode::<body::Sockets>(&frame.body)?.sockets),
+            Kind::SOCKETS => {
+                let body::Sockets { sockets, done } = decode(&frame.body)?;
+                Self::Sockets(sockets, done)
+            }
             Kind::COUNT => Self::Count(decode::<body::Count>(&frame.body)?.count),
-            Kind::ROOMS => Self::Rooms(decode::<body::Rooms>(&frame.body)?.rooms),
+            Kind::ROOMS => {
+                let body::Rooms { rooms, done } = decode(&frame.body)?;
+                Self::Rooms(rooms, done)
+            }
             Kind::ACKS => Self::Acks(decode(&frame.body)?),
             Kind::SERVER_ANSWER => empty(Self::Server(frame.packet.clone()))?,
             Kind::NO_HANDLER => empty(Self::NoHandler)?,
@@ -214,4 +240,25 @@ impl Answer {
             _ => return Err(Unreadable::UnknownKind),
         })
     }
+}
+
+/// A list in parts of some size on the wire, each with whether it is the last. There is at least one.
+fn parts<T>(list: Vec<T>, size: impl Fn(&T) -> usize) -> impl Iterator<Item = (Vec<T>, bool)> {
+    const PART: usize = 256 << 10;
+    let mut rest = list.into_iter().peekable();
+    let mut over = false;
+    std::iter::from_fn(move || {
+        if over {
+            return None;
+        }
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        while bytes < PART
+            && let Some(item) = rest.next()
+        {
+            bytes += size(&item);
+            part.push(item);
+        }
+        over = rest.peek().is_none();
+        Some((part, over))
+    })
 }

@@ -200,7 +200,13 @@ impl World {
 
     fn carry_out(&mut self, node: N, output: Output) {
         match output {
-            Output::Perform { reply, operation, .. } => self.perform(node, reply, &operation),
+            Output::Perform { reply, frame } => {
+                let me = node::id(self.seed, node);
+                let operation = Operation::decode(frame).expect("nodes of this build understand each other");
+                if operation.target().is_none_or(|target| target.concerns(me)) {
+                    self.perform(node, reply, &operation);
+                }
+            }
             Output::Answer { request, node: from, answer } => {
                 self.record(node, What::Answered { request, from: node::place(from), answer });
             }
@@ -251,10 +257,10 @@ impl World {
         let answer = match operation {
             Operation::Broadcast { .. } | Operation::Change { .. } => Answer::Applied,
             Operation::FetchSockets { namespace, target, projection } => {
-                Answer::Sockets(sockets.describe(namespace, target, *projection))
+                Answer::Sockets(sockets.describe(namespace, target, *projection), true)
             }
             Operation::CountSockets { .. } => Answer::Count(meant.len() as u64),
-            Operation::ListRooms { namespace, target } => Answer::Rooms(sockets.rooms(namespace, target)),
+            Operation::ListRooms { namespace, target } => Answer::Rooms(sockets.rooms(namespace, target), true),
             Operation::ServerEvent { .. } => return self.handle_event(node, to, op),
             Operation::BroadcastWithAck { timeout, .. } => return self.ask_sockets(node, to, op, meant, *timeout),
         };
@@ -264,7 +270,7 @@ impl World {
     pub(super) fn reply(&mut self, node: N, to: ReplyTo, op: usize, answer: Answer) {
         let now = self.instant();
         self.record(node, What::Replied { op, answer: answer.clone() });
-        self.engine(node).into_iter().for_each(|engine| engine.answer(to, answer.clone(), now));
+        self.engine(node).into_iter().for_each(|engine| engine.answer(to, answer.clone().encode_in_parts(), now));
     }
 
     /// The handler answers at once, later, much too late, not at all, or there is none.
@@ -279,8 +285,7 @@ impl World {
     }
 
     fn ask_sockets(&mut self, node: N, to: ReplyTo, op: usize, asked: Vec<SocketId>, timeout: Duration) {
-        let now = self.instant();
-        self.engine(node).into_iter().for_each(|engine| engine.expect_acks(to, asked.clone(), now));
+        self.engine(node).into_iter().for_each(|engine| engine.expect_acks(to, &asked));
         let mut last = Duration::ZERO;
         for socket in asked {
             let takes = self.random.between(0, 300);

@@ -2,18 +2,18 @@
 
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::node::id;
-use crate::engine::{Engine, Settings};
+use crate::engine::{Engine, Incoming, Settings};
 use crate::model::{Limits, Node};
-use crate::wire::{Head, Kind, Number, Part};
+use crate::wire::{Head, Kind, Message, Number, Part};
 
 const PIECES: u64 = 1_000;
 
 /// The first of very many pieces, of a packet as large as is taken.
 fn piece(counter: u64, numbered: bool, max_message: usize) -> Bytes {
-    let (of, body, packet) = (max_message as u32, 10, max_message as u32 - 10);
+    let (of, body, packet) = (max_message as u32 / 500, 10, max_message as u32 - 10);
     let head = Head {
         kind: Kind::BROADCAST,
         sender: id(1, 1),
@@ -22,9 +22,7 @@ fn piece(counter: u64, numbered: bool, max_message: usize) -> Bytes {
         part: Some(Part { index: 0, of, body, packet }),
         request: None,
     };
-    let mut message = BytesMut::new();
-    head.write(&mut message, b"", b"piece");
-    message.freeze()
+    Message::of(&head, b"", b"piece")
 }
 
 #[test]
@@ -37,7 +35,7 @@ fn g14_a_piece_costs_what_it_has_and_not_what_it_claims() {
         let mut engine = Engine::new(settings, Limits::max_frame(1 << 20), now);
         let cost = allocation_counter::measure(|| {
             for piece in pieces {
-                engine.receive(false, piece, now);
+                engine.receive(&mut Incoming::new(false, piece, now), 10, now);
             }
         });
         assert!(cost.bytes_max < PIECES * 4_096, "{} bytes for {PIECES} pieces, numbered: {numbered}", cost.bytes_max);

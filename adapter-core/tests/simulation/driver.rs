@@ -6,9 +6,9 @@ use super::history::{N, What};
 use super::network::{LATE, Profile, Swallows};
 use super::node::{self, Arrival, Closing, Writer};
 use super::world::{Event, World};
-use crate::engine::{Destination, Outcome};
+use crate::engine::{Destination, Incoming, Outcome};
 use crate::model::Limits;
-use crate::wire::is_control;
+use crate::wire::Glance;
 
 /// As in the real driver, between two tries of a batch.
 const RETRY: Duration = Duration::from_millis(100);
@@ -43,15 +43,20 @@ impl World {
             }
         }
         let arrived = std::mem::take(&mut self.nodes[node].inbox);
-        for arrival in arrived.iter().filter(|arrival| is_control(&arrival.message)) {
+        for arrival in
+            arrived.iter().filter(|arrival| Glance::at(&arrival.message).is_some_and(|glance| glance.control))
+        {
             let at = self.base + arrival.at;
             self.engine(node).into_iter().for_each(|engine| engine.hear(arrival.message.clone(), at));
         }
         self.drain(node);
         for arrival in arrived {
-            let Some(engine) = self.engine(node) else { return };
-            engine.receive(arrival.inbox, arrival.message, now);
-            self.drain(node);
+            let mut message = Incoming::new(arrival.inbox, arrival.message, self.base + arrival.at);
+            while !message.is_done() {
+                let Some(engine) = self.engine(node) else { return };
+                engine.receive(&mut message, 3, now);
+                self.drain(node);
+            }
         }
         self.let_time_pass(node);
     }
@@ -83,7 +88,10 @@ impl World {
         let now = self.instant();
         self.nodes[node].writer = Writer::Idle;
         let Some(engine) = self.engine(node).filter(|engine| engine.is_link_up()) else { return };
-        let batch = engine.pack(now);
+        while let Some((to, answer)) = engine.take_acks() {
+            engine.acks_encoded(to, answer.encode(), now);
+        }
+        let batch: Vec<_> = engine.pack(now).into_iter().map(|(to, payload)| (to, payload.into_bytes())).collect();
         if batch.is_empty() {
             return;
         }
@@ -144,8 +152,9 @@ impl World {
             return self.push(began + PUBLISH_TIMEOUT, Event::Settle(node, began, Outcome::Unknown));
         }
         let outcome = if lost || !self.nodes[node].link_up { Outcome::Unknown } else { outcome };
+        let now = self.instant();
         if let Some(engine) = self.engine(node) {
-            engine.settle(outcome);
+            engine.settle(outcome, now);
         }
         if outcome == Outcome::Unknown {
             self.record(node, What::Unsure);

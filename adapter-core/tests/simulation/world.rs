@@ -216,7 +216,6 @@ impl World {
     }
 
     fn happen(&mut self, node: N, event: Event) {
-        let now = self.instant();
         match event {
             Event::Start(_) | Event::Kill(_) | Event::Stall(..) | Event::Taken(..) => {}
             Event::Close(_) => self.close(node),
@@ -241,9 +240,9 @@ impl World {
             Event::Ack(_, to, op, socket) => {
                 self.record(node, What::Acked { op, socket: socket.clone() });
                 let answer = Ok(Bytes::from(op.to_string()));
-                self.engine(node).into_iter().for_each(|engine| engine.ack(to, socket.clone(), answer.clone(), now));
+                self.engine(node).into_iter().for_each(|engine| engine.ack(to, socket.clone(), answer.clone()));
             }
-            Event::EndAcks(_, to) => self.engine(node).into_iter().for_each(|engine| engine.end_acks(to, now)),
+            Event::EndAcks(_, to) => self.engine(node).into_iter().for_each(|engine| engine.end_acks(to)),
             Event::Reply(_, to, op, answer) => self.reply(node, to, op, answer),
         }
     }

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::wire::{Frame, Head, Part};
+use crate::model::Limits;
+use crate::wire::{Frame, Head, OVERHEAD, Part};
 
 /// The pieces of a body and packet, for a link that takes messages of `max` bytes. None when it fits as it is.
 pub(crate) fn split(head: &Head, body: &Bytes, packet: &Bytes, max: usize) -> Option<Vec<(Head, Bytes)>> {
     let total = body.len() + packet.len();
-    if head.len() + total <= max {
+    if OVERHEAD + total <= max {
         return None;
     }
     let mut head = *head;
     let mut part = Part { index: 0, of: 0, body: body.len() as u32, packet: packet.len() as u32 };
     head.part = Some(part);
-    let piece = max.saturating_sub(head.len()).max(1);
+    let piece = max.saturating_sub(OVERHEAD).max(1);
     part.of = total.div_ceil(piece) as u32;
     let slice = |from: usize, to: usize| match (from.min(body.len()), to.min(body.len())) {
         (start, end) if start == end => packet.slice(from - body.len()..to - body.len()),
@@ -32,6 +33,9 @@ pub(crate) fn split(head: &Head, body: &Bytes, packet: &Bytes, max: usize) -> Op
     Some(pieces.collect())
 }
 
+/// What holding a piece costs beside its bytes.
+const PIECE: usize = 128;
+
 /// The pieces of one message that have come so far. Holds what came, whatever was claimed.
 #[derive(Debug)]
 pub(crate) struct Assembly {
@@ -45,11 +49,13 @@ impl Assembly {
     /// Begins with the first piece that came. None when the message is over `max` bytes.
     pub(crate) fn begin(head: Head, part: Part, max: usize) -> Option<Self> {
         let total = u64::from(part.body) + u64::from(part.packet);
-        let fits = total <= max as u64 && u64::from(part.of) <= total;
+        // No piece but the last is smaller than what the smallest link takes.
+        let smallest = (Limits::MIN_FRAME - OVERHEAD) as u64;
+        let fits = total <= max as u64 && u64::from(part.of) <= total / smallest + 1;
         fits.then(|| Self { head, part, pieces: BTreeMap::new(), bytes: 0 })
     }
 
-    /// Takes a piece; answers how many bytes are held more for it. One that does not belong is not taken.
+    /// Takes a piece; returns how many bytes are held more for it. One that does not belong is not taken.
     pub(crate) fn add(&mut self, part: Part, piece: Bytes) -> usize {
         let of_this = Part { index: part.index, ..self.part } == part;
         let left = (self.part.body as usize + self.part.packet as usize) - self.bytes;
@@ -59,7 +65,7 @@ impl Assembly {
         let more = piece.len();
         self.bytes += more;
         self.pieces.insert(part.index, piece);
-        more
+        more + PIECE
     }
 
     /// The message was sent again, and cut for another size: what came of the first cut is of no use. Answers how many
@@ -69,13 +75,16 @@ impl Assembly {
         if !same || part.of == self.part.of {
             return 0;
         }
+        let held = self.bytes();
         self.part = part;
         self.pieces.clear();
-        std::mem::take(&mut self.bytes)
+        self.bytes = 0;
+        held
     }
 
+    /// How much is held.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + PIECE * self.pieces.len()
     }
 
     /// Whether every piece is there and they make up the whole.
@@ -97,7 +106,7 @@ impl Assembly {
 mod tests {
     use super::*;
     use crate::model::NodeId;
-    use crate::wire::{Kind, Number};
+    use crate::wire::{Kind, Message, Number};
 
     fn head() -> Head {
         let number = Some(Number { epoch: 1, n: 1 });
@@ -114,18 +123,21 @@ mod tests {
     #[test]
     fn g13_every_size_around_the_limit_comes_back_whole_from_any_order() {
         for max in [512, 513, 600] {
-            for (body, packet) in [(0, 440), (10, 500), (500, 10), (511, 512), (0, 3000), (3000, 0), (1000, 1000)] {
+            for (body, packet) in
+                [(0, 400), (0, 440), (10, 500), (500, 10), (511, 512), (0, 3000), (3000, 0), (1000, 1000)]
+            {
                 let body = Bytes::from((0..body).map(|i| i as u8).collect::<Vec<_>>());
                 let packet = Bytes::from((0..packet).map(|i| !i as u8).collect::<Vec<_>>());
                 let Some(mut pieces) = split(&head(), &body, &packet, max) else {
-                    assert!(head().len() + body.len() + packet.len() <= max);
+                    assert!(OVERHEAD + body.len() + packet.len() <= max);
                     continue;
                 };
                 pieces.reverse();
                 let part = |head: &Head| head.part.expect("a part");
                 let mut assembly = Assembly::begin(pieces[0].0, part(&pieces[0].0), 10_000).expect("fits");
                 for (head, piece) in &pieces {
-                    assert!(!assembly.is_complete() && head.len() + piece.len() <= max);
+                    let len = Message::of(head, &[], piece).len();
+                    assert!(!assembly.is_complete() && len <= max);
                     assembly.add(part(head), piece.clone());
                     assert_eq!(assembly.add(part(head), piece.clone()), 0, "a copy is not taken");
                 }
@@ -140,8 +152,9 @@ mod tests {
         let claim = |of, body, packet| Part { index: 0, of, body, packet };
         assert!(Assembly::begin(head(), claim(2, u32::MAX, u32::MAX), 1 << 24).is_none());
         assert!(Assembly::begin(head(), claim(u32::MAX, 10, 10), 1 << 24).is_none());
-        let mut assembly = Assembly::begin(head(), claim(2, 1, 1), 1 << 24).expect("fits");
-        assert_eq!(assembly.add(claim(2, 1, 1), Bytes::from_static(b"far too long")), 0);
-        assert_eq!(assembly.add(claim(3, 1, 1), Bytes::from_static(b"a")), 0, "of another message");
+        assert!(Assembly::begin(head(), claim(3, 400, 400), 1 << 24).is_none(), "no link has pieces so small");
+        let mut assembly = Assembly::begin(head(), claim(2, 400, 400), 1 << 24).expect("fits");
+        assert_eq!(assembly.add(claim(2, 400, 400), vec![0; 801].into()), 0);
+        assert_eq!(assembly.add(claim(3, 400, 400), Bytes::from_static(b"a")), 0, "of another message");
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::assembly::Assembly;
 use crate::wire::{Frame, Mark, Number, Part};
 
@@ -77,6 +79,8 @@ pub(crate) struct Account {
     known: Option<(u64, Instant)>,
     /// Since when it has not been clear where this account begins: an earlier message may still be under way.
     unsure: Option<Instant>,
+    /// Nothing was taken yet.
+    fresh: bool,
 }
 
 #[derive(Debug)]
@@ -91,52 +95,124 @@ enum Message {
     Pieces(Assembly),
 }
 
+impl Held {
+    fn bytes(&self) -> usize {
+        match &self.what {
+            Message::Whole(frame) => size(frame),
+            Message::Pieces(assembly) => assembly.bytes(),
+        }
+    }
+}
+
 impl Account {
     /// Expects this number next.
     pub(crate) fn expecting(number: Number) -> Self {
-        Self { epoch: number.epoch, next: number.n, held: BTreeMap::new(), bytes: 0, known: None, unsure: None }
+        Self {
+            epoch: number.epoch,
+            next: number.n,
+            held: BTreeMap::new(),
+            bytes: 0,
+            known: None,
+            unsure: None,
+            fresh: true,
+        }
     }
 
     /// Does not know yet whether this number is the first one: waits for the sender's introduction, or the patience.
     pub(crate) fn unsure(mut self, now: Instant) -> Self {
-        self.unsure = Some(now);
+        (self.unsure, self.next) = (Some(now), u64::MAX);
         self
     }
 
     /// The sender has said from where on its messages are meant for us.
     pub(crate) fn begin(&mut self, mark: Mark) -> Progress {
         let mut progress = Progress::default();
-        if mark.epoch == self.epoch && self.unsure.take().is_some() {
+        if mark.epoch == self.epoch && self.unsure.is_some() {
             self.next = self.next.min(mark.n.saturating_add(1));
-            self.advance(&mut progress);
+            self.be_sure(&mut progress);
         }
         progress
     }
 
-    /// What was published after something that reached us reaches us, too.
+    /// While it is unsure, `next` is the latest number that it can begin with: what was published after something that reached
+    /// us reaches us, too.
     fn begin_no_later(&mut self, number: Number) {
         if self.unsure.is_some() && number.epoch == self.epoch {
             self.next = self.next.min(number.n);
         }
     }
 
+    /// It begins here: what was held of earlier messages is of no use.
+    fn be_sure(&mut self, progress: &mut Progress) {
+        self.unsure = None;
+        let behind = self.held.split_off(&self.next);
+        for earlier in std::mem::replace(&mut self.held, behind).into_values() {
+            self.bytes -= earlier.bytes();
+        }
+        self.advance(progress);
+    }
+
     /// Takes a numbered frame.
-    pub(crate) fn accept(&mut self, number: Number, frame: Frame, now: Instant, patience: &Patience) -> Progress {
+    ///
+    /// `message` is how long the message is that it is a slice of: what is held back does not keep the whole of a large one.
+    pub(crate) fn accept(
+        &mut self,
+        number: Number,
+        frame: Frame,
+        message: usize,
+        now: Instant,
+        patience: &Patience,
+    ) -> Progress {
         let mut progress = Progress::default();
         self.enter(number.epoch, &mut progress);
-        self.begin_no_later(number);
-        let old = number.epoch < self.epoch || number.n < self.next;
+        // Of a large message that we came in the middle of, the first piece does not reach us.
+        let later = u64::from(frame.head.part.is_some_and(|part| part.index > 0));
+        self.begin_no_later(Number { n: number.n.saturating_add(later), ..number });
+        let came_in_the_middle = self.fresh && frame.head.part.is_some_and(|part| part.index > 0);
+        if patience.time.is_zero() && came_in_the_middle && number == (Number { epoch: self.epoch, n: self.next }) {
+            // Where order is kept, the pieces before it were sent before we were there: it was not meant for us.
+            self.next = self.next.saturating_add(1);
+        }
+        self.fresh = false;
+        let old = number.epoch < self.epoch || number.n < self.next && self.unsure.is_none();
         match frame.head.part {
             _ if old => progress.copies += 1,
             None if number.n == self.next && self.held.is_empty() && self.unsure.is_none() => {
                 self.next = self.next.saturating_add(1);
                 progress.steps.push(Step::Frame(frame));
             }
-            None => self.hold(number.n, frame, now, &mut progress),
-            Some(part) => self.hold_part(number.n, part, frame, now, patience, &mut progress),
+            None => self.hold(number.n, compact(frame, message), now, &mut progress),
+            Some(part) => self.hold_part(number.n, part, compact(frame, message), now, patience, &mut progress),
         }
         self.advance(&mut progress);
         self.give_up(now, patience, &mut progress);
+        progress
+    }
+
+    /// Takes the next frame if it is the one that is expected, and nothing is held back: what nearly every frame is.
+    pub(crate) fn takes_next(&mut self, number: Number) -> bool {
+        let next = number.epoch == self.epoch && number.n == self.next && self.held.is_empty() && self.unsure.is_none();
+        if next {
+            self.next += 1; // read as below the end of the numbers
+            self.fresh = false;
+        }
+        next
+    }
+
+    /// Passes over frames that cannot be read: they are lost, and what follows them is not held back.
+    pub(crate) fn pass(&mut self, number: Number, count: u16, now: Instant) -> Progress {
+        let mut progress = Progress::default();
+        self.enter(number.epoch, &mut progress);
+        self.begin_no_later(number);
+        let end = number.n.saturating_add(u64::from(count));
+        if number.epoch < self.epoch || end <= self.next {
+            progress.copies += u64::from(count);
+            return progress;
+        }
+        self.known = Some(self.known.map_or((end - 1, now), |(n, at)| (n.max(end - 1), at)));
+        while self.next < end && self.hole_since().is_some() {
+            self.skip(&mut progress);
+        }
         progress
     }
 
@@ -144,7 +220,8 @@ impl Account {
     pub(crate) fn mark(&mut self, mark: Mark, now: Instant, patience: &Patience) -> Progress {
         let mut progress = Progress::default();
         self.enter(mark.epoch, &mut progress);
-        self.begin_no_later(Number { epoch: mark.epoch, n: mark.n.saturating_add(1) });
+        // The message behind the mark may be a large one of which pieces came before the mark.
+        self.begin_no_later(Number { epoch: mark.epoch, n: mark.n.saturating_add(2) });
         let news = mark.epoch == self.epoch && mark.n >= self.next && self.known.is_none_or(|(n, _)| n < mark.n);
         if news {
             self.known = Some((mark.n, now));
@@ -271,14 +348,11 @@ impl Account {
 
     /// Gives up on the numbers before the next one that may still be whole, or up to the newest one known.
     fn skip(&mut self, progress: &mut Progress) {
-        if self.unsure.take().is_some() {
-            return self.advance(progress); // what came first is where it begins
+        if self.unsure.is_some() {
+            return self.be_sure(progress); // what came first is where it begins
         }
         if let Some(dropped) = self.held.remove(&self.next) {
-            self.bytes -= match dropped.what {
-                Message::Whole(frame) => size(&frame),
-                Message::Pieces(assembly) => assembly.bytes(),
-            };
+            self.bytes -= dropped.bytes();
         }
         let held = self.held.keys().next().copied();
         let known = self.known.map(|(n, _)| n.saturating_add(1));
@@ -293,8 +367,17 @@ impl Account {
     }
 }
 
+/// A frame that keeps no message in memory which is much larger than itself.
+fn compact(frame: Frame, message: usize) -> Frame {
+    if 2 * (frame.body.len() + frame.packet.len()) >= message {
+        return frame;
+    }
+    let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+    Frame { body: copy(&frame.body), packet: copy(&frame.packet), ..frame }
+}
+
 /// What a held frame counts for: an empty one takes room, too.
 fn size(frame: &Frame) -> usize {
-    const HELD: usize = 256;
+    const HELD: usize = 320;
     HELD + frame.body.len() + frame.packet.len()
 }

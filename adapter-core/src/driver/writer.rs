@@ -1,0 +1,175 @@
+//! The one writer of a node: hands the broker what waits.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::core::{Core, now};
+use super::supervisor::{Part, caught};
+use crate::engine::{Destination, Outcome, Payload};
+use crate::model::{ErrorKind, NodeId};
+use crate::seams::{Channel, Outgoing, PublishError};
+
+/// After so long, and the time that its bytes take on the slowest link, a publish counts as one of unknown outcome.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two tries of a batch whose outcome is unknown, when the link does not say that it is down.
+const RETRY: Duration = Duration::from_millis(100);
+/// Bytes for each second that the slowest link which is not given up on takes.
+const SLOWEST_LINK: f64 = 1048576.0;
+
+/// The one writer of a node.
+pub(super) struct Writer {
+    core: Arc<Core>,
+    /// Publishes under way, the oldest first.
+    flights: VecDeque<Flight>,
+    /// Names of inboxes on the broker, which take some time to make.
+    inboxes: HashMap<NodeId, Channel>,
+    refusing: bool,
+}
+
+enum Flight {
+    Under(Pin<Box<dyn Future<Output = Outcome> + Send>>),
+    Over(Outcome),
+}
+
+impl Writer {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, flights: VecDeque::new(), inboxes: HashMap::new(), refusing: false }
+    }
+}
+
+impl Part for Writer {
+    const NAME: &'static str = "the writer";
+
+    async fn run(&mut self) {
+        // Begun again after a panic, it does not know what became of what was under way.
+        if self.core.engine().is_flying() {
+            self.flights.clear();
+            self.settle(Outcome::Unknown).await;
+        }
+        let mut link = self.core.link.subscribe();
+        loop {
+            // Ends only with the core, which this task holds.
+            let _ = link.wait_for(|up| *up).await;
+            if self.may_begin() && self.begin() {
+                continue;
+            }
+            tokio::select! {
+                biased;
+                outcome = oldest(&mut self.flights) => self.settle(outcome).await,
+                () = self.core.work.notified() => {}
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Whether another batch may go: none is under way, or the link takes several and there is a good deal more to send.
+    fn may_begin(&self) -> bool {
+        let most = self.core.backend.limits().in_flight;
+        self.flights.is_empty() || self.flights.len() < most && self.core.engine().has_more_than_one_message()
+    }
+
+    /// Begins to publish the next batch, if there is anything to send.
+    fn begin(&mut self) -> bool {
+        self.encode_acks();
+        let batch = self.core.engine().pack(now());
+        if batch.is_empty() {
+            return false;
+        }
+        // Put together here: the engine is not held while large packets are copied.
+        let batch: Vec<_> = batch.into_iter().map(|(to, payload)| self.outgoing(to, payload)).collect();
+        self.flights.push_back(Flight::Under(Box::pin(publish(Arc::clone(&self.core), batch))));
+        true
+    }
+
+    /// Answers of sockets are encoded while the engine is not held.
+    fn encode_acks(&self) {
+        loop {
+            let Some((to, answer)) = self.core.engine().take_acks() else { return };
+            let content = answer.encode();
+            self.core.engine().acks_encoded(to, content, now());
+        }
+    }
+
+    fn outgoing(&mut self, to: Destination, payload: Payload) -> Outgoing {
+        const KEPT: usize = 4096;
+        let channels = &self.core.channels;
+        let channel = match to {
+            Destination::Cluster => channels.cluster.clone(),
+            Destination::Inbox(node) if node == self.core.node.id => channels.inbox.clone(),
+            Destination::Inbox(node) => {
+                if self.inboxes.len() >= KEPT {
+                    self.inboxes.clear();
+                }
+                self.inboxes.entry(node).or_insert_with(|| Channel::inbox(&channels.name, node)).clone()
+            }
+        };
+        Outgoing { channel, payload: payload.into_bytes() }
+    }
+
+    /// Takes the outcome of the oldest publish under way.
+    async fn settle(&mut self, outcome: Outcome) {
+        let core = &self.core;
+        match outcome {
+            Outcome::Sent => self.refusing = false,
+            Outcome::Refused(_) if !std::mem::replace(&mut self.refusing, true) => {
+                let (cluster, node) = (&core.channels.name, &core.node.id);
+                tracing::error!(%cluster, %node, "the broker refuses messages for good; they are dropped");
+            }
+            // What is unknown of one is unknown of those behind it: they are sent again in their order.
+            Outcome::Unknown => self.flights.clear(),
+            Outcome::Refused(_) => {}
+        }
+        let room = core.engine().settle(outcome, now());
+        core.give_room(room);
+        core.sent.notify_waiters();
+        if outcome == Outcome::Unknown {
+            let mut link = core.link.subscribe();
+            // The link will say whether it is down; until then it may be a broker that takes its time.
+            let _ = tokio::time::timeout(RETRY, link.wait_for(|up| !*up)).await;
+        }
+    }
+}
+
+/// Waits for the oldest of the publishes, while all of them go on. Never ends when there is none.
+fn oldest(flights: &mut VecDeque<Flight>) -> impl Future<Output = Outcome> {
+    std::future::poll_fn(move |cx| {
+        for flight in flights.iter_mut() {
+            if let Flight::Under(publish) = flight
+                && let Poll::Ready(outcome) = publish.as_mut().poll(cx)
+            {
+                *flight = Flight::Over(outcome);
+            }
+        }
+        match flights.front() {
+            Some(Flight::Over(outcome)) => {
+                let outcome = *outcome;
+                flights.pop_front();
+                Poll::Ready(outcome)
+            }
+            _ => Poll::Pending,
+        }
+    })
+}
+
+async fn publish(core: Arc<Core>, batch: Vec<Outgoing>) -> Outcome {
+    let bytes: usize = batch.iter().map(|message| message.payload.len()).sum();
+    let patience = PUBLISH_TIMEOUT + Duration::from_secs(1).mul_f64(bytes as f64 / SLOWEST_LINK);
+    match tokio::time::timeout(patience, caught(core.backend.publish(&batch))).await {
+        Ok(Some(Ok(()))) => Outcome::Sent,
+        // The link has smaller limits than the one that the batch was cut for.
+        Ok(Some(Err(PublishError::Refused { kind: ErrorKind::TooLarge, .. }))) if core.refresh_limits() => {
+            Outcome::Unknown
+        }
+        Ok(Some(Err(PublishError::Refused { index, .. }))) => Outcome::Refused(index),
+        Ok(None) => {
+            core.panicked("the backend's publish");
+            Outcome::Unknown
+        }
+        Ok(Some(Err(PublishError::Unknown(_)))) | Err(_) => Outcome::Unknown,
+    }
+}

@@ -1,0 +1,9 @@
+//! What arrives, in order and once: by sender and channel for what is numbered, by its id for what is not.
+
+mod account;
+mod assembly;
+mod window;
+
+pub(crate) use account::{Account, Patience, Progress, Step};
+pub(crate) use assembly::split;
+pub(crate) use window::{Accepted, SPAN, Window};

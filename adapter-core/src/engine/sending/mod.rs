@@ -1,0 +1,562 @@
+//! What waits to be sent: numbered and written in the order of the calls, sent when the link takes it.
+
+mod acks;
+mod segment;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use self::acks::WaitingAcks;
+use self::segment::{Cost, Segment};
+pub(crate) use self::segment::{Packing, Payload};
+use crate::engine::order::split;
+use crate::model::{AckError, MAX_NAME, NodeId, SocketId};
+use crate::wire::{AckAnswer, Answer, Content, Head, InboxMark, Mark, Message, Number, SocketAck};
+
+/// Where a frame goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Destination {
+    Cluster,
+    Inbox(NodeId),
+}
+
+/// The question that an answer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ReplyTo {
+    pub(crate) node: NodeId,
+    pub(crate) request: u64,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Sent,
+    /// Message `0`, `1`, .. of the batch was refused for good; those before it were sent, none after.
+    Refused(usize),
+    /// Any may have been sent; all will be sent again as they are.
+    Unknown,
+}
+
+/// A batch that fails on a link that works is tried as a whole so often, then message by message.
+const TRIES: u32 = 3;
+
+/// What waits to be sent.
+///
+/// Operations are bounded by their senders, who get room before they come here. Answers are bounded by `max_answers` bytes:
+/// the asker of one beyond that is told at once that there is none. Control is bounded by its kinds.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    me: NodeId,
+    counter: u64,
+    packing: Packing,
+    cluster: Stream,
+    inboxes: HashMap<NodeId, Stream>,
+    queue: VecDeque<Segment>,
+    /// How many segments have left the queue at its front: what the first one's place is, counted over all.
+    gone: u64,
+    /// Where the segment is that the next frame for a destination may join, by its place.
+    open: HashMap<Destination, u64>,
+    flights: VecDeque<Flight>,
+    /// Outcomes that were unknown one after the other although the link works.
+    failures: u32,
+    /// So many messages are sent one at a time: one of them may be what the broker does not take.
+    one_by_one: usize,
+    acks: WaitingAcks,
+    answer_bytes: usize,
+    max_answers: usize,
+    /// The largest answer that an asker takes.
+    limit: usize,
+    pub(crate) dropped_answers: u64,
+    pub(crate) refused: u64,
+    pushed: u64,
+    done: u64,
+}
+
+/// A batch whose outcome is not known yet.
+#[derive(Debug)]
+struct Flight {
+    /// For each control frame: how many messages there are up to its end.
+    control: Vec<usize>,
+    segments: VecDeque<Segment>,
+}
+
+/// The numbers of one channel.
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    epoch: u64,
+    /// The newest number given.
+    n: u64,
+    /// The newest number that the broker has, and since when.
+    sent: u64,
+    used: Instant,
+    /// Segments that wait or are on their way.
+    waiting: usize,
+}
+
+impl Stream {
+    fn new(epoch: u64, now: Instant) -> Self {
+        Self { epoch, n: 0, sent: 0, used: now, waiting: 0 }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark { epoch: self.epoch, n: self.sent }
+    }
+}
+
+impl Sending {
+    pub(crate) fn new(me: NodeId, packing: Packing, max_answers: usize, limit: usize, now: Instant) -> Self {
+        Self {
+            me,
+            counter: 0,
+            packing,
+            cluster: Stream::new(1, now),
+            inboxes: HashMap::new(),
+            queue: VecDeque::new(),
+            gone: 0,
+            open: HashMap::new(),
+            flights: VecDeque::new(),
+            failures: 0,
+            one_by_one: 0,
+            acks: WaitingAcks::default(),
+            answer_bytes: 0,
+            max_answers,
+            limit,
+            dropped_answers: 0,
+            refused: 0,
+            pushed: 0,
+            done: 0,
+        }
+    }
+
+    /// From now on messages are made like this; what is written already is cut again when it is sent, if need be.
+    pub(crate) fn set_packing(&mut self, packing: Packing) {
+        self.packing = packing;
+    }
+
+    /// The id of the next frame.
+    pub(crate) fn next_counter(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// The count so far: no frame of ours has a higher one.
+    pub(crate) fn counter(&self) -> u64 {
+        self.counter
+    }
+
+    /// Queues an operation for the cluster, with its number unless it is volatile.
+    pub(crate) fn operation(
+        &mut self,
+        content: Content,
+        request: Option<u64>,
+        volatile: bool,
+        room: usize,
+        now: Instant,
+    ) {
+        let number = (!volatile).then(|| self.number(Destination::Cluster, now));
+        self.push(Destination::Cluster, content, number, request, Cost { room, answer_bytes: 0 }, now);
+    }
+
+    /// Queues an answer, which may come in several parts. When the bound of answers leaves no room, the asker is told that
+    /// there is none.
+    pub(crate) fn answer(&mut self, to: ReplyTo, parts: Vec<Content>, now: Instant) {
+        let bytes: usize = parts.iter().map(Content::len).sum();
+        let fits = parts.iter().all(|part| part.len() <= self.limit) && self.answer_bytes + bytes <= self.max_answers;
+        let parts = if fits {
+            parts
+        } else {
+            self.dropped_answers += 1;
+            vec![Answer::NoHandler.encode()]
+        };
+        for content in parts {
+            let cost = Cost { room: 0, answer_bytes: content.len() };
+            self.answer_bytes += cost.answer_bytes;
+            let number = self.number(Destination::Inbox(to.node), now);
+            self.push(Destination::Inbox(to.node), content, Some(number), Some(to.request), cost, now);
+        }
+    }
+
+    /// Names the sockets whose answers will follow.
+    pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: &[SocketId]) {
+        // At least one batch, which says that there are none.
+        for some in sockets.chunks((self.limit / (MAX_NAME + 8)).max(1)).chain(sockets.is_empty().then_some(sockets)) {
+            let bytes = some.iter().map(|socket| socket.as_str().len() + 8).sum();
+            if !self.has_room(bytes) {
+                return self.acks.break_off(to);
+            }
+            self.acks.expect(to, some, bytes, self.limit);
+        }
+    }
+
+    pub(crate) fn ack(&mut self, to: ReplyTo, socket: SocketId, answer: Result<Bytes, AckError>) {
+        let answered = match &answer {
+            Ok(data) => data.len(),
+            Err(AckError::Other(text)) => text.len(),
+            Err(_) => 0,
+        };
+        let bytes = socket.as_str().len() + answered + 16;
+        if self.has_room(bytes) {
+            let answer = answer.map_or_else(AckAnswer::Failed, AckAnswer::Data);
+            self.acks.ack(to, SocketAck { socket, answer }, bytes, self.limit);
+        }
+    }
+
+    pub(crate) fn end_acks(&mut self, to: ReplyTo) {
+        self.acks.end(to);
+    }
+
+    /// Takes room for acks; without it they are dropped, and counted.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let fits = self.answer_bytes + bytes <= self.max_answers;
+        if fits {
+            self.answer_bytes += bytes;
+        } else {
+            self.dropped_answers += 1;
+        }
+        fits
+    }
+
+    /// The next answer of sockets that waits: to be encoded, and queued by [`acks_encoded`](Self::acks_encoded).
+    pub(crate) fn take_acks(&mut self) -> Option<(ReplyTo, Answer)> {
+        let (to, waiting) = self.acks.take()?;
+        self.answer_bytes -= waiting.bytes;
+        Some((to, waiting.into_answer()))
+    }
+
+    /// Queues what [`take_acks`](Self::take_acks) has given. Its bytes were counted all along, so there is no bound here.
+    pub(crate) fn acks_encoded(&mut self, to: ReplyTo, content: Content, now: Instant) {
+        let cost = Cost { room: 0, answer_bytes: content.len() };
+        self.answer_bytes += cost.answer_bytes;
+        let number = self.number(Destination::Inbox(to.node), now);
+        self.push(Destination::Inbox(to.node), content, Some(number), Some(to.request), cost, now);
+    }
+
+    fn push(
+        &mut self,
+        to: Destination,
+        content: Content,
+        number: Option<Number>,
+        request: Option<u64>,
+        cost: Cost,
+        at: Instant,
+    ) {
+        let counter = self.next_counter();
+        let head = Head { kind: content.kind, sender: self.me, counter, number, part: None, request };
+        self.pushed += 1;
+        let packing = self.packing;
+        if let Some(segment) = self.open_segment(to)
+            && segment.add(&head, &content, cost, &packing)
+        {
+            return;
+        }
+        for segment in Segment::of(to, head, content, cost, at, &packing) {
+            if segment.is_open() {
+                self.open.insert(to, self.gone + self.queue.len() as u64);
+            } else {
+                self.open.remove(&to); // what comes later must not overtake it
+            }
+            self.stream(to).into_iter().for_each(|stream| stream.waiting += 1);
+            self.queue.push_back(segment);
+        }
+    }
+
+    fn open_segment(&mut self, to: Destination) -> Option<&mut Segment> {
+        let place = self.open.get(&to)?.checked_sub(self.gone)?;
+        self.queue.get_mut(usize::try_from(place).ok()?)
+    }
+
+    fn number(&mut self, to: Destination, now: Instant) -> Number {
+        let epoch = self.counter + 1;
+        let stream = match to {
+            Destination::Cluster => &mut self.cluster,
+            Destination::Inbox(node) => self.inboxes.entry(node).or_insert_with(|| Stream::new(epoch, now)),
+        };
+        stream.n += 1;
+        Number { epoch: stream.epoch, n: stream.n }
+    }
+
+    fn stream(&mut self, to: Destination) -> Option<&mut Stream> {
+        match to {
+            Destination::Cluster => Some(&mut self.cluster),
+            Destination::Inbox(node) => self.inboxes.get_mut(&node),
+        }
+    }
+
+    /// The newest number on the cluster channel that the broker has.
+    pub(crate) fn cluster_mark(&self) -> Mark {
+        self.cluster.mark()
+    }
+
+    /// Where our numbers on the cluster channel stand for a node that has just come: a large message of which pieces have been
+    /// sent already is not meant for it.
+    pub(crate) fn newcomer_mark(&self) -> Mark {
+        let Mark { epoch, n } = self.cluster_mark();
+        let front = self.queue.iter().find(|segment| segment.to == Destination::Cluster);
+        Mark { epoch, n: front.and_then(Segment::begun).map_or(n, |begun| n.max(begun)) }
+    }
+
+    /// The same for the inboxes that something was sent to since then.
+    pub(crate) fn inbox_marks(&self, since: Option<Instant>) -> Vec<InboxMark> {
+        let recent = |stream: &Stream| stream.sent > 0 && since.is_none_or(|since| stream.used >= since);
+        let used = self.inboxes.iter().filter(|(_, stream)| recent(stream));
+        used.map(|(node, stream)| InboxMark { node: *node, mark: stream.mark() }).collect()
+    }
+
+    /// Forgets the numbers of the inboxes of those who are gone, once nothing waits for them; should one come back, a
+    /// higher epoch begins.
+    pub(crate) fn forget(&mut self, gone: impl Fn(NodeId) -> bool) {
+        self.inboxes.retain(|node, stream| stream.waiting > 0 || !gone(*node));
+    }
+
+    /// The next messages for the broker: control first, then what waits, in order, until there are `max_batch` bytes. To be
+    /// followed by [`settle`](Self::settle), once for each batch that is not empty, in their order.
+    pub(crate) fn pack(
+        &mut self,
+        control: Vec<(Destination, u64, Content)>,
+        max_batch: usize,
+    ) -> Vec<(Destination, Payload)> {
+        let mut batch = Vec::new();
+        let mut ends = Vec::with_capacity(control.len());
+        for (to, counter, content) in control {
+            let head = Head { kind: content.kind, sender: self.me, counter, number: None, part: None, request: None };
+            self.control_messages(to, &head, &content, &mut batch);
+            ends.push(batch.len());
+        }
+        let max_batch = if self.one_by_one > 0 { max_batch.min(1) } else { max_batch };
+        let mut segments = VecDeque::new();
+        let mut bytes = 0;
+        while bytes < max_batch
+            && let Some(mut segment) = self.next_segment()
+        {
+            bytes += segment.len();
+            batch.push((segment.to, segment.payload()));
+            segments.push_back(segment);
+        }
+        if self.queue.is_empty() {
+            self.give_memory_back();
+        }
+        if !batch.is_empty() {
+            self.flights.push_back(Flight { control: ends, segments });
+        }
+        batch
+    }
+
+    /// Each control frame is a message of its own, so that a refusal says which it was.
+    fn control_messages(
+        &self,
+        to: Destination,
+        head: &Head,
+        content: &Content,
+        batch: &mut Vec<(Destination, Payload)>,
+    ) {
+        let Content { body, packet, .. } = content;
+        match split(head, body, packet, self.packing.max_frame) {
+            None => batch.push((to, Payload::whole(Message::of(head, body, packet)))),
+            Some(pieces) => {
+                batch.extend(pieces.iter().map(|(head, piece)| (to, Payload::whole(Message::of(head, &[], piece)))))
+            }
+        }
+    }
+
+    /// Takes the first segment out of the queue, cut so that the link takes it.
+    fn next_segment(&mut self) -> Option<Segment> {
+        let segment = self.take_first()?;
+        if segment.len() <= self.packing.max_frame {
+            return Some(segment);
+        }
+        let packing = self.packing;
+        self.cut_again(segment, &packing);
+        self.take_first()
+    }
+
+    fn take_first(&mut self) -> Option<Segment> {
+        let segment = self.queue.pop_front()?;
+        if self.open.get(&segment.to) == Some(&self.gone) {
+            self.open.remove(&segment.to);
+        }
+        self.gone += 1;
+        Some(segment)
+    }
+
+    /// Puts a segment back in front, as smaller ones. Of a large message all pieces are made anew.
+    fn cut_again(&mut self, segment: Segment, packing: &Packing) {
+        let mut rest = Vec::new();
+        while self.queue.front().is_some_and(|next| next.is_of_the_same(&segment)) {
+            rest.extend(self.take_first());
+        }
+        let (to, before) = (segment.to, 1 + rest.len());
+        let smaller = segment.cut_again(&rest, packing);
+        if let Some(stream) = self.stream(to) {
+            stream.waiting = stream.waiting + smaller.len() - before;
+        }
+        self.put_back(smaller);
+    }
+
+    /// Puts segments in front of the queue. None of them takes more.
+    fn put_back(&mut self, segments: impl IntoIterator<Item = Segment, IntoIter: DoubleEndedIterator>) {
+        let mut count = 0;
+        for mut segment in segments.into_iter().rev() {
+            segment.payload(); // written, if it was open
+            self.queue.push_front(segment);
+            count += 1;
+        }
+        // Counted from a later beginning, should more come back than have ever left.
+        if let Some(less) = self.gone.checked_sub(count) {
+            self.gone = less;
+        } else {
+            let more = count - self.gone;
+            self.gone = 0;
+            self.open.values_mut().for_each(|place| *place += more);
+        }
+    }
+
+    /// Takes the outcome of the oldest batch under way. When it is unknown, so is that of all behind it. `works` says whether
+    /// the link is known to work: then it is the batch that fails. Returns how much room the senders get back, and how many of
+    /// the batch's control frames are not to be sent again (none, and none of the batches behind it, when nothing is known).
+    pub(crate) fn settle(&mut self, outcome: Outcome, works: bool, now: Instant) -> (usize, Option<usize>) {
+        let Some(Flight { control, mut segments }) = self.flights.pop_front() else { return (0, None) };
+        let before = control.last().copied().unwrap_or(0);
+        match outcome {
+            Outcome::Sent => {
+                self.failures = 0;
+                self.one_by_one = self.one_by_one.saturating_sub(segments.len());
+                (segments.into_iter().map(|segment| self.sent(segment, now)).sum(), Some(control.len()))
+            }
+            Outcome::Refused(index) if index < before => {
+                self.put_back(segments);
+                (0, Some(control.iter().filter(|end| **end <= index).count() + 1))
+            }
+            Outcome::Refused(index) if index - before < segments.len() => {
+                self.failures = 0;
+                let mut behind = segments.split_off(index - before);
+                let mut room = segments.into_iter().map(|segment| self.sent(segment, now)).sum();
+                if let Some(refused) = behind.pop_front() {
+                    self.put_back(behind);
+                    room += self.refuse(refused);
+                }
+                (room, Some(control.len()))
+            }
+            // A refusal of something that was not there is no answer at all.
+            Outcome::Refused(_) | Outcome::Unknown => {
+                for flight in std::mem::take(&mut self.flights) {
+                    segments.extend(flight.segments);
+                }
+                self.put_back(segments);
+                (if works { self.failed() } else { 0 }, None)
+            }
+        }
+    }
+
+    fn sent(&mut self, segment: Segment, now: Instant) -> usize {
+        if let Some(stream) = self.stream(segment.to) {
+            stream.sent = stream.sent.max(segment.newest.unwrap_or(0));
+            stream.used = now;
+        }
+        self.ended(segment)
+    }
+
+    fn ended(&mut self, segment: Segment) -> usize {
+        if let Some(stream) = self.stream(segment.to) {
+            stream.waiting -= 1;
+        }
+        self.done += segment.messages;
+        self.answer_bytes -= segment.answer_bytes;
+        segment.room
+    }
+
+    /// Gives up what the broker does not take, with all pieces of the same message.
+    fn refuse(&mut self, segment: Segment) -> usize {
+        let mut rest = Vec::new();
+        while self.queue.front().is_some_and(|next| next.is_of_the_same(&segment)) {
+            rest.extend(self.take_first());
+        }
+        let all = std::iter::once(segment).chain(rest);
+        all.map(|segment| {
+            self.refused += segment.messages;
+            self.one_by_one = self.one_by_one.saturating_sub(1);
+            self.ended(segment)
+        })
+        .sum()
+    }
+
+    /// A batch has failed although the link works. After some tries its messages are sent one at a time, then the frames of the
+    /// one that fails; a frame that fails alone is refused, so that one that the broker cannot take stops nobody for ever.
+    fn failed(&mut self) -> usize {
+        self.failures += 1;
+        if self.failures < TRIES {
+            return 0;
+        }
+        self.failures = 0;
+        if self.one_by_one == 0 {
+            self.one_by_one = self.queue.len().max(1);
+            return 0;
+        }
+        let Some(first) = self.take_first() else { return 0 };
+        if first.messages > 1 {
+            let before = self.queue.len();
+            let alone = Packing { max_packed: 0, ..self.packing };
+            self.cut_again(first, &alone);
+            self.one_by_one += self.queue.len() - before;
+            return 0;
+        }
+        self.refuse(first)
+    }
+
+    /// A queue that was full gives its memory back.
+    fn give_memory_back(&mut self) {
+        const KEPT: usize = 64;
+        if self.queue.capacity() > KEPT {
+            self.queue = VecDeque::new();
+        }
+        if self.open.is_empty() && self.open.capacity() > KEPT {
+            self.open = HashMap::new();
+        }
+    }
+
+    /// How many messages were ever queued, and how many of them the broker has (or has refused).
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.pushed, self.done)
+    }
+
+    /// Since when the oldest message has been waiting.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        let flying = self.flights.front().and_then(|flight| flight.segments.front());
+        flying.or(self.queue.front()).map(|segment| segment.at)
+    }
+
+    /// Whether nothing waits to be packed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.acks.is_empty()
+    }
+
+    /// How many messages for the broker wait.
+    pub(crate) fn segments(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether a batch is under way.
+    pub(crate) fn is_flying(&self) -> bool {
+        !self.flights.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        usize::try_from(self.pushed - self.done).unwrap_or(usize::MAX)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pending_acks(&self) -> usize {
+        self.acks.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn answer_bytes(&self) -> usize {
+        self.answer_bytes
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inboxes(&self) -> impl Iterator<Item = &NodeId> {
+        self.inboxes.keys()
+    }
+}

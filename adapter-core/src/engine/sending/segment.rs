@@ -1,0 +1,216 @@
+//! What waits to be sent, in the messages that it is sent in.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::Destination;
+use crate::engine::order::split;
+use crate::wire::{Content, Frames, Head, Message, OVERHEAD};
+
+/// A packet above this is not copied into a segment: the segment is a message of its own, put together when it is sent.
+const BY_REFERENCE: usize = 4 << 10;
+/// A large message is cut into pieces of this size at the most, so that others get through between them.
+const LARGEST_PIECE: usize = 1 << 20;
+
+/// How messages are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packing {
+    /// The largest message that the link takes.
+    pub(crate) max_frame: usize,
+    /// How far frames are packed into one message.
+    pub(crate) max_packed: usize,
+}
+
+/// One message for the broker: written when its frames are queued, sent as it is, and sent again as it is.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) to: Destination,
+    what: What,
+    /// How many of the application's messages end in it.
+    pub(super) messages: u64,
+    /// What is given back when it is gone: room of the senders, and of the answers.
+    pub(super) room: usize,
+    pub(super) answer_bytes: usize,
+    pub(super) at: Instant,
+    /// The newest number that is complete with it: a mark must not name a message of which pieces are still to be sent.
+    pub(super) newest: Option<u64>,
+}
+
+#[derive(Debug)]
+enum What {
+    /// More frames may follow.
+    Open(Message),
+    Written(Bytes),
+    /// A frame whose packet is somewhere else.
+    Joined(Bytes, Bytes),
+    /// A piece of a large message, as it was cut.
+    Piece(Arc<Large>, u32, Bytes, Bytes),
+}
+
+/// A message that is sent in pieces.
+#[derive(Debug)]
+struct Large {
+    head: Head,
+    content: Content,
+}
+
+/// What a message for the broker consists of.
+#[derive(Clone, Debug)]
+pub(crate) struct Payload(Bytes, Bytes);
+
+impl Payload {
+    /// In one piece. Copies a large packet, so no lock should be held.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        let Self(before, packet) = self;
+        if packet.is_empty() {
+            return before;
+        }
+        let mut bytes = BytesMut::with_capacity(before.len() + packet.len());
+        bytes.extend_from_slice(&before);
+        bytes.extend_from_slice(&packet);
+        bytes.freeze()
+    }
+
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self(bytes, Bytes::new())
+    }
+}
+
+/// What a message costs until it is gone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cost {
+    pub(super) room: usize,
+    pub(super) answer_bytes: usize,
+}
+
+impl Packing {
+    /// How far a message may grow.
+    fn room(&self) -> usize {
+        self.max_packed.min(self.max_frame)
+    }
+
+    /// The largest message that is not cut.
+    fn largest(&self) -> usize {
+        self.max_frame.min(LARGEST_PIECE + OVERHEAD)
+    }
+}
+
+impl Segment {
+    /// The messages that a frame needs: one, or as many as it has pieces.
+    pub(super) fn of(
+        to: Destination,
+        head: Head,
+        content: Content,
+        cost: Cost,
+        at: Instant,
+        packing: &Packing,
+    ) -> Vec<Self> {
+        let new = |what| Self { to, what, messages: 0, room: 0, answer_bytes: 0, at, newest: None };
+        let mut segments: Vec<_> = match split(&head, &content.body, &content.packet, packing.largest()) {
+            Some(pieces) => {
+                let large = Arc::new(Large { head, content });
+                let piece = |(head, piece): (Head, Bytes)| {
+                    let mut message = Message::default();
+                    message.add_without_packet(&head, &[], piece.len());
+                    let index = head.part.map_or(0, |part| part.index);
+                    new(What::Piece(Arc::clone(&large), index, message.freeze(), piece))
+                };
+                pieces.into_iter().map(piece).collect()
+            }
+            None => {
+                let mut message = Message::default();
+                if content.packet.len() > BY_REFERENCE {
+                    message.add_without_packet(&head, &content.body, content.packet.len());
+                    vec![new(What::Joined(message.freeze(), content.packet))]
+                } else {
+                    message.add(&head, &content.body, &content.packet);
+                    vec![new(What::Open(message))]
+                }
+            }
+        };
+        if let Some(last) = segments.last_mut() {
+            (last.messages, last.room, last.answer_bytes) = (1, cost.room, cost.answer_bytes);
+            last.newest = head.number.map(|number| number.n);
+        }
+        segments
+    }
+
+    /// Takes a frame if there is room.
+    pub(super) fn add(&mut self, head: &Head, content: &Content, cost: Cost, packing: &Packing) -> bool {
+        let What::Open(message) = &mut self.what else { return false };
+        if content.packet.len() > BY_REFERENCE || message.len() + OVERHEAD + content.len() > packing.room() {
+            return false;
+        }
+        message.add(head, &content.body, &content.packet);
+        self.messages += 1;
+        self.room += cost.room;
+        self.answer_bytes += cost.answer_bytes;
+        self.newest = head.number.map_or(self.newest, |number| Some(number.n));
+        true
+    }
+
+    /// Whether frames may still be added to it.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.what, What::Open(_))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match &self.what {
+            What::Open(message) => message.len(),
+            What::Written(bytes) => bytes.len(),
+            What::Joined(before, packet) | What::Piece(_, _, before, packet) => before.len() + packet.len(),
+        }
+    }
+
+    /// What is sent. Nothing is added to it any more.
+    pub(super) fn payload(&mut self) -> Payload {
+        if let What::Open(message) = &mut self.what {
+            self.what = What::Written(std::mem::take(message).freeze());
+        }
+        match &self.what {
+            What::Open(_) => Payload::whole(Bytes::new()), // it was written above
+            What::Written(bytes) => Payload::whole(bytes.clone()),
+            What::Joined(before, packet) | What::Piece(_, _, before, packet) => Payload(before.clone(), packet.clone()),
+        }
+    }
+
+    /// The number of the message of which this is a piece, if it is not the first one.
+    pub(super) fn begun(&self) -> Option<u64> {
+        match &self.what {
+            What::Piece(large, index, ..) if *index > 0 => large.head.number.map(|number| number.n),
+            _ => None,
+        }
+    }
+
+    /// Whether both are pieces of one message.
+    pub(super) fn is_of_the_same(&self, other: &Self) -> bool {
+        matches!((&self.what, &other.what), (What::Piece(one, ..), What::Piece(other, ..)) if Arc::ptr_eq(one, other))
+    }
+
+    /// The same frames in smaller messages: for a link that takes less than the one they were packed for, or one by one. Of a
+    /// large message, the pieces that follow this one are to be dropped; their cost is in `rest`.
+    pub(super) fn cut_again(mut self, rest: &[Self], packing: &Packing) -> Vec<Self> {
+        let cost = rest.iter().fold(Cost { room: self.room, answer_bytes: self.answer_bytes }, |cost, piece| Cost {
+            room: cost.room + piece.room,
+            answer_bytes: cost.answer_bytes + piece.answer_bytes,
+        });
+        let (to, at) = (self.to, self.at);
+        if let What::Piece(large, ..) = &self.what {
+            return Self::of(to, large.head, large.content.clone(), cost, at, packing);
+        }
+        let mut segments: Vec<Self> = Vec::new();
+        for frame in Frames::new(self.payload().into_bytes()).flatten() {
+            let content = Content { kind: frame.head.kind, body: frame.body, packet: frame.packet };
+            let last = segments.last_mut();
+            if !last.is_some_and(|last| last.add(&frame.head, &content, Cost::default(), packing)) {
+                segments.extend(Self::of(to, frame.head, content, Cost::default(), at, packing));
+            }
+        }
+        if let Some(last) = segments.last_mut() {
+            (last.room, last.answer_bytes) = (cost.room, cost.answer_bytes);
+        }
+        segments
+    }
+}
