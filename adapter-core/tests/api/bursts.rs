@@ -57,3 +57,21 @@ async fn g11_a_burst_disconnects_nobody_who_reads_on_two_workers() {
     g11_a_burst_reaches_every_socket_that_reads(20).await;
     g11_a_burst_reaches_every_socket_that_reads(1_000).await;
 }
+
+#[tokio::test]
+async fn g12_what_waits_for_one_socket_shares_no_memory_with_what_waits_for_another() {
+    let memory = Memory::new();
+    let nodes = [node(&memory).await, node(&memory).await];
+    eventually(|| nodes.iter().all(|(cluster, ..)| cluster.nodes().len() == 2)).await;
+    let hub = &nodes[1].2;
+    let mut sockets: Vec<_> = (0..100).map(|_| hub.connect().unwrap()).collect();
+    for socket in &sockets {
+        nodes[0].1.to(socket.id()).emit("travels with others").await.unwrap();
+    }
+    eventually(|| hub.stats().queued == 100).await;
+    let mut deliveries = Vec::new();
+    for socket in &mut sockets {
+        deliveries.push(socket.next().await.unwrap());
+    }
+    assert!(deliveries.iter().all(|delivery| delivery.packet.data.is_unique()));
+}
