@@ -58,9 +58,9 @@ struct Named {
 /// A target's rooms as numbers, sorted, each once.
 #[derive(Default)]
 struct Resolved {
-    rooms: Few<u32, 8>,
+    rooms: Few<u32, 4>,
     /// The sockets whose private rooms are among them.
-    sockets: Few<u32, 8>,
+    sockets: Few<u32, 4>,
 }
 
 impl<T> Index<T> {
@@ -167,16 +167,19 @@ impl<T> Index<T> {
 
     /// Shows every socket of a target, once each.
     pub(super) fn select<'a>(&'a self, target: &Target, mut visit: impl FnMut(Key, &'a Entry<T>)) {
+        let wanted = target.rooms.as_ref().map(|rooms| self.resolve(rooms));
+        if wanted.as_ref().is_some_and(Resolved::is_empty) {
+            return; // most of what a cluster sends is for sockets of other nodes
+        }
         let except = self.resolve(&target.except);
         let mut show = |slot: u32, entry: &'a Entry<T>| {
             if !except.contains(slot, &entry.rooms) {
                 visit(Key { slot, born: entry.born }, entry);
             }
         };
-        let Some(rooms) = &target.rooms else {
+        let Some(wanted) = &wanted else {
             return self.sockets.iter().for_each(|(slot, entry)| show(slot, entry));
         };
-        let wanted = self.resolve(rooms);
         let (rooms, sockets) = (wanted.rooms.as_slice(), wanted.sockets.as_slice());
         for (i, room) in rooms.iter().enumerate() {
             let earlier = &rooms[..i];
@@ -267,6 +270,10 @@ impl<T> Index<T> {
 }
 
 impl Resolved {
+    fn is_empty(&self) -> bool {
+        self.rooms.as_slice().is_empty() && self.sockets.as_slice().is_empty()
+    }
+
     fn contains(&self, slot: u32, rooms: &[Membership]) -> bool {
         meet(rooms, self.rooms.as_slice()) || self.sockets.as_slice().binary_search(&slot).is_ok()
     }

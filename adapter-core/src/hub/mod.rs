@@ -175,9 +175,13 @@ impl LocalSockets for Hub {
     fn broadcast(&self, target: &Target, packet: &Packet) {
         let rule = self.0.rule;
         let volatile = target.flags.is_volatile();
-        let (parcel, mut after) = (Parcel::new(packet), After::default());
-        self.0.read().select(target, |key, entry| entry.value.push(key, &parcel, None, volatile, rule, &mut after));
-        self.0.finish(after);
+        let (parcel, mut after) = (Parcel::new(packet), None);
+        self.0.read().select(target, |key, entry| {
+            entry.value.push(key, &parcel, None, volatile, rule, after.get_or_insert_default());
+        });
+        if let Some(after) = after {
+            self.0.finish(after);
+        }
     }
 
     fn broadcast_with_ack(&self, target: &Target, packet: &Packet, timeout: Duration, acks: Acks) {
