@@ -80,7 +80,7 @@ impl Hub {
 
     /// A hub with options.
     pub fn builder() -> HubBuilder {
-        HubBuilder { rule: Rule { queue: 65_536, bytes: 32 << 20, slow: SlowPolicy::default() } }
+        HubBuilder { rule: Rule { queue: 65_536, bytes: 128 << 20, slow: SlowPolicy::default() } }
     }
 
     /// Connects a socket with a new id: 20 characters of `[A-Za-z0-9_-]`, 120 random bits.
@@ -141,8 +141,9 @@ impl HubBuilder {
         self
     }
 
-    /// How many bytes may wait for one socket: each delivery counts its packet's bytes and 128 more. Default 32 MiB,
-    /// twice the largest message by default; 0 counts as 1.
+    /// How many bytes may wait for one socket: each delivery counts its packet's bytes and 128 more. Default 128 MiB,
+    /// twice what waits for the broker by default, so that a loop of emits has to wait before it fills the queue of a
+    /// socket on its own node; 0 counts as 1.
     ///
     /// The queue takes the next delivery while less than this waits, so a packet of any size finds a place in an empty
     /// queue, and the queue holds at most this and one packet. A packet is in memory once however many sockets it waits

@@ -5,13 +5,11 @@ use tokio::task::JoinHandle;
 
 use crate::support::{SOON, eventually};
 
-const BURST: u32 = 10_000;
-
 /// Reads until the whole burst is there; returns what came.
-fn reader(mut socket: Socket) -> JoinHandle<Vec<u32>> {
+fn reader(mut socket: Socket, burst: u32) -> JoinHandle<Vec<u32>> {
     tokio::spawn(async move {
         let mut got = Vec::new();
-        while got.len() < BURST as usize {
+        while got.len() < burst as usize {
             let Some(delivery) = socket.next().await else { break };
             got.push(u32::from_le_bytes(delivery.packet.data[..4].try_into().unwrap()));
         }
@@ -26,20 +24,20 @@ async fn node(memory: &Memory) -> (Cluster, NamespaceHandle, Hub) {
     (cluster, chat, hub)
 }
 
-async fn g11_a_burst_reaches_every_socket_that_reads(size: usize) {
+async fn g11_a_burst_reaches_every_socket_that_reads(burst: u32, size: usize) {
     let memory = Memory::new();
     let nodes = [node(&memory).await, node(&memory).await];
     eventually(|| nodes.iter().all(|(cluster, ..)| cluster.nodes().len() == 2)).await;
     let readers: Vec<_> =
-        nodes.iter().flat_map(|(_, _, hub)| [(); 2].map(|()| reader(hub.connect().unwrap()))).collect();
-    for number in 0..BURST {
+        nodes.iter().flat_map(|(_, _, hub)| [(); 2].map(|()| reader(hub.connect().unwrap(), burst))).collect();
+    for number in 0..burst {
         let mut packet = number.to_le_bytes().to_vec();
         packet.resize(size, 0);
         nodes[0].1.emit(packet).await.unwrap();
     }
     for reader in readers {
         let got = tokio::time::timeout(SOON, reader).await.expect("the burst never came").unwrap();
-        assert!(got.iter().copied().eq(0..BURST), "{} of {BURST}", got.len());
+        assert!(got.iter().copied().eq(0..burst), "{} of {burst}", got.len());
     }
     for (_, _, hub) in &nodes {
         assert_eq!((hub.stats().dropped(), hub.stats().disconnected_slow), (0, 0));
@@ -48,14 +46,16 @@ async fn g11_a_burst_reaches_every_socket_that_reads(size: usize) {
 
 #[tokio::test]
 async fn g11_a_burst_disconnects_nobody_who_reads_on_one_thread() {
-    g11_a_burst_reaches_every_socket_that_reads(20).await;
-    g11_a_burst_reaches_every_socket_that_reads(1_000).await;
+    g11_a_burst_reaches_every_socket_that_reads(10_000, 20).await;
+    g11_a_burst_reaches_every_socket_that_reads(10_000, 1_000).await;
+    g11_a_burst_reaches_every_socket_that_reads(6, 15 << 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g11_a_burst_disconnects_nobody_who_reads_on_two_workers() {
-    g11_a_burst_reaches_every_socket_that_reads(20).await;
-    g11_a_burst_reaches_every_socket_that_reads(1_000).await;
+    g11_a_burst_reaches_every_socket_that_reads(10_000, 20).await;
+    g11_a_burst_reaches_every_socket_that_reads(10_000, 1_000).await;
+    g11_a_burst_reaches_every_socket_that_reads(6, 15 << 20).await;
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ fn by_default_a_socket_that_does_not_read_is_bounded() {
         let packet = Packet::opaque(vec![0; size]);
         let mut sent = 0;
         while hub.stats().sockets == 1 {
-            assert!(hub.stats().queued_bytes < (32 << 20) + 128 + size as u64);
+            assert!(hub.stats().queued_bytes < (128 << 20) + 128 + size as u64);
             hub.broadcast(&Target::everyone(), &packet);
             sent += 1;
         }
