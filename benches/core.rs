@@ -5,10 +5,12 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark: an error ends it")]
 
 use std::hint::black_box;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::StreamExt;
 use roomcast::adapter::{LocalSockets, Target};
 use roomcast::probe::{Typical, decode};
 use roomcast::{Cluster, Hub, Memory, NamespaceHandle, Packet, Room, Socket};
@@ -31,16 +33,49 @@ fn frame(c: &mut Criterion) {
     group.finish();
 }
 
-fn fan_out(c: &mut Criterion) {
-    const SOCKETS: usize = 10_000;
-    let hub = Hub::builder().queue(2).slow(roomcast::SlowPolicy::DropOldest).build();
-    let sockets: Vec<Socket> = (0..SOCKETS).map(|_| hub.connect().unwrap()).collect();
+/// A hub's sockets, all in one room.
+fn crowd(hub: &Hub, count: usize) -> Vec<Socket> {
+    let sockets: Vec<_> = (0..count).map(|_| hub.connect().unwrap()).collect();
     sockets.iter().for_each(|socket| socket.join("room").unwrap());
+    sockets
+}
+
+fn hub(c: &mut Criterion) {
     let target = Target::rooms([Room::new("room").unwrap()]);
     let packet = Packet::opaque(vec![b'x'; 200]);
     let mut group = c.benchmark_group("hub");
-    group.throughput(Throughput::Elements(SOCKETS as u64));
-    group.bench_function("fan-out to 10,000 sockets", |b| b.iter(|| hub.broadcast(black_box(&target), &packet)));
+    for count in [10_000, 100_000] {
+        let hub = Hub::builder().queue(2).slow(roomcast::SlowPolicy::DropOldest).build();
+        let _sockets = crowd(&hub, count);
+        group.throughput(Throughput::Elements(count as u64));
+        let name = format!("fan-out to {count} sockets that do not read");
+        group.bench_function(name, |b| b.iter(|| hub.broadcast(black_box(&target), &packet)));
+    }
+    for count in [1, 10_000, 100_000] {
+        let hub = Hub::new();
+        let mut sockets = crowd(&hub, count);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut take = || sockets.iter_mut().for_each(|socket| while socket.poll_next_unpin(&mut cx).is_ready() {});
+        take();
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(format!("fan-out to {count} sockets that wait"), |b| {
+            b.iter_custom(|rounds| {
+                let mut spent = Duration::ZERO;
+                for _ in 0..rounds {
+                    let began = Instant::now();
+                    hub.broadcast(black_box(&target), &packet);
+                    spent += began.elapsed();
+                    take();
+                }
+                spent
+            });
+        });
+    }
+    let hub = Hub::new();
+    let _sockets = crowd(&hub, 1_000);
+    let elsewhere = Target::rooms([Room::new("a room of another node").unwrap()]);
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("broadcast to nobody here", |b| b.iter(|| hub.broadcast(black_box(&elsewhere), &packet)));
     group.finish();
 }
 
@@ -130,5 +165,5 @@ fn cpu_time() -> Duration {
     Duration::from_millis(10 * ticks.sum::<u64>())
 }
 
-criterion_group!(benches, frame, fan_out, cluster);
+criterion_group!(benches, frame, hub, cluster);
 criterion_main!(benches);

@@ -64,10 +64,10 @@ mod tests {
         let reader = Reader::new(Dialect::Common, "/".into(), Arc::clone(&refused));
         let fine = Value::Str("[\"a\"]".into(), None);
         assert_eq!(reader.packet(&Packet::opaque(value::encode(&fine))), Some(fine.clone()));
-        assert_eq!(reader.packet(&Packet { format: Format::Event, data: "[\"a\"]".into() }), Some(fine));
+        assert_eq!(reader.packet(&Packet::new(Format::Event, "[\"a\"]")), Some(fine));
         assert_eq!(refused.load(Ordering::Relaxed), 0);
 
-        let of_the_future = Packet { format: Format::Other(9), data: "[\"a\"]".into() };
+        let of_the_future = Packet::new(Format::Other(9), "[\"a\"]");
         for packet in [Packet::opaque("\x09"), Packet::opaque(""), of_the_future] {
             assert_eq!(reader.packet(&packet), None);
         }

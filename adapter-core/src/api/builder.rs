@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 
 use super::Cluster;
 use super::cluster::Inner;
-use crate::driver::{self, Bounds, Channels, Core, now};
+use crate::driver;
+use crate::driver::{Bounds, Channels, Core, now};
 use crate::engine::{Engine, Settings};
 use crate::model::node::MAX_NODE_NAME;
 use crate::model::{ClusterName, Error, ErrorKind, Node, NodeId, Result};

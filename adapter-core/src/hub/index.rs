@@ -1,8 +1,8 @@
 //! Which socket is in which room: no queues, no locks, no waiting.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 
+use super::few::Few;
 use super::slab::{Slab, slim};
 use crate::model::{Room, SocketId, Target};
 
@@ -13,9 +13,9 @@ use crate::model::{Room, SocketId, Target};
 /// means that socket too. A room is there from its first member to its last.
 pub(super) struct Index<T> {
     sockets: Slab<Entry<T>>,
-    ids: HashMap<SocketId, u32>,
     rooms: Slab<Hall>,
-    names: HashMap<Room, u32>,
+    /// What each name means: one look is enough for a room and for the socket whose private room it is.
+    names: HashMap<Room, Named>,
     born: u64,
 }
 
@@ -47,16 +47,25 @@ struct Hall {
     members: Vec<u32>,
 }
 
+/// What a name means: at least one of the two.
+#[derive(Clone, Copy, Default)]
+struct Named {
+    room: Option<u32>,
+    /// The socket with this id.
+    socket: Option<u32>,
+}
+
 /// A target's rooms as numbers, sorted, each once.
+#[derive(Default)]
 struct Resolved {
-    rooms: Vec<u32>,
+    rooms: Few<u32, 4>,
     /// The sockets whose private rooms are among them.
-    sockets: Vec<u32>,
+    sockets: Few<u32, 4>,
 }
 
 impl<T> Index<T> {
     pub(super) fn new() -> Self {
-        Self { sockets: Slab::new(), ids: HashMap::new(), rooms: Slab::new(), names: HashMap::new(), born: 0 }
+        Self { sockets: Slab::new(), rooms: Slab::new(), names: HashMap::new(), born: 0 }
     }
 
     /// How many sockets there are.
@@ -71,13 +80,13 @@ impl<T> Index<T> {
 
     /// Takes a socket in; `None` if its id is taken.
     pub(super) fn insert(&mut self, id: SocketId, value: T) -> Option<Key> {
-        if self.ids.contains_key(&id) {
+        let named = self.names.entry(id.room()).or_default();
+        if named.socket.is_some() {
             return None;
         }
         self.born += 1;
-        let entry = Entry { id: id.clone(), value, born: self.born, rooms: Vec::new() };
-        let slot = self.sockets.insert(entry);
-        self.ids.insert(id, slot);
+        let slot = self.sockets.insert(Entry { id, value, born: self.born, rooms: Vec::new() });
+        named.socket = Some(slot);
         Some(Key { slot, born: self.born })
     }
 
@@ -85,7 +94,7 @@ impl<T> Index<T> {
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
         let entry = self.sockets.remove(key.slot)?;
-        forget(&mut self.ids, &entry.id);
+        self.unname(entry.id.as_str(), |named| named.socket = None);
         for membership in entry.rooms {
             self.vacate(membership);
         }
@@ -100,8 +109,7 @@ impl<T> Index<T> {
     /// Puts these sockets into these rooms.
     pub(super) fn join(&mut self, keys: &[Key], rooms: &[Room]) {
         for name in rooms {
-            let private = self.ids.get(name.as_str()).copied();
-            let mut slot = self.names.get(name).copied();
+            let Named { room: mut slot, socket: private } = self.named(name);
             for key in keys {
                 if private == Some(key.slot) || self.get(*key).is_none() {
                     continue; // everyone is in its private room already
@@ -121,7 +129,7 @@ impl<T> Index<T> {
         for name in rooms {
             for key in keys {
                 // Looked up each time: the room may be gone with the last socket, and its number given away.
-                let Some(room) = self.names.get(name).copied() else { break };
+                let Some(room) = self.named(name).room else { break };
                 if self.get(*key).is_some() {
                     self.withdraw(key.slot, room);
                 }
@@ -159,18 +167,22 @@ impl<T> Index<T> {
 
     /// Shows every socket of a target, once each.
     pub(super) fn select<'a>(&'a self, target: &Target, mut visit: impl FnMut(Key, &'a Entry<T>)) {
+        let wanted = target.rooms.as_ref().map(|rooms| self.resolve(rooms));
+        if wanted.as_ref().is_some_and(Resolved::is_empty) {
+            return; // most of what a cluster sends is for sockets of other nodes
+        }
         let except = self.resolve(&target.except);
         let mut show = |slot: u32, entry: &'a Entry<T>| {
             if !except.contains(slot, &entry.rooms) {
                 visit(Key { slot, born: entry.born }, entry);
             }
         };
-        let Some(rooms) = &target.rooms else {
+        let Some(wanted) = &wanted else {
             return self.sockets.iter().for_each(|(slot, entry)| show(slot, entry));
         };
-        let wanted = self.resolve(rooms);
-        for (i, room) in wanted.rooms.iter().enumerate() {
-            let earlier = &wanted.rooms[..i];
+        let (rooms, sockets) = (wanted.rooms.as_slice(), wanted.sockets.as_slice());
+        for (i, room) in rooms.iter().enumerate() {
+            let earlier = &rooms[..i];
             for slot in self.rooms.get(*room).into_iter().flat_map(|hall| &hall.members) {
                 // A socket that is in an earlier room as well was shown there.
                 if let Some(entry) = self.sockets.get(*slot).filter(|entry| !meet(&entry.rooms, earlier)) {
@@ -178,26 +190,48 @@ impl<T> Index<T> {
                 }
             }
         }
-        for slot in &wanted.sockets {
-            if let Some(entry) = self.sockets.get(*slot).filter(|entry| !meet(&entry.rooms, &wanted.rooms)) {
+        for slot in sockets {
+            if let Some(entry) = self.sockets.get(*slot).filter(|entry| !meet(&entry.rooms, rooms)) {
                 show(*slot, entry);
             }
         }
     }
 
+    fn named(&self, name: &Room) -> Named {
+        self.names.get(name).copied().unwrap_or_default()
+    }
+
     fn resolve(&self, names: &[Room]) -> Resolved {
-        let mut rooms: Vec<_> = names.iter().filter_map(|name| self.names.get(name).copied()).collect();
-        let mut sockets: Vec<_> = names.iter().filter_map(|name| self.ids.get(name.as_str()).copied()).collect();
-        for slots in [&mut rooms, &mut sockets] {
-            slots.sort_unstable();
-            slots.dedup();
+        let mut resolved = Resolved::default();
+        for name in names {
+            let Named { room, socket } = self.named(name);
+            resolved.rooms.extend(room);
+            resolved.sockets.extend(socket);
         }
-        Resolved { rooms, sockets }
+        if names.len() > 1 {
+            resolved.rooms.sort();
+            resolved.sockets.sort();
+        }
+        resolved
+    }
+
+    /// A name means one thing less. One that means nothing is forgotten, and memory that is mostly unused given back.
+    fn unname(&mut self, name: &str, change: impl FnOnce(&mut Named)) {
+        const KEPT: usize = 16;
+        let Some(named) = self.names.get_mut(name) else { return };
+        change(named);
+        if named.room.is_some() || named.socket.is_some() {
+            return;
+        }
+        self.names.remove(name);
+        if self.names.capacity() > 4 * self.names.len() + KEPT {
+            self.names.shrink_to(2 * self.names.len());
+        }
     }
 
     fn open(&mut self, name: &Room) -> u32 {
         let room = self.rooms.insert(Hall { name: name.clone(), members: Vec::new() });
-        self.names.insert(name.clone(), room);
+        self.names.entry(name.clone()).or_default().room = Some(room);
         room
     }
 
@@ -230,14 +264,18 @@ impl<T> Index<T> {
         } else if hall.members.is_empty()
             && let Some(hall) = self.rooms.remove(room)
         {
-            forget(&mut self.names, &hall.name);
+            self.unname(hall.name.as_str(), |named| named.room = None);
         }
     }
 }
 
 impl Resolved {
+    fn is_empty(&self) -> bool {
+        self.rooms.as_slice().is_empty() && self.sockets.as_slice().is_empty()
+    }
+
     fn contains(&self, slot: u32, rooms: &[Membership]) -> bool {
-        meet(rooms, &self.rooms) || self.sockets.binary_search(&slot).is_ok()
+        meet(rooms, self.rooms.as_slice()) || self.sockets.as_slice().binary_search(&slot).is_ok()
     }
 }
 
@@ -247,15 +285,6 @@ fn meet(memberships: &[Membership], rooms: &[u32]) -> bool {
         rooms.iter().any(|room| memberships.binary_search_by_key(room, |m| m.room).is_ok())
     } else {
         memberships.iter().any(|m| rooms.binary_search(&m.room).is_ok())
-    }
-}
-
-/// Takes a name out, and gives memory back when most of it is unused.
-fn forget<K: Eq + Hash>(map: &mut HashMap<K, u32>, name: &K) {
-    const KEPT: usize = 16;
-    map.remove(name);
-    if map.capacity() > 4 * map.len() + KEPT {
-        map.shrink_to(2 * map.len());
     }
 }
 

@@ -1,6 +1,7 @@
 //! The built-in local sockets, for any WebSocket server.
 
 mod acks;
+mod few;
 mod index;
 mod outbox;
 mod slab;
@@ -19,7 +20,7 @@ pub use stats::HubStats;
 
 use acks::Question;
 use index::Index;
-use outbox::{After, Outbox, Rule};
+use outbox::{After, Losses, Outbox, Parcel, Rule};
 use stats::Counters;
 
 use crate::model::{Error, LocalSocket, Packet, Projection, Result, Room, SocketId, Target};
@@ -30,8 +31,10 @@ use crate::seams::{Acks, LocalSockets};
 /// # Contract
 /// - A packet is handed to each socket as it is; how [`Format::Event`](crate::Format) looks to the clients is up to the
 ///   server.
-/// - Nothing here waits. Each socket has its own bounded queue, and a full one concerns only that socket: see
-///   [`SlowPolicy`].
+/// - Nothing here waits. Each socket has its own queue, bounded in deliveries and in bytes, and a full one concerns only
+///   that socket: see [`SlowPolicy`]. The defaults are wide, so that a burst does not disconnect a socket that reads.
+/// - A packet from another node is a part of a larger message. A socket that does not wait for it when it comes gets a
+///   copy, one for all such sockets, so that its queue does not keep the message in memory.
 /// - A volatile packet is dropped for each socket that is not ready: one whose queue is not empty.
 /// - A socket that was asked for an answer and does not give it counts as [`Gone`](crate::AckError::Gone) when it or
 ///   its [`AckHandle`] is dropped, else as [`Timeout`](crate::AckError::Timeout) in time. The latter needs a tokio
@@ -79,7 +82,7 @@ impl Hub {
 
     /// A hub with options.
     pub fn builder() -> HubBuilder {
-        HubBuilder { rule: Rule { queue: 256, slow: SlowPolicy::default() } }
+        HubBuilder { rule: Rule { queue: 65_536, bytes: 128 << 20, slow: SlowPolicy::default() } }
     }
 
     /// Connects a socket with a new id: 20 characters of `[A-Za-z0-9_-]`, 120 random bits.
@@ -102,10 +105,17 @@ impl Hub {
         self.try_connect(id).ok_or_else(|| Error::config("a socket with this id is already connected"))
     }
 
-    /// What it holds and what it has done.
+    /// What it holds and what it has done. Looks at each socket once.
     pub fn stats(&self) -> HubStats {
         let index = self.0.read();
-        self.0.counters.read(index.sockets(), index.rooms())
+        let mut stats = self.0.counters.read();
+        (stats.sockets, stats.rooms) = (index.sockets() as u64, index.rooms() as u64);
+        index.select(&Target::everyone(), |_, entry| {
+            let (deliveries, bytes) = entry.value.queued();
+            stats.queued += deliveries as u64;
+            stats.queued_bytes += bytes as u64;
+        });
+        stats
     }
 
     fn try_connect(&self, id: SocketId) -> Option<Socket> {
@@ -122,11 +132,27 @@ impl Default for Hub {
 }
 
 impl HubBuilder {
-    /// How many deliveries may wait for one socket. Default 256; 0 counts as 1. A larger queue forgives longer pauses
-    /// of a client and costs up to 64 bytes a place for each socket that uses it, and holds on to the packets in it.
+    /// How many deliveries may wait for one socket. Default 65,536; 0 counts as 1. [`queue_bytes`](Self::queue_bytes)
+    /// bounds the same queue, and whichever is reached first counts.
+    ///
+    /// A larger queue forgives longer bursts, and longer pauses of a client, and costs up to 128 bytes for each
+    /// delivery that waits. Memory is used only while deliveries wait, and given back as they are taken.
     #[must_use]
     pub fn queue(mut self, deliveries: usize) -> Self {
         self.rule.queue = deliveries.max(1);
+        self
+    }
+
+    /// How many bytes may wait for one socket: each delivery counts its packet's bytes and 128 more. Default 128 MiB,
+    /// twice what waits for the broker by default, so that a loop of emits has to wait before it fills the queue of a
+    /// socket on its own node; 0 counts as 1.
+    ///
+    /// The queue takes the next delivery while less than this waits, so a packet of any size finds a place in an empty
+    /// queue, and the queue holds at most this and one packet. A packet is in memory once however many sockets it waits
+    /// for, so raising the bound costs memory only for sockets that are behind by different packets.
+    #[must_use]
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.rule.bytes = bytes.max(1);
         self
     }
 
@@ -152,9 +178,13 @@ impl LocalSockets for Hub {
     fn broadcast(&self, target: &Target, packet: &Packet) {
         let rule = self.0.rule;
         let volatile = target.flags.is_volatile();
-        let mut after = After::default();
-        self.0.read().select(target, |key, entry| entry.value.push(key, packet, None, volatile, rule, &mut after));
-        self.0.finish(after);
+        let (parcel, mut after) = (Parcel::new(packet), None);
+        self.0.read().select(target, |key, entry| {
+            entry.value.push(key, &parcel, None, volatile, rule, after.get_or_insert_default());
+        });
+        if let Some(after) = after {
+            self.0.finish(after);
+        }
     }
 
     fn broadcast_with_ack(&self, target: &Target, packet: &Packet, timeout: Duration, acks: Acks) {
@@ -168,10 +198,10 @@ impl LocalSockets for Hub {
         let number = self.0.questions.fetch_add(1, Ordering::Relaxed);
         let question = Question::new(number, ids, acks, timeout, Arc::clone(&self.0.counters));
         let volatile = target.flags.is_volatile();
-        let mut after = After::default();
+        let (parcel, mut after) = (Parcel::new(packet), After::default());
         for (place, (key, outbox)) in asked.iter().enumerate() {
             let ack = Some(question.handle(place, outbox));
-            outbox.push(*key, packet, ack, volatile, self.0.rule, &mut after);
+            outbox.push(*key, &parcel, ack, volatile, self.0.rule, &mut after);
         }
         self.0.finish(after);
     }
@@ -223,9 +253,9 @@ impl LocalSockets for Hub {
 impl Inner {
     /// Does what was left for when no lock is held.
     fn finish(&self, after: After) {
-        let After { wakers, discarded, refused, unanswered, slow, dropped } = after;
-        if dropped > 0 {
-            self.counters.dropped(dropped);
+        let After { mut wakers, discarded, cleared, refused, unanswered, slow, lost } = after;
+        if lost != Losses::default() {
+            self.counters.lost(lost);
         }
         for key in slow {
             self.counters.disconnected_slow();
@@ -235,8 +265,8 @@ impl Inner {
         for (question, place) in unanswered {
             question.settle(place, Err(crate::model::AckError::Gone));
         }
-        drop((discarded, refused));
-        wakers.into_iter().for_each(std::task::Waker::wake);
+        drop((discarded, cleared, refused));
+        wakers.as_mut_slice().iter_mut().filter_map(Option::take).for_each(std::task::Waker::wake);
     }
 
     // Both recover from poison: no code of others runs under the lock, and the index stays consistent by itself.

@@ -1,5 +1,6 @@
 //! The bounded queue of one socket.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -7,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::acks::{AckHandle, Question};
+use super::few::Few;
 use super::index::Key;
 use super::socket::Delivery;
 use crate::model::{Packet, SocketId};
@@ -29,8 +31,12 @@ pub enum SlowPolicy {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rule {
     pub(super) queue: usize,
+    pub(super) bytes: usize,
     pub(super) slow: SlowPolicy,
 }
+
+/// What a delivery that waits counts beside its packet's bytes: its place in the queue, which doubles when it grows.
+pub(super) const PLACE: usize = 128;
 
 /// What waits for one socket, and what is said of it.
 pub(super) struct Outbox {
@@ -41,6 +47,8 @@ pub(super) struct Outbox {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Delivery>,
+    /// What the deliveries in the queue count.
+    bytes: usize,
     /// Nothing is taken any more; what is there may still be delivered.
     closed: bool,
     waker: Option<Waker>,
@@ -49,17 +57,52 @@ struct State {
     data: Bytes,
 }
 
+/// One broadcast's packet. It is a slice of the message that brought it, which may be hundreds of times as large: for
+/// sockets that do not wait for it, it is copied, once for all of them.
+pub(super) struct Parcel<'a> {
+    packet: &'a Packet,
+    copy: OnceCell<Packet>,
+}
+
 /// What an operation leaves to do when no lock is held any more. All of it may run code that is not ours: wakers,
 /// and what is dropped with a delivery (a packet's owner, an unused ack).
 #[derive(Default)]
 pub(super) struct After {
-    pub(super) wakers: Vec<Waker>,
+    pub(super) wakers: Few<Option<Waker>, 4>,
     pub(super) discarded: Vec<Delivery>,
+    pub(super) cleared: Vec<VecDeque<Delivery>>,
     pub(super) refused: Vec<AckHandle>,
     pub(super) unanswered: Vec<(Arc<Question>, usize)>,
     /// Sockets whose queue was full, by [`SlowPolicy::Disconnect`].
     pub(super) slow: Vec<Key>,
-    pub(super) dropped: u64,
+    pub(super) lost: Losses,
+}
+
+/// Deliveries that were lost, by cause.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Losses {
+    /// The queue was full.
+    pub(super) slow: u64,
+    /// The packet was volatile, and the queue not empty.
+    pub(super) volatile: u64,
+    /// The socket was gone.
+    pub(super) gone: u64,
+}
+
+impl<'a> Parcel<'a> {
+    pub(super) fn new(packet: &'a Packet) -> Self {
+        Self { packet, copy: OnceCell::new() }
+    }
+
+    /// The packet for a socket that takes it at once, or lets it wait.
+    fn packet(&self, waits: bool) -> Packet {
+        let copied = if waits && self.packet.pins_a_message() {
+            Some(self.copy.get_or_init(|| self.packet.detached()))
+        } else {
+            self.copy.get()
+        };
+        copied.unwrap_or(self.packet).clone()
+    }
 }
 
 impl Outbox {
@@ -80,49 +123,66 @@ impl Outbox {
         drop(old); // after the lock: bytes may have an owner
     }
 
+    /// How many deliveries wait, and what they count in bytes.
+    pub(super) fn queued(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.queue.len(), state.bytes)
+    }
+
     /// Queues a packet, or does with it, or with the socket, what the rule says. Never waits.
     pub(super) fn push(
         &self,
         key: Key,
-        packet: &Packet,
+        parcel: &Parcel<'_>,
         ack: Option<AckHandle>,
         volatile: bool,
         rule: Rule,
         after: &mut After,
     ) {
         let mut state = self.lock();
-        let full = state.queue.len() >= rule.queue;
-        let lost = state.closed || volatile && !state.queue.is_empty() || full && rule.slow != SlowPolicy::DropOldest;
-        if lost {
-            after.dropped += 1;
+        if state.closed {
+            after.lost.gone += 1;
             after.refused.extend(ack);
-            if !state.closed && !volatile && rule.slow == SlowPolicy::Disconnect {
-                after.slow.push(key);
-                state.clear(after);
-            }
             return;
         }
-        if full {
-            after.dropped += 1;
-            after.discarded.extend(state.queue.pop_front());
+        if volatile && !state.queue.is_empty() {
+            after.lost.volatile += 1;
+            after.refused.extend(ack);
+            return;
+        }
+        while state.is_full(rule) {
+            after.lost.slow += 1;
+            if rule.slow == SlowPolicy::DropOldest {
+                after.discarded.extend(state.pop());
+                continue;
+            }
+            after.refused.extend(ack);
+            if rule.slow == SlowPolicy::Disconnect {
+                after.slow.push(key);
+                after.lost.slow += state.clear(after);
+            }
+            return;
         }
         if let Some(ack) = &ack {
             state.asked.extend(ack.registration());
         }
-        state.queue.push_back(Delivery { packet: packet.clone(), ack });
-        after.wakers.extend(state.waker.take());
+        let packet = parcel.packet(state.waker.is_none());
+        state.append(Delivery { packet, ack });
+        if let Some(waker) = state.waker.take() {
+            after.wakers.push(Some(waker));
+        }
     }
 
     /// Takes nothing more; what is there is still delivered.
     pub(super) fn close(&self, after: &mut After) {
         let mut state = self.lock();
         state.closed = true;
-        after.wakers.extend(state.waker.take());
+        after.wakers.push(state.waker.take());
     }
 
     /// Takes nothing more, and drops what is there. Who waits for an answer is told that there will be none.
     pub(super) fn clear(&self, after: &mut After) {
-        self.lock().clear(after);
+        after.lost.gone += self.lock().clear(after);
     }
 
     /// The question is settled, or its handle is gone.
@@ -156,28 +216,62 @@ impl Outbox {
         }
     }
 
+    /// Nobody waits for the next delivery any more.
+    pub(super) fn stop_waiting(&self) {
+        let waker = self.lock().waker.take();
+        drop(waker); // after the lock
+    }
+
     // Guards all fields of `State`, which change together; nothing awaits or calls out while it is held.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Delivery {
+    fn cost(&self) -> usize {
+        PLACE + self.packet.data.len()
+    }
+}
+
 impl State {
+    /// An empty queue never is: a packet above the bound passes too.
+    fn is_full(&self, rule: Rule) -> bool {
+        self.queue.len() >= rule.queue || self.bytes >= rule.bytes
+    }
+
+    fn append(&mut self, delivery: Delivery) {
+        if self.queue.capacity() == 0 {
+            self.queue.reserve_exact(1); // most queues never hold more, and there is one for each socket
+        }
+        self.bytes += delivery.cost();
+        self.queue.push_back(delivery);
+    }
+
+    /// Gives the memory of a burst back while it is taken.
     fn pop(&mut self) -> Option<Delivery> {
-        const KEPT: usize = 32;
+        const KEPT: usize = 8;
         let delivery = self.queue.pop_front()?;
-        if self.queue.is_empty() && self.queue.capacity() > KEPT {
-            self.queue = VecDeque::new(); // a burst must not cost memory for as long as the socket lives
+        self.bytes -= delivery.cost();
+        let (len, capacity) = (self.queue.len(), self.queue.capacity());
+        if len == 0 && capacity > KEPT {
+            self.queue = VecDeque::new();
+        } else if capacity > 4 * len + 4 * KEPT {
+            self.queue.shrink_to(2 * len);
         }
         Some(delivery)
     }
 
-    fn clear(&mut self, after: &mut After) {
+    /// Returns how many deliveries are lost.
+    fn clear(&mut self, after: &mut After) -> u64 {
         self.closed = true;
-        after.dropped += self.queue.len() as u64;
-        after.discarded.extend(std::mem::take(&mut self.queue));
+        self.bytes = 0;
+        let queue = std::mem::take(&mut self.queue);
+        let lost = queue.len() as u64;
+        after.cleared.push(queue);
         after.unanswered.extend(std::mem::take(&mut self.asked).into_values());
-        after.wakers.extend(self.waker.take());
+        after.wakers.push(self.waker.take());
+        lost
     }
 }
 

@@ -13,7 +13,7 @@ use super::Inner;
 use super::acks::AckHandle;
 use super::index::Key;
 use super::outbox::{After, Outbox};
-use crate::model::{IntoRooms, Packet, Result, Room, SocketId};
+use crate::model::{Error, ErrorKind, IntoRooms, Packet, Result, Room, SocketId};
 
 /// A packet for one socket.
 #[derive(Debug)]
@@ -28,14 +28,17 @@ pub struct Delivery {
 /// out of it as a stream.
 ///
 /// # Contract
-/// Dropping it disconnects it at once: it is in no room any more, what waits in its queue is lost, and who waits for
-/// its answer is told that it is gone.
+/// - Dropping it disconnects it at once: it is in no room any more, what waits in its queue is lost, and who waits for
+///   its answer is told that it is gone.
+/// - A socket may be disconnected by others at any time: by the cluster, by a [`SocketHandle`], or for being slow. From
+///   then on all that would change it ([`join`](Self::join), [`leave`](Self::leave), [`set_data`](Self::set_data))
+///   returns a `Closed` error; it is in no room, and disconnecting it again does nothing.
 #[derive(Debug)]
 pub struct Socket(SocketHandle);
 
 /// What other tasks need of a [`Socket`] while it is being read. Clones mean the same socket.
 ///
-/// It keeps nothing alive: once the socket is disconnected, joining and leaving do nothing.
+/// It does not keep the socket connected: once that is gone, the handle returns the same errors as the socket.
 #[derive(Clone)]
 pub struct SocketHandle {
     hub: Arc<Inner>,
@@ -58,13 +61,19 @@ impl Socket {
     /// # Cancel safety
     /// Safe: a delivery is taken only when the future is ready with it.
     pub async fn next(&mut self) -> Option<Delivery> {
-        poll_fn(|cx| self.0.poll(cx)).await
+        let mut wait = Wait { outbox: &self.0.outbox, registered: false };
+        poll_fn(|cx| {
+            let polled = self.0.poll(cx);
+            wait.registered = polled.is_pending();
+            polled
+        })
+        .await
     }
 
     /// Puts it into a room or several. It is in its private room already, and in the others once this returns.
     ///
     /// # Errors
-    /// `Config` when a name is not a valid room; it is then in none of them.
+    /// `Config` when a name is not a valid room, `Closed` when the socket is disconnected; it is then in none of them.
     pub fn join(&self, rooms: impl IntoRooms) -> Result<()> {
         self.0.join(rooms)
     }
@@ -72,19 +81,22 @@ impl Socket {
     /// Takes it out of a room or several. Nobody leaves its private room.
     ///
     /// # Errors
-    /// `Config` when a name is not a valid room; nothing is left then.
+    /// `Config` when a name is not a valid room; it leaves none of them then. `Closed` when the socket is disconnected.
     pub fn leave(&self, rooms: impl IntoRooms) -> Result<()> {
         self.0.leave(rooms)
     }
 
-    /// The rooms it is in, in no particular order, without the private one.
+    /// The rooms it is in, in no particular order, without the private one. None when it is disconnected.
     pub fn rooms(&self) -> Vec<Room> {
         self.0.rooms()
     }
 
     /// Says what `fetch_sockets` shows of it as `data`, in an encoding of yours. Empty at first.
-    pub fn set_data(&self, data: impl Into<Bytes>) {
-        self.0.set_data(data);
+    ///
+    /// # Errors
+    /// `Closed` when the socket is disconnected.
+    pub fn set_data(&self, data: impl Into<Bytes>) -> Result<()> {
+        self.0.set_data(data)
     }
 
     /// What other tasks need of it.
@@ -102,20 +114,24 @@ impl SocketHandle {
     /// Like [`Socket::join`].
     ///
     /// # Errors
-    /// `Config` when a name is not a valid room; it is then in none of them.
+    /// The same.
     pub fn join(&self, rooms: impl IntoRooms) -> Result<()> {
         let rooms = rooms.into_rooms()?;
-        self.hub.write().join(&[self.key], &rooms);
+        let mut index = self.hub.write();
+        index.get(self.key).ok_or_else(disconnected)?;
+        index.join(&[self.key], &rooms);
         Ok(())
     }
 
     /// Like [`Socket::leave`].
     ///
     /// # Errors
-    /// `Config` when a name is not a valid room; nothing is left then.
+    /// The same.
     pub fn leave(&self, rooms: impl IntoRooms) -> Result<()> {
         let rooms = rooms.into_rooms()?;
-        self.hub.write().leave(&[self.key], &rooms);
+        let mut index = self.hub.write();
+        index.get(self.key).ok_or_else(disconnected)?;
+        index.leave(&[self.key], &rooms);
         Ok(())
     }
 
@@ -125,11 +141,17 @@ impl SocketHandle {
     }
 
     /// Like [`Socket::set_data`].
-    pub fn set_data(&self, data: impl Into<Bytes>) {
-        self.outbox.set_data(data.into());
+    ///
+    /// # Errors
+    /// The same.
+    pub fn set_data(&self, data: impl Into<Bytes>) -> Result<()> {
+        self.hub.read().get(self.key).ok_or_else(disconnected)?;
+        self.outbox.set_data(data.into()); // not under the index's lock: the data it replaces may have an owner
+        Ok(())
     }
 
-    /// Disconnects it: it is in no room any more, and [`Socket::next`] gives what was queued before, then `None`.
+    /// Disconnects it, if it is not yet: it is in no room any more, and [`Socket::next`] returns what was queued before,
+    /// then `None`.
     pub fn disconnect(&self) {
         let mut after = After::default();
         self.hub.write().remove(self.key);
@@ -162,6 +184,24 @@ impl Drop for Socket {
         outbox.clear(&mut after);
         hub.finish(after);
     }
+}
+
+/// The wait of one call of [`Socket::next`]. A socket that is no longer waited on takes nothing at once.
+struct Wait<'a> {
+    outbox: &'a Outbox,
+    registered: bool,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if self.registered {
+            self.outbox.stop_waiting();
+        }
+    }
+}
+
+fn disconnected() -> Error {
+    Error::new(ErrorKind::Closed, "the socket is disconnected")
 }
 
 impl fmt::Debug for SocketHandle {

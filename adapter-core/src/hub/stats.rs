@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::outbox::Losses;
+
 /// What a [`Hub`](crate::Hub) holds now, and what became of its deliveries since it was made.
 ///
 /// A delivery is one packet for one socket. Each is counted once: as delivered when the application takes it, as
@@ -15,19 +17,38 @@ pub struct HubStats {
     pub rooms: u64,
     /// Deliveries that the application took.
     pub delivered: u64,
-    /// Deliveries that were lost: the queue was full, the packet volatile and the socket not ready, or the socket gone.
-    pub dropped: u64,
+    /// Deliveries that wait in the queues of the connected sockets now.
+    pub queued: u64,
+    /// What they count in bytes, as [`HubBuilder::queue_bytes`](crate::HubBuilder::queue_bytes) does. A packet counts
+    /// for each socket that it waits for, and is in memory once.
+    pub queued_bytes: u64,
+    /// Deliveries that were lost because the socket's queue was full: refused, pushed out, or in the queue of a socket
+    /// that was disconnected for it.
+    pub dropped_slow: u64,
+    /// Deliveries of volatile packets to sockets that were not ready.
+    pub dropped_volatile: u64,
+    /// Deliveries that were lost because the socket was gone: it was dropped while they waited.
+    pub dropped_gone: u64,
     /// Sockets that were disconnected because their queue was full.
     pub disconnected_slow: u64,
     /// Answers that are awaited now.
     pub acks_pending: u64,
 }
 
+impl HubStats {
+    /// Deliveries that were lost, whatever the cause.
+    pub fn dropped(&self) -> u64 {
+        self.dropped_slow + self.dropped_volatile + self.dropped_gone
+    }
+}
+
 /// The counters behind [`HubStats`]. None of them guards anything, so they need no order among each other.
 #[derive(Default)]
 pub(super) struct Counters {
     delivered: AtomicU64,
-    dropped: AtomicU64,
+    slow: AtomicU64,
+    volatile: AtomicU64,
+    gone: AtomicU64,
     disconnected_slow: AtomicU64,
     acks_pending: AtomicU64,
 }
@@ -37,8 +58,10 @@ impl Counters {
         self.delivered.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn dropped(&self, deliveries: u64) {
-        self.dropped.fetch_add(deliveries, Relaxed);
+    pub(super) fn lost(&self, lost: Losses) {
+        self.slow.fetch_add(lost.slow, Relaxed);
+        self.volatile.fetch_add(lost.volatile, Relaxed);
+        self.gone.fetch_add(lost.gone, Relaxed);
     }
 
     pub(super) fn disconnected_slow(&self) {
@@ -53,14 +76,16 @@ impl Counters {
         self.acks_pending.fetch_sub(sockets as u64, Relaxed);
     }
 
-    pub(super) fn read(&self, sockets: usize, rooms: usize) -> HubStats {
+    /// What is counted here; the rest is the hub's to say.
+    pub(super) fn read(&self) -> HubStats {
         HubStats {
-            sockets: sockets as u64,
-            rooms: rooms as u64,
             delivered: self.delivered.load(Relaxed),
-            dropped: self.dropped.load(Relaxed),
+            dropped_slow: self.slow.load(Relaxed),
+            dropped_volatile: self.volatile.load(Relaxed),
+            dropped_gone: self.gone.load(Relaxed),
             disconnected_slow: self.disconnected_slow.load(Relaxed),
             acks_pending: self.acks_pending.load(Relaxed),
+            ..HubStats::default()
         }
     }
 }

@@ -1,14 +1,16 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 
 use super::*;
 use crate::model::{ErrorKind, IntoRooms};
+
+const SOON: Duration = Duration::from_secs(10);
 
 fn rooms(names: impl IntoRooms) -> Target {
     Target::rooms(names.into_rooms().expect("valid"))
@@ -95,7 +97,7 @@ fn a_target_is_moved_between_rooms() {
 #[test]
 fn sockets_are_described_as_far_as_asked_for() {
     let (hub, sockets) = three();
-    sockets[1].set_data("bob");
+    sockets[1].set_data("bob").expect("connected");
     let described = |projection| hub.sockets(&rooms("b"), projection);
     let expect = |rooms: &[&str], data: &'static str| {
         vec![LocalSocket { id: id("b"), rooms: rooms.into_rooms().expect("valid"), data: Bytes::from(data) }]
@@ -133,9 +135,29 @@ fn what_was_queued_is_delivered_before_the_end() {
     let [a, b, _] = &mut sockets;
     assert_eq!(taken(a), ["bye".into()]);
     assert!(is_disconnected(a) && !is_disconnected(b));
-    assert_eq!((hub.stats().sockets, hub.stats().rooms, hub.stats().dropped), (2, 1, 0));
-    a.join("ghosts").expect("valid");
-    assert_eq!((hub.stats().rooms, a.rooms()), (1, vec![]));
+    assert_eq!((hub.stats().sockets, hub.stats().rooms, hub.stats().dropped()), (2, 1, 0));
+}
+
+#[test]
+fn what_would_change_a_socket_that_is_gone_is_an_error() {
+    let ends: [fn(&Hub, &mut Option<Socket>); 4] = [
+        |_, socket| socket.iter().for_each(|socket| socket.handle().disconnect()),
+        |hub, _| hub.disconnect(&Target::everyone()),
+        |hub, _| (0..2).for_each(|_| hub.broadcast(&Target::everyone(), &"more than it holds".into())),
+        |_, socket| *socket = None,
+    ];
+    for end in ends {
+        let hub = Hub::builder().queue(1).build();
+        let socket = hub.connect().expect("random");
+        socket.join("room").expect("connected");
+        let handle = socket.handle();
+        let mut socket = Some(socket);
+        end(&hub, &mut socket);
+        let done = [handle.join("ghosts"), handle.join([""; 0]), handle.leave("room"), handle.set_data("boo")];
+        assert_eq!(done.map(|done| done.map_err(|error| error.kind())), [Err(ErrorKind::Closed); 4]);
+        handle.disconnect();
+        assert_eq!((handle.rooms(), hub.stats().rooms, hub.stats().sockets), (vec![], 0, 0));
+    }
 }
 
 #[tokio::test]
@@ -152,9 +174,9 @@ fn a_dropped_socket_leaves_nothing() {
     let (hub, sockets) = three();
     hub.broadcast(&Target::everyone(), &"never read".into());
     drop(sockets);
-    assert_eq!(hub.stats(), HubStats { dropped: 3, ..HubStats::default() });
+    assert_eq!(hub.stats(), HubStats { dropped_gone: 3, ..HubStats::default() });
     hub.broadcast(&Target::everyone(), &"to nobody".into());
-    assert_eq!(hub.stats().dropped, 3);
+    assert_eq!(hub.stats().dropped(), 3);
 }
 
 #[test]
@@ -195,7 +217,7 @@ async fn g11_a_socket_that_stopped_reading_delays_nobody() {
     }
     assert!(is_disconnected(&mut stopped));
     let expected =
-        HubStats { sockets: 199, delivered: 199_000, dropped: 17, disconnected_slow: 1, ..HubStats::default() };
+        HubStats { sockets: 199, delivered: 199_000, dropped_slow: 17, disconnected_slow: 1, ..HubStats::default() };
     assert_eq!(hub.stats(), expected);
 }
 
@@ -224,11 +246,51 @@ fn wakers_and_owners_of_packets_may_use_the_hub() {
     let hub = Hub::builder().queue(1).slow(SlowPolicy::DropOldest).build();
     let mut socket = hub.connect().expect("random");
     let waker = Waker::from(Arc::new(Joins(socket.handle())));
-    assert!(matches!(pin!(socket.next()).poll(&mut Context::from_waker(&waker)), Poll::Pending));
+    assert!(socket.poll_next_unpin(&mut Context::from_waker(&waker)).is_pending());
     hub.broadcast(&Target::everyone(), &Bytes::from_owner(Leaves(socket.handle())).into());
     assert_eq!(socket.rooms().len(), 1);
     hub.broadcast(&Target::everyone(), &"pushes the other out".into());
     assert_eq!(socket.rooms().len(), 0);
+}
+
+/// A waker that returns only when others have worked with the hub.
+struct Blocks(mpsc::SyncSender<()>, Mutex<mpsc::Receiver<()>>);
+
+impl Wake for Blocks {
+    fn wake(self: Arc<Self>) {
+        self.0.send(()).expect("awaited");
+        self.1.lock().expect("sound").recv_timeout(SOON).expect("the others go on");
+    }
+}
+
+#[test]
+fn a_waker_that_blocks_holds_up_nobody_else() {
+    let hub = Hub::new();
+    let mut socket = hub.connect().expect("random");
+    let ((blocked, wakes), (goes_on, done)) = (mpsc::sync_channel(0), mpsc::channel());
+    let waker = Waker::from(Arc::new(Blocks(blocked, Mutex::new(done))));
+    assert!(socket.poll_next_unpin(&mut Context::from_waker(&waker)).is_pending());
+    std::thread::scope(|scope| {
+        scope.spawn(|| hub.broadcast(&Target::everyone(), &"hello".into()));
+        wakes.recv_timeout(SOON).expect("it wakes");
+        let other = hub.connect().expect("random");
+        other.join("room").expect("connected");
+        assert_eq!(copies(&hub, &mut [other], &rooms("room")), [1]);
+        assert_eq!(taken(&mut socket).len(), 1);
+        goes_on.send(()).expect("awaited");
+    });
+}
+
+#[test]
+fn a_wait_that_was_given_up_wakes_nobody() {
+    let hub = Hub::new();
+    let mut socket = hub.connect().expect("random");
+    let (woken, wakes) = mpsc::sync_channel(1);
+    let waker = Waker::from(Arc::new(Blocks(woken, Mutex::new(mpsc::channel().1))));
+    assert!(pin!(socket.next()).poll(&mut Context::from_waker(&waker)).is_pending());
+    hub.broadcast(&Target::everyone(), &"hello".into());
+    assert!(wakes.try_recv().is_err());
+    assert_eq!(taken(&mut socket).len(), 1);
 }
 
 #[test]
@@ -256,7 +318,7 @@ fn nothing_is_lost_count_of_when_all_happens_at_once() {
     assert_eq!(taken(&mut witness).len(), 4);
     let stats = hub.stats();
     assert_eq!((stats.sockets, stats.rooms), (1, 1));
-    assert!(stats.delivered + stats.dropped >= ROUNDS);
+    assert!(stats.delivered + stats.dropped() >= ROUNDS);
     drop(witness);
     assert_eq!((hub.stats().sockets, hub.stats().rooms), (0, 0));
 }

@@ -40,7 +40,7 @@ pub enum ErrorKind {
     TooLarge,
     /// Bytes that are not of the protocol, or of a version that this build cannot read.
     Protocol,
-    /// The cluster was closed.
+    /// The cluster was closed, or the socket is disconnected.
     Closed,
     /// Anything else; a bug report is welcome.
     Unexpected,

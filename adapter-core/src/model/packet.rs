@@ -1,18 +1,28 @@
 //! What is emitted.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::Serialize;
 
 use crate::model::Error;
 
 /// What is emitted: bytes that the core never looks into, with a tag that says who can read them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// A packet from another node is a slice of the message that brought it, and keeps that in memory: up to 64 KiB, or a
+/// broker client's whole read buffer. Local sockets that let packets wait should queue copies of small ones.
+#[derive(Clone)]
 pub struct Packet {
     /// Who can read `data`.
     pub format: Format,
     /// The bytes, delivered as they are.
     pub data: Bytes,
+    /// Whether `data` is a slice of a message from another node.
+    received: bool,
 }
+
+/// Nodes pack messages up to this size, so a packet of this size shares its message with little else.
+const PACKED: usize = 64 << 10;
 
 /// Who can read a packet's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,9 +56,29 @@ impl Format {
 }
 
 impl Packet {
+    /// Bytes with a tag that says who can read them.
+    pub fn new(format: Format, data: impl Into<Bytes>) -> Self {
+        Self { format, data: data.into(), received: false }
+    }
+
     /// Bytes in the local sockets' own encoding.
     pub fn opaque(data: impl Into<Bytes>) -> Self {
-        Self { format: Format::Opaque, data: data.into() }
+        Self::new(Format::Opaque, data)
+    }
+
+    /// A slice of a message from another node.
+    pub(crate) fn received(format: Format, data: Bytes) -> Self {
+        Self { format, data, received: true }
+    }
+
+    /// Whether it may keep much more in memory than its own bytes.
+    pub(crate) fn pins_a_message(&self) -> bool {
+        self.received && self.data.len() < PACKED
+    }
+
+    /// A copy that keeps nothing else in memory.
+    pub(crate) fn detached(&self) -> Self {
+        Self::new(self.format, Bytes::copy_from_slice(&self.data))
     }
 
     /// An event with one argument, readable by every kind of server: the JSON array `["name", argument]`.
@@ -58,7 +88,22 @@ impl Packet {
     pub fn event(name: &str, argument: impl Serialize) -> Result<Self, Error> {
         let json = serde_json::to_vec(&(name, argument))
             .map_err(|cause| Error::config("the event's argument has no JSON form").with_source(cause))?;
-        Ok(Self { format: Format::Event, data: json.into() })
+        Ok(Self::new(Format::Event, json))
+    }
+}
+
+// Where the bytes came from makes no difference between packets.
+impl PartialEq for Packet {
+    fn eq(&self, other: &Self) -> bool {
+        self.format == other.format && self.data == other.data
+    }
+}
+
+impl Eq for Packet {}
+
+impl fmt::Debug for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packet").field("format", &self.format).field("data", &self.data).finish()
     }
 }
 

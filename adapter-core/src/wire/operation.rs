@@ -93,10 +93,10 @@ impl Operation {
     /// A body is its fields one behind the other, so a tuple of references encodes as the body does.
     pub(crate) fn encode(&self) -> Content {
         match self {
-            Self::Broadcast { namespace, target, packet: Packet { format, data } } => {
+            Self::Broadcast { namespace, target, packet: Packet { format, data, .. } } => {
                 Content::new(Kind::BROADCAST, &(namespace, target, format.tag())).with_packet(data)
             }
-            Self::BroadcastWithAck { namespace, target, packet: Packet { format, data }, timeout } => {
+            Self::BroadcastWithAck { namespace, target, packet: Packet { format, data, .. }, timeout } => {
                 let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
                 Content::new(Kind::BROADCAST_WITH_ACK, &(namespace, target, format.tag(), timeout_ms)).with_packet(data)
             }
@@ -125,7 +125,7 @@ impl Operation {
         Ok(match head.kind {
             Kind::BROADCAST => {
                 let body::Broadcast { namespace, target, format } = decode(&body)?;
-                Self::Broadcast { namespace, target, packet: Packet { format: Format::from_tag(format), data: packet } }
+                Self::Broadcast { namespace, target, packet: Packet::received(Format::from_tag(format), packet) }
             }
             Kind::BROADCAST_WITH_ACK => {
                 let body::BroadcastWithAck { namespace, target, format, timeout_ms } = decode(&body)?;
@@ -133,7 +133,7 @@ impl Operation {
                 Self::BroadcastWithAck {
                     namespace,
                     target,
-                    packet: Packet { format: Format::from_tag(format), data: packet },
+                    packet: Packet::received(Format::from_tag(format), packet),
                     timeout,
                 }
             }

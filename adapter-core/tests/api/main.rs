@@ -6,6 +6,7 @@ mod acks;
 mod adversity;
 mod bad_input;
 mod broadcast;
+mod bursts;
 mod emitter;
 mod faulty;
 mod lifecycle;

@@ -8,7 +8,7 @@ use crate::support::{eventually, three};
 async fn g04_fetch_count_and_rooms_ask_every_node() {
     let nodes = three().await;
     let sockets: Vec<_> = nodes.iter().map(|node| node.socket(["room", "a"])).collect();
-    sockets[1].set_data("about me");
+    sockets[1].set_data("about me").unwrap();
     let chat = &nodes[0].chat;
 
     let found = chat.within("room").fetch_sockets().await.unwrap();

@@ -26,7 +26,7 @@ pub(super) fn who(missing: &[Missing]) -> Vec<(NodeId, Why)> {
 async fn g04_fetch_count_and_rooms_ask_every_node(scene: &Scene) -> Verdict {
     let nodes = scene.nodes::<3>().await?;
     let all = sockets(&nodes, ["room", "a"])?;
-    all[1].set_data("about me");
+    all[1].set_data("about me")?;
     for from in &nodes {
         let found = from.chat.within("room").fetch_sockets().await?;
         check_eq!((found.missing.len(), found.items.len()), (0, 3), "missing nodes and sockets");

@@ -175,7 +175,7 @@ async fn a_slow_socket_that_is_disconnected_is_gone_for_all_it_was_asked() {
     for told in [taken, queued, refused] {
         assert_eq!(heard(&told), [Told::Asked(1), answer(&socket, Err(AckError::Gone)), Told::End]);
     }
-    assert_eq!(hub.stats(), HubStats { delivered: 1, dropped: 2, disconnected_slow: 1, ..HubStats::default() });
+    assert_eq!(hub.stats(), HubStats { delivered: 1, dropped_slow: 2, disconnected_slow: 1, ..HubStats::default() });
 }
 
 #[test]
