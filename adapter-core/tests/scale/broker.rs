@@ -8,14 +8,13 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_core::backend::{
-    Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
-};
-use adapter_core::{Bytes, Error, ErrorKind, Result};
+use adapter_core::Bytes;
+use adapter_core::backend::{Channel, Inbox, Limits, Outgoing};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::port::Port;
 use super::random::Random;
 use super::traffic::{Traffic, is_control};
 
@@ -72,6 +71,9 @@ struct Link {
     /// It is in `due`.
     is_due: bool,
     traffic: Traffic,
+    /// When it published last, and the longest time between two batches.
+    spoke: Option<Micros>,
+    longest_silence: Micros,
 }
 
 struct Message {
@@ -140,6 +142,41 @@ impl Table {
         self.0.began + Duration::from_micros(at)
     }
 
+    pub(super) fn open(&self, link: usize, inbox: Inbox) {
+        let now = self.now();
+        let link = &mut self.lock().links[link];
+        (link.inbox, link.up, link.last_sent, link.last_received) = (Some(inbox), true, now, now);
+    }
+
+    /// Whether the link is up, and the channels now reach it.
+    pub(super) fn subscribe(&self, link: usize, channels: &[Channel]) -> bool {
+        let mut state = self.lock();
+        if state.links[link].up {
+            state.subscribe(link, channels);
+        }
+        state.links[link].up
+    }
+
+    pub(super) fn unsubscribe(&self, link: usize, channels: &[Channel]) {
+        self.lock().unsubscribe(link, |channel| channels.contains(channel));
+    }
+
+    /// Takes a batch; returns whether the broker's word that it has it came back.
+    pub(super) async fn publish(&self, link: usize, frames: &[Outgoing]) -> bool {
+        let now = self.now();
+        let taken = self.lock().publish(link, frames, now);
+        let Some((done, cuts)) = taken else { return false };
+        self.0.sooner.notify_one();
+        tokio::time::sleep_until(self.instant(done)).await;
+        self.lock().links[link].cuts == cuts
+    }
+
+    /// One way to the broker, or back.
+    pub(super) async fn way(&self) {
+        let latency = self.lock().latency();
+        tokio::time::sleep(Duration::from_micros(latency)).await;
+    }
+
     /// What one link has sent and received so far.
     pub(crate) fn traffic_of(&self, link: usize) -> Traffic {
         self.lock().links[link].traffic
@@ -154,7 +191,12 @@ impl Table {
     pub(crate) fn port(&self) -> Port {
         let mut state = self.lock();
         state.links.push(Link::default());
-        Port { link: state.links.len() - 1, table: self.clone() }
+        Port::new(state.links.len() - 1, self.clone())
+    }
+
+    /// The longest time in which one link published nothing, from its first batch to its last.
+    pub(crate) fn longest_silence(&self, link: usize) -> Duration {
+        Duration::from_micros(self.lock().links[link].longest_silence)
     }
 
     /// Whether more was under way than any cluster should send.
@@ -180,7 +222,7 @@ impl Table {
         inbox.up(limits());
     }
 
-    /// The link's process is gone, without a word.
+    /// The link is gone, without a word.
     pub(crate) fn kill(&self, link: usize) {
         self.lock().leave(link);
     }
@@ -204,6 +246,9 @@ impl State {
         if self.ran_away || !self.links[link].up {
             return None;
         }
+        let speaking = &mut self.links[link];
+        let silence = speaking.spoke.replace(now).map_or(0, |before| now - before);
+        speaking.longest_silence = speaking.longest_silence.max(silence);
         for frame in frames {
             let latency = self.latency();
             let publisher = &mut self.links[link];
@@ -309,92 +354,8 @@ impl Link {
     }
 }
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits::max_frame(1 << 20)
-}
-
-/// One node's way to the broker.
-pub(crate) struct Port {
-    pub(crate) link: usize,
-    table: Table,
-}
-
-#[async_trait]
-impl Connect for Port {
-    async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
-        let now = self.table.now();
-        let mut state = self.table.lock();
-        let link = &mut state.links[self.link];
-        (link.inbox, link.up, link.last_sent, link.last_received) = (Some(inbox), true, now, now);
-        Ok(Arc::new(Connection { link: self.link, table: self.table.clone() }))
-    }
-}
-
-/// One node's connection.
-struct Connection {
-    link: usize,
-    table: Table,
-}
-
-fn broken() -> Error {
-    Error::new(ErrorKind::Unavailable, "the link is cut")
-}
-
-impl Connection {
-    /// One way to the broker, or back.
-    async fn way(&self) {
-        let latency = self.table.lock().latency();
-        tokio::time::sleep(Duration::from_micros(latency)).await;
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.table.lock().leave(self.link);
-    }
-}
-
-#[async_trait]
-impl Backend for Connection {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::default().ordered()
-    }
-
-    fn limits(&self) -> Limits {
-        limits()
-    }
-
-    async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
-        self.way().await;
-        {
-            let mut state = self.table.lock();
-            if !state.links[self.link].up {
-                return Err(broken());
-            }
-            state.subscribe(self.link, channels);
-        }
-        self.way().await;
-        Ok(())
-    }
-
-    async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
-        self.table.lock().unsubscribe(self.link, |channel| channels.contains(channel));
-        Ok(())
-    }
-
-    async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
-        let taken = self.table.lock().publish(self.link, frames, self.table.now());
-        let Some((done, cuts)) = taken else { return Err(PublishError::Unknown(broken())) };
-        self.table.0.sooner.notify_one();
-        tokio::time::sleep_until(self.table.instant(done)).await;
-        let cut = self.table.lock().links[self.link].cuts != cuts;
-        if cut { Err(PublishError::Unknown(broken())) } else { Ok(()) }
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.table.lock().leave(self.link);
-        Ok(())
-    }
 }
 
 impl PartialEq for Coming {

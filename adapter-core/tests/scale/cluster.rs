@@ -7,8 +7,9 @@ use adapter_core::{Cluster, Event, Events, NamespaceHandle, Node, NodeId};
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
-use super::broker::{Broker, Port, Table};
+use super::broker::{Broker, Table};
 use super::local::Heard;
+use super::port::Port;
 use super::random::Random;
 use super::traffic::Traffic;
 

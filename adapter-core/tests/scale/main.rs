@@ -3,10 +3,12 @@
 //! in it.
 
 mod broker;
+mod busy;
 mod cases;
 mod cluster;
 mod limits;
 mod local;
+mod port;
 mod random;
 mod report;
 mod traffic;
