@@ -58,9 +58,14 @@ impl Cast {
     }
 }
 
+/// Runs it on the paused clock, for a while at the most.
+fn scene(what: impl Future<Output = ()>) {
+    run(tokio::time::timeout(Duration::from_secs(120), what)).expect("something never came true");
+}
+
 #[test]
 fn heartbeats_go_out_while_a_packed_message_is_carried_out() {
-    run(async {
+    scene(async {
         let cast = Cast::new().await;
         let mut watch = cast.nodes.watch();
         cast.keep_busy(PACKED).await;
@@ -74,7 +79,7 @@ fn heartbeats_go_out_while_a_packed_message_is_carried_out() {
 
 #[test]
 fn a_deadline_ends_while_a_packed_message_is_carried_out() {
-    run(async {
+    scene(async {
         let cast = Cast::new().await;
         let deadline = Duration::from_millis(500);
         cast.nodes.broker().stall(cast.nodes.all[2].link, 20 * deadline); // so that one answer does not come in time
@@ -95,7 +100,7 @@ fn a_deadline_ends_while_a_packed_message_is_carried_out() {
 
 #[test]
 fn g05_a_dead_node_is_found_behind_a_backlog() {
-    run(async {
+    scene(async {
         let mut cast = Cast::new().await;
         cast.keep_busy(4 * PACKED).await;
         let dead = cast.nodes.all.remove(2);
