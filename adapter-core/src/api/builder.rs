@@ -22,6 +22,7 @@ use crate::seams::{Channel, Connect, Inbox};
 pub struct ClusterBuilder {
     cluster: String,
     node_name: String,
+    node_id: Option<NodeId>,
     max_message: usize,
     queue_bytes: usize,
     queue_age: Duration,
@@ -34,6 +35,7 @@ impl Default for ClusterBuilder {
         Self {
             cluster: "roomcast".to_owned(),
             node_name: String::new(),
+            node_id: None,
             max_message: 16 << 20,
             queue_bytes: 64 << 20,
             queue_age: Duration::from_secs(30),
@@ -54,6 +56,14 @@ impl ClusterBuilder {
     /// This node's name, for people: at most 255 bytes, empty by default, need not be unique.
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
         self.node_name = name.into();
+        self
+    }
+
+    /// For simulations, which a seed repeats: this node's id, random by default. Two nodes of one id are one node that
+    /// contradicts itself.
+    #[doc(hidden)]
+    pub fn node_id(mut self, id: NodeId) -> Self {
+        self.node_id = Some(id);
         self
     }
 
@@ -118,7 +128,8 @@ impl ClusterBuilder {
 
     async fn start(&self, connect: &impl Connect) -> Result<Cluster> {
         let name = ClusterName::new(self.cluster.as_str())?;
-        let node = Node { id: NodeId::random()?, name: self.node_name.clone() };
+        let id = self.node_id.map_or_else(NodeId::random, Ok)?;
+        let node = Node { id, name: self.node_name.clone() };
         let channels = Channels { cluster: Channel::cluster(&name), inbox: Channel::inbox(&name, node.id), name };
         let defaults = Settings::new(node.clone());
         let settings = Settings {
