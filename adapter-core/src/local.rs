@@ -45,6 +45,13 @@ pub trait LocalSockets: Send + Sync + 'static {
 
     /// The rooms that the sockets which the target means are in, each once.
     fn rooms(&self, target: &Target) -> Vec<Room>;
+
+    /// Tells these sockets from all others of the process: the same for every clone that stands for the same sockets.
+    /// The address of what the clones share is one. Two with the same key cannot be attached to one namespace, since
+    /// each socket would get everything twice. `None`, the default, is never the same.
+    fn key(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// What is asked about each socket.

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 
+use super::logging::Log;
 use super::registry::Registry;
 use crate::acks::Collector;
 use crate::engine::{Engine, Output};
 use crate::protocol::{AckAnswer, AckBatch, Answer, Content};
-use crate::{Backend, Channel, Error, ErrorKind, Event, Inbox, Missing, Node, NodeId, Result, Why};
+use crate::{Backend, Channel, Error, ErrorKind, Event, Inbox, Missing, Node, NodeId, Result, Stats, Why};
 
 /// What the handle, the reader and the writer of one node share.
 pub(super) struct Core {
@@ -39,6 +40,7 @@ pub(super) struct Core {
     ready: Mutex<Option<oneshot::Sender<()>>>,
     pub(super) events: broadcast::Sender<Event>,
     pub(super) events_dropped: AtomicU64,
+    pub(super) log: Log,
     pub(super) closed: AtomicBool,
 }
 
@@ -99,6 +101,7 @@ impl Core {
             ready: Mutex::new(Some(ready)),
             events: broadcast::Sender::new(events),
             events_dropped: AtomicU64::new(0),
+            log: Log::default(),
             closed: AtomicBool::new(false),
         }
     }
@@ -106,6 +109,12 @@ impl Core {
     /// The engine; nothing awaits or calls foreign code while it is held.
     pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let stats = self.engine().stats();
+        let events_dropped = self.events_dropped.load(Ordering::Relaxed);
+        Stats { panics: self.registry.panics().count(), events_dropped, ..stats }
     }
 
     fn waiters(&self) -> MutexGuard<'_, HashMap<u64, Waiter>> {
@@ -215,6 +224,7 @@ impl Core {
                 self.reset.send_replace(Some(reason));
             }
             Output::Ready => {
+                self.log_joined();
                 let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
                 // Nobody to tell: connecting was given up, and this node is being dropped.
                 let _ = ready.map(|ready| ready.send(()));
@@ -243,7 +253,12 @@ impl Core {
             }
             return;
         }
-        if let Some(Waiter::Gather(replies)) = self.waiters().get(&request) {
+        let replies = match self.waiters().get(&request) {
+            Some(Waiter::Gather(replies)) => Some(replies.clone()),
+            _ => None,
+        };
+        // Out of the lock, since it wakes foreign code.
+        if let Some(replies) = replies {
             // A receiver that is gone has forgotten the question in the meantime.
             let _ = replies.send(Reply::Answer(node, answer));
         }
@@ -271,15 +286,7 @@ impl Core {
     }
 
     fn tell(&self, event: Event) {
-        match &event {
-            Event::Degraded(reason) => {
-                tracing::warn!(cluster = %self.channels.name, node = %self.node.id, %reason, "the broker is away");
-            }
-            Event::Recovered => {
-                tracing::info!(cluster = %self.channels.name, node = %self.node.id, "the broker is back");
-            }
-            _ => {}
-        }
+        self.log_event(&event);
         let _ = self.events.send(event); // nobody listens: nothing to do
     }
 }

@@ -38,8 +38,8 @@ impl Core {
             Operation::ListRooms { namespace, target } => Answer::Rooms(here(&namespace).rooms(&target)),
             Operation::ServerEvent { namespace, event, data } => {
                 let reply = reply.map(|to| Reply::new(RemoteReply { core: Arc::downgrade(self), to }));
-                let local = here(&namespace);
-                if local.server_event(ServerEvent { from, namespace, event, data, reply }).is_err() {
+                let event = ServerEvent { from, namespace, event, data, reply };
+                if self.registry.server_event(event).is_err() {
                     self.events_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 }
                 return; // the reply answers, or its drop does

@@ -69,6 +69,7 @@ fn urgent(core: &Arc<Core>, taken: Taken, outputs: &mut VecDeque<Output>) {
         core.engine().handle_timeout(now);
     }
     core.drain(outputs);
+    core.log_losses(now);
     if core.engine().has_work() {
         core.work.notify_one();
     }

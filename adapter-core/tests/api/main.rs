@@ -9,6 +9,7 @@ mod broadcast;
 mod emitter;
 mod faulty;
 mod lifecycle;
+mod logging;
 mod order;
 mod outage;
 mod requests;

@@ -32,7 +32,7 @@ async fn g06_local_sockets_are_served_while_the_broker_is_down(scene: &Scene) ->
         check_eq!(next(&mut here).await?, "to all");
         nodes[0].chat.to("room").local().emit("to mine").await?;
         check_eq!(next(&mut here).await?, "to mine");
-        nodes[0].chat.within("room").no_wait().join("other").await?;
+        let _ = nodes[0].chat.within("room").no_wait().join("other").await?;
         nodes[0].chat.to("other").emit("joined").await?;
         check_eq!(next(&mut here).await?, "joined");
         check_eq!(nodes[0].chat.within("room").local().count_sockets().await?.total(), 1);
