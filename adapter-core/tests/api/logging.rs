@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use adapter_core::{Channel, Cluster, ClusterName, Connect, Event, Memory, Outgoing};
+use tokio::time::timeout;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::{DefaultGuard, set_default};
 use tracing::{Level, Metadata, Subscriber, span};
@@ -12,7 +13,7 @@ use tracing::{Level, Metadata, Subscriber, span};
 use crate::bad_input::stranger_inbox;
 use crate::faulty::Mode;
 use crate::outage::pair;
-use crate::support::{Node, eventually, next};
+use crate::support::{Node, SOON, eventually, next};
 
 /// The log of this thread, a line for each event: its fields as `name=value`, the message first.
 #[derive(Clone, Default)]
@@ -116,12 +117,13 @@ async fn g14_a_flood_of_what_is_dropped_is_one_line_a_second() {
     let node = Node::on(&memory).await;
     let stranger = memory.connect(stranger_inbox().await).await.unwrap();
     let channel = Channel::cluster(&ClusterName::new("roomcast").unwrap());
-    for _ in 0..1_000 {
+    for _ in 0..300 {
         stranger.publish(&[Outgoing::new(channel.clone(), "garbage".into())]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await; // by the paused clock: three seconds in all
     }
-    eventually(|| log.count(Level::WARN, "not of the protocol") == 1_000).await;
+    eventually(|| log.count(Level::WARN, "not of the protocol") == 300).await;
     let lines = log.lines(Level::WARN, "not of the protocol").len();
-    assert!(lines <= 3, "{lines} lines");
+    assert!(lines <= 5, "{lines} lines");
     drop(node);
 }
 
@@ -137,7 +139,8 @@ async fn a_handler_that_panics_is_logged_once_for_many_times() {
     }
     let mut told = 0;
     while told < 100 {
-        if let Event::Panicked { what, count } = events.next().await.unwrap() {
+        let event = timeout(SOON, events.next()).await.expect("nobody was told").unwrap();
+        if let Event::Panicked { what, count } = event {
             assert!(what.contains("/chat") && what.contains("no such job"), "{what}");
             told += count;
         }
