@@ -324,6 +324,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::needless_borrows_for_generic_args, reason = "references are what is tested")]
     fn whatever_holds_names_names_rooms() {
         fn named(rooms: impl IntoRooms) -> Vec<String> {
             let rooms = rooms.into_rooms().expect("valid");

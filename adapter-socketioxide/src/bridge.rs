@@ -150,7 +150,7 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
     /// operation then says that the cluster was not reached.
     fn init(self: Arc<Self>, on_success: impl FnOnce() + Send + 'static) -> Attached {
         let attached = self.attach();
-        let _ = self.link.set(attached.as_ref().map(Link::clone).map_err(adapter_core::Error::kind));
+        let _ = self.link.set(attached.clone().map_err(|error| error.kind()));
         if let Err(error) = &attached {
             tracing::error!(namespace = %self.sockets.path(), %error, "the namespace is not part of the cluster");
         }
