@@ -72,8 +72,26 @@ impl Cluster {
     /// Makes local sockets part of a namespace, and gives the handle to emit with. They are served until every clone
     /// of the handle is dropped.
     ///
+    /// Call it once for each set of sockets, and clone the handle for whoever emits; attached twice, each socket would
+    /// get everything twice, and that is refused:
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> adapter_core::Result<()> {
+    /// use adapter_core::{Cluster, ErrorKind, Hub, Memory};
+    ///
+    /// let (cluster, hub) = (Cluster::connect(Memory::new()).await?, Hub::new());
+    /// let chat = cluster.namespace("/chat", hub.clone()).await?;
+    /// let for_a_handler = chat.clone(); // and not another `cluster.namespace("/chat", hub.clone())`
+    /// let only_to_emit = cluster.of("/chat")?; // also a way, where no handle is at hand
+    ///
+    /// let twice = cluster.namespace("/chat", hub.clone()).await;
+    /// assert_eq!(twice.expect_err("refused").kind(), ErrorKind::Config);
+    /// # Ok(()) }
+    /// ```
+    /// Different sets of sockets may share a namespace: all are served.
+    ///
     /// # Errors
-    /// `Config` for a bad name, `Closed`.
+    /// `Config` for a bad name, or sockets that are attached to this namespace already (as their
+    /// [`key`](LocalSockets::key) tells). `Closed`.
     pub async fn namespace<N>(&self, name: N, local: impl LocalSockets) -> Result<NamespaceHandle>
     where
         N: TryInto<Namespace, Error: Into<Error>>,
@@ -108,7 +126,7 @@ impl Cluster {
     /// What happens to the cluster from now on. Each reader has a queue of its own; one that is too slow is told how
     /// much it missed.
     pub fn events(&self) -> Events {
-        Events(self.core().events.subscribe())
+        Events::new(self.core().events.subscribe())
     }
 
     /// How old the proof is that what this node publishes reaches it: the age of the heartbeat or the probe that came
@@ -119,15 +137,7 @@ impl Cluster {
 
     /// What was counted since this node connected.
     pub fn stats(&self) -> Stats {
-        let core = self.core();
-        let stats = core.engine().stats();
-        let panics = core.registry.panics() + core.panics.load(Ordering::Relaxed);
-        Stats {
-            panics,
-            own: stats.own + core.inbox.own(),
-            events_dropped: core.events_dropped.load(Ordering::Relaxed),
-            ..stats
-        }
+        self.core().stats()
     }
 
     /// Returns once the broker has everything that was emitted before, or has refused it for good
@@ -215,6 +225,7 @@ impl Cluster {
             let _ = task.await; // aborted, or ended
         }
         core.end_questions();
+        core.log_left(now());
         core.inbox.close();
     }
 

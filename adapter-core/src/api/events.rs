@@ -1,23 +1,54 @@
 //! What happens to the cluster, as it happens.
 
-use tokio::sync::broadcast;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::model::Event;
 
-/// What happens to the cluster, as it happens, for one reader.
-#[derive(Debug)]
-pub struct Events(pub(super) broadcast::Receiver<Event>);
+/// What happens to the cluster, as it happens, for one reader: by [`next`](Self::next), or as a stream.
+pub struct Events(Pin<Box<dyn Future<Output = Received> + Send + Sync>>);
+
+/// What was received, and the receiver to go on with.
+type Received = (Result<Event, RecvError>, broadcast::Receiver<Event>);
+
+async fn receive(mut events: broadcast::Receiver<Event>) -> Received {
+    (events.recv().await, events)
+}
 
 impl Events {
+    pub(super) fn new(events: broadcast::Receiver<Event>) -> Self {
+        Self(Box::pin(receive(events)))
+    }
+
     /// The next event; `None` when the node is gone. A reader that was too slow gets [`Event::Missed`] first.
     ///
     /// # Cancel safety
     /// Safe: no event is lost.
     pub async fn next(&mut self) -> Option<Event> {
-        match self.0.recv().await {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        let (received, events) = ready!(self.0.as_mut().poll(cx));
+        self.0 = Box::pin(receive(events));
+        Poll::Ready(match received {
             Ok(event) => Some(event),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
+            Err(RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        })
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Events")
     }
 }

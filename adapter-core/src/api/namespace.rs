@@ -1,14 +1,18 @@
 //! A namespace as an application uses it.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, WeakSender};
 use tokio::task::JoinHandle;
 
 use crate::api::BroadcastOperator;
+use crate::driver::panics;
 use crate::model::{Gathered, IntoRooms, Namespace, Node, NodeId, Packet, Result, Room, SocketInfo};
 use crate::seams::{AckStream, Adapter, AttachmentId, ServerEvent};
 
@@ -45,8 +49,15 @@ struct Inner {
     adapter: Arc<dyn Adapter>,
     name: Namespace,
     attachment: Option<AttachmentId>,
-    /// Runs the handler of server-side events; aborted with the handle.
-    handler: Mutex<Option<JoinHandle<()>>>,
+    /// Aborted with the handle.
+    handler: Mutex<Option<Handler>>,
+}
+
+/// What runs a handler of server-side events.
+struct Handler {
+    task: JoinHandle<()>,
+    /// Where its events come in.
+    events: WeakSender<ServerEvent>,
 }
 
 impl NamespaceHandle {
@@ -194,6 +205,10 @@ impl NamespaceHandle {
     /// 1,024 events wait for it at the most; what comes then is dropped and counted, and a sender who waits for an
     /// answer learns that there is none. A handler that takes long should hand the event to a task of its own.
     ///
+    /// A handler that panics goes on with the next event. The panic is counted ([`Stats::panics`](crate::Stats::panics)),
+    /// logged and told as [`Event::Panicked`](crate::Event::Panicked); a sender who waits for an answer to that event
+    /// learns that there is none.
+    ///
     /// A handler that captures the handle keeps it, and the node with it, alive until `close`. Capture a weak one:
     /// ```
     /// # async fn example(chat: adapter_core::NamespaceHandle) -> adapter_core::Result<()> {
@@ -217,15 +232,21 @@ impl NamespaceHandle {
         Fut: Future<Output = ()> + Send,
     {
         let (sender, mut events) = mpsc::channel(EVENTS);
-        self.0.adapter.on_server_event(&self.0.name, sender)?;
+        self.0.adapter.on_server_event(&self.0.name, sender.clone())?;
+        let (adapter, name) = (Arc::downgrade(&self.0.adapter), self.0.name.clone());
         let task = tokio::spawn(async move {
             while let Some(event) = events.recv().await {
-                handler(event).await;
+                if let Err(said) = caught(|| handler(event)).await
+                    && let Some(adapter) = adapter.upgrade()
+                {
+                    adapter.handler_panicked(&name, &said);
+                }
             }
         });
-        let before = self.0.handler.lock().unwrap_or_else(PoisonError::into_inner).replace(task);
+        let new = Handler { task, events: sender.downgrade() };
+        let before = self.0.handler.lock().unwrap_or_else(PoisonError::into_inner).replace(new);
         if let Some(before) = before {
-            before.abort();
+            before.task.abort();
         }
         Ok(())
     }
@@ -237,9 +258,24 @@ impl Drop for Inner {
             self.adapter.detach(attachment);
         }
         if let Some(handler) = self.handler.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            handler.abort();
+            if let Some(events) = handler.events.upgrade() {
+                self.adapter.forget_server_events(&self.name, &events);
+            }
+            handler.task.abort();
         }
     }
+}
+
+/// Runs a call and its future to their end; an error is what a panic of one of them said.
+async fn caught<F: Future<Output = ()>>(call: impl FnOnce() -> F) -> Result<(), String> {
+    let said = |panic: Box<dyn std::any::Any + Send>| panics::message(&*panic);
+    let mut future = pin!(catch_unwind(AssertUnwindSafe(call)).map_err(said)?);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
+        Err(panic) => Poll::Ready(Err(said(panic))),
+    })
+    .await
 }
 
 impl std::fmt::Debug for NamespaceHandle {

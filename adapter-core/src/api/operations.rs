@@ -31,7 +31,7 @@ impl Adapter for Cluster {
 
     fn attach(&self, namespace: &Namespace, local: Arc<dyn LocalSockets>) -> Result<AttachmentId> {
         self.core().check_open()?;
-        Ok(self.core().registry.attach(namespace, local))
+        self.core().registry.attach(namespace, local)
     }
 
     fn detach(&self, attachment: AttachmentId) {
@@ -42,6 +42,14 @@ impl Adapter for Cluster {
         self.core().check_open()?;
         self.core().registry.on_server_event(namespace, events);
         Ok(())
+    }
+
+    fn forget_server_events(&self, namespace: &Namespace, events: &ServerEvents) {
+        self.core().registry.forget_server_events(namespace, events);
+    }
+
+    fn handler_panicked(&self, namespace: &Namespace, said: &str) {
+        self.core().registry.panics().note(&format!("the handler of server events of {namespace}"), said);
     }
 
     async fn broadcast(&self, to: Address, packet: Packet, wait: Duration) -> Result<()> {
@@ -64,7 +72,7 @@ impl Adapter for Cluster {
             Waiter::Acks(collector.clone())
         };
         let forget = core.ask(&operation, scope, until, Some(local), waiter).await?;
-        if let Some(missing) = forget.as_ref().and_then(|forget| forget.asked.missing) {
+        for missing in forget.iter().flat_map(|forget| &forget.asked.missing) {
             collector.ask(&[missing.node]);
             collector.end(missing.node, Some(missing.why));
         }
@@ -74,15 +82,16 @@ impl Adapter for Cluster {
     async fn change(&self, to: Address, change: Change, wait: Wait) -> Result<Gathered<NodeId>> {
         let core = self.core();
         let Address { namespace, target, scope } = to;
+        let me = target.concerns(core.node.id).then_some(core.node.id);
         let operation = Operation::Change { namespace, target, change };
         let timeout = match wait {
             Wait::Sent(wait) => {
                 core.send(&operation, scope, Delivery::Numbered, wait).await?;
-                return Ok(Gathered { items: vec![core.node.id], missing: Vec::new() });
+                return Ok(Gathered { items: me.into_iter().collect(), missing: Vec::new() });
             }
             Wait::Applied(timeout) => timeout,
         };
-        let mine = |items: &mut Vec<_>| items.push(core.node.id);
+        let mine = |items: &mut Vec<_>| items.extend(me);
         core.gather(operation, scope, timeout, mine, |items, node, answer| {
             let applied = answer == Answer::Applied;
             items.extend(applied.then_some(node));

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 
+use super::logging::Log;
 use super::registry::Registry;
 use crate::engine::{Engine, Output};
-use crate::model::{Error, ErrorKind, Event, Missing, Node, NodeId, Result, Why};
+use crate::model::{Error, ErrorKind, Event, Missing, Node, NodeId, Result, Stats, Why};
 use crate::seams::acks::Collector;
 use crate::seams::{Backend, Channel, Inbox};
 use crate::wire::{AckAnswer, AckBatch, Answer, Content};
@@ -40,8 +41,8 @@ pub(crate) struct Core {
     ready: Mutex<Option<oneshot::Sender<()>>>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) events_dropped: AtomicU64,
+    pub(crate) log: Log,
     pub(crate) closed: AtomicBool,
-    pub(crate) panics: AtomicU64,
 }
 
 /// The channels of one node.
@@ -101,14 +102,20 @@ impl Core {
             ready: Mutex::new(Some(ready)),
             events: broadcast::Sender::new(events),
             events_dropped: AtomicU64::new(0),
+            log: Log::default(),
             closed: AtomicBool::new(false),
-            panics: AtomicU64::new(0),
         }
     }
 
     /// The engine; nothing awaits or calls foreign code while it is held.
     pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let stats = self.engine().stats();
+        let events_dropped = self.events_dropped.load(Ordering::Relaxed);
+        Stats { panics: self.registry.panics().count(), own: stats.own + self.inbox.own(), events_dropped, ..stats }
     }
 
     fn waiters(&self) -> MutexGuard<'_, HashMap<u64, Waiter>> {
@@ -207,6 +214,7 @@ impl Core {
                 self.reset.send_replace(Some(reason));
             }
             Output::Ready => {
+                self.log_joined();
                 let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
                 // Nobody to tell: connecting was given up, and this node is being dropped.
                 let _ = ready.map(|ready| ready.send(()));
@@ -221,9 +229,8 @@ impl Core {
     }
 
     /// A part of this node, or of its backend, has panicked; the node goes on.
-    pub(crate) fn panicked(&self, part: &str) {
-        self.panics.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(cluster = %self.channels.name, node = %self.node.id, part, "a panic was caught; the node goes on");
+    pub(crate) fn panicked(&self, part: &str, said: &str) {
+        self.registry.panics().note(part, said);
     }
 
     /// Nothing runs for this node any more: calls say so, and nobody waits for what cannot come.
@@ -301,15 +308,7 @@ impl Core {
     }
 
     fn tell(&self, event: Event) {
-        match &event {
-            Event::Degraded(reason) => {
-                tracing::warn!(cluster = %self.channels.name, node = %self.node.id, %reason, "the broker is away");
-            }
-            Event::Recovered => {
-                tracing::info!(cluster = %self.channels.name, node = %self.node.id, "the broker is back");
-            }
-            _ => {}
-        }
+        self.log_event(&event);
         let _ = self.events.send(event); // nobody listens: nothing to do
     }
 }

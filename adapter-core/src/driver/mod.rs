@@ -1,6 +1,8 @@
 //! The driver around the engine: one reader, one writer, and what they share.
 
 mod core;
+mod logging;
+pub(crate) mod panics;
 mod perform;
 mod reader;
 mod registry;

@@ -85,9 +85,8 @@ impl Core {
             Operation::ListRooms { namespace, target } => Answer::Rooms(here(namespace).rooms(target), true),
             Operation::ServerEvent { namespace, event, data } => {
                 let reply = reply.map(|to| Reply::new(RemoteReply { core: Arc::downgrade(self), to }));
-                let local = here(namespace);
                 let (namespace, event, data) = (namespace.clone(), std::mem::take(event), std::mem::take(data));
-                if local.server_event(ServerEvent { from, namespace, event, data, reply }).is_err() {
+                if self.registry.server_event(ServerEvent { from, namespace, event, data, reply }).is_err() {
                     self.events_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 }
                 return; // the reply answers, or its drop does

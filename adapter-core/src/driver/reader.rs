@@ -132,6 +132,7 @@ impl Reader {
         let mut news = VecDeque::new();
         engine.take_outputs(&mut news);
         drop(engine);
+        core.log_losses(now);
         if work {
             core.work.notify_one();
         }

@@ -1,88 +1,165 @@
 //! What this node has in each namespace: local sockets, and where server-side events go.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
-use crate::model::{Change, LocalSocket, Namespace, Packet, Projection, Room, Target};
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::panics::{self, Panics};
+use crate::model::{Change, Error, LocalSocket, Namespace, Packet, Projection, Result, Room, Target};
 use crate::seams::{Acks, AttachmentId, LocalSockets, Scope, ServerEvent, ServerEvents};
 
 /// What this node has in each namespace. Namespaces without anything are not kept.
 #[derive(Default)]
 pub(crate) struct Registry {
-    namespaces: RwLock<HashMap<Namespace, Arc<Entry>>>,
+    names: RwLock<Names>,
     newest: AtomicU64,
-    panics: AtomicU64,
+    panics: Panics,
+}
+
+/// The namespaces and the attachments, which change together. Every change looks at one namespace, however many
+/// there are: all that is received waits for it.
+#[derive(Default)]
+struct Names {
+    entries: HashMap<Namespace, Arc<Entry>>,
+    /// Where each attachment is.
+    attachments: HashMap<AttachmentId, Namespace>,
 }
 
 /// One namespace.
 #[derive(Default)]
-pub(crate) struct Entry {
+struct Entry {
     /// Held while an operation of ours gets its number and is carried out here: the same order everywhere.
     order: Mutex<()>,
     attached: RwLock<Arc<[Attached]>>,
     events: Mutex<Option<ServerEvents>>,
 }
 
-type Attached = (AttachmentId, Arc<dyn LocalSockets>);
+#[derive(Clone)]
+struct Attached {
+    id: AttachmentId,
+    key: Option<usize>,
+    local: Arc<dyn LocalSockets>,
+}
 
 /// What an operation meets on this node: the local sockets of its namespace, as far as its scope goes.
 pub(crate) struct Here<'a> {
     entry: Option<Arc<Entry>>,
     scope: Scope,
-    panics: &'a AtomicU64,
+    namespace: &'a Namespace,
+    registry: &'a Registry,
 }
 
 impl Registry {
-    pub(crate) fn attach(&self, namespace: &Namespace, local: Arc<dyn LocalSockets>) -> AttachmentId {
+    /// # Errors
+    /// `Config` when these sockets are attached to the namespace already.
+    pub(crate) fn attach(&self, namespace: &Namespace, local: Arc<dyn LocalSockets>) -> Result<AttachmentId> {
         let id = AttachmentId(self.newest.fetch_add(1, Ordering::Relaxed));
-        self.change(namespace, |entry| {
-            let mut attached = entry.attached.write().unwrap_or_else(PoisonError::into_inner);
-            *attached = attached.iter().cloned().chain([(id, local)]).collect();
-        });
-        id
+        let new = Attached { id, key: local.key(), local };
+        let mut names = self.write();
+        let entry = names.entries.entry(namespace.clone()).or_default();
+        let mut attached = entry.attached.write().unwrap_or_else(PoisonError::into_inner);
+        if attached.iter().any(|other| other.is(&new)) {
+            let text = format!("these sockets are attached to {namespace} already, and would get everything twice");
+            return Err(Error::config(text));
+        }
+        *attached = attached.iter().cloned().chain([new]).collect();
+        drop(attached);
+        names.attachments.insert(id, namespace.clone());
+        Ok(id)
     }
 
     pub(crate) fn detach(&self, id: AttachmentId) {
-        let mut namespaces = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
-        let mut dropped = Vec::new();
-        namespaces.retain(|_, entry| {
+        let mut names = self.write();
+        let Some(namespace) = names.attachments.remove(&id) else { return };
+        let dropped = names.entries.get(&namespace).map(|entry| {
             let mut attached = entry.attached.write().unwrap_or_else(PoisonError::into_inner);
-            if attached.iter().any(|(other, _)| *other == id) {
-                let left = attached.iter().filter(|(other, _)| *other != id).cloned().collect();
-                dropped.push(std::mem::replace(&mut *attached, left));
-            }
-            drop(attached);
-            !entry.is_empty()
+            let left = attached.iter().filter(|other| other.id != id).cloned().collect();
+            std::mem::replace(&mut *attached, left)
         });
-        drop(namespaces);
-        drop(dropped); // foreign code may run: not under our lock
+        let gone = names.tidy(&namespace);
+        drop(names);
+        drop((dropped, gone)); // foreign code may run: not under our lock
     }
 
     pub(crate) fn on_server_event(&self, namespace: &Namespace, events: ServerEvents) {
-        self.change(namespace, |entry| *entry.events() = Some(events));
+        let mut names = self.write();
+        let before = names.entries.entry(namespace.clone()).or_default().events().replace(events);
+        drop(names);
+        drop(before); // its reader wakes: not under our lock
     }
 
-    fn change(&self, namespace: &Namespace, change: impl FnOnce(&Entry)) {
-        let mut namespaces = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
-        change(namespaces.entry(namespace.clone()).or_default());
+    /// These events go nowhere any more, unless others have taken their place.
+    pub(crate) fn forget_server_events(&self, namespace: &Namespace, events: &ServerEvents) {
+        let mut names = self.write();
+        let before = names.entries.get(namespace).and_then(|entry| {
+            let mut current = entry.events();
+            current.take_if(|current| current.same_channel(events))
+        });
+        let gone = names.tidy(namespace);
+        drop(names);
+        drop((before, gone));
     }
 
-    pub(crate) fn here(&self, namespace: &Namespace, scope: Scope) -> Here<'_> {
-        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
-        Here { entry: namespaces.get(namespace).cloned(), scope, panics: &self.panics }
+    /// Hands a server-side event over; gives it back when nobody takes it.
+    pub(crate) fn server_event(&self, event: ServerEvent) -> Result<(), ServerEvent> {
+        let entry = self.here(&event.namespace, Scope::Cluster).entry;
+        let Some(events) = entry.and_then(|entry| entry.events().clone()) else { return Err(event) };
+        events.try_send(event).map_err(|refused| match refused {
+            TrySendError::Full(event) => event,
+            TrySendError::Closed(event) => {
+                self.forget_server_events(&event.namespace, &events);
+                event
+            }
+        })
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Names> {
+        self.names.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn here<'a>(&'a self, namespace: &'a Namespace, scope: Scope) -> Here<'a> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        Here { entry: names.entries.get(namespace).cloned(), scope, namespace, registry: self }
     }
 
     /// Everything is let go.
     pub(crate) fn clear(&self) {
-        let namespaces = std::mem::take(&mut *self.namespaces.write().unwrap_or_else(PoisonError::into_inner));
-        drop(namespaces);
+        let names = std::mem::take(&mut *self.write());
+        drop(names); // foreign code may run: not under our lock
     }
 
-    pub(crate) fn panics(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
+    pub(crate) fn panics(&self) -> &Panics {
+        &self.panics
+    }
+}
+
+impl Names {
+    /// Forgets a namespace in which there is nothing, and gives back the room that many took.
+    fn tidy(&mut self, namespace: &Namespace) -> Option<Arc<Entry>> {
+        let gone = self.entries.get(namespace).is_some_and(|entry| entry.is_empty());
+        let gone = if gone { self.entries.remove(namespace) } else { None };
+        shrink(&mut self.entries);
+        shrink(&mut self.attachments);
+        gone
+    }
+}
+
+/// Gives room back once most of it is unused: seldom enough that it costs nothing on the average.
+fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    if map.capacity() > 64 && map.len() < map.capacity() / 4 {
+        map.shrink_to(map.len() * 2);
+    }
+}
+
+impl Attached {
+    fn is(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.local), Arc::as_ptr(&other.local))
+            || self.key.is_some() && self.key == other.key
     }
 }
 
@@ -91,12 +168,12 @@ impl Entry {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn attached(&self) -> Arc<[Attached]> {
+        Arc::clone(&self.attached.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn is_empty(&self) -> bool {
-        let mut events = self.events();
-        if events.as_ref().is_some_and(|events| events.is_closed()) {
-            *events = None;
-        }
-        events.is_none() && self.attached.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.events().is_none() && self.attached().is_empty()
     }
 }
 
@@ -141,27 +218,73 @@ impl Here<'_> {
         rooms
     }
 
-    /// Hands a server-side event over; gives it back when nobody takes it.
-    pub(crate) fn server_event(&self, event: ServerEvent) -> Result<(), ServerEvent> {
-        let events = self.entry.as_ref().and_then(|entry| entry.events().clone());
-        match events {
-            Some(events) => events.try_send(event).map_err(|refused| refused.into_inner()),
-            None => Err(event),
-        }
+    /// Whether any local sockets are within the scope.
+    pub(crate) fn has_sockets(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| entry.attached().iter().any(|attached| self.reaches(attached)))
+    }
+
+    fn reaches(&self, attached: &Attached) -> bool {
+        self.scope != Scope::Beyond(attached.id)
     }
 
     /// Calls into the local sockets; one that panics is counted, and stops nobody else.
     fn each(&self, mut call: impl FnMut(&dyn LocalSockets)) {
         let Some(entry) = &self.entry else { return };
-        let attached = Arc::clone(&entry.attached.read().unwrap_or_else(PoisonError::into_inner));
-        for (id, local) in attached.iter() {
-            if self.scope == Scope::Beyond(*id) {
-                continue;
-            }
-            if catch_unwind(AssertUnwindSafe(|| call(&**local))).is_err() {
-                self.panics.fetch_add(1, Ordering::Relaxed);
-                tracing::error!("local sockets panicked; the cluster goes on without their part");
+        for attached in entry.attached().iter().filter(|attached| self.reaches(attached)) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| call(&*attached.local))) {
+                let what = format!("local sockets of {}", self.namespace);
+                self.registry.panics.note(&what, &panics::message(&*panic));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::hub::Hub;
+
+    fn namespace(name: &str) -> Namespace {
+        Namespace::new(name).expect("valid")
+    }
+
+    #[test]
+    fn coming_and_going_looks_at_no_other_namespace() {
+        let registry = Arc::new(Registry::default());
+        registry.attach(&namespace("/busy"), Arc::new(Hub::new())).expect("attached");
+        let busy = Arc::clone(&registry.write().entries[&namespace("/busy")]);
+        // Whoever looks at this namespace now waits.
+        let (_attached, _events) = (busy.attached.write(), busy.events());
+        let (done, is_done) = mpsc::channel();
+        let there = Arc::clone(&registry);
+        std::thread::spawn(move || {
+            let id = there.attach(&namespace("/other"), Arc::new(Hub::new())).expect("attached");
+            there.detach(id);
+            done.send(()).expect("waited for");
+        });
+        is_done.recv_timeout(Duration::from_secs(10)).expect("it waits for a namespace that it has nothing to do with");
+    }
+
+    #[test]
+    fn what_came_and_went_leaves_nothing() {
+        let registry = Registry::default();
+        let names: Vec<_> = (0..10_000).map(|n| namespace(&format!("/{n}"))).collect();
+        let ids: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let (events, _) = tokio::sync::mpsc::channel(1);
+                registry.on_server_event(name, events.clone());
+                (registry.attach(name, Arc::new(Hub::new())).expect("attached"), events)
+            })
+            .collect();
+        for (name, (id, events)) in names.iter().zip(ids) {
+            registry.detach(id);
+            registry.forget_server_events(name, &events);
+        }
+        let names = registry.write();
+        assert_eq!((names.entries.len(), names.attachments.len()), (0, 0));
+        assert!(names.entries.capacity() + names.attachments.capacity() < 200, "the room was given back");
     }
 }

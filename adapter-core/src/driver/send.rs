@@ -94,8 +94,13 @@ impl Core {
         if !leaves_this_node(operation, scope, self.node.id) {
             return self.serve(operation, scope, None, acks, |_, _| {}).map(|()| None);
         }
-        let room = self.reserve(&content, until.saturating_duration_since(now())).await;
         let only = operation.target().and_then(|target| target.node);
+        let out_of_reach = if operation.only_asks() { self.engine().out_of_reach(only) } else { None };
+        if let Some(missing) = out_of_reach {
+            let asked = Asked { request: 0, nodes: Vec::new(), missing };
+            return Ok(Some(Forget { core: Arc::clone(self), asked }));
+        }
+        let room = self.reserve(&content, until.saturating_duration_since(now())).await;
         let mut forget = None;
         self.serve(operation, scope, Some(room), acks, |engine, cost| {
             let asked = engine.ask(content, only, cost, until, now());
@@ -133,9 +138,10 @@ impl Core {
             None => Ok(()),
         };
         self.work.notify_one();
-        let mut served = operation.target().is_some_and(|target| target.concerns(self.node.id));
+        let concerned = operation.target().is_some_and(|target| target.concerns(self.node.id));
+        let mut served = concerned && here.has_sockets();
         match (operation, acks) {
-            _ if !served => {}
+            _ if !concerned => {}
             (Operation::Broadcast { target, packet, .. }, _) => here.broadcast(target, packet),
             (Operation::Change { target, change, .. }, _) => here.change(target, change),
             (Operation::BroadcastWithAck { target, packet, timeout, .. }, Some(acks)) => {
@@ -164,23 +170,26 @@ impl Core {
         mine(&mut items);
         let mut missing: Vec<Missing> = Vec::new();
         if let Some(question) = &question {
-            missing.extend(question.asked.missing);
+            missing.extend(&question.asked.missing);
             let mut waiting: BTreeSet<_> = question.asked.nodes.iter().copied().collect();
             // The engine ends the question; this only bounds how late that may be noticed.
             let late = (until + GRACE).into();
             while !waiting.is_empty() {
                 match tokio::time::timeout_at(late, replies.recv()).await {
+                    // What a node says beyond its last answer is not held.
+                    Ok(Some(Reply::Answer(node, _))) if !waiting.contains(&node) => {}
                     Ok(Some(Reply::Answer(node, answer))) => {
-                        if answer.is_last() {
-                            waiting.remove(&node);
-                        }
-                        if let Took::Strange = take(&mut items, node, answer) {
+                        let last = answer.is_last();
+                        let strange = matches!(take(&mut items, node, answer), Took::Strange);
+                        if strange {
                             missing.push(Missing { node, why: Why::Unsupported });
+                        }
+                        if last || strange {
+                            waiting.remove(&node);
                         }
                     }
                     Ok(Some(Reply::Ended(silent))) => {
-                        waiting.retain(|node| silent.iter().all(|missing| missing.node != *node));
-                        missing.extend(silent);
+                        missing.extend(silent.into_iter().filter(|missing| waiting.remove(&missing.node)));
                         break;
                     }
                     Ok(None) | Err(_) => break,

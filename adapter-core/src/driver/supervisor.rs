@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::core::{Core, now};
+use super::panics;
 use super::reader::Reader;
 use super::writer::Writer;
 use crate::seams::Reason;
@@ -50,8 +51,8 @@ impl Drop for EndOfNode {
 async fn supervised<P: Part>(core: Arc<Core>, mut part: P) {
     let core = EndOfNode(core);
     let (mut panics, mut began) = (0, now());
-    while caught(part.run()).await.is_none() {
-        core.0.panicked(P::NAME);
+    while let Err(said) = caught(part.run()).await {
+        core.0.panicked(P::NAME, &said);
         if now().saturating_duration_since(began) > LATELY {
             (panics, began) = (0, now());
         }
@@ -85,13 +86,13 @@ impl Part for Mender {
     }
 }
 
-/// What a future gives, or none when it panicked.
-pub(super) async fn caught<F: Future>(future: F) -> Option<F::Output> {
+/// What a future gives, or the message of its panic.
+pub(super) async fn caught<F: Future>(future: F) -> std::result::Result<F::Output, String> {
     let mut future = std::pin::pin!(future);
     std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
         Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(None),
+        Err(panic) => Poll::Ready(Err(panics::message(&*panic))),
     })
     .await
 }

@@ -160,16 +160,16 @@ async fn publish(core: Arc<Core>, batch: Vec<Outgoing>) -> Outcome {
     let bytes: usize = batch.iter().map(|message| message.payload.len()).sum();
     let patience = PUBLISH_TIMEOUT + Duration::from_secs(1).mul_f64(bytes as f64 / SLOWEST_LINK);
     match tokio::time::timeout(patience, caught(core.backend.publish(&batch))).await {
-        Ok(Some(Ok(()))) => Outcome::Sent,
+        Ok(Ok(Ok(()))) => Outcome::Sent,
         // The link has smaller limits than the one that the batch was cut for.
-        Ok(Some(Err(PublishError::Refused { kind: ErrorKind::TooLarge, .. }))) if core.refresh_limits() => {
+        Ok(Ok(Err(PublishError::Refused { kind: ErrorKind::TooLarge, .. }))) if core.refresh_limits() => {
             Outcome::Unknown
         }
-        Ok(Some(Err(PublishError::Refused { index, .. }))) => Outcome::Refused(index),
-        Ok(None) => {
-            core.panicked("the backend's publish");
+        Ok(Ok(Err(PublishError::Refused { index, .. }))) => Outcome::Refused(index),
+        Ok(Err(said)) => {
+            core.panicked("the backend's publish", &said);
             Outcome::Unknown
         }
-        Ok(Some(Err(PublishError::Unknown(_)))) | Err(_) => Outcome::Unknown,
+        Ok(Ok(Err(PublishError::Unknown(_)))) | Err(_) => Outcome::Unknown,
     }
 }

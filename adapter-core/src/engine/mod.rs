@@ -80,8 +80,8 @@ pub(crate) struct Asked {
     pub(crate) request: u64,
     /// Whom it asks.
     pub(crate) nodes: Vec<NodeId>,
-    /// Who was to be asked, and is not there.
-    pub(crate) missing: Option<Missing>,
+    /// Who was to be asked, and cannot be.
+    pub(crate) missing: Vec<Missing>,
 }
 
 /// How an operation is sent.
@@ -180,7 +180,8 @@ impl Engine {
         true
     }
 
-    /// Queues a question to every live node, or to one. When that is nobody, it is sent all the same, and has ended.
+    /// Queues a question to every live node, or to one. When that is nobody, it is sent all the same, and has ended. So
+    /// it has while the link is down: everybody is missing.
     pub(crate) fn ask(
         &mut self,
         content: Content,
@@ -189,16 +190,31 @@ impl Engine {
         deadline: Instant,
         now: Instant,
     ) -> Asked {
-        let mut nodes = self.members.live();
-        nodes.retain(|node| only.is_none_or(|only| only == *node));
+        let (nodes, missing) = self.whom(only);
         let request = self.requests.ask(nodes.iter().copied(), deadline);
         self.outbox.operation(content, Some(request), false, cost, now);
-        // One that is asked for by name and is not there is missing, not nobody.
-        let missing = only.filter(|only| *only != self.settings.node.id && nodes.is_empty()).map(|node| {
-            let left = self.members.get(node).is_some_and(|peer| peer.life == Life::Gone(Departure::Left));
-            Missing { node, why: if left { Why::Left } else { Why::Died } }
-        });
         Asked { request, nodes, missing }
+    }
+
+    /// Whom a question asks, and who is missing from the start.
+    fn whom(&self, only: Option<NodeId>) -> (Vec<NodeId>, Vec<Missing>) {
+        let mut nodes = self.members.live();
+        nodes.retain(|node| only.is_none_or(|only| only == *node));
+        // One that is asked for by name and is not there is missing, not nobody.
+        if let Some(node) = only.filter(|only| *only != self.settings.node.id && nodes.is_empty()) {
+            let left = self.members.get(node).is_some_and(|peer| peer.life == Life::Gone(Departure::Left));
+            return (nodes, vec![Missing { node, why: if left { Why::Left } else { Why::Died } }]);
+        }
+        if self.link_up {
+            return (nodes, Vec::new());
+        }
+        let unreachable = |node| Missing { node, why: Why::Unreachable };
+        (Vec::new(), nodes.into_iter().map(unreachable).collect())
+    }
+
+    /// While the link is down: whom a question would miss.
+    pub(crate) fn out_of_reach(&self, only: Option<NodeId>) -> Option<Vec<Missing>> {
+        (!self.link_up).then(|| self.whom(only).1)
     }
 
     /// The answers to a question are of no interest any more.

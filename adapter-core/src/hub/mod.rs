@@ -175,6 +175,10 @@ impl HubBuilder {
 }
 
 impl LocalSockets for Hub {
+    fn key(&self) -> Option<usize> {
+        Some(Arc::as_ptr(&self.0).addr())
+    }
+
     fn broadcast(&self, target: &Target, packet: &Packet) {
         let rule = self.0.rule;
         let volatile = target.flags.is_volatile();

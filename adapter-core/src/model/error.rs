@@ -1,5 +1,6 @@
 //! The one error, and the kinds to match on.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -9,19 +10,23 @@ use std::sync::Arc;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync + 'static>;
+/// Shared, so that an error can be cloned.
+type Cause = Arc<dyn StdError + Send + Sync + 'static>;
 
 /// What went wrong, by [`kind`](Error::kind), with a sentence for people and the cause as `source()`.
 ///
+/// `Debug`, which is what a `main` that returns the error prints, is the sentence with the kind and all causes in one line.
+///
 /// Peers that did not answer are not an error: they are named in [`Gathered::missing`](crate::Gathered).
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
     served_locally: bool,
-    source: Option<Source>,
+    source: Option<Cause>,
 }
 
 /// Why an operation failed.
@@ -73,7 +78,7 @@ impl Error {
     /// Keeps the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -112,6 +117,30 @@ impl fmt::Display for Error {
             f.write_str(" (this node's own sockets were served)")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = self.to_string();
+        write!(f, "{text} [{:?}]", self.0.kind)?;
+        let causes = std::iter::successors(self.source(), |&cause| cause.source());
+        for cause in causes {
+            let cause = cause.to_string();
+            // Many errors repeat their cause in their own text.
+            if !text.ends_with(&cause) {
+                write!(f, ": {cause}")?;
+            }
+            text = cause;
+        }
+        Ok(())
+    }
+}
+
+/// For what cannot fail, such as a [`Namespace`](crate::Namespace) where a name of one is taken.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 
@@ -169,6 +198,16 @@ mod tests {
             .with_source(std::io::Error::other("WRONGPASS"));
         assert_eq!(error.to_string(), "the broker refused the login");
         assert_eq!(error.source().expect("kept").to_string(), "WRONGPASS");
+    }
+
+    #[test]
+    fn what_main_prints_is_the_sentence_the_kind_and_the_causes() {
+        let refused = Error::new(ErrorKind::Denied, "the broker refused the login");
+        assert_eq!(format!("{refused:?}"), "the broker refused the login [Denied]");
+        let repeating = Error::config("of the driver: WRONGPASS").with_source(io::Error::other("WRONGPASS"));
+        let error = refused.with_source(repeating);
+        assert_eq!(format!("{:?}", error.clone()), "the broker refused the login [Denied]: of the driver: WRONGPASS");
+        assert_eq!(error.clone().source().expect("kept").to_string(), "of the driver: WRONGPASS");
     }
 
     #[test]

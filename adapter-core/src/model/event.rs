@@ -1,5 +1,7 @@
 //! What happens to the cluster, as seen by one node.
 
+use std::fmt;
+
 use crate::model::{Node, NodeId};
 
 /// Something that happened to the cluster, as this node sees it.
@@ -23,6 +25,14 @@ pub enum Event {
     Degraded(String),
     /// The link is there again.
     Recovered,
+    /// Code of the application that the cluster called has panicked: a handler of server events, or local sockets. The
+    /// cluster went on. At most one event a second for each `what`; [`Stats::panics`](crate::Stats::panics) counts all.
+    Panicked {
+        /// What was called, in which namespace, and what the panic said.
+        what: String,
+        /// How often since the event before.
+        count: u64,
+    },
     /// The reader of these events was too slow, and this many were dropped.
     Missed(u64),
 }
@@ -45,4 +55,57 @@ pub enum GapChannel {
     Cluster,
     /// This node's inbox: answers.
     Inbox,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NodeUp(node) => write!(f, "{node} is up"),
+            Self::NodeDown(node, departure) => write!(f, "{node} is down: {departure}"),
+            Self::Gap { node, channel, count: Some(count) } => {
+                write!(f, "messages lost: {count} from node {node} {channel}")
+            }
+            Self::Gap { node, channel, count: None } => {
+                write!(f, "messages lost: an unknown number from node {node} {channel}")
+            }
+            Self::Degraded(reason) => write!(f, "the link to the broker is down: {reason}"),
+            Self::Recovered => f.write_str("the link to the broker is up again"),
+            Self::Panicked { what, count } => write!(f, "panicked {count} times: {what}"),
+            Self::Missed(count) => write!(f, "events dropped: {count}, since their reader was too slow"),
+        }
+    }
+}
+
+impl fmt::Display for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Left => "it left",
+            Self::Died => "it died",
+        })
+    }
+}
+
+impl fmt::Display for GapChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cluster => "to the cluster",
+            Self::Inbox => "to this node",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_reads_as_a_sentence() {
+        let id = NodeId::from_bytes([7; 16]);
+        let node = Node { id, name: "web-2".to_owned() };
+        assert_eq!(Event::NodeUp(node.clone()).to_string(), format!("node {id} (web-2) is up"));
+        let down = Event::NodeDown(Node { name: String::new(), ..node }, Departure::Died);
+        assert_eq!(down.to_string(), format!("node {id} is down: it died"));
+        let gap = Event::Gap { node: id, channel: GapChannel::Inbox, count: Some(3) };
+        assert_eq!(gap.to_string(), format!("messages lost: 3 from node {id} to this node"));
+    }
 }

@@ -1,5 +1,7 @@
 //! What came back from peers, and who is missing.
 
+use std::fmt;
+
 use crate::model::NodeId;
 
 /// The answers to a question that was put to every node, and the nodes that gave none.
@@ -7,6 +9,7 @@ use crate::model::NodeId;
 /// A partial answer is data, not an error: `items` holds what came, `missing` names who did not answer and why.
 /// Nodes that joined after the question was put are in neither.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "`missing` names the nodes that did not do what was asked, or did not answer"]
 pub struct Gathered<T> {
     /// What was answered, this node's own part first.
     pub items: Vec<T>,
@@ -35,8 +38,31 @@ pub enum Why {
     Left,
     /// It runs a version that does not know the question.
     Unsupported,
-    /// It has no handler for the event, or no room for the question or for its answer.
+    /// It has no handler for the event, or no room for the question or for its answer; or the handler panicked.
     NoHandler,
+    /// This node's link to the broker was down when the question was put, so no answer could come. What the question
+    /// changes (`join`, `leave`, `disconnect`, an emit with acks, a server event) is still queued, and goes out when the
+    /// link is back.
+    Unreachable,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "it did not answer in time",
+            Self::Died => "it died",
+            Self::Left => "it left",
+            Self::Unsupported => "its version does not know the question",
+            Self::NoHandler => "it has no handler for the event, or no room for the question or its answer",
+            Self::Unreachable => "the link to the broker was down",
+        })
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {}: {}", self.node, self.why)
+    }
 }
 
 impl<T> Gathered<T> {

@@ -1,6 +1,7 @@
 //! Names: validated once, cheap to clone.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use crate::model::Error;
 /// The longest name, in bytes.
 pub const MAX_NAME: usize = 1024;
 
-/// Makes a newtype over a shared string of 1 to [`MAX_NAME`] bytes.
+/// Makes a newtype over a shared string of 1 to [`MAX_NAME`] bytes, which begins with `$prefix`.
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
@@ -25,16 +26,10 @@ macro_rules! name {
             /// # Errors
             /// `Config` when it is empty or longer than [`MAX_NAME`] bytes.
             pub fn new(name: impl AsRef<str> + Into<Arc<str>>) -> Result<Self, Error> {
-                match name.as_ref().len() {
-                    1..=MAX_NAME => Ok(Self(name.into())),
-                    0 => Err(Error::config(concat!($what, " must not be empty"))),
-                    long => Err(Error::config(format!(
-                        concat!($what, " of {} bytes is over the limit of {}"), long, MAX_NAME
-                    ))),
-                }
+                checked(name, $what, $prefix).map(Self)
             }
 
-            /// The name as it was given.
+            /// The name.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -51,6 +46,19 @@ macro_rules! name {
             type Error = Error;
             fn try_from(name: String) -> Result<Self, Error> {
                 Self::new(name)
+            }
+        }
+
+        impl TryFrom<&String> for $name {
+            type Error = Error;
+            fn try_from(name: &String) -> Result<Self, Error> {
+                Self::new(name.as_str())
+            }
+        }
+
+        impl From<&$name> for $name {
+            fn from(name: &$name) -> Self {
+                name.clone()
             }
         }
 
@@ -102,25 +110,56 @@ macro_rules! name {
     };
 }
 
+/// Puts the prefix before a name that lacks it. An empty name stays empty, and is refused.
+fn checked(name: impl AsRef<str> + Into<Arc<str>>, what: &str, prefix: &str) -> Result<Arc<str>, Error> {
+    let given = name.as_ref();
+    let name = if given.is_empty() || given.starts_with(prefix) {
+        name.into()
+    } else {
+        // Not copied together when the result is too long all the same.
+        if given.len() + prefix.len() > MAX_NAME {
+            return Err(too_long(given.len() + prefix.len(), what));
+        }
+        Arc::from([prefix, given].concat())
+    };
+    match name.len() {
+        1..=MAX_NAME => Ok(name),
+        0 => Err(Error::config(format!("{what} must not be empty"))),
+        long => Err(too_long(long, what)),
+    }
+}
+
+fn too_long(bytes: usize, what: &str) -> Error {
+    Error::config(format!("{what} of {bytes} bytes is over the limit of {MAX_NAME}"))
+}
+
 name!(
     /// A Socket.IO namespace, such as `/` or `/chat`: rooms and sockets of one never mix with those of another.
+    ///
+    /// A namespace begins with a slash, as in Socket.IO: `chat` is another way to write `/chat`, and the two are equal.
+    /// The slash counts among the [`MAX_NAME`] bytes. The empty name is refused, although Socket.IO takes it for `/`:
+    /// a setting that is missing must not send to everybody.
     Namespace,
-    "a namespace"
+    "a namespace",
+    "/"
 );
 name!(
     /// A room: any UTF-8 string of 1 to 1,024 bytes. Every socket is alone in the room named by its own id.
     Room,
-    "a room"
+    "a room",
+    ""
 );
 name!(
     /// A socket's id, unique in the cluster by chance (the server mints it).
     SocketId,
-    "a socket id"
+    "a socket id",
+    ""
 );
 name!(
     /// The name that separates clusters which share a broker.
     ClusterName,
-    "a cluster name"
+    "a cluster name",
+    ""
 );
 
 /// Checks the name of a server-side event.
@@ -145,15 +184,40 @@ impl Room {
     }
 }
 
-/// What can name one room or several: `"a"`, `String`, [`Room`], [`SocketId`], arrays, slices and vectors of these.
+/// What can name one room or several: `"a"`, `String`, `Arc<str>`, `Cow<str>`, [`Room`], [`SocketId`]; arrays, slices,
+/// vectors and sets of these; and references to all of them. [`Room::each`] takes any iterator.
 ///
 /// An empty list names no room at all, so a target made of it reaches nobody.
+///
+/// # Examples
+/// ```
+/// # async fn example(chat: adapter_core::NamespaceHandle, friends: Vec<String>) -> adapter_core::Result<()> {
+/// use adapter_core::Room;
+///
+/// chat.to("lobby").emit("hello").await?;
+/// chat.to(&friends).except(["muted", "away"]).emit("hello").await?;
+/// chat.to(Room::each(friends.iter().map(|friend| format!("user:{friend}")))).emit("hello").await
+/// # }
+/// ```
 pub trait IntoRooms {
     /// The rooms, checked.
     ///
     /// # Errors
     /// `Config` when a name is empty or too long.
     fn into_rooms(self) -> Result<Vec<Room>, Error>;
+}
+
+impl Room {
+    /// The rooms that an iterator names, for wherever rooms are taken.
+    pub fn each<I: IntoIterator<Item: IntoRooms>>(names: I) -> impl IntoRooms + use<I> {
+        struct Each<I>(I);
+        impl<I: IntoIterator<Item: IntoRooms>> IntoRooms for Each<I> {
+            fn into_rooms(self) -> Result<Vec<Room>, Error> {
+                gather(self.0)
+            }
+        }
+        Each(names)
+    }
 }
 
 macro_rules! one_room {
@@ -171,34 +235,59 @@ one_room! {
     &str => |name| Room::new(name)?,
     String => |name| Room::new(name)?,
     &String => |name| Room::new(name.as_str())?,
+    Arc<str> => |name| Room::new(name)?,
+    &Arc<str> => |name| Room::new(Arc::clone(name))?,
+    Cow<'_, str> => |name| Room::new(name)?,
+    &Cow<'_, str> => |name| Room::new(&**name)?,
     Room => |room| room,
     &Room => |room| room.clone(),
     SocketId => |socket| socket.room(),
     &SocketId => |socket| socket.room(),
 }
 
-impl<T: IntoRooms> IntoRooms for Vec<T> {
-    fn into_rooms(self) -> Result<Vec<Room>, Error> {
-        gather(self)
-    }
+macro_rules! many_rooms {
+    ($([$($generics:tt)*] $from:ty),* $(,)?) => {$(
+        impl<$($generics)*> IntoRooms for $from {
+            fn into_rooms(self) -> Result<Vec<Room>, Error> {
+                gather(self)
+            }
+        }
+    )*};
 }
 
-impl<T: IntoRooms, const N: usize> IntoRooms for [T; N] {
-    fn into_rooms(self) -> Result<Vec<Room>, Error> {
-        gather(self)
-    }
+many_rooms! {
+    [T: IntoRooms] Vec<T>,
+    [T: IntoRooms, const N: usize] [T; N],
+    [T: IntoRooms, S] HashSet<T, S>,
+    [T: IntoRooms] BTreeSet<T>,
 }
 
-impl<'a, T> IntoRooms for &'a [T]
+macro_rules! many_rooms_by_reference {
+    ($([$($generics:tt)*] $from:ty),* $(,)?) => {$(
+        impl<'a, $($generics)*> IntoRooms for &'a $from
+        where
+            &'a T: IntoRooms,
+        {
+            fn into_rooms(self) -> Result<Vec<Room>, Error> {
+                gather(self)
+            }
+        }
+    )*};
+}
+
+many_rooms_by_reference! {
+    [T] Vec<T>,
+    [T] [T],
+    [T, const N: usize] [T; N],
+    [T, S] HashSet<T, S>,
+    [T] BTreeSet<T>,
+}
+
+/// What iterating over a list of references gives, such as `&["a", "b"]`.
+impl<'a, T: ?Sized> IntoRooms for &&'a T
 where
     &'a T: IntoRooms,
 {
-    fn into_rooms(self) -> Result<Vec<Room>, Error> {
-        gather(self)
-    }
-}
-
-impl IntoRooms for &&str {
     fn into_rooms(self) -> Result<Vec<Room>, Error> {
         (*self).into_rooms()
     }
@@ -232,5 +321,64 @@ mod tests {
         assert!(["a", ""].into_rooms().is_err());
         assert!(Vec::<String>::new().into_rooms().expect("valid").is_empty());
         assert_eq!(["a", "b"].into_rooms().expect("valid").len(), 2);
+    }
+
+    #[test]
+    #[expect(clippy::needless_borrows_for_generic_args, reason = "references are what is tested")]
+    fn whatever_holds_names_names_rooms() {
+        fn named(rooms: impl IntoRooms) -> Vec<String> {
+            let rooms = rooms.into_rooms().expect("valid");
+            rooms.iter().map(|room| room.as_str().to_owned()).collect()
+        }
+        let room = Room::new("a").expect("valid");
+        let shared: Arc<str> = "a".into();
+        for one in [
+            named("a"),
+            named("a".to_owned()),
+            named(&"a".to_owned()),
+            named(Arc::clone(&shared)),
+            named(&shared),
+            named(Cow::Borrowed("a")),
+            named(Cow::<str>::Owned("a".to_owned())),
+            named(&Cow::Borrowed("a")),
+            named(&room),
+            named(&room.socket()),
+            named(BTreeSet::from(["a"])),
+            named(&BTreeSet::from(["a"])),
+            named(HashSet::from([room.clone()])),
+            named(&HashSet::from(["a".to_owned()])),
+        ] {
+            assert_eq!(one, ["a"]);
+        }
+        let (strings, rooms) = (vec!["a".to_owned(), "b".to_owned()], [room, Room::new("b").expect("valid")]);
+        for two in [
+            named(&strings),
+            named(&strings[..]),
+            named(&rooms),
+            named(&rooms[..]),
+            named(&["a", "b"]),
+            named(&vec!["a", "b"]),
+            named(strings.iter().collect::<Vec<_>>()),
+            named(&strings.iter().collect::<Vec<_>>()),
+            named(Room::each(strings.iter().map(|name| name.as_str()))),
+            named(Room::each(rooms.iter())),
+            named(strings),
+            named(rooms),
+        ] {
+            assert_eq!(two, ["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn a_namespace_without_its_slash_is_the_same_as_with_it() {
+        let with = Namespace::new("/chat").expect("valid");
+        let without = Namespace::new("chat").expect("valid");
+        assert_eq!((without.as_str(), &without), ("/chat", &with));
+        assert!(HashSet::from([with]).contains("/chat"));
+        assert!(Namespace::new("").is_err(), "a setting that is missing is not the main namespace");
+        assert_eq!(Namespace::new("x".repeat(MAX_NAME - 1)).expect("valid").as_str().len(), MAX_NAME);
+        assert!(Namespace::new("x".repeat(MAX_NAME)).is_err(), "the slash counts");
+        assert!(Namespace::new(format!("/{}", "x".repeat(MAX_NAME - 1))).is_ok());
+        assert_eq!(Room::new("chat").expect("valid").as_str(), "chat", "nothing else has a slash put before it");
     }
 }

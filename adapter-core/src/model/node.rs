@@ -72,6 +72,13 @@ pub struct Node {
     pub name: String,
 }
 
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {}", self.id)?;
+        if self.name.is_empty() { Ok(()) } else { write!(f, " ({})", self.name) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

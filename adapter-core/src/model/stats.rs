@@ -34,6 +34,6 @@ pub struct Stats {
     pub volatile_dropped: u64,
     /// Server-side events that found no handler, or its queue full.
     pub events_dropped: u64,
-    /// Calls into local sockets that panicked; the cluster went on.
+    /// Calls into local sockets and handlers of server events that panicked; the cluster went on.
     pub panics: u64,
 }

@@ -28,6 +28,7 @@ pub struct Ack {
 
 /// All answers to a broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "`missing` names the nodes whose part is not complete"]
 pub struct Acked {
     /// One for each socket that was asked, failures included.
     pub acks: Vec<Ack>,
@@ -83,13 +84,21 @@ impl AckStream {
         self.collector.lock().missing.clone()
     }
 
+    /// The next answer; `None` when every live node's sockets have answered, or the time is up.
+    ///
+    /// # Cancel safety
+    /// Safe: no answer is lost.
+    pub async fn next(&mut self) -> Option<Ack> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
     /// Waits for all of them.
     ///
     /// # Cancel safety
     /// Dropping the future drops the stream.
     pub async fn gather(mut self) -> Acked {
         let mut acks = Vec::new();
-        while let Some(ack) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
+        while let Some(ack) = self.next().await {
             acks.push(ack);
         }
         Acked { acks, missing: self.missing() }
@@ -110,7 +119,9 @@ impl Stream for AckStream {
         if state.parts.is_empty() {
             return Poll::Ready(None);
         }
-        state.waker = Some(cx.waker().clone());
+        let before = state.waker.replace(cx.waker().clone());
+        drop(state);
+        drop(before); // foreign code, so no lock is held
         Poll::Pending
     }
 }

@@ -26,6 +26,7 @@ pub trait Adapter: Send + Sync + 'static {
     /// Makes local sockets part of a namespace, at once. Several may have the same namespace: all are served.
     ///
     /// # Errors
+    /// `Config` for sockets that are attached to this namespace already, as their [`key`](LocalSockets::key) tells.
     /// `Closed`.
     fn attach(&self, namespace: &Namespace, local: Arc<dyn LocalSockets>) -> Result<AttachmentId>;
 
@@ -37,6 +38,18 @@ pub trait Adapter: Send + Sync + 'static {
     /// # Errors
     /// `Closed`.
     fn on_server_event(&self, namespace: &Namespace, events: ServerEvents) -> Result<()>;
+
+    /// Ends that, unless others have taken the place of these. Who has called [`on_server_event`](Self::on_server_event)
+    /// calls this when its receiver is dropped, or the namespace is kept until the next event. Does nothing by default.
+    fn forget_server_events(&self, namespace: &Namespace, events: &ServerEvents) {
+        let _ = (namespace, events);
+    }
+
+    /// Counts a panic of a handler of server events, and tells it in the log and as an event; `said` is its message.
+    /// Whoever runs a handler catches its panics and calls this. Does nothing by default.
+    fn handler_panicked(&self, namespace: &Namespace, said: &str) {
+        let _ = (namespace, said);
+    }
 
     /// Gives a packet to the sockets addressed. Returns once it is in the outgoing queue; a full one is waited for up
     /// to `wait`.

@@ -42,6 +42,13 @@ pub trait LocalSockets: Send + Sync + 'static {
 
     /// The rooms that the sockets which the target means are in, each once.
     fn rooms(&self, target: &Target) -> Vec<Room>;
+
+    /// Tells these sockets from all others of the process: the same for every clone that stands for the same sockets.
+    /// The address of what the clones share is one. Two with the same key cannot be attached to one namespace, since
+    /// each socket would get everything twice. `None`, the default, is never the same.
+    fn key(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Where a broadcast's answers go: to the caller here, or on their way to another node. Clones go to the same place.

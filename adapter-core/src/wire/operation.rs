@@ -60,6 +60,11 @@ impl From<Malformed> for Unreadable {
 }
 
 impl Operation {
+    /// Whether it changes nothing and gives nobody anything: without its answers it is worth nothing.
+    pub(crate) fn only_asks(&self) -> bool {
+        matches!(self, Self::FetchSockets { .. } | Self::CountSockets { .. } | Self::ListRooms { .. })
+    }
+
     /// Which sockets it means, if it means sockets.
     pub(crate) fn target(&self) -> Option<&Target> {
         match self {

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::adapter::{Acks, LocalSocket, LocalSockets, Target};
+use adapter_core::adapter::{Acks, Adapter, LocalSocket, LocalSockets, Target};
 use adapter_core::backend::{Connect, Inbox, Outgoing};
-use adapter_core::{Cluster, Emitter, Error, ErrorKind, Memory, Packet, Projection, Room};
+use adapter_core::{Cluster, Emitter, Error, ErrorKind, Hub, Memory, Namespace, Packet, Projection, Room};
 
-use crate::support::{Node, eventually, next, three};
+use crate::support::{Node, eventually, next, three, until};
 
 fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {
     result.expect_err("refused").kind()
@@ -46,6 +46,70 @@ async fn g13_a_packet_over_max_message_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
+async fn what_is_refused_before_anybody_is_served_does_not_claim_to_have_served() {
+    let node = Node::with(Cluster::builder().max_message(1000), &Memory::new()).await;
+    let _socket = node.socket(["room"]);
+    let large = || vec![0; 1001];
+    let bad_name = "x".repeat(1025);
+    for refused in [
+        node.chat.to("room").emit(large()).await.map(drop),
+        node.chat.to("room").emit_with_ack(large()).await.map(drop),
+        node.chat.to(&bad_name).emit("x").await.map(drop),
+        node.chat.to("room").join(&bad_name).await.map(drop),
+        node.chat.to(&bad_name).disconnect().await.map(drop),
+        node.chat.to(&bad_name).fetch_sockets().await.map(drop),
+    ] {
+        let error = refused.expect_err("refused");
+        assert!(!error.served_locally() && !error.to_string().contains("served"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_sockets_cannot_be_attached_twice_to_one_namespace() {
+    let node = Node::on(&Memory::new()).await;
+    let mut socket = node.socket([]);
+    assert_eq!(kind(node.cluster.namespace("/chat", node.hub.clone()).await), ErrorKind::Config);
+    assert_eq!(kind(node.cluster.namespace("chat", node.hub.clone()).await), ErrorKind::Config);
+    node.chat.emit("once").await.unwrap();
+    node.chat.emit("end").await.unwrap();
+    assert_eq!(until("end", &mut socket).await, ["once"]);
+    assert_eq!(node.chat.count_sockets().await.unwrap().total(), 1);
+
+    let other = Hub::new();
+    let beside = node.cluster.namespace("/chat", other.clone()).await.expect("other sockets may be there, too");
+    let mut there = other.connect().unwrap();
+    node.chat.emit("both").await.unwrap();
+    assert_eq!((next(&mut socket).await, next(&mut there).await), ("both".to_owned(), "both".to_owned()));
+    drop(beside);
+    drop(node.chat);
+    let _ = node.cluster.namespace("/chat", node.hub.clone()).await.expect("they are not attached any more");
+}
+
+#[tokio::test]
+async fn local_sockets_without_a_key_are_told_apart_by_their_place() {
+    let node = Node::on(&Memory::new()).await;
+    let cluster: Arc<dyn Adapter> = node.cluster.clone().into();
+    let chat = Namespace::new("/chat").unwrap();
+    let sockets: Arc<dyn LocalSockets> = Arc::new(Broken);
+    cluster.attach(&chat, Arc::clone(&sockets)).unwrap();
+    assert_eq!(kind(cluster.attach(&chat, sockets)), ErrorKind::Config);
+    cluster.attach(&chat, Arc::new(Broken)).unwrap();
+}
+
+#[tokio::test]
+async fn a_namespace_without_its_slash_is_the_same_as_with_it() {
+    let memory = Memory::new();
+    let node = Node::on(&memory).await;
+    let mut socket = node.socket([]);
+    node.cluster.of("chat").unwrap().emit("by a handle").await.unwrap();
+    let emitter = Emitter::connect(memory).await.unwrap();
+    emitter.of("chat").unwrap().emit("by an emitter").await.unwrap();
+    assert_eq!(next(&mut socket).await, "by a handle");
+    assert_eq!(next(&mut socket).await, "by an emitter");
+    assert_eq!(node.cluster.of("chat").unwrap().name().as_str(), "/chat");
+}
+
+#[tokio::test]
 async fn a_zero_timeout_leaves_no_time_for_answers_and_does_not_wait_for_room() {
     let node = Node::on(&Memory::new()).await;
     let zero = || node.chat.timeout(Duration::ZERO);
@@ -53,7 +117,7 @@ async fn a_zero_timeout_leaves_no_time_for_answers_and_does_not_wait_for_room() 
     assert_eq!(kind(zero().emit_with_ack("x").await), ErrorKind::Config);
     assert_eq!(kind(zero().join("a").await), ErrorKind::Config);
     zero().emit("x").await.unwrap();
-    node.chat.timeout(Duration::MAX).fetch_sockets().await.unwrap();
+    let _ = node.chat.timeout(Duration::MAX).fetch_sockets().await.unwrap();
 }
 
 #[tokio::test]

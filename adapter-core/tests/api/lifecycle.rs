@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use futures_util::StreamExt;
+
 use adapter_core::{Cluster, Departure, Event, Memory};
 
 use crate::support::{Node, eventually, next, three};
@@ -131,4 +133,22 @@ async fn local_sockets_are_let_go_with_their_handle() {
     drop(two.chat);
     assert_eq!(one.chat.count_sockets().await.unwrap().total(), 0);
     drop(socket);
+}
+
+#[tokio::test]
+async fn events_are_a_stream() {
+    let memory = Memory::new();
+    let one = Node::on(&memory).await;
+    let ups = one.cluster.events().filter_map(|event| {
+        std::future::ready(match event {
+            Event::NodeUp(node) => Some(node),
+            _ => None,
+        })
+    });
+    let (two, three) = (Node::on(&memory).await, Node::on(&memory).await);
+    let seen: Vec<_> = ups.take(2).collect().await;
+    assert_eq!(seen, [two.cluster.node(), three.cluster.node()]);
+    let mut events = one.cluster.events();
+    drop(one);
+    while events.next().await.is_some() {}
 }

@@ -10,6 +10,7 @@ mod bursts;
 mod emitter;
 mod faulty;
 mod lifecycle;
+mod logging;
 mod order;
 mod outage;
 mod requests;

@@ -7,11 +7,11 @@ async fn g02_what_one_node_does_happens_everywhere_in_the_order_of_its_calls() {
     let mut here = nodes[0].socket(["start"]);
     let chat = &nodes[0].chat;
     for round in 0..100 {
-        chat.within("start").no_wait().join("room").await.unwrap();
+        let _ = chat.within("start").no_wait().join("room").await.unwrap();
         chat.to("room").emit(format!("in {round}")).await.unwrap();
         chat.to("room").emit(format!("large {round} {}", "x".repeat(round * 50))).await.unwrap();
         chat.to("room").emit(format!("small {round}")).await.unwrap();
-        chat.within("start").no_wait().leave("room").await.unwrap();
+        let _ = chat.within("start").no_wait().leave("room").await.unwrap();
         chat.to("room").emit("never").await.unwrap();
     }
     chat.emit("end").await.unwrap();

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::{Cluster, ClusterBuilder, ErrorKind, Event, Hub, Memory, Why};
+use adapter_core::{Cluster, ClusterBuilder, ErrorKind, Event, Hub, Memory, Missing, Why};
 
 use crate::faulty::{Faulty, Mode};
 use crate::support::{Node, eventually, next, until};
@@ -14,7 +14,7 @@ async fn switched(builder: ClusterBuilder, memory: &Memory) -> (Node, Faulty) {
     (Node { cluster, chat, hub }, faulty)
 }
 
-async fn pair(builder: ClusterBuilder) -> (Node, Faulty, Node) {
+pub(crate) async fn pair(builder: ClusterBuilder) -> (Node, Faulty, Node) {
     let memory = Memory::new();
     let (one, faulty) = switched(builder, &memory).await;
     let two = Node::on(&memory).await;
@@ -33,7 +33,7 @@ async fn g06_g08_local_sockets_are_served_and_the_rest_goes_out_in_order_afterwa
         one.chat.to("room").emit(format!("{n}")).await.unwrap();
         assert_eq!(next(&mut here).await, n.to_string(), "at once");
     }
-    one.chat.within("room").no_wait().join("later").await.unwrap();
+    let _ = one.chat.within("room").no_wait().join("later").await.unwrap();
     one.chat.to("later").emit("joined").await.unwrap();
     link.set(Mode::Up).await;
     for n in 0..100 {
@@ -89,14 +89,74 @@ async fn g08_a_message_that_has_waited_too_long_keeps_its_place_but_no_more_is_q
     }
 }
 
-#[tokio::test]
-async fn g04_g08_a_question_ends_at_its_deadline_and_names_everyone() {
+#[tokio::test(start_paused = true)]
+async fn g04_g08_a_question_in_an_outage_ends_at_once_and_names_everyone() {
     let (one, link, two) = pair(Cluster::builder()).await;
+    let (_here, there) = (one.socket(["room"]), two.socket(["room"]));
+    let (me, other) = (one.cluster.node().id, two.cluster.node().id);
+    let mut events = one.cluster.events();
     link.set(Mode::Down).await;
-    let asked = one.chat.timeout(Duration::from_millis(200)).count_sockets().await.unwrap();
-    let missing: Vec<_> = asked.missing.iter().map(|missing| (missing.node, missing.why)).collect();
-    assert_eq!(missing, [(two.cluster.node().id, Why::Timeout)]);
+    assert!(matches!(events.next().await, Some(Event::Degraded(_))));
+    let asked_at = tokio::time::Instant::now();
+    let hour = || one.chat.timeout(Duration::from_secs(3600));
+    let unreachable = [Missing { node: other, why: Why::Unreachable }];
+
+    let counted = hour().count_sockets().await.unwrap();
+    assert_eq!((counted.items, &counted.missing[..]), (vec![(me, 1)], &unreachable[..]));
+    let fetched = hour().fetch_sockets().await.unwrap();
+    assert_eq!((fetched.items.len(), &fetched.missing[..]), (1, &unreachable[..]));
+    let rooms = hour().rooms().await.unwrap();
+    assert_eq!((rooms.items.len(), &rooms.missing[..]), (1, &unreachable[..]));
+    let only_there = hour().on(other).count_sockets().await.unwrap();
+    assert_eq!((only_there.items.len(), &only_there.missing[..]), (0, &unreachable[..]));
+    let joined = hour().to("room").join("later").await.unwrap();
+    assert_eq!((joined.items, &joined.missing[..]), (vec![me], &unreachable[..]));
+    let acked = hour().to("nobody").emit_with_ack("?").await.unwrap().gather().await;
+    assert_eq!((acked.acks.len(), &acked.missing[..]), (0, &unreachable[..]));
+    let told = one.chat.server_side_emit_with_ack("do", "", Duration::from_secs(3600)).await.unwrap();
+    assert_eq!((told.items.len(), &told.missing[..]), (0, &unreachable[..]));
+
+    assert!(asked_at.elapsed() < Duration::from_secs(1), "by the paused clock: {:?}", asked_at.elapsed());
     assert_eq!(one.cluster.stats().open_requests, 0);
+    assert_eq!(one.cluster.stats().queued, 3, "what changes something waits; what only asks does not");
+    link.set(Mode::Up).await;
+    eventually(|| there.rooms().iter().any(|room| room.as_str() == "later")).await;
+    assert!(hour().count_sockets().await.unwrap().is_complete());
+}
+
+#[tokio::test]
+async fn g08_a_question_is_answered_by_this_node_however_long_the_outage() {
+    let (one, link, _two) = pair(Cluster::builder().queue_age(Duration::ZERO)).await;
+    let _here = one.socket([]);
+    let mut events = one.cluster.events();
+    link.set(Mode::Down).await;
+    assert!(matches!(events.next().await, Some(Event::Degraded(_))));
+    one.chat.emit("waits").await.unwrap();
+    let refused = loop {
+        if let Err(refused) = one.chat.emit("more").await {
+            break refused;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert_eq!(one.chat.fetch_sockets().await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn only_a_node_with_sockets_says_that_its_own_were_served() {
+    let (one, link, _two) = pair(Cluster::builder().queue_bytes(1024)).await;
+    let elsewhere = one.cluster.of("/elsewhere").unwrap();
+    link.set(Mode::Down).await;
+    let refused = loop {
+        if let Err(refused) = elsewhere.emit("x".repeat(300)).await {
+            break refused;
+        }
+    };
+    assert_eq!((refused.kind(), refused.served_locally()), (ErrorKind::Unavailable, false));
+    let refused = one.chat.emit("x".repeat(300)).await.expect_err("the queue is full");
+    assert_eq!((refused.kind(), refused.served_locally()), (ErrorKind::Unavailable, true));
+    let refused = one.chat.server_side_emit("do", "x".repeat(300)).await.expect_err("the queue is full");
+    assert_eq!((refused.kind(), refused.served_locally()), (ErrorKind::Unavailable, false));
 }
 
 #[tokio::test(start_paused = true)]

@@ -73,3 +73,12 @@ async fn g04_a_question_that_is_dropped_leaves_nothing() {
     assert!(asked.is_err(), "the dead node is still waited for");
     assert_eq!(one.cluster.stats().open_requests, 0);
 }
+
+#[tokio::test]
+async fn g04_a_change_on_another_node_names_no_node_that_did_nothing() {
+    let nodes = three().await;
+    let there = nodes[2].cluster.node().id;
+    let on = || nodes[0].chat.to("room").on(there);
+    assert_eq!(on().join("more").await.unwrap().items, [there]);
+    assert!(on().no_wait().join("more").await.unwrap().items.is_empty());
+}

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use adapter_core::{Cluster, Hub, Memory};
+use tokio::task::yield_now;
 
 use crate::support::{Node, eventually};
 
@@ -54,4 +55,45 @@ fn g12_rooms_questions_and_nodes_leave_no_memory_behind() {
     });
     // A table may have doubled all the same. Two bytes for each question, or 200 for each node, would be more.
     assert!(spent.bytes_current < 200 << 10, "{} bytes are left", spent.bytes_current);
+}
+
+/// Namespaces that come and go, as those with a name for each user or document do.
+async fn name_spaces(cluster: &Cluster, round: usize) {
+    for n in 0..20_000 {
+        let jobs = cluster.of(format!("/{round}/{n}")).unwrap();
+        jobs.on_server_event(|_| std::future::ready(())).unwrap();
+        drop(jobs);
+        let chat = cluster.namespace(format!("/{round}/{n}"), Hub::new()).await.unwrap();
+        drop(chat);
+        yield_now().await; // what runs handlers ends
+    }
+}
+
+#[test]
+fn g12_namespaces_that_came_and_went_leave_no_memory_behind() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let cluster = runtime.block_on(Cluster::connect(Memory::new())).unwrap();
+    runtime.block_on(name_spaces(&cluster, 0));
+    let spent = allocation_counter::measure(|| runtime.block_on(name_spaces(&cluster, 1)));
+    assert!(spent.bytes_current < 20_000, "{} bytes are left of 20,000 namespaces", spent.bytes_current);
+}
+
+#[test]
+fn g12_handlers_of_events_leave_no_memory_behind_although_nobody_detaches() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let cluster = runtime.block_on(Cluster::connect(Memory::new())).unwrap();
+    let listen = |round| {
+        let cluster = &cluster;
+        async move {
+            for n in 0..20_000 {
+                let jobs = cluster.of(format!("/{round}/{n}")).unwrap();
+                jobs.on_server_event(|_| std::future::ready(())).unwrap();
+                drop(jobs);
+                yield_now().await;
+            }
+        }
+    };
+    runtime.block_on(listen(0));
+    let spent = allocation_counter::measure(|| runtime.block_on(listen(1)));
+    assert!(spent.bytes_current < 20_000, "{} bytes are left of 20,000 handlers", spent.bytes_current);
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::Why;
+use adapter_core::{Event, NamespaceHandle, Why};
 use tokio::sync::mpsc;
 
 use crate::support::three;
@@ -68,4 +68,45 @@ async fn a_handler_ends_with_its_handle() {
     assert_eq!(hears.recv().await, None, "the handler was dropped");
     let answers = jobs.server_side_emit_with_ack("two", "", Duration::from_secs(10)).await.unwrap();
     assert!(answers.missing.iter().all(|missing| missing.why == Why::NoHandler));
+}
+
+/// Replies to every event, and panics at two of them: in the call, and in its future.
+fn reply_or_panic(chat: &NamespaceHandle) {
+    chat.on_server_event(|event| {
+        assert_ne!(event.event, "boom in the call");
+        async move {
+            assert_ne!(event.event, "boom in the future");
+            if let Some(reply) = event.reply {
+                reply.send("ok");
+            }
+        }
+    })
+    .unwrap();
+}
+
+#[tokio::test]
+async fn g04_a_handler_that_panics_goes_on_with_the_next_event() {
+    let nodes = three().await;
+    nodes[1..].iter().for_each(|node| reply_or_panic(&node.chat));
+    let there = nodes[1].cluster.node().id;
+    let mut events = nodes[1].cluster.events();
+    for boom in ["boom in the call", "boom in the future"] {
+        let asked = nodes[0].chat.server_side_emit_with_ack(boom, "", Duration::from_secs(10)).await.unwrap();
+        assert!(asked.items.is_empty());
+        assert!(
+            asked.missing.iter().any(|missing| (missing.node, missing.why) == (there, Why::NoHandler)),
+            "{asked:?}"
+        );
+    }
+    let asked = nodes[0].chat.server_side_emit_with_ack("ping", "", Duration::from_secs(10)).await.unwrap();
+    assert_eq!((asked.items.len(), asked.missing.len()), (2, 0), "{asked:?}");
+    assert_eq!(nodes[1].cluster.stats().panics, 2);
+    assert_eq!(nodes[1].cluster.stats().events_dropped, 0);
+    let mut told = 0;
+    while told < 2 {
+        if let Event::Panicked { what, count } = events.next().await.unwrap() {
+            assert!(what.contains("server events of /chat") && what.contains("boom"), "{what}");
+            told += count;
+        }
+    }
 }

@@ -23,9 +23,9 @@ pub(crate) struct Traffic {
     pub(crate) delivered: Lanes,
 }
 
-/// Whether a message begins with a control frame, by its bytes 6 and 7, the kind (PROTOCOL.md).
+/// Whether a message is control, by the flags of its first run (PROTOCOL.md).
 pub(crate) fn is_control(message: &[u8]) -> bool {
-    message.starts_with(b"RC") && message.get(6..8).is_some_and(|kind| u16::from_le_bytes([kind[0], kind[1]]) < 16)
+    message.starts_with(b"RC") && message.get(4).is_some_and(|flags| flags & 2 != 0)
 }
 
 impl Count {

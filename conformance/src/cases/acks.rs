@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use adapter_core::{AckError, Socket, Why};
-use futures_util::StreamExt;
 
 use super::requests::who;
 use crate::failure::{Failure, Verdict};

@@ -19,11 +19,11 @@ async fn g02_what_one_node_does_happens_everywhere_in_the_order_of_its_calls(sce
     let chat = &nodes[0].chat;
     let large = |round: usize| format!("large {round} {}", "x".repeat(round * 50));
     for round in 0..100 {
-        chat.within("start").no_wait().join("room").await?;
+        let _ = chat.within("start").no_wait().join("room").await?;
         chat.to("room").emit(format!("in {round}")).await?;
         chat.to("room").emit(large(round)).await?;
         chat.to("room").emit(format!("small {round}")).await?;
-        chat.within("start").no_wait().leave("room").await?;
+        let _ = chat.within("start").no_wait().leave("room").await?;
         chat.to("room").emit("never").await?;
     }
     chat.emit("end").await?;

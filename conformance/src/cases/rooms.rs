@@ -65,7 +65,7 @@ async fn g03_every_socket_of_a_target_joins_wherever_it_is(scene: &Scene) -> Ver
     let id = all[2].id().clone();
     let joined = nodes[0].chat.within("start").except("muted").join(["one", "two"]).await?;
     check_eq!(joined.items.len(), 3, "the nodes that confirmed");
-    nodes[1].chat.within(&id).leave("two").await?;
+    let _ = nodes[1].chat.within(&id).leave("two").await?;
     nodes[2].chat.to("two").emit("two").await?;
     check_eq!(fence(&nodes[2], &mut all).await?, [vec!["two"], vec!["two"], vec![]]);
     for socket in &mut muted {
@@ -94,9 +94,9 @@ async fn g12_rooms_and_questions_leave_no_residue(scene: &Scene) -> Verdict {
     let all = sockets(&nodes, ["start"])?;
     for round in 0..100 {
         let from = &nodes[round % 3];
-        from.chat.within("start").join([format!("a{round}"), format!("b{round}")]).await?;
-        from.chat.count_sockets().await?;
-        from.chat.within("start").leave([format!("a{round}"), format!("b{round}")]).await?;
+        let _ = from.chat.within("start").join([format!("a{round}"), format!("b{round}")]).await?;
+        let _ = from.chat.count_sockets().await?;
+        let _ = from.chat.within("start").leave([format!("a{round}"), format!("b{round}")]).await?;
     }
     for node in &nodes {
         eventually("no room but the first is left", || node.hub.stats().rooms == 1).await?;
