@@ -29,7 +29,10 @@ pub struct Full;
 struct Shared {
     state: Mutex<State>,
     arrived: Notify,
+    /// Somebody who was told that there is no room may offer it again.
     room: Notify,
+    /// The cluster was closed. Apart from `room`: a backend's task waits for this all the time.
+    over: Notify,
     bounds: Bounds,
     /// Bytes of a message that is not complete yet have arrived.
     alive: AtomicBool,
@@ -85,6 +88,7 @@ impl Inbox {
             state: Mutex::default(),
             arrived: Notify::new(),
             room: Notify::new(),
+            over: Notify::new(),
             bounds,
             alive: AtomicBool::new(false),
         }))
@@ -177,13 +181,13 @@ impl Inbox {
     /// Safe.
     pub async fn closed(&self) {
         loop {
-            let changed = self.0.room.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
+            let over = self.0.over.notified();
+            tokio::pin!(over);
+            over.as_mut().enable();
             if self.is_closed() {
                 return;
             }
-            changed.await;
+            over.await;
         }
     }
 
@@ -217,6 +221,7 @@ impl Inbox {
         drop(state);
         self.0.arrived.notify_one();
         self.0.room.notify_waiters();
+        self.0.over.notify_waiters();
     }
 
     /// Whether [`alive`](Self::alive) was called since the last time.
@@ -238,9 +243,9 @@ impl Inbox {
             messages: std::mem::take(&mut state.messages),
         };
         (state.bytes, state.control_bytes) = (0, 0);
-        state.full = false;
+        let waited_for = std::mem::take(&mut state.full);
         drop(state);
-        if !taken.messages.is_empty() {
+        if waited_for {
             self.0.room.notify_waiters();
         }
         taken
@@ -295,6 +300,10 @@ impl fmt::Debug for Inbox {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Wake, Waker};
+
     use bytes::BytesMut;
 
     use super::*;
@@ -341,5 +350,48 @@ mod tests {
             let taken = inbox.take();
             assert_eq!((taken.control.len(), taken.messages.len()), left, "{bounds:?}");
         }
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn taking_wakes_those_who_wait_for_room_and_nobody_else() {
+        let inbox = Inbox::new(Bounds { messages: 1, bytes: 1 << 20, control: 1 });
+        inbox.want(&[Channel::new("rc.a").expect("valid")]);
+        let fill = || inbox.frame("rc.a", message(Kind::BROADCAST));
+        let [close, room] = [0; 2].map(|_| Arc::new(Wakes::default()));
+        let (close_waker, room_waker) = (Waker::from(Arc::clone(&close)), Waker::from(Arc::clone(&room)));
+        let (mut closing, mut offering) = (Context::from_waker(&close_waker), Context::from_waker(&room_waker));
+        let woken = || [close.0.load(Ordering::Relaxed), room.0.load(Ordering::Relaxed)];
+
+        let mut closed = pin!(inbox.closed());
+        assert!(closed.as_mut().poll(&mut closing).is_pending());
+        for _ in 0..10 {
+            fill().expect("room");
+            assert_eq!(inbox.take().messages.len(), 1);
+        }
+        assert_eq!(woken(), [0, 0]);
+
+        for turn in 1..=10 {
+            fill().expect("room");
+            fill().expect_err("full");
+            let mut ready = pin!(inbox.ready());
+            assert!(ready.as_mut().poll(&mut offering).is_pending());
+            inbox.take();
+            assert_eq!(woken(), [0, turn]);
+            assert!(ready.as_mut().poll(&mut offering).is_ready());
+        }
+
+        inbox.close();
+        assert_eq!(woken(), [1, 10]);
+        assert!(closed.as_mut().poll(&mut closing).is_ready());
+        assert!(pin!(inbox.ready()).poll(&mut offering).is_ready(), "nobody waits for room in a closed inbox");
     }
 }
