@@ -58,7 +58,7 @@ pub use host_port::HostPort;
 pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket, SocketHandle};
 pub use inbox::{Full, Inbox};
 pub use keeper::Keeper;
-pub use link::{Breaker, Link};
+pub use link::{Authority, Breaker, Link};
 pub use local::{AckError, Acks, LocalSocket, LocalSockets, Projection, SocketInfo};
 pub use memory::Memory;
 pub(crate) use name::check_event_name;
