@@ -11,11 +11,12 @@
 -- It has no BEGIN and COMMIT, for tools that run it within a transaction of theirs; with psql: psql -1 -f.
 
 -- Two of these at the same time would meet in the catalogue.
-SELECT pg_advisory_xact_lock(7813572840218);
+SELECT pg_catalog.pg_advisory_xact_lock(7813572840218);
 
 CREATE OR REPLACE FUNCTION roomcast_emit(
     namespace text, rooms text[], event text, data jsonb DEFAULT NULL, cluster text DEFAULT 'roomcast'
-) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY INVOKER AS $roomcast$
+-- A path of its own: functions of others in the caller's would run with the caller's rights.
+) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = pg_catalog, pg_temp AS $roomcast$
 DECLARE
     label text := cluster;
     digest bytea;

@@ -1,15 +1,22 @@
 //! The link: a session with one of the brokers, and what is delivered on it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapter_core::Result;
 use adapter_core::backend::{
-    Breaker, Capabilities, Channel, HostPort, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring, in_turn,
+    Authority, Breaker, Capabilities, Channel, HostPort, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring,
+    in_turn,
 };
 
 use crate::Amqp;
 use crate::intake::Intake;
 use crate::session::{LIMITS, Session};
+
+/// How long one broker may take: five seconds for the handshake, five to prepare what a node needs.
+const EACH: Duration = Duration::from_secs(10);
+/// How long binding may take.
+const BINDING: Duration = Duration::from_secs(10);
 
 /// The brokers that were named.
 pub(crate) struct Brokers {
@@ -40,6 +47,17 @@ impl Link for Line {
     async fn open(Brokers { amqp, hosts }: &mut Brokers, _: &Inbox, _: Breaker) -> Result<Self> {
         let (session, intake) = in_turn(hosts.round(), |host| Session::open(amqp, host)).await?;
         Ok(Self { session: Arc::new(session), intake })
+    }
+
+    /// Every broker that is tried may cost its whole time.
+    fn timeout(brokers: &Brokers) -> Duration {
+        EACH * brokers.hosts.iter().len() as u32 + BINDING
+    }
+
+    /// A cluster of RabbitMQ routes what any of its servers takes. Which side goes on when it is cut in two is the servers'
+    /// business: with `pause_minority` those of the smaller side close their connections.
+    async fn authority(_: &Arc<Session>) -> Result<Authority> {
+        Ok(Authority::Here)
     }
 
     fn handle(&self) -> Arc<Session> {

@@ -34,7 +34,7 @@ pub mod backend {
 
     pub use crate::api::EmitterFrames;
     pub use crate::kit::{
-        Backoff, Breaker, HostPort, Keeper, Link, Ring, TlsFiles, in_turn, percent_decoded, tcp, tls,
+        Authority, Backoff, Breaker, HostPort, Keeper, Link, Ring, TlsFiles, in_turn, percent_decoded, tcp, tls,
     };
     pub use crate::model::{Limits, causes};
     pub use crate::seams::{Backend, Capabilities, Channel, Connect, Full, Inbox, Outgoing, PublishError, Reason};

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::Result;
-use adapter_core::backend::{Breaker, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring, in_turn};
+use adapter_core::backend::{
+    Authority, Breaker, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring, in_turn,
+};
 use async_nats::ServerAddr;
 use tokio::time::sleep;
 
@@ -13,6 +15,11 @@ use crate::connection::{Connection, News};
 
 /// How long the node gets, after messages were dropped, before it is told that it receives everything again.
 const RELIEF: Duration = Duration::from_millis(100);
+
+/// How long one server may take: two seconds of dialling for each of a few addresses, and the first confirmation.
+const EACH: Duration = Duration::from_secs(10);
+/// How long subscribing may take.
+const SUBSCRIBING: Duration = Duration::from_secs(10);
 
 /// Every server that we know of.
 pub(crate) struct Servers {
@@ -67,6 +74,17 @@ impl Link for Line {
 
     async fn open(servers: &mut Servers, inbox: &Inbox, _: Breaker) -> Result<Self> {
         servers.open(inbox).await.map(Self)
+    }
+
+    /// Every server that is tried may cost its whole time.
+    fn timeout(servers: &Servers) -> Duration {
+        EACH * (servers.named.iter().len() as u32 + 1) + SUBSCRIBING
+    }
+
+    /// No server of NATS is above the others: each passes on what it is given to all that it has routes to, and there is no
+    /// role to ask for.
+    async fn authority(_: &Arc<Connection>) -> Result<Authority> {
+        Ok(Authority::Here)
     }
 
     fn handle(&self) -> Arc<Connection> {

@@ -1,18 +1,23 @@
 //! The link: one connection that publishes, one that listens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use adapter_core::backend::{Breaker, Capabilities, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason};
+use adapter_core::backend::{
+    Authority, Breaker, Capabilities, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason,
+};
 use adapter_core::{ErrorKind, Result};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::config::Postgres;
-use crate::connection::{Connection, Pulse};
-use crate::error::error;
+use crate::connection::{Connection, Pulse, row};
+use crate::error::{STANDBY, error};
 use crate::intake::Intake;
 use crate::text;
 
+/// How long all that is asked on new connections may take.
+const READY: Duration = Duration::from_secs(10);
 /// So many channels in one transaction.
 const CHUNK: usize = 500;
 /// How full the server's queue may be until somebody is told.
@@ -75,6 +80,24 @@ impl Link for Pair {
         Ok(Self { publisher, listener, handle })
     }
 
+    /// Both connections are made at once.
+    fn timeout(postgres: &Postgres) -> Duration {
+        let [listen, publish] = [&postgres.listen, &postgres.publish].map(Connection::timeout);
+        listen.max(publish).saturating_add(READY)
+    }
+
+    /// A hot standby can neither `LISTEN` nor `NOTIFY`. A session never comes to be on one, since a primary restarts for that,
+    /// but a pooler may take what is published to another server than before.
+    async fn authority(handle: &Handle) -> Result<Authority> {
+        for client in [&handle.publisher, &handle.listener] {
+            let answer = client.simple_query("SELECT pg_is_in_recovery()").await.map_err(error)?;
+            if row(&answer).and_then(|row| row.get(0)) == Some("t") {
+                return Ok(Authority::Elsewhere(STANDBY.into()));
+            }
+        }
+        Ok(Authority::Here)
+    }
+
     fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -131,10 +154,7 @@ impl Link for Pair {
 
 /// Tells that the server's queue of notifications fills.
 fn warn(answer: &[SimpleQueryMessage], told: &mut usize) {
-    let usage = answer.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0)?.parse::<f64>().ok(),
-        _ => None,
-    });
+    let usage = row(answer).and_then(|row| row.get(0)?.parse::<f64>().ok());
     if let Some(usage) = usage.filter(|usage| climbs(*usage, told)) {
         tracing::warn!(usage, "PostgreSQL's queue of notifications fills: a listener of the database does not read");
     }

@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage, Socket};
+use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage, SimpleQueryRow, Socket};
 
 use crate::config::Place;
-use crate::error::{error, standby};
+use crate::error::error;
 use crate::intake::Intake;
 use crate::text;
 use crate::tls::{self, Connector};
@@ -76,6 +76,12 @@ impl Pulse {
 }
 
 impl Connection {
+    /// How long connecting may take: the time of one host for each of them.
+    pub(crate) fn timeout(place: &Place) -> Duration {
+        let hosts = place.client.get_hosts().len().max(place.client.get_hostaddrs().len()).max(1);
+        place.client.get_connect_timeout().copied().unwrap_or(DIAL).saturating_mul(hosts.min(100) as u32)
+    }
+
     /// Connects and logs in; what is notified goes to the intake.
     ///
     /// # Errors
@@ -84,8 +90,7 @@ impl Connection {
     /// # Cancel safety
     /// Dropped, what was opened is closed.
     pub(crate) async fn open(place: &Place, intake: Option<Intake>) -> Result<Self> {
-        let hosts = place.client.get_hosts().len().max(place.client.get_hostaddrs().len()).max(1);
-        let limit = place.client.get_connect_timeout().copied().unwrap_or(DIAL).saturating_mul(hosts.min(100) as u32);
+        let limit = Self::timeout(place);
         let late = |_| Error::unavailable(format!("the PostgreSQL server has not answered in {} s", limit.as_secs()));
         timeout(limit, Self::dial(place, intake)).await.map_err(late)?
     }
@@ -129,19 +134,12 @@ impl Connection {
 
     /// Asks what the server can do; answers the largest frame that a notification takes there.
     async fn greet(&self) -> Result<usize> {
-        const ASK: &str = "SELECT pg_is_in_recovery(), current_setting('block_size'), \
-                           current_setting('max_identifier_length')";
+        const ASK: &str = "SELECT current_setting('block_size'), current_setting('max_identifier_length')";
         let said = self.client.simple_query(ASK).await.map_err(error)?;
-        let row = said.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
+        let row = row(&said);
         let number = |at| row.and_then(|row| row.get(at)).and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
-        if row.and_then(|row| row.get(0)) == Some("t") {
-            return Err(standby());
-        }
         // What PostgreSQL calls NOTIFY_PAYLOAD_MAX_LENGTH, 8,000 as it is usually built, less the end of the text.
-        let (block, name) = (number(1), number(2));
+        let (block, name) = (number(0), number(1));
         let frame = text::capacity(block.saturating_sub(name + 1 + 128 + 1));
         if name < 63 || frame < adapter_core::backend::Limits::MIN_FRAME {
             return Err(Error::config("this PostgreSQL server was built with names or blocks too short for us"));
@@ -202,6 +200,14 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort(); // and the socket with it
     }
+}
+
+/// The first row of an answer.
+pub(crate) fn row(answer: &[SimpleQueryMessage]) -> Option<&SimpleQueryRow> {
+    answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })
 }
 
 type Driven = tokio_postgres::Connection<Socket, <Connector as MakeTlsConnect<Socket>>::Stream>;

@@ -27,7 +27,7 @@ fn meaning(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
     // The client tells its kinds by their texts alone.
     let said = |word: &str| cause.source().is_some_and(|cause| cause.to_string().contains(word));
     match cause.to_string().as_str() {
-        _ if said("does not allow writes") => STANDBY,
+        _ if said("does not allow writes") => (ErrorKind::Unavailable, STANDBY),
         _ if said("password missing") => {
             (ErrorKind::Denied, "the PostgreSQL server asks for a password, and none is named")
         }
@@ -45,11 +45,9 @@ fn meaning(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
     }
 }
 
-const STANDBY: (ErrorKind, &str) = (
-    ErrorKind::Config,
-    "the PostgreSQL server is a hot standby, where neither LISTEN nor NOTIFY is possible: name the primary, or all servers \
-     with target_session_attrs=read-write",
-);
+/// Not a mistake of configuration: a standby may be promoted, and then it is the right one.
+pub(crate) const STANDBY: &str = "the PostgreSQL server is a hot standby, where neither LISTEN nor NOTIFY is possible: name \
+    the primary, or all servers, of which the one that takes writes is used";
 
 fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
     match code.code() {
@@ -58,18 +56,13 @@ fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
         "3D000" => {
             (ErrorKind::Config, "the PostgreSQL server has no such database: create it, or name another in the URL")
         }
-        "25006" => STANDBY,
+        "25006" => (ErrorKind::Unavailable, STANDBY),
         "54000" => (ErrorKind::Unavailable, "PostgreSQL's queue of notifications is full: a listener does not read"),
         code if ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class)) => {
             (ErrorKind::Unavailable, "the PostgreSQL server does not serve us now")
         }
         _ => (ErrorKind::Unexpected, "the PostgreSQL server answered something unexpected"),
     }
-}
-
-/// The server cannot listen or notify.
-pub(crate) fn standby() -> Error {
-    Error::new(STANDBY.0, STANDBY.1)
 }
 
 #[cfg(test)]
@@ -83,7 +76,7 @@ mod tests {
             ("28000", ErrorKind::Denied),
             ("42501", ErrorKind::Denied),
             ("3D000", ErrorKind::Config),
-            ("25006", ErrorKind::Config),
+            ("25006", ErrorKind::Unavailable),
             ("53300", ErrorKind::Unavailable),
             ("57P01", ErrorKind::Unavailable),
             ("57P03", ErrorKind::Unavailable),

@@ -2,6 +2,7 @@
 
 use adapter_core::backend::{TlsFiles, percent_decoded};
 use adapter_core::{Error, Result};
+use tokio_postgres::config::TargetSessionAttrs;
 
 /// What the client reads by itself.
 const PASSED: &[&str] = &[
@@ -95,6 +96,11 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
             client.host(address.to_string());
         }
     }
+    // A standby is of no use here: among several hosts, the one that takes writes is meant.
+    let several = client.get_hosts().len().max(client.get_hostaddrs().len()) > 1;
+    if several && !passed.iter().any(|pair| pair.starts_with("target_session_attrs=")) {
+        client.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
     Ok(Parsed { client, ssl, publish_url })
 }
 
@@ -130,6 +136,23 @@ mod tests {
         assert_eq!((ssl.mode, ssl.files.ca), (Some(Mode::VerifyFull), Some("/ca .pem".into())));
         assert_eq!(publish_url.as_deref(), Some("postgres://u:p@pool/db"));
         assert_eq!(parse("postgres://127.0.0.1:1").expect("valid").client.get_user(), Some("postgres"));
+    }
+
+    #[test]
+    fn of_several_hosts_the_one_that_takes_writes_is_meant_unless_the_url_says_otherwise() {
+        use TargetSessionAttrs::{Any, ReadOnly, ReadWrite};
+        for (url, want) in [
+            ("postgres://a/db", Any),
+            ("postgres://a,b/db", ReadWrite),
+            ("postgres://a:1,b:2/db?sslmode=disable", ReadWrite),
+            ("postgres://a/db?host=b", ReadWrite),
+            ("postgres:///db?hostaddr=127.0.0.1,127.0.0.2", ReadWrite),
+            ("postgres://a,b/db?target_session_attrs=any", Any),
+            ("postgres://a,b/db?target_session_attrs=read-only", ReadOnly),
+            ("postgres://a/db?target_session_attrs=read-write", ReadWrite),
+        ] {
+            assert_eq!(parse(url).expect(url).client.get_target_session_attrs(), want, "{url}");
+        }
     }
 
     #[test]

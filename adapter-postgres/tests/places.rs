@@ -22,14 +22,16 @@ async fn a_hot_standby_is_refused_until_it_is_promoted() -> Tested {
     let local = Launch { prepare: &[], ..POSTGRES.local };
     let standby = start_here(&prepared_by(&Recipe { name: "standby", local, ..POSTGRES }, &copy)).await;
     let error = refusal(&standby.url()).await;
-    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("hot standby") && error.to_string().contains("primary"), "{error}");
     let only = format!("{}/postgres?target_session_attrs=read-write", standby.url());
-    assert_eq!(refusal(&only).await.kind(), ErrorKind::Config);
+    assert_eq!(refusal(&only).await.kind(), ErrorKind::Unavailable);
+    let publish = format!("{}/postgres?publish_url={}/postgres", primary.url(), standby.url());
+    assert!(refusal(&publish).await.to_string().contains("hot standby"));
 
     // With both named, the one that can is found; when it dies and the other is promoted, that one.
     let (one, two) = (standby.addresses()[0], primary.addresses()[0]);
-    let mut node = on(&format!("postgres://{one},{two}/postgres?target_session_attrs=read-write"), "rc.a").await;
+    let mut node = on(&format!("postgres://{one},{two}/postgres"), "rc.a").await;
     node.hears_itself("rc.a").await;
     primary.kill().await?;
     node.is_down("rc.a").await;

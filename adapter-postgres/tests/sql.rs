@@ -300,6 +300,36 @@ async fn installing_is_for_everybody_and_can_be_repeated() -> Tested {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn functions_that_others_planted_are_not_called() -> Tested {
+    let broker = postgres().await;
+    let mut nodes = Nodes::start(&broker, "roomcast").await;
+    let sql = admin(&broker).await;
+    // Each would be a better match than the server's own, which takes arguments of any type.
+    sql.batch_execute("CREATE TABLE called (name text)").await?;
+    for (name, arguments, returns) in [
+        ("to_jsonb", "text[]", "jsonb"),
+        ("cardinality", "text[]", "int"),
+        ("jsonb_build_array", "text, jsonb", "jsonb"),
+        ("jsonb_build_object", "text, text, text, jsonb", "jsonb"),
+    ] {
+        let body = format!("INSERT INTO public.called VALUES ('{name}') RETURNING NULL::{returns}");
+        sql.batch_execute(&format!(
+            "CREATE FUNCTION public.{name}({arguments}) RETURNS {returns} LANGUAGE sql AS $$ {body} $$"
+        ))
+        .await?;
+    }
+    emit(&sql, "'/chat', ARRAY['room'], 'news', '1'").await?;
+    nodes.expect(&[r#"["news", 1]"#]).await;
+    let called = sql.query_one("SELECT string_agg(name, ', ') FROM called", &[]).await?;
+    assert_eq!(called.get::<_, Option<String>>(0), None);
+    // What the caller has set is as before.
+    let path = sql.query_one("SHOW search_path", &[]).await?;
+    assert!(path.get::<_, String>(0).contains("public"));
+    nodes.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn socketioxides_own_sockets_get_it_as_well() -> Tested {
     let broker = postgres().await;
     let postgres = Postgres::from_url(&broker.url())?;

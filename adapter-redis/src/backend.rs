@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::{Breaker, Capabilities, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason};
+use adapter_core::backend::{
+    Authority, Breaker, Capabilities, Channel, HostPort, Inbox, Limits, Link, Outgoing, PublishError, Reason,
+};
 use adapter_core::{ErrorKind, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisError, Value};
 use tokio::time::timeout;
 
 use crate::config::{Mode, Redis};
-use crate::connection::{Connection, in_time};
+use crate::connection::{Connection, DIAL, RESPONSE, in_time, is_replica};
 use crate::error::{error, kind};
 use crate::intake::Intake;
 use crate::stream::Pulse;
@@ -22,6 +24,10 @@ use crate::stream::Pulse;
 const LIMITS: Limits = Limits::max_frame(512 << 10);
 /// So many subscriptions in one round trip.
 const CHUNK: usize = 500;
+/// How long the connection that subscribes and all that is asked on it may take.
+const READY: Duration = Duration::from_secs(10);
+/// More servers than these are not waited for in one attempt; the next one begins with others.
+const TRIED: usize = 20;
 /// How long the server may take to take leave.
 const QUIT: Duration = Duration::from_millis(500);
 
@@ -40,6 +46,7 @@ pub(crate) struct Pair {
 pub(crate) struct Handle {
     publisher: MultiplexedConnection,
     subscriber: MultiplexedConnection,
+    address: Arc<HostPort>,
     sharded: bool,
     intake: Arc<Intake>,
     breaker: Breaker,
@@ -64,11 +71,28 @@ impl Link for Pair {
         let handle = Handle {
             publisher: publisher.client.clone(),
             subscriber: subscriber.client.clone(),
+            address: Arc::new(address),
             sharded: redis.mode != Mode::PubSub,
             intake,
             breaker,
         };
         Ok(Self { publisher, subscriber, handle })
+    }
+
+    /// To find the server, each that is asked may be silent, and so may the one that it names.
+    fn timeout(redis: &Redis) -> Duration {
+        (DIAL + RESPONSE) * 2 * redis.topology.candidates().min(TRIED) as u32 + READY
+    }
+
+    /// A replica takes what is published, and passes it to nobody but its own subscribers. Each connection is asked: behind
+    /// a balancer they may have come to different servers.
+    async fn authority(handle: &Handle) -> Result<Authority> {
+        for client in [&handle.publisher, &handle.subscriber] {
+            if is_replica(&mut client.clone()).await.map_err(error)? {
+                return Ok(Authority::Elsewhere(replica(&handle.address)));
+            }
+        }
+        Ok(Authority::Here)
     }
 
     fn handle(&self) -> Handle {
@@ -149,6 +173,13 @@ impl Handle {
         }
         Ok(())
     }
+}
+
+fn replica(address: &HostPort) -> Reason {
+    Reason(format!(
+        "the Redis server at {address} is a replica, and what is published there does not reach the master: name the \
+         master, or let redis+sentinel:// or redis+cluster:// find it"
+    ))
 }
 
 /// What the server said to each message.

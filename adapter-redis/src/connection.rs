@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use adapter_core::backend::HostPort;
 use adapter_core::backend::tls::refusal;
-use adapter_core::{Error, ErrorKind, Result};
+use adapter_core::{Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};
 use tokio::task::JoinHandle;
@@ -18,9 +18,9 @@ use crate::intake::Intake;
 use crate::stream::{self, Pulse, Watched};
 
 /// How long a connection may take, login included.
-const DIAL: Duration = Duration::from_secs(2);
+pub(crate) const DIAL: Duration = Duration::from_secs(2);
 /// How long an answer may take that carries nothing large.
-const RESPONSE: Duration = Duration::from_secs(2);
+pub(crate) const RESPONSE: Duration = Duration::from_secs(2);
 /// How often we look whether anything has arrived.
 const TICK: Duration = Duration::from_millis(250);
 /// After so many quiet ticks we ask for a sign of life: an idle connection pings every 750 ms, a busy one never.
@@ -157,6 +157,22 @@ pub(crate) async fn in_time<T>(
     timeout(RESPONSE, question).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
+/// Whether the server is a replica. `HELLO` says so too, and needs no right of its own, as `ROLE` does; a proxy that says
+/// nothing of roles finds the master by itself.
+///
+/// # Errors
+/// Those of the question; a time-out.
+pub(crate) async fn is_replica(client: &mut MultiplexedConnection) -> Result<bool, redis::RedisError> {
+    let mut hello = redis::cmd("HELLO");
+    hello.arg("3");
+    let Value::Map(said) = in_time(client.send_packed_command(&hello)).await?.extract_error()? else {
+        return Ok(false);
+    };
+    let text = |value: &Value| redis::from_redis_value_ref::<String>(value).unwrap_or_default();
+    let role = said.iter().find_map(|(name, value)| (text(name) == "role").then(|| text(value)));
+    Ok(role.is_some_and(|role| role == "replica" || role == "slave"))
+}
+
 fn login(dial: &Dial) -> RedisConnectionInfo {
     let mut login = RedisConnectionInfo::default()
         .set_protocol(ProtocolVersion::RESP3)
@@ -169,9 +185,4 @@ fn login(dial: &Dial) -> RedisConnectionInfo {
         login = login.set_password(password);
     }
     login
-}
-
-/// Whether waiting may help.
-pub(crate) fn is_temporary(error: &Error) -> bool {
-    !matches!(error.kind(), ErrorKind::Config | ErrorKind::Denied)
 }

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use adapter_core::backend::{HostPort, Ring};
+use adapter_core::backend::{HostPort, Ring, in_turn};
 use adapter_core::{Error, ErrorKind, Result};
 use redis::{RedisError, ServerErrorKind, Value};
 
 use crate::config::{Dial, Mode};
-use crate::connection::{Connection, is_temporary};
+use crate::connection::{Connection, is_replica};
 use crate::error::error;
 use crate::url::Login;
 
@@ -37,6 +37,15 @@ pub(crate) enum Topology {
 impl Topology {
     pub(crate) fn cluster(seeds: Vec<HostPort>) -> Self {
         Self::Cluster { seeds, learned: Arc::default() }
+    }
+
+    /// How many servers may have to be asked before the right one is found.
+    pub(crate) fn candidates(&self) -> usize {
+        match self {
+            Self::Single(_) => 1,
+            Self::Cluster { seeds, learned } => seeds.len() + lock(learned).len(),
+            Self::Sentinel { sentinels, .. } => sentinels.len(),
+        }
     }
 
     /// Finds the server to be used now, and opens the connection on which we publish.
@@ -71,21 +80,13 @@ impl Topology {
     }
 }
 
-/// The answer of the first that has one, beginning anywhere so that not all nodes ask the same; an error that
-/// asking another cannot change ends it.
-async fn first<T, F>(addresses: &[HostPort], mut ask: impl FnMut(HostPort) -> F) -> Result<T>
+/// The answer of the first that has one, beginning anywhere so that not all nodes ask the same. What one of them refuses,
+/// or does not know, another may do.
+async fn first<T, F>(addresses: &[HostPort], ask: impl FnMut(HostPort) -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
-    let mut last = Error::unavailable("no Redis server is known");
-    for address in Ring::new(addresses.iter().cloned()).round() {
-        match ask(address).await {
-            Ok(found) => return Ok(found),
-            Err(error) if is_temporary(&error) => last = error,
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last)
+    in_turn(Ring::new(addresses.iter().cloned()).round(), ask).await
 }
 
 /// Asks a server of the cluster whether it owns our slot, and goes where it points.
@@ -124,7 +125,7 @@ async fn master(
     };
     let address = HostPort { host, port };
     let mut connection = Connection::open(dial, &address).await?;
-    if master_of(&mut connection).await.is_some() {
+    if is_replica(&mut connection.client).await.map_err(error)? {
         return Err(Error::unavailable(format!(
             "the server at {address} is not the master that the sentinel says it is"
         )));

@@ -1,14 +1,14 @@
-//! Redis Cluster and Sentinel: whichever server is the right one now is found.
+//! Redis Cluster, Sentinel and replicas: the server that is the right one now is found, and no other is used.
 
 mod support;
 
 use std::time::{Duration, Instant};
 
-use adapter_core::ErrorKind;
+use adapter_core::{Cluster, ErrorKind, Event};
 use adapter_redis::Redis;
 use support::{
     ALL, Broker, Node, Tested, ask, ask_one, cluster, cluster_by_ports, cluster_server, eventually, on, pair, port,
-    redis, refusal, sentinel, settle, talk, told, with,
+    redis, refusal, sentinel, sentinel_with, settle, talk, told, with,
 };
 
 fn url(servers: &Broker) -> String {
@@ -162,5 +162,63 @@ async fn a_master_that_the_sentinels_replace_is_followed() -> Tested {
     let promoted = Instant::now();
     settle(&mut one, &mut two).await;
     told("heard after the sentinel's failover", promoted);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_refused_at_connecting() -> Tested {
+    let master = redis().await;
+    let replica = with(&["--replicaof", "127.0.0.1", &port(&master).to_string()]).await;
+    follows(&replica).await;
+    // No right is needed to find out.
+    ask(&replica, "ACL SETUSER plain on >pw resetchannels &rc.* -@all +publish +subscribe +ping").await;
+    let at = replica.addresses()[0];
+    for url in [format!("redis://{at}"), format!("redis://{at}?mode=sharded"), format!("redis://plain:pw@{at}")] {
+        let error = refusal(&url).await;
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        assert!(error.to_string().contains("replica") && error.to_string().contains("master"), "{error}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_becomes_a_replica_is_left_until_it_is_the_master_again() -> Tested {
+    let (server, other) = (redis().await, redis().await);
+    let (mut one, mut two) = pair(&server.url()).await;
+    let cluster = Cluster::connect(Redis::from_url(&server.url())?).await?;
+    let mut events = cluster.events();
+    ask(&server, &format!("REPLICAOF 127.0.0.1 {}", port(&other))).await;
+    for node in [&mut one, &mut two] {
+        assert!(node.is_down(ALL).await.contains("is a replica"));
+    }
+    assert!(matches!(events.next().await, Some(Event::Degraded(why)) if why.contains("is a replica")));
+    assert_eq!(refusal(&server.url()).await.kind(), ErrorKind::Unavailable);
+
+    ask(&server, "REPLICAOF NO ONE").await;
+    one.up().await;
+    two.up().await;
+    talk(&mut one, &mut two).await;
+    assert_eq!(events.next().await, Some(Event::Recovered));
+    cluster.close().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_that_cannot_tell_does_not_end_the_search() -> Tested {
+    let master = redis().await;
+    let (knows, ignorant, locked) = (sentinel(&master).await, sentinel_with("").await, sentinel_with("").await);
+    ask(&locked, "ACL SETUSER default on resetpass >secret").await;
+    let at = |sentinels: &[&Broker]| {
+        let addresses: Vec<_> = sentinels.iter().map(|sentinel| sentinel.addresses()[0].to_string()).collect();
+        format!("redis+sentinel://{}/main", addresses.join(","))
+    };
+    // Each time another one is asked first.
+    for _ in 0..30 {
+        on(&at(&[&knows, &ignorant, &locked])).await.backend.close().await?;
+    }
+    assert_eq!(refusal(&at(&[&ignorant])).await.kind(), ErrorKind::Config);
+    assert_eq!(refusal(&at(&[&locked])).await.kind(), ErrorKind::Denied);
+    knows.kill().await?;
+    assert_eq!(refusal(&at(&[&ignorant, &knows])).await.kind(), ErrorKind::Config, "the most telling");
     Ok(())
 }

@@ -48,12 +48,17 @@ impl Backoff {
     /// # Cancel safety
     /// Dropped, it counts as made.
     pub async fn wait(&mut self) {
+        self.wait_at_most(self.longest).await;
+    }
+
+    /// Makes the next pause, with another bound than its own.
+    pub(crate) async fn wait_at_most(&mut self, longest: Duration) {
         // A link that breaks as soon as it is made must not be made in a loop.
         if self.connected.take().is_some_and(|since| since.elapsed() > LONGEST) {
             self.pause = FIRST;
         }
-        let pause = self.pause;
-        self.pause = (pause * 2).min(self.longest);
+        let pause = self.pause.min(longest);
+        self.pause = (pause * 2).min(longest);
         // Without randomness from the system: all of it.
         let random = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
         sleep(pause.mul_f64(0.5 + random / 2.0)).await;

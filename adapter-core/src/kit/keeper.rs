@@ -6,19 +6,32 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::kit::{Backoff, Breaker, Link};
+use crate::kit::{Authority, Backoff, Breaker, Link};
 use crate::model::{Error, ErrorKind, Limits, Result, causes};
 use crate::seams::{Backend, Capabilities, Channel, Inbox, Outgoing, PublishError, Reason};
 use async_trait::async_trait;
 
-/// The longest pause between two attempts.
+/// The longest pause between two attempts in an outage of up to half a minute.
 const LONGEST: Duration = Duration::from_millis(500);
+/// After a long outage the pauses are this part of it, so that a broker is not kept down by those who want it back.
+const PART: u32 = 60;
+/// But never longer than this: after five minutes.
+const PATIENT: Duration = Duration::from_secs(5);
+/// The longest pause after a refusal, of which at most half is cut: a login that is wrong stays so until somebody acts, and
+/// each attempt counts at a directory that locks accounts.
+const REFUSED: Duration = Duration::from_secs(10);
+/// How often a server is asked whether it is the authority, and how long it may take to answer.
+const ASK: Duration = Duration::from_secs(2);
 /// So many different causes of one outage are logged.
 const CAUSES: usize = 8;
 
-/// The backend that keeps a [`Link`] up: it connects again when the link breaks, for ever and with a [`Backoff`] of at most
-/// half a second, subscribes to everything that is wanted, and tells the [`Inbox`]. The example is at [`Link`].
+/// The backend that keeps a [`Link`] up: it connects again when the link breaks, for ever and with a [`Backoff`],
+/// subscribes to everything that is wanted, and tells the [`Inbox`]. The example is at [`Link`].
+///
+/// The pauses are at most half a second for the first 30 s of an outage; then they grow with it, up to 5 s after five
+/// minutes. When every server refuses (`Config` or `Denied`) they grow up to 5 to 10 s at once.
 pub struct Keeper<L: Link> {
     shared: Arc<Shared<L::Handle>>,
     /// Ends by itself with the inbox; `close` awaits it.
@@ -54,9 +67,10 @@ impl<L: Link> Keeper<L> {
     /// Makes the first link, and starts the task that keeps it up. That ends with [`close`](Backend::close) or with the inbox.
     ///
     /// # Errors
-    /// Those of [`Link::open`]: an absent broker is an error here.
+    /// Those of [`Link::open`]: an absent broker is an error here. `Unavailable` if the server is not the
+    /// [authority](Link::authority), and after the link's [time limit](Link::timeout).
     pub async fn connect(mut source: L::Source, inbox: Inbox) -> Result<Self> {
-        let made = Made::<L>::open(&mut source, &inbox).await?;
+        let made = in_time::<L, _>(L::timeout(&source), Made::<L>::open(&mut source, &inbox)).await?;
         let state = State { limits: made.link.limits(), live: Some(made.live()) };
         let shared = Arc::new(Shared { state: Mutex::new(state), close: Notify::new() });
         let task = tokio::spawn(keep(source, Arc::clone(&shared), inbox, made));
@@ -135,9 +149,14 @@ impl<H> Shared<H> {
 }
 
 impl<L: Link> Made<L> {
+    /// Connects, and asks whether the server is the authority.
     async fn open(source: &mut L::Source, inbox: &Inbox) -> Result<Self> {
         let breaker = Breaker::default();
-        Ok(Self { link: L::open(source, inbox, breaker.clone()).await?, breaker })
+        let link = L::open(source, inbox, breaker.clone()).await?;
+        match L::authority(&link.handle()).await? {
+            Authority::Here => Ok(Self { link, breaker }),
+            Authority::Elsewhere(reason) => Err(Error::unavailable(reason.0)),
+        }
     }
 
     fn live(&self) -> Live<L::Handle> {
@@ -146,11 +165,30 @@ impl<L: Link> Made<L> {
 
     /// Returns why the link is of no use any more.
     async fn hold(&mut self, inbox: &Inbox) -> Reason {
+        let handle = self.link.handle();
         tokio::select! {
             reason = self.link.hold(inbox) => reason,
             reason = self.breaker.tripped() => reason,
+            reason = demoted::<L>(&handle) => reason,
         }
     }
+}
+
+/// Asks the server again and again whether it is the authority; returns why it is so no longer.
+async fn demoted<L: Link>(handle: &L::Handle) -> Reason {
+    loop {
+        sleep(ASK).await;
+        // A question that fails or is late says nothing about the role: the link's own heartbeat finds a dead server.
+        if let Ok(Ok(Authority::Elsewhere(reason))) = timeout(ASK, L::authority(handle)).await {
+            return reason;
+        }
+    }
+}
+
+/// Bounds the making of a link: a server that freezes half-way must not end the attempts.
+async fn in_time<L: Link, T>(limit: Duration, making: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = |_| Error::unavailable(format!("the link to {} was not ready after {limit:?}", L::BROKER));
+    timeout(limit, making).await.map_err(late)?
 }
 
 /// Keeps the link up until the cluster is closed.
@@ -162,7 +200,7 @@ async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, in
         }
     };
     tokio::pin!(over);
-    let mut backoff = Backoff::at_most(LONGEST);
+    let mut backoff = Backoff::default();
     loop {
         backoff.connected();
         let reason = tokio::select! {
@@ -189,13 +227,14 @@ async fn again<L: Link>(
     inbox: &Inbox,
     backoff: &mut Backoff,
 ) -> Made<L> {
-    let mut told = HashSet::new();
+    let (mut told, down, mut longest) = (HashSet::new(), Instant::now(), LONGEST);
     loop {
-        backoff.wait().await;
-        match restore(source, shared, inbox).await {
+        backoff.wait_at_most(longest).await;
+        match in_time::<L, _>(L::timeout(source), restore(source, shared, inbox)).await {
             Ok(made) => return made,
             Err(error) => {
                 shared.down();
+                longest = if error.may_pass() { (down.elapsed() / PART).clamp(LONGEST, PATIENT) } else { REFUSED };
                 // Once for each cause; the core tells that the link is down, with its cluster and node.
                 let cause = causes(&error).last().map(ToString::to_string).unwrap_or_default();
                 if told.len() < CAUSES && told.insert(cause.clone()) {

@@ -8,6 +8,8 @@ struct Broker(Arc<(Mutex<Seen>, Notify)>);
 #[derive(Default)]
 struct Seen {
     absent: bool,
+    /// What it says to every attempt to connect.
+    refuses: Option<ErrorKind>,
     attempts: usize,
     breakers: Vec<Breaker>,
     subscribed: Vec<Channel>,
@@ -16,11 +18,38 @@ struct Seen {
     refused: Option<Channel>,
     /// Is wanted in the moment of the next subscription.
     meanwhile: Option<(Wants, Channel)>,
+    /// Where it does not answer.
+    frozen: Option<Step>,
+    /// What is wrong with its role.
+    role: Option<Role>,
+    /// How often it was asked for that.
+    asked: usize,
     published: usize,
     left: usize,
 }
 
+/// What a link asks of a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Open,
+    Authority,
+    Subscribe,
+}
+
+#[derive(Clone, Copy)]
+enum Role {
+    Replica,
+    Unknown,
+}
+
 impl Broker {
+    /// Waits for ever where the broker does not answer.
+    async fn answers(&self, step: Step) {
+        if self.see(|seen| seen.frozen == Some(step)) {
+            std::future::pending().await
+        }
+    }
+
     fn see<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
         let seen = look(&mut self.0.0.lock().expect("nobody panics"));
         self.0.1.notify_waiters();
@@ -59,11 +88,28 @@ impl Link for Wire {
             if seen.absent {
                 return Err(Error::unavailable("absent"));
             }
+            if let Some(kind) = seen.refuses {
+                return Err(Error::new(kind, "no"));
+            }
             seen.breakers.push(breaker);
             seen.subscribed.clear();
             Ok(())
         })?;
+        broker.answers(Step::Open).await;
         Ok(Self(broker.clone()))
+    }
+
+    async fn authority(broker: &Broker) -> Result<Authority> {
+        let role = broker.see(|seen| {
+            seen.asked += 1;
+            seen.role
+        });
+        broker.answers(Step::Authority).await;
+        match role {
+            None => Ok(Authority::Here),
+            Some(Role::Replica) => Ok(Authority::Elsewhere("a replica".into())),
+            Some(Role::Unknown) => Err(Error::new(ErrorKind::Denied, "you must not ask")),
+        }
     }
 
     fn handle(&self) -> Broker {
@@ -75,6 +121,7 @@ impl Link for Wire {
     }
 
     async fn subscribe(broker: &Broker, channels: &[Channel]) -> Result<()> {
+        broker.answers(Step::Subscribe).await;
         broker.see(|seen| {
             seen.subscribed.extend(channels.iter().cloned());
             if let Some((wants, channel)) = seen.meanwhile.take() {
@@ -116,15 +163,19 @@ async fn kept() -> (Broker, Tap, Keeper<Wire>) {
     (broker, tap, keeper)
 }
 
+async fn next(tap: &mut Tap) -> Tapped {
+    tokio::time::timeout(Duration::from_secs(60), tap.next()).await.expect("something comes")
+}
+
 async fn down(tap: &mut Tap) -> String {
-    match tap.next().await {
+    match next(tap).await {
         Tapped::Down(reason) => reason.0,
         other => panic!("{other:?}"),
     }
 }
 
 async fn up(tap: &mut Tap) -> Limits {
-    match tap.next().await {
+    match next(tap).await {
         Tapped::Up(limits) => limits,
         other => panic!("{other:?}"),
     }
@@ -235,4 +286,105 @@ async fn what_is_too_large_is_refused_and_what_stands_before_it_is_sent() {
     let refused = keeper.publish(&batch[2..]).await;
     assert!(matches!(refused, Err(PublishError::Refused { index: 0, kind: ErrorKind::TooLarge })), "{refused:?}");
     assert_eq!(broker.see(|seen| seen.published), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_freezes_while_a_link_is_made_does_not_end_the_attempts() {
+    let (broker, mut tap, _keeper) = kept().await;
+    for step in [Step::Open, Step::Authority, Step::Subscribe] {
+        let (links, attempts) = broker.see(|seen| {
+            seen.frozen = Some(step);
+            (seen.breakers.len(), seen.attempts)
+        });
+        broker.trip(links - 1, "broken");
+        assert_eq!(down(&mut tap).await, "broken");
+        broker.until(|seen| seen.attempts >= attempts + 3).await;
+        broker.see(|seen| seen.frozen = None);
+        up(&mut tap).await;
+    }
+    for step in [Step::Open, Step::Authority] {
+        broker.see(|seen| seen.frozen = Some(step));
+        let tap = Tap::new(10, 1000);
+        let late = Keeper::<Wire>::connect(broker.clone(), tap.inbox()).await.err().expect("too late");
+        assert_eq!(late.kind(), ErrorKind::Unavailable, "{step:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_not_the_authority_is_not_used() {
+    let (broker, mut tap, keeper) = kept().await;
+    broker.see(|seen| seen.role = Some(Role::Replica));
+    assert_eq!(down(&mut tap).await, "a replica");
+    let attempts = broker.see(|seen| seen.attempts);
+    broker.until(|seen| seen.attempts > attempts + 3).await;
+    assert!(keeper.live().is_err());
+    let other = Tap::new(10, 1000);
+    let refused = Keeper::<Wire>::connect(broker.clone(), other.inbox()).await.err().expect("refused");
+    assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::Unavailable, "a replica".into()));
+    broker.see(|seen| seen.role = None);
+    up(&mut tap).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_for_the_authority_without_an_answer_leaves_the_link_alone() {
+    let (broker, mut tap, keeper) = kept().await;
+    for (role, frozen) in [(Some(Role::Unknown), None), (None, Some(Step::Authority))] {
+        let asked = broker.see(|seen| {
+            (seen.role, seen.frozen) = (role, frozen);
+            seen.asked
+        });
+        broker.until(|seen| seen.asked > asked + 3).await;
+    }
+    broker.see(|seen| seen.frozen = None);
+    keeper.reset("a fence".into()).await;
+    assert_eq!(down(&mut tap).await, "a fence");
+    up(&mut tap).await;
+    // At connecting it must be known.
+    broker.see(|seen| seen.role = Some(Role::Unknown));
+    let refused = Keeper::<Wire>::connect(broker.clone(), tap.inbox()).await.err().expect("refused");
+    assert_eq!(refused.kind(), ErrorKind::Denied);
+}
+
+/// How many attempts are made in this time.
+async fn attempts(broker: &Broker, time: Duration) -> usize {
+    let before = broker.see(|seen| seen.attempts);
+    sleep(time).await;
+    broker.see(|seen| seen.attempts) - before
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_are_repeated_rarely_and_absences_often() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let (broker, mut tap, _keeper) = kept().await;
+    for kind in [ErrorKind::Denied, ErrorKind::Config] {
+        broker.see(|seen| seen.refuses = Some(kind));
+        let last = broker.see(|seen| seen.breakers.len()) - 1;
+        broker.trip(last, "broken");
+        down(&mut tap).await;
+        let first = attempts(&broker, MINUTE).await;
+        assert!((8..30).contains(&first), "{kind:?} {first}");
+        let later = attempts(&broker, MINUTE).await;
+        assert!((5..=13).contains(&later), "{kind:?} {later}");
+        broker.see(|seen| seen.refuses = None);
+        up(&mut tap).await;
+    }
+    broker.see(|seen| seen.absent = true);
+    let last = broker.see(|seen| seen.breakers.len()) - 1;
+    broker.trip(last, "broken");
+    down(&mut tap).await;
+    // As short as ever for half a minute, in which the pauses are 500 ms at most.
+    let first = attempts(&broker, MINUTE / 2).await;
+    assert!(first >= 58, "{first}");
+    sleep(MINUTE * 5).await;
+    let later = attempts(&broker, MINUTE).await;
+    assert!((12..=26).contains(&later), "{later}");
+    // The next outage begins anew.
+    broker.see(|seen| seen.absent = false);
+    up(&mut tap).await;
+    sleep(MINUTE).await;
+    broker.see(|seen| seen.absent = true);
+    broker.trip(last + 1, "broken");
+    down(&mut tap).await;
+    let first = attempts(&broker, MINUTE / 2).await;
+    assert!(first >= 58, "{first}");
 }

@@ -1,5 +1,7 @@
 //! A link to a broker, as [`Keeper`](crate::backend::Keeper) keeps it.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use crate::model::{Limits, Result};
@@ -15,7 +17,7 @@ use crate::seams::{Capabilities, Channel, Inbox, Outgoing, PublishError, Reason}
 ///
 /// # Examples
 /// ```
-/// # use adapter_core::backend::{Breaker, Channel, Inbox, Limits, Outgoing, PublishError, Reason};
+/// # use adapter_core::backend::{Authority, Breaker, Channel, Inbox, Limits, Outgoing, PublishError, Reason};
 /// use std::sync::Arc;
 ///
 /// use adapter_core::Result;
@@ -44,6 +46,11 @@ use crate::seams::{Capabilities, Channel, Inbox, Outgoing, PublishError, Reason}
 ///         // connect, and start to hand over what arrives
 /// #       let _ = (broker, inbox, breaker);
 /// #       Ok(Self(Client))
+///     }
+///     async fn authority(client: &Client) -> Result<Authority> {
+///         // ask the server for its role
+/// #       let _ = client;
+///         Ok(Authority::Here)
 ///     }
 ///     async fn publish(client: &Client, messages: &[Outgoing]) -> Result<(), PublishError> {
 ///         // send, and wait for the broker's word
@@ -85,6 +92,29 @@ pub trait Link: Sized + Send + 'static {
     /// `Config`, `Denied` or `Unavailable`.
     fn open(source: &mut Self::Source, inbox: &Inbox, breaker: Breaker) -> impl Future<Output = Result<Self>> + Send;
 
+    /// How long one attempt may take: [opening](Self::open), the question for the [authority](Self::authority) and
+    /// [subscribing](Self::subscribe) together. An attempt that takes longer is dropped, and the next one begins. 10 s by
+    /// default, which lets links pass that are slow or have TLS; a link that tries several servers in turn needs more.
+    fn timeout(_source: &Self::Source) -> Duration {
+        Duration::from_secs(10)
+    }
+
+    /// Asks the server whether it is the authority: whether all nodes that use the broker as it is meant hear what is published
+    /// there. A replica is not. It may accept what is published and deliver it to its own clients alone, so that its nodes
+    /// believe in a healthy link and form a cluster of their own.
+    ///
+    /// [`Keeper`](crate::backend::Keeper) asks before a link counts as connected and every 2 s while it is up.
+    /// [`Authority::Elsewhere`] fails the attempt or takes the link down; either way the keeper connects again. An error
+    /// fails the attempt too, and says nothing about a link that is up: a server that does not answer is found by the
+    /// pings of [`hold`](Self::hold). So does a question that takes longer than 2 s.
+    ///
+    /// A broker whose servers all carry what is published, or refuse it when they cannot, has no such role: answer
+    /// `Ok(Authority::Here)`, and say in a comment why that is right.
+    ///
+    /// # Errors
+    /// `Denied` or `Unavailable`, when the question failed.
+    fn authority(handle: &Self::Handle) -> impl Future<Output = Result<Authority>> + Send;
+
     /// What calls go over.
     fn handle(&self) -> Self::Handle;
 
@@ -114,6 +144,16 @@ pub trait Link: Sized + Send + 'static {
 
     /// Takes leave of a broker that is there: returns when that has forgotten us, or after a second or so.
     fn quit(self) -> impl Future<Output = ()> + Send;
+}
+
+/// What [`Link::authority`] answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// What is published at this server reaches all nodes.
+    Here,
+    /// Another server has to be used. The reason says what this one is and what to do about it; it is the text of an
+    /// error at connecting, and the reason why a link goes down. Without secrets.
+    Elsewhere(Reason),
 }
 
 /// Gives one link up, for whoever finds out that it is of no use although its connections live. Clones break the same link.

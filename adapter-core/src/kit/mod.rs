@@ -14,7 +14,7 @@ mod tls_files;
 pub use backoff::Backoff;
 pub use host_port::HostPort;
 pub use keeper::Keeper;
-pub use link::{Breaker, Link};
+pub use link::{Authority, Breaker, Link};
 pub use percent::percent_decoded;
 pub use ring::{Ring, in_turn};
 pub use tcp::tcp;

@@ -26,6 +26,8 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     served_locally: bool,
+    /// Trying again soon may help: of several servers, one is merely away.
+    may_pass: bool,
     source: Option<Cause>,
 }
 
@@ -54,7 +56,8 @@ pub enum ErrorKind {
 impl Error {
     /// An error of this kind with a sentence for people.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), served_locally: false, source: None }))
+        let may_pass = !matches!(kind, ErrorKind::Config | ErrorKind::Denied);
+        Self(Box::new(Inner { kind, message: message.into(), served_locally: false, may_pass, source: None }))
     }
 
     /// A `Config` error: the configuration cannot work.
@@ -93,10 +96,17 @@ impl Error {
     /// more than the others.
     #[must_use]
     pub fn most_telling(before: Option<Self>, next: Self) -> Self {
-        match before {
-            Some(before) if before.kind() != ErrorKind::Unavailable || next.kind() == ErrorKind::Unavailable => before,
-            _ => next,
-        }
+        let Some(before) = before else { return next };
+        let may_pass = before.may_pass() || next.may_pass();
+        let first = before.kind() != ErrorKind::Unavailable || next.kind() == ErrorKind::Unavailable;
+        let mut told = if first { before } else { next };
+        told.0.may_pass = may_pass;
+        told
+    }
+
+    /// Whether trying again soon may help: not if every server that was asked has refused.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.0.may_pass
     }
 
     /// What to match on.
@@ -190,6 +200,19 @@ mod tests {
         assert_eq!(told(&[Unavailable, Unavailable]), "1");
         assert_eq!(told(&[Unavailable, Config, Unavailable]), "2");
         assert_eq!(told(&[Config, Denied, Unavailable]), "1");
+    }
+
+    #[test]
+    fn what_all_servers_refuse_does_not_pass() {
+        use ErrorKind::{Config, Denied, Unavailable};
+        let may_pass = |kinds: &[ErrorKind]| {
+            let errors = kinds.iter().map(|kind| Error::new(*kind, "no"));
+            errors.fold(None, |before, next| Some(Error::most_telling(before, next))).expect("one").may_pass()
+        };
+        assert!(!may_pass(&[Config]) && !may_pass(&[Denied, Config]));
+        assert!(
+            may_pass(&[Unavailable]) && may_pass(&[Unavailable, Denied]) && may_pass(&[Config, Unavailable, Denied])
+        );
     }
 
     #[test]

@@ -30,7 +30,10 @@ pub struct Full;
 struct Shared {
     state: Mutex<State>,
     arrived: Notify,
+    /// Somebody who was told that there is no room may offer it again.
     room: Notify,
+    /// The cluster was closed. Apart from `room`: a backend's task waits for this all the time.
+    over: Notify,
     bounds: Bounds,
     /// Whose inbox it is: what this node published itself, control aside, needs no more than to be counted.
     me: Option<NodeId>,
@@ -92,6 +95,7 @@ impl Inbox {
             state: Mutex::default(),
             arrived: Notify::new(),
             room: Notify::new(),
+            over: Notify::new(),
             bounds,
             alive: AtomicBool::new(false),
         }))
@@ -191,13 +195,13 @@ impl Inbox {
     /// Safe.
     pub async fn closed(&self) {
         loop {
-            let changed = self.0.room.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
+            let over = self.0.over.notified();
+            tokio::pin!(over);
+            over.as_mut().enable();
             if self.is_closed() {
                 return;
             }
-            changed.await;
+            over.await;
         }
     }
 
@@ -231,6 +235,7 @@ impl Inbox {
         drop(state);
         self.0.arrived.notify_one();
         self.0.room.notify_waiters();
+        self.0.over.notify_waiters();
     }
 
     /// How many of this node's own messages came back.
@@ -264,11 +269,9 @@ impl Inbox {
             Taken { link: std::mem::take(&mut state.link), control: std::mem::take(&mut state.control), messages };
         state.bytes -= taken.messages.iter().map(|arrival| arrival.payload.len()).sum::<usize>();
         state.control_bytes = 0;
-        if !taken.messages.is_empty() {
-            state.full = false;
-        }
+        let waited_for = !taken.messages.is_empty() && std::mem::take(&mut state.full);
         drop(state);
-        if !taken.messages.is_empty() {
+        if waited_for {
             self.0.room.notify_waiters();
         }
         taken
@@ -314,48 +317,5 @@ impl fmt::Debug for Inbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::NodeId;
-    use crate::wire::{Head, Kind, Message};
-
-    fn message(kind: Kind) -> Bytes {
-        let sender = NodeId::from_bytes([1; 16]);
-        Message::of(&Head { kind, sender, counter: 1, number: None, part: None, request: None }, &[0; 100], &[])
-    }
-
-    #[test]
-    fn a_goodbye_keeps_its_place_behind_a_full_inbox() {
-        for bounds in [
-            Bounds { messages: 2, bytes: 1 << 20, control: 1 },
-            Bounds { messages: 100, bytes: 2 * message(Kind::BROADCAST).len(), control: 1 },
-        ] {
-            let inbox = Inbox::new(bounds, None);
-            inbox.want(&[Channel::new("rc.a").expect("valid")]);
-            for _ in 0..2 {
-                inbox.frame("rc.a", message(Kind::BROADCAST)).expect("room");
-            }
-            inbox.frame("rc.a", message(Kind::BROADCAST)).expect_err("full");
-            inbox.frame("rc.a", message(Kind::BYE)).expect("never full");
-            let taken = inbox.take(true);
-            assert_eq!((taken.control.len(), taken.messages.len()), (1, 3), "{bounds:?}");
-        }
-    }
-
-    #[test]
-    fn a_flood_of_goodbyes_is_bounded() {
-        let bytes = 2 * message(Kind::BYE).len();
-        for (bounds, left) in [
-            (Bounds { messages: 2, bytes: 1 << 20, control: 3 }, (3, 5)),
-            (Bounds { messages: 100, bytes, control: 100 }, (2, 4)),
-        ] {
-            let inbox = Inbox::new(bounds, None);
-            inbox.want(&[Channel::new("rc.a").expect("valid")]);
-            for _ in 0..100 {
-                inbox.frame("rc.a", message(Kind::BYE)).expect("never full");
-            }
-            let taken = inbox.take(true);
-            assert_eq!((taken.control.len(), taken.messages.len()), left, "{bounds:?}");
-        }
-    }
-}
+#[path = "inbox_tests.rs"]
+mod tests;

@@ -33,11 +33,13 @@ pub(crate) async fn with(arguments: &[&str]) -> Broker {
 
 /// A sentinel that watches this master as the service "main".
 pub(crate) async fn sentinel(master: &Broker) -> Broker {
-    let settings = format!(
-        "port {{port}}\nbind {{bind}}\nsentinel monitor main 127.0.0.1 {} 1\n\
-         sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000",
-        port(master)
-    );
+    let watch = "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000";
+    sentinel_with(&format!("sentinel monitor main 127.0.0.1 {} 1\n{watch}", port(master))).await
+}
+
+/// A sentinel with these settings.
+pub(crate) async fn sentinel_with(settings: &str) -> Broker {
+    let settings = format!("port {{port}}\nbind {{bind}}\n{settings}");
     let local = Launch { arguments: &[&["{folder}/sentinel.conf", "--sentinel"]], ..recipes::REDIS.local };
     let alone = Recipe { name: "sentinel", local, ..recipes::REDIS };
     here(&prepared_by(&alone, &["sh", "-c", &format!("echo '{settings}' > sentinel.conf")])).await

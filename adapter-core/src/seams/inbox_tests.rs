@@ -1,0 +1,90 @@
+use std::pin::pin;
+use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Wake, Waker};
+
+use super::*;
+use crate::model::NodeId;
+use crate::wire::{Head, Kind, Message};
+
+fn message(kind: Kind) -> Bytes {
+    let sender = NodeId::from_bytes([1; 16]);
+    Message::of(&Head { kind, sender, counter: 1, number: None, part: None, request: None }, &[0; 100], &[])
+}
+
+#[test]
+fn a_goodbye_keeps_its_place_behind_a_full_inbox() {
+    for bounds in [
+        Bounds { messages: 2, bytes: 1 << 20, control: 1 },
+        Bounds { messages: 100, bytes: 2 * message(Kind::BROADCAST).len(), control: 1 },
+    ] {
+        let inbox = Inbox::new(bounds, None);
+        inbox.want(&[Channel::new("rc.a").expect("valid")]);
+        for _ in 0..2 {
+            inbox.frame("rc.a", message(Kind::BROADCAST)).expect("room");
+        }
+        inbox.frame("rc.a", message(Kind::BROADCAST)).expect_err("full");
+        inbox.frame("rc.a", message(Kind::BYE)).expect("never full");
+        let taken = inbox.take(true);
+        assert_eq!((taken.control.len(), taken.messages.len()), (1, 3), "{bounds:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_goodbyes_is_bounded() {
+    let bytes = 2 * message(Kind::BYE).len();
+    for (bounds, left) in [
+        (Bounds { messages: 2, bytes: 1 << 20, control: 3 }, (3, 5)),
+        (Bounds { messages: 100, bytes, control: 100 }, (2, 4)),
+    ] {
+        let inbox = Inbox::new(bounds, None);
+        inbox.want(&[Channel::new("rc.a").expect("valid")]);
+        for _ in 0..100 {
+            inbox.frame("rc.a", message(Kind::BYE)).expect("never full");
+        }
+        let taken = inbox.take(true);
+        assert_eq!((taken.control.len(), taken.messages.len()), left, "{bounds:?}");
+    }
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn taking_wakes_those_who_wait_for_room_and_nobody_else() {
+    let inbox = Inbox::new(Bounds { messages: 1, bytes: 1 << 20, control: 1 }, None);
+    inbox.want(&[Channel::new("rc.a").expect("valid")]);
+    let fill = || inbox.frame("rc.a", message(Kind::BROADCAST));
+    let [close, room] = [0; 2].map(|_| Arc::new(Wakes::default()));
+    let (close_waker, room_waker) = (Waker::from(Arc::clone(&close)), Waker::from(Arc::clone(&room)));
+    let (mut closing, mut offering) = (Context::from_waker(&close_waker), Context::from_waker(&room_waker));
+    let woken = || [close.0.load(Ordering::Relaxed), room.0.load(Ordering::Relaxed)];
+
+    let mut closed = pin!(inbox.closed());
+    assert!(closed.as_mut().poll(&mut closing).is_pending());
+    for _ in 0..10 {
+        fill().expect("room");
+        assert_eq!(inbox.take(true).messages.len(), 1);
+    }
+    assert_eq!(woken(), [0, 0]);
+
+    for turn in 1..=10 {
+        fill().expect("room");
+        fill().expect_err("full");
+        let mut ready = pin!(inbox.ready());
+        assert!(ready.as_mut().poll(&mut offering).is_pending());
+        inbox.take(true);
+        assert_eq!(woken(), [0, turn]);
+        assert!(ready.as_mut().poll(&mut offering).is_ready());
+    }
+
+    inbox.close();
+    assert_eq!(woken(), [1, 10]);
+    assert!(closed.as_mut().poll(&mut closing).is_ready());
+    assert!(pin!(inbox.ready()).poll(&mut offering).is_ready(), "nobody waits for room in a closed inbox");
+}
