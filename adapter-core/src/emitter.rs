@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::backend::cluster_name;
 use crate::cluster::check_max_message;
 use crate::emitter_calls::Calls;
 use crate::engine::split;
@@ -13,8 +14,8 @@ use crate::inbox::{self, CloseOnDrop};
 use crate::operator::Selection;
 use crate::protocol::{Content, Head, Operation};
 use crate::{
-    Backend, Change, Channel, ClusterName, Connect, Error, ErrorKind, Inbox, IntoRooms, Namespace, NodeId, Outgoing,
-    Packet, PublishError, Result, check_event_name,
+    Backend, Change, Channel, Connect, Error, ErrorKind, Inbox, IntoRooms, Namespace, NodeId, Outgoing, Packet,
+    PublishError, Result, check_event_name,
 };
 
 /// Emits into a cluster without being a node of it: for cron jobs, workers, and other services. Clones share one
@@ -49,15 +50,16 @@ struct Inner {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct EmitterBuilder {
-    cluster: String,
+    cluster: Option<String>,
     max_message: usize,
     timeout: Duration,
 }
 
 impl EmitterBuilder {
-    /// The cluster's name, as its nodes have it; `roomcast` by default.
+    /// The cluster's name, as its nodes have it. Without it, the name comes from the backend's URL (`?cluster=NAME`), and is
+    /// `roomcast` if the URL has none. A name given here counts more than that of the URL.
     pub fn cluster(mut self, name: impl Into<String>) -> Self {
-        self.cluster = name.into();
+        self.cluster = Some(name.into());
         self
     }
 
@@ -82,7 +84,7 @@ impl EmitterBuilder {
         if self.timeout.is_zero() {
             return Err(Error::config("an emitter's timeout is more than nothing"));
         }
-        let cluster = ClusterName::new(self.cluster.as_str())?;
+        let cluster = cluster_name(self.cluster.as_deref(), &backend)?;
         // Nothing is subscribed: the inbox only hears about the link.
         let inbox = Inbox::new(inbox::Bounds { messages: 1, bytes: 1, control: 1 });
         let late = |_| Error::new(ErrorKind::Timeout, "connecting took longer than the emitter's timeout");
@@ -95,7 +97,7 @@ impl EmitterBuilder {
 }
 
 impl Emitter {
-    /// Connects to the cluster named `roomcast`.
+    /// Connects to the cluster that the backend's URL names (`?cluster=NAME`), or to `roomcast`.
     ///
     /// # Errors
     /// As [`EmitterBuilder::connect`].
@@ -105,7 +107,7 @@ impl Emitter {
 
     /// For everything but the defaults.
     pub fn builder() -> EmitterBuilder {
-        EmitterBuilder { cluster: "roomcast".to_owned(), max_message: 16 << 20, timeout: Duration::from_secs(5) }
+        EmitterBuilder { cluster: None, max_message: 16 << 20, timeout: Duration::from_secs(5) }
     }
 
     /// Every socket of a namespace, to be narrowed down.

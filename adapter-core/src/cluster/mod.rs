@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use self::core::{Core, deadline, now};
-pub use builder::ClusterBuilder;
 pub(crate) use builder::check_max_message;
+pub use builder::{ClusterBuilder, WhenUnreachable};
 pub use events::Events;
 
 use crate::{Adapter, Connect, Error, ErrorKind, LocalSockets, Namespace, NamespaceHandle, Node, Result, Stats};

@@ -14,4 +14,5 @@ mod outage;
 mod requests;
 mod residue;
 mod server_events;
+mod starting;
 mod support;
