@@ -146,10 +146,7 @@ mod tests {
             let parts = parse(url)?;
             parts.login()?;
             parts.servers(1)?;
-            for option in parts.options() {
-                return Err(parts.unknown_option(option?.0, "mode, tag"));
-            }
-            Ok(())
+            parts.options().next().map_or(Ok(()), |option| Err(parts.unknown_option(option?.0, "mode, tag")))
         };
         let error: Error = read(url).expect_err(url);
         assert_eq!(error.kind(), ErrorKind::Config, "{url}");
