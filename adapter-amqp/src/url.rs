@@ -1,10 +1,9 @@
-//! The grammar of our URLs, strict: what is not understood is refused, and nothing of it is repeated in an error,
-//! since there may be a password in it.
+//! Our URLs, read strictly: what is not understood is an error.
 
 use std::fmt;
 use std::str::FromStr;
 
-use adapter_core::backend::{HostPort, TlsFiles, percent_decoded};
+use adapter_core::backend::{HostPort, TlsFiles, UrlParts, percent_decoded};
 use adapter_core::{Error, Result};
 
 const OPTIONS: &str = "ca, cert, exchange, heartbeat, key, max_bytes, max_messages, name, prefetch";
@@ -47,36 +46,24 @@ pub(crate) enum Setting {
 /// # Errors
 /// `Config`.
 pub(crate) fn parse(url: &str) -> Result<Parsed> {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let default_port = match scheme {
-        "amqp" => 5672,
-        "amqps" => 5671,
-        _ => return Err(Error::config("a URL of RabbitMQ begins with amqp:// or amqps://")),
-    };
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (login, place) = place.rsplit_once('@').map_or((None, place), |(login, place)| (Some(login), place));
-    let login = match login.map(|login| login.split_once(':')) {
+    let parts = UrlParts::parse("RabbitMQ", &["amqp", "amqps"], url)?;
+    let secure = parts.scheme == "amqps";
+    let login = match parts.login()? {
         None => None,
-        Some(Some((user, password))) => {
-            Some(Login { user: percent_decoded(user)?, password: percent_decoded(password)? })
-        }
-        Some(None) => return Err(Error::config("a user of RabbitMQ has a password: user:password@host")),
+        Some((user, Some(password))) => Some(Login { user, password }),
+        Some((_, None)) => return Err(Error::config("a user of RabbitMQ has a password: user:password@host")),
     };
-    let (hosts, vhost) = place.split_once('/').unwrap_or((place, ""));
-    if vhost.contains('/') {
+    if parts.path.contains('/') {
         return Err(Error::config("a slash within the name of a virtual host is written %2F"));
     }
-    let vhost = if vhost.is_empty() { "/".to_owned() } else { percent_decoded(vhost)? };
-    let hosts = hosts.split(',').map(|host| HostPort::parse(host, default_port)).collect::<Option<_>>();
-    let hosts = hosts.ok_or_else(|| Error::config("a broker is host or host:port, an IPv6 address in brackets"))?;
+    let vhost = if parts.path.is_empty() { "/".to_owned() } else { percent_decoded(parts.path)? };
+    let hosts = parts.servers(if secure { 5671 } else { 5672 })?;
     let (mut files, mut options) = (TlsFiles::default(), Vec::new());
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let Some((option, value)) = pair.split_once('=') else {
-            return Err(Error::config("an option of a RabbitMQ URL is written option=value"));
-        };
+    for option in parts.options() {
+        let (option, value) = option?;
         let value = percent_decoded(value)?;
         if files.set(option, &value) {
-            if scheme == "amqp" {
+            if !secure {
                 return Err(Error::config(format!("{option} needs amqps://")));
             }
             continue;
@@ -88,11 +75,11 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
             "max_messages" => Setting::MaxMessages,
             "name" => Setting::Name,
             "prefetch" => Setting::Prefetch,
-            _ => return Err(Error::config(format!("unknown option of RabbitMQ; the options are {OPTIONS}"))),
+            _ => return Err(parts.unknown_option(option, OPTIONS)),
         };
         options.push((setting, value));
     }
-    Ok(Parsed { hosts, login, vhost, tls: (scheme == "amqps").then_some(files), options })
+    Ok(Parsed { hosts, login, vhost, tls: secure.then_some(files), options })
 }
 
 /// A number of at least one.

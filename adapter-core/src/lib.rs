@@ -1,4 +1,41 @@
-//! Roomcast's core.
+//! The core of [Roomcast](https://docs.rs/roomcast): the cluster, without any broker.
+//!
+//! **Applications** use the crate `roomcast`. It re-exports everything here and adds the backends, which it picks by a URL.
+//!
+//! **Authors of a backend** depend on this crate alone, so that their crate brings no other broker's client. They implement
+//! [`Connect`](backend::Connect) and [`Backend`](backend::Backend), or [`Link`](backend::Link) and let [`Keeper`](backend::Keeper) do the reconnecting. The
+//! [guide](https://github.com/roomcast/roomcast/blob/main/docs/writing-a-backend.md) goes through it step by step.
+//!
+//! **Authors of a server** that is neither socketioxide nor built on the [`Hub`] implement [`LocalSockets`](adapter::LocalSockets).
+//!
+//! | for | items |
+//! |---|---|
+//! | the application | [`Cluster`], [`ClusterBuilder`], [`NamespaceHandle`], [`BroadcastOperator`], [`Packet`], [`Event`], [`Error`] |
+//! | services that emit without being a node | [`Emitter`] |
+//! | WebSocket servers | [`Hub`], [`Socket`] |
+//! | backends: the seam | [`Connect`](backend::Connect), [`Backend`](backend::Backend), [`Inbox`](backend::Inbox), [`Channel`](backend::Channel), [`Outgoing`](backend::Outgoing), [`Limits`](backend::Limits), [`Capabilities`](backend::Capabilities) |
+//! | backends: help | [`Keeper`](backend::Keeper), [`Link`](backend::Link), [`Breaker`](backend::Breaker), [`Backoff`](backend::Backoff), [`Ring`](backend::Ring), [`HostPort`](backend::HostPort), [`UrlParts`](backend::UrlParts), [`TlsFiles`](backend::TlsFiles), [`tcp`](backend::tcp), [`tls`](mod@backend::tls) |
+//! | other servers | [`LocalSockets`](adapter::LocalSockets), [`Acks`](adapter::Acks), [`Adapter`](adapter::Adapter) |
+//!
+//! The core knows no broker and no server: a backend moves bytes that it does not look into, and everything else exists once,
+//! here. [`Memory`], the backend of one process, is included.
+//!
+//! # Examples
+//! ```
+//! use adapter_core::{Cluster, Hub, Memory};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> adapter_core::Result<()> {
+//! let broker = Memory::new();
+//! let (one, two) = (Cluster::connect(broker.clone()).await?, Cluster::connect(broker).await?);
+//! let hub = Hub::new();
+//! let _chat = one.namespace("/chat", hub.clone()).await?;
+//! let mut socket = hub.connect()?;
+//! socket.join("lobby")?;
+//!
+//! two.of("/chat")?.to("lobby").emit("hello").await?;
+//! assert_eq!(socket.next().await.expect("connected").packet.data, "hello");
+//! # one.close().await?; two.close().await }
+//! ```
 
 mod api;
 mod driver;
@@ -17,7 +54,7 @@ mod wire;
 
 pub use api::{
     BroadcastOperator, Cluster, ClusterBuilder, Emitter, EmitterBuilder, EmitterOperator, Events, NamespaceHandle,
-    WeakNamespaceHandle,
+    WeakNamespaceHandle, WhenUnreachable,
 };
 pub use bytes::Bytes;
 pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket, SocketHandle};
@@ -34,7 +71,8 @@ pub mod backend {
 
     pub use crate::api::EmitterFrames;
     pub use crate::kit::{
-        Authority, Backoff, Breaker, HostPort, Keeper, Link, Ring, TlsFiles, in_turn, percent_decoded, tcp, tls,
+        Authority, Backoff, Breaker, HostPort, Keeper, Link, Ring, TlsFiles, UrlParts, in_turn, percent_decoded, tcp,
+        tls,
     };
     pub use crate::model::{Limits, causes};
     pub use crate::seams::{Backend, Capabilities, Channel, Connect, Full, Inbox, Outgoing, PublishError, Reason};

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up.
-const LAYERS: [&str; 9] = ["model", "wire", "engine", "seams", "driver", "api", "kit", "hub", "memory"];
+const LAYERS: [&str; 9] = ["model", "wire", "engine", "seams", "kit", "driver", "api", "hub", "memory"];
 /// Layers that are above others in the list and know nothing of them.
 const APART: [(&str, &[&str]); 5] = [
     ("seams", &["engine"]),
-    ("kit", &["wire", "engine", "driver", "api"]),
+    ("kit", &["wire", "engine"]),
     ("hub", &["wire", "engine", "driver", "api", "kit"]),
     ("memory", &["wire", "engine", "driver", "api", "kit", "hub"]),
     ("api", &[]),

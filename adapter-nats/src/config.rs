@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::{Backend, Connect, Inbox, Keeper, TlsFiles, async_trait, percent_decoded};
+use adapter_core::backend::{
+    Backend, Connect, HostPort, Inbox, Keeper, TlsFiles, UrlParts, async_trait, percent_decoded,
+};
 use adapter_core::{Error, Result};
 use async_nats::{ConnectOptions, ServerAddr, rustls};
 
@@ -55,29 +57,22 @@ impl Nats {
     /// # Errors
     /// `Config`, with the known options where one is unknown, and never with a part of the URL that may be secret.
     pub fn from_url(url: &str) -> Result<Self> {
-        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-        if !matches!(scheme, "nats" | "tls") {
-            return Err(Error::config("a URL of NATS begins with nats:// or tls://"));
-        }
-        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (login, hosts) = place.rsplit_once('@').map_or((None, place), |(login, hosts)| (Some(login), hosts));
-        let options = match login.map(|login| login.split_once(':').ok_or(login)) {
+        let parts = UrlParts::parse("NATS", &["nats", "tls"], url)?;
+        let options = match parts.login()? {
             None => ConnectOptions::new(),
-            Some(Ok((user, password))) => {
-                ConnectOptions::with_user_and_password(percent_decoded(user)?, percent_decoded(password)?)
-            }
-            Some(Err(token)) => ConnectOptions::with_token(percent_decoded(token)?),
+            Some((user, Some(password))) => ConnectOptions::with_user_and_password(user, password),
+            Some((token, None)) => ConnectOptions::with_token(token),
         };
-        let servers = hosts.strip_suffix('/').unwrap_or(hosts).split(',');
-        let servers = servers.map(|host| server(scheme, host)).collect::<Result<_>>()?;
+        if !parts.path.is_empty() {
+            return Err(Error::config("a URL of NATS has no path"));
+        }
+        let servers = parts.servers(4222)?.iter().map(|host| server(parts.scheme, host)).collect::<Result<_>>()?;
         let files = Files::default();
         let mut nats =
             Self { servers, options, files, name: None, tls_first: false, discover: true, capacity: CAPACITY };
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let Some((option, value)) = pair.split_once('=') else {
-                return Err(Error::config("an option of a NATS URL is written option=value"));
-            };
-            nats = nats.option(option, percent_decoded(value)?)?;
+        for option in parts.options() {
+            let (option, value) = option?;
+            nats = nats.option(&parts, option, percent_decoded(value)?)?;
         }
         nats.files.tls.certificate()?; // one of them alone is refused here, not at connecting
         Ok(nats)
@@ -108,7 +103,7 @@ impl Nats {
         self
     }
 
-    fn option(mut self, option: &str, value: String) -> Result<Self> {
+    fn option(mut self, parts: &UrlParts<'_>, option: &str, value: String) -> Result<Self> {
         let files = &mut self.files;
         match option {
             _ if files.tls.set(option, &value) => {}
@@ -121,7 +116,7 @@ impl Nats {
                 Ok(messages @ 1..) => self.capacity = messages,
                 _ => return Err(Error::config("capacity is a number of messages, at least 1")),
             },
-            _ => return Err(Error::config(format!("unknown option of NATS; the options are {KNOWN}"))),
+            _ => return Err(parts.unknown_option(option, KNOWN)),
         }
         Ok(self)
     }
@@ -202,12 +197,9 @@ impl fmt::Debug for Nats {
     }
 }
 
-fn server(scheme: &str, host: &str) -> Result<ServerAddr> {
-    let plain = !host.is_empty() && !host.contains(['/', '@', '#', '?']);
-    let parsed = plain.then(|| format!("{scheme}://{host}").parse::<ServerAddr>().ok()).flatten();
-    parsed
-        .filter(|server| !server.host().is_empty())
-        .ok_or_else(|| Error::config("a server of NATS is host or host:port"))
+fn server(scheme: &str, server: &HostPort) -> Result<ServerAddr> {
+    let parsed = format!("{scheme}://{server}").parse();
+    parsed.map_err(|_| Error::config("the host of a server in the URL of NATS is no name and no address"))
 }
 
 fn truth(option: &str, value: &str) -> Result<bool> {
@@ -242,9 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_option_is_told_the_known_ones() {
+    fn an_unknown_option_is_named_with_the_known_ones() {
         let text = refusal("nats://user:hunter2@host?paswd=hunter3");
-        assert!(text.contains(KNOWN) && !text.contains("hunter"), "{text}");
+        assert!(text.contains("paswd") && text.contains(KNOWN) && !text.contains("hunter"), "{text}");
     }
 
     #[test]
@@ -270,9 +262,10 @@ mod tests {
 
     #[test]
     fn secrets_are_shown_nowhere() {
-        for url in ["nats://user:hunter2@host", "nats://hunter2@host", "nats://u:hunter2@h1:x"] {
+        let urls = ["user:hunter2@host", "hunter2@host", "u:hunter2@h1:x", "u:/hunter2@host", "u:1?hunter2=1@host"];
+        for url in urls.map(|rest| format!("nats://{rest}")) {
             let text =
-                Nats::from_url(url).map_or_else(|error| format!("{error} {error:?}"), |nats| format!("{nats:?}"));
+                Nats::from_url(&url).map_or_else(|error| format!("{error} {error:?}"), |nats| format!("{nats:?}"));
             assert!(!text.contains("hunter2"), "{text}");
         }
     }

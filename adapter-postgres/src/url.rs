@@ -1,6 +1,6 @@
 //! Our URLs: those of libpq. The client's parser reads them, apart from what is ours to decide.
 
-use adapter_core::backend::{TlsFiles, percent_decoded};
+use adapter_core::backend::{TlsFiles, UrlParts, percent_decoded};
 use adapter_core::{Error, Result};
 use tokio_postgres::config::TargetSessionAttrs;
 
@@ -54,35 +54,21 @@ pub(crate) enum Mode {
 /// # Errors
 /// `Config`; the text repeats nothing of the URL.
 pub(crate) fn parse(url: &str) -> Result<Parsed> {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    if !matches!(scheme, "postgres" | "postgresql") {
-        return Err(Error::config("a URL of PostgreSQL begins with postgres:// or postgresql://"));
-    }
-    if rest.contains('#') {
-        return Err(Error::config("a PostgreSQL URL has no fragment; a # in a password is written %23"));
-    }
-    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    let parts = UrlParts::parse("PostgreSQL", &["postgres", "postgresql"], url)?;
     let mut ssl = Ssl { mode: None, files: TlsFiles::named("sslrootcert", "sslcert", "sslkey") };
     let (mut passed, mut publish_url) = (Vec::new(), None);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let Some((option, value)) = pair.split_once('=') else {
-            return Err(Error::config("an option of a PostgreSQL URL is written option=value"));
-        };
+    for option in parts.options() {
+        let (option, value) = option?;
         match option {
-            _ if PASSED.contains(&option) => passed.push(pair),
+            _ if PASSED.contains(&option) => passed.push(format!("{option}={value}")),
             "publish_url" => publish_url = Some(percent_decoded(value)?),
             "sslmode" => ssl.mode = Some(mode(&percent_decoded(value)?)?),
             _ if ssl.files.set(option, percent_decoded(value)?) => {}
-            _ => {
-                let known = [PASSED, OURS].concat().join(", ");
-                return Err(Error::config(format!(
-                    "an option of the PostgreSQL URL is unknown; the known ones are {known}"
-                )));
-            }
+            _ => return Err(parts.unknown_option(option, &[PASSED, OURS].concat().join(", "))),
         }
     }
-    let mut client: tokio_postgres::Config =
-        format!("{place}?{}", passed.join("&")).parse().map_err(crate::error::error)?;
+    let url = format!("{}://{}?{}", parts.scheme, parts.place, passed.join("&"));
+    let mut client: tokio_postgres::Config = url.parse().map_err(crate::error::error)?;
     // libpq would take the name of the process's user.
     if client.get_user().is_none() {
         client.user("postgres");
@@ -156,6 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_is_named() {
+        let text = |url| parse(url).err().expect("refused").to_string();
+        assert!(text("postgres://h?sslmod=require").contains("sslmod in"));
+        for url in ["postgres://u:a/b@h/db", "postgres://u:a?b@h/db", "postgres://u:a#b@h/db", "postgres://u:/@h/db"] {
+            assert!(text(url).contains("%2F"), "{url}");
+        }
+        assert!(parse("Postgres://h").is_ok() && parse("POSTGRESQL://h").is_ok());
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused_and_not_repeated() {
         let urls = [
             "host",
@@ -163,7 +159,9 @@ mod tests {
             "postgres://",
             "postgres://u:hunter2@host:hunter2/db",
             "postgres://u:hunter2@host/db#hunter2",
-            "postgres://u:hunter2@host/db?hunter2=hunter2",
+            "postgres://u:hunter2@host/db?unknown=hunter2",
+            "postgres://u:/hunter2@host/db",
+            "postgres://u:1?hunter2=1@host/db",
             "postgres://u:hunter2@host/db?hunter2",
             "postgres://u:hunter2@host/db?sslmode=hunter2",
             "postgres://u:hunter2@host/db?target_session_attrs=hunter2",

@@ -35,7 +35,6 @@ pub struct Redis {
 #[derive(Clone, Debug)]
 pub(crate) struct Dial {
     pub(crate) login: Login,
-    pub(crate) db: i64,
     pub(crate) tls: Option<Tls>,
 }
 
@@ -78,20 +77,20 @@ impl Redis {
     /// # Errors
     /// `Config` when anything in it is not understood; the text repeats nothing of the URL.
     pub fn from_url(url: &str) -> Result<Self> {
-        let Parsed { kind, mut hosts, service, db, login, sentinel, tls, mode } = url::parse(url)?;
+        let Parsed { kind, mut hosts, service, login, sentinel, tls, mode } = url::parse(url)?;
         let topology = match kind {
             Kind::Single => Topology::Single(hosts.swap_remove(0)), // a URL without a server is refused
             Kind::Cluster => Topology::cluster(hosts),
             Kind::Sentinel => Topology::Sentinel { sentinels: hosts, service, login: sentinel },
         };
         let tls = tls.as_ref().map(secured).transpose()?;
-        Ok(Self { topology, dial: Dial { login, db, tls }, mode })
+        Ok(Self { topology, dial: Dial { login, tls }, mode })
     }
 
-    /// The server, database and login of an existing client, by plain pub/sub. The connections are our own.
+    /// The server and the login of an existing client, by plain pub/sub. The connections are our own.
     ///
     /// # Errors
-    /// `Config` for a Unix socket, and for TLS with certificates of the client's own, which cannot be taken out of it:
+    /// `Config` for a database other than 0, which pub/sub would ignore; for a Unix socket; and for TLS with certificates of the client's own, which cannot be taken out of it:
     /// use [`Self::from_url`] with `ca`, `cert` and `key`.
     pub fn from_client(client: &redis::Client) -> Result<Self> {
         let info = client.get_connection_info();
@@ -108,10 +107,11 @@ impl Redis {
             _ => return Err(Error::config("Redis is reached by TCP or TLS here")),
         };
         let settings = info.redis_settings();
+        url::database(settings.db())?;
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let login = Login { user: owned(settings.username()), password: owned(settings.password()) };
         let topology = Topology::Single(HostPort { host: host.clone(), port });
-        Ok(Self { topology, dial: Dial { login, db: settings.db(), tls }, mode: Mode::PubSub })
+        Ok(Self { topology, dial: Dial { login, tls }, mode: Mode::PubSub })
     }
 
     /// Another mode than the URL's or the client's. Redis Cluster has sharded pub/sub only.

@@ -176,8 +176,7 @@ pub(crate) async fn is_replica(client: &mut MultiplexedConnection) -> Result<boo
 fn login(dial: &Dial) -> RedisConnectionInfo {
     let mut login = RedisConnectionInfo::default()
         .set_protocol(ProtocolVersion::RESP3)
-        .set_lib_name("roomcast", env!("CARGO_PKG_VERSION"))
-        .set_db(dial.db);
+        .set_lib_name("roomcast", env!("CARGO_PKG_VERSION"));
     if let Some(user) = &dial.login.user {
         login = login.set_username(user);
     }

@@ -45,12 +45,8 @@ fn server_kind(kind: ServerErrorKind, detail: &str) -> ErrorKind {
         | ServerErrorKind::MasterDown
         | ServerErrorKind::ReadOnly => ErrorKind::Unavailable,
         ServerErrorKind::ResponseError if detail.contains("max number of clients") => ErrorKind::Unavailable,
-        // A server too old for RESP3 or for sharded pub/sub; a database that is not there.
-        ServerErrorKind::ResponseError
-            if detail.contains("unknown command") || detail.contains("DB index") || detail.contains("SELECT") =>
-        {
-            ErrorKind::Config
-        }
+        // A server too old for RESP3 or for sharded pub/sub.
+        ServerErrorKind::ResponseError if detail.contains("unknown command") => ErrorKind::Config,
         _ => ErrorKind::Unexpected,
     }
 }
@@ -88,7 +84,6 @@ mod tests {
             (client(Redis::RESP3NotSupported), ErrorKind::Config),
             (other("NOPROTO"), ErrorKind::Config),
             (server(Server::ResponseError, "unknown command 'SSUBSCRIBE', with args"), ErrorKind::Config),
-            (server(Server::ResponseError, "DB index is out of range"), ErrorKind::Config),
             (server(Server::ResponseError, "max number of clients reached"), ErrorKind::Unavailable),
             (client(Redis::Io), ErrorKind::Unavailable),
             (std::io::Error::from(std::io::ErrorKind::TimedOut).into(), ErrorKind::Unavailable),

@@ -73,7 +73,7 @@ impl Topology {
                 Ok((owner, connection))
             }
             Self::Sentinel { sentinels, service, login } => {
-                let asking = Dial { login: login.clone(), db: 0, tls: dial.tls.clone() };
+                let asking = Dial { login: login.clone(), tls: dial.tls.clone() };
                 first(sentinels, |sentinel| master(dial, mode, asking.clone(), service, sentinel)).await
             }
         }

@@ -1,17 +1,18 @@
-//! The grammar of our URLs, strict: what is not understood is refused, and nothing of it is repeated in an error,
-//! since there may be a password in it.
+//! Our URLs, read strictly: what is not understood is an error.
 
 use std::fmt;
 
-use adapter_core::backend::{Channel, HostPort, TlsFiles, percent_decoded};
+use adapter_core::backend::{Channel, HostPort, TlsFiles, UrlParts, percent_decoded};
 use adapter_core::{Error, Result};
 
 use crate::config::Mode;
 
 /// The schemes and what they mean: plain or TLS, and which kind of installation.
-const SCHEMES: [(&str, bool, Kind); 6] = [
+const SCHEMES: [(&str, bool, Kind); 8] = [
     ("redis", false, Kind::Single),
     ("rediss", true, Kind::Single),
+    ("valkey", false, Kind::Single),
+    ("valkeys", true, Kind::Single),
     ("redis+cluster", false, Kind::Cluster),
     ("rediss+cluster", true, Kind::Cluster),
     ("redis+sentinel", false, Kind::Sentinel),
@@ -50,7 +51,6 @@ pub(crate) struct Parsed {
     pub(crate) kind: Kind,
     pub(crate) hosts: Vec<HostPort>,
     pub(crate) service: String,
-    pub(crate) db: i64,
     pub(crate) login: Login,
     pub(crate) sentinel: Login,
     pub(crate) tls: Option<TlsFiles>,
@@ -62,38 +62,23 @@ pub(crate) struct Parsed {
 /// # Errors
 /// `Config`.
 pub(crate) fn parse(url: &str) -> Result<Parsed> {
-    let known = || SCHEMES.map(|(scheme, ..)| format!("{scheme}://")).join(", ");
-    let (scheme, rest) =
-        url.split_once("://").ok_or_else(|| Error::config(format!("a Redis URL begins with {}", known())))?;
-    let found = SCHEMES.iter().find(|(known, ..)| *known == scheme);
-    let &(_, tls, kind) = found.ok_or_else(|| Error::config(format!("the schemes of Redis are {}", known())))?;
-    if rest.contains('#') {
-        return Err(Error::config("a Redis URL has no fragment; a # in a password is written %23"));
-    }
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (login, hosts) = match authority.rsplit_once('@') {
-        Some((login, hosts)) => (parse_login(login)?, hosts),
-        None => (Login::default(), authority),
-    };
-    let port = if kind == Kind::Sentinel { 26379 } else { 6379 };
-    let hosts = hosts.split(',').map(|host| HostPort::parse(host, port)).collect::<Option<Vec<_>>>();
-    let hosts = hosts.ok_or_else(|| Error::config("a server in a Redis URL is host, host:port or [IPv6]:port"))?;
+    let parts = UrlParts::parse("Redis", &SCHEMES.map(|(scheme, ..)| scheme), url)?;
+    let &(_, tls, kind) = SCHEMES.iter().find(|(scheme, ..)| *scheme == parts.scheme).expect("one of them, by parse");
+    let login = login(&parts)?;
+    let hosts = parts.servers(if kind == Kind::Sentinel { 26379 } else { 6379 })?;
     // Several servers that one may ask for anything: that is a cluster, and they have to say so when we connect.
     let kind = if kind == Kind::Single && hosts.len() > 1 { Kind::Cluster } else { kind };
     let (service, db) = match kind {
-        Kind::Sentinel => path.split_once('/').unwrap_or((path, "")),
-        _ => ("", path),
+        Kind::Sentinel => parts.path.split_once('/').unwrap_or((parts.path, "")),
+        _ => ("", parts.path),
     };
     if kind == Kind::Sentinel && service.is_empty() {
         return Err(Error::config("redis+sentinel:// names the service in its path: redis+sentinel://host/service"));
     }
-    let db = if db.is_empty() { Ok(0) } else { db.parse::<u16>() };
-    let db = db.map_err(|_| Error::config("the database in the path of a Redis URL is a small number"))?;
-    if kind == Kind::Cluster && db != 0 {
-        return Err(Error::config("Redis Cluster has no databases but 0"));
+    if !db.is_empty() {
+        database(db.parse().map_err(|_| Error::config("the database in the path of a Redis URL is a number"))?)?;
     }
-    let Options { mode, tag, files, sentinel } = options(query)?;
+    let Options { mode, tag, files, sentinel } = options(&parts)?;
     if !tls && !files.is_empty() {
         return Err(Error::config("the options ca, cert and key belong to rediss://"));
     }
@@ -115,7 +100,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         (Some(_), _) => return Err(Error::config("the option mode is pubsub or sharded")),
     };
     let service = percent_decoded(service)?;
-    Ok(Parsed { kind, hosts, service, db: db.into(), login, sentinel, tls: tls.then_some(files), mode })
+    Ok(Parsed { kind, hosts, service, login, sentinel, tls: tls.then_some(files), mode })
 }
 
 #[derive(Default)]
@@ -126,10 +111,10 @@ struct Options {
     sentinel: Login,
 }
 
-fn options(query: &str) -> Result<Options> {
+fn options(parts: &UrlParts<'_>) -> Result<Options> {
     let mut options = Options::default();
-    for option in query.split('&').filter(|option| !option.is_empty()) {
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    for option in parts.options() {
+        let (name, value) = option?;
         let value = percent_decoded(value)?;
         if options.files.set(name, &value) {
             continue;
@@ -140,23 +125,34 @@ fn options(query: &str) -> Result<Options> {
             "tag" => options.tag = value,
             "sentinel_user" => options.sentinel.user = value,
             "sentinel_password" => options.sentinel.password = value,
-            _ => {
-                return Err(Error::config(format!(
-                    "an option of the Redis URL is unknown; the known ones are {OPTIONS}"
-                )));
-            }
+            _ => return Err(parts.unknown_option(name, OPTIONS)),
         }
     }
     Ok(options)
 }
 
-fn parse_login(text: &str) -> Result<Login> {
-    match text.split_once(':') {
-        Some((user, password)) => {
-            let user = (!user.is_empty()).then(|| percent_decoded(user)).transpose()?;
-            Ok(Login { user, password: Some(percent_decoded(password)?) })
+fn login(parts: &UrlParts<'_>) -> Result<Login> {
+    match parts.login()? {
+        Some((user, Some(password))) => {
+            Ok(Login { user: (!user.is_empty()).then_some(user), password: Some(password) })
         }
-        None => Err(Error::config("a Redis URL has user:password before the @, or :password alone")),
+        Some((_, None)) => Err(Error::config("a Redis URL has user:password before the @, or :password alone")),
+        None => Ok(Login::default()),
+    }
+}
+
+/// Checks a database's number. Pub/sub ignores it, so two clusters with different numbers would hear each other: that is
+/// an error, where the number would promise otherwise.
+///
+/// # Errors
+/// `Config` for every database but 0.
+pub(crate) fn database(number: i64) -> Result<()> {
+    match number {
+        0 => Ok(()),
+        _ => Err(Error::config(
+            "pub/sub of Redis ignores the database, so its number would keep nothing apart: use database 0, and give each \
+             cluster a name (?cluster=NAME in the URL, or ClusterBuilder::cluster)",
+        )),
     }
 }
 

@@ -19,10 +19,10 @@ fn host(host: &str, port: u16) -> HostPort {
 
 #[test]
 fn a_url_is_taken_apart() {
-    let parsed = fine("redis://app:s%40fe@cache.local:7000/3?mode=sharded&tag=shop");
+    let parsed = fine("redis://app:s%40fe@cache.local:7000/0?mode=sharded&tag=shop");
     assert_eq!(parsed.hosts, [host("cache.local", 7000)]);
     assert_eq!(parsed.login, Login { user: Some("app".into()), password: Some("s@fe".into()) });
-    assert_eq!((parsed.db, parsed.kind, parsed.tls), (3, Kind::Single, None));
+    assert_eq!((parsed.kind, parsed.tls), (Kind::Single, None));
     assert_eq!(parsed.mode, Mode::sharded("shop").expect("a tag"));
 }
 
@@ -30,7 +30,7 @@ fn a_url_is_taken_apart() {
 fn what_is_left_out_has_its_default() {
     let parsed = fine("redis://localhost");
     assert_eq!(parsed.hosts, [host("localhost", 6379)]);
-    assert_eq!((parsed.login, parsed.db, parsed.mode), (Login::default(), 0, Mode::PubSub));
+    assert_eq!((parsed.login, parsed.mode), (Login::default(), Mode::PubSub));
     assert_eq!(fine("redis://:pw@[::1]:1/").hosts, [host("::1", 1)]);
     assert_eq!(fine("redis://:pw@[::1]").login.user, None);
 }
@@ -41,9 +41,9 @@ fn a_cluster_and_sentinels_have_several_servers() {
     assert_eq!(cluster.hosts, [host("one", 1), host("two", 6379), host("::3", 3)]);
     assert_eq!(cluster.mode, Mode::sharded(TAG).expect("a tag"));
     assert_eq!((fine("redis://one,two").kind, fine("redis+cluster://one").kind), (Kind::Cluster, Kind::Cluster));
-    let sentinel = fine("rediss+sentinel://:pw@one,two:2/main/4?sentinel_password=x&ca=/a%20b.pem");
+    let sentinel = fine("rediss+sentinel://:pw@one,two:2/main/0?sentinel_password=x&ca=/a%20b.pem");
     assert_eq!(sentinel.hosts, [host("one", 26379), host("two", 2)]);
-    assert_eq!((sentinel.service.as_str(), sentinel.db), ("main", 4));
+    assert_eq!(sentinel.service, "main");
     assert_eq!(sentinel.sentinel.password.as_deref(), Some("x"));
     assert_eq!(sentinel.tls.and_then(|files| files.ca), Some("/a b.pem".into()));
 }
@@ -56,6 +56,9 @@ fn what_is_not_understood_is_refused_and_its_secrets_not_repeated() {
         "redis://user:hunter2@host#insecure",
         "redis://user:hunter2@host?moed=sharded",
         "redis://user:hunter2@host?hunter2",
+        "redis://user:hunter2@host?protocol=hunter2",
+        "redis://user:hunter2/@host",
+        "redis://user:1?hunter2=1@host",
         "redis://user:hunter2@host?mode=hunter2",
         "redis://user:hunter2@host?tag=shop",
         "redis://user:hunter2@host?mode=sharded&tag={a}",
@@ -82,9 +85,26 @@ fn what_is_not_understood_is_refused_and_its_secrets_not_repeated() {
 }
 
 #[test]
-fn an_unknown_option_is_told_the_known_ones() {
-    let text = refused("redis://host?moed=sharded");
+fn an_unknown_option_is_named_with_the_known_ones() {
+    let text = refused("redis://host?moed=hunter2");
+    assert!(text.contains("moed") && !text.contains("hunter2"), "{text}");
     assert!(OPTIONS.split(", ").all(|option| text.contains(option)), "{text}");
+}
+
+#[test]
+fn a_database_would_keep_nothing_apart_and_is_refused() {
+    for url in ["redis://h/1", "redis://h/9999", "redis+sentinel://h/main/4", "redis://h,i/2", "redis://h/-1"] {
+        assert!(refused(url).contains("cluster=NAME"), "{url}");
+    }
+    fine("redis://h/0");
+    fine("redis+cluster://h,i/0");
+}
+
+#[test]
+fn valkey_is_redis_by_another_name() {
+    let plain = fine("Valkey://:pw@h?mode=sharded");
+    assert_eq!((plain.hosts, plain.kind, plain.tls), (vec![host("h", 6379)], Kind::Single, None));
+    assert!(fine("valkeys://h").tls.is_some());
 }
 
 #[test]

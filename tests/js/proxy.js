@@ -6,7 +6,7 @@ import { answers, freePort } from "./broker.js";
 import { eventually, mortal } from "./nodes.js";
 
 const DEPLOYED = new URL("../../deploy/nginx.conf", import.meta.url);
-const NAMES = ["one:3001", "two:3001", "three:3001"];
+const NAMES = ["one:3001", "two:3002", "three:3003"];
 
 /** What the Debian package and the container image have around a server's configuration, in a folder of our own. */
 const around = (folder) => `

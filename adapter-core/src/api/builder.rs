@@ -10,36 +10,53 @@ use super::cluster::Inner;
 use crate::driver;
 use crate::driver::{Bounds, Channels, Core, now};
 use crate::engine::{Engine, Settings};
+use crate::kit::Backoff;
 use crate::model::node::MAX_NODE_NAME;
-use crate::model::{ClusterName, Error, ErrorKind, Node, NodeId, Result};
+use crate::model::{Error, ErrorKind, Node, NodeId, Result, causes};
 use crate::seams::inbox;
 use crate::seams::inbox::CloseOnDrop;
-use crate::seams::{Channel, Connect, Inbox};
+use crate::seams::{Backend, Channel, Connect, Inbox, cluster_name};
 
 /// Configures a node, then connects it.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClusterBuilder {
-    cluster: String,
+    cluster: Option<String>,
     node_name: String,
     node_id: Option<NodeId>,
     max_message: usize,
     queue_bytes: usize,
     queue_age: Duration,
     connect_timeout: Duration,
+    when_unreachable: WhenUnreachable,
     close_timeout: Duration,
+}
+
+/// What [`ClusterBuilder::connect`] does when the broker cannot be reached.
+///
+/// It is about the start alone. A node that has connected once reconnects by itself, for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenUnreachable {
+    /// The first attempt that fails is the result: `Unavailable`.
+    #[default]
+    Fail,
+    /// Tries again, with pauses of 50 ms that grow to a second, until the connect timeout has passed: then `Timeout`, with the
+    /// last attempt's error as its source. Errors that waiting cannot mend, `Config` and `Denied`, are the result at once.
+    Wait,
 }
 
 impl Default for ClusterBuilder {
     fn default() -> Self {
         Self {
-            cluster: "roomcast".to_owned(),
+            cluster: None,
             node_name: String::new(),
             node_id: None,
             max_message: 16 << 20,
             queue_bytes: 64 << 20,
             queue_age: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
+            when_unreachable: WhenUnreachable::default(),
             close_timeout: Duration::from_secs(5),
         }
     }
@@ -47,9 +64,10 @@ impl Default for ClusterBuilder {
 
 impl ClusterBuilder {
     /// The cluster's name: clusters of different names share a broker without seeing each other. Any UTF-8 of 1 to
-    /// 1,024 bytes; `roomcast` by default.
+    /// 1,024 bytes. Without it, the name comes from the backend's URL (`?cluster=NAME`), and is `roomcast` if the URL has none.
+    /// A name given here counts more than that of the URL.
     pub fn cluster(mut self, name: impl Into<String>) -> Self {
-        self.cluster = name.into();
+        self.cluster = Some(name.into());
         self
     }
 
@@ -87,9 +105,26 @@ impl ClusterBuilder {
         self
     }
 
-    /// How long connecting may take in all; 10 s by default.
+    /// How long [`connect`](Self::connect) may take in all; 10 s by default. It is a limit, and connecting may fail earlier:
+    /// by default the first failed attempt ends it. [`when_unreachable`](Self::when_unreachable) changes that.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// What [`connect`](Self::connect) does when the broker cannot be reached; [`WhenUnreachable::Fail`] by default. With
+    /// [`WhenUnreachable::Wait`], a server that starts before its broker waits for it, as long as
+    /// [`connect_timeout`](Self::connect_timeout) says.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// use adapter_core::{Cluster, WhenUnreachable};
+    ///
+    /// let patient = Cluster::builder().when_unreachable(WhenUnreachable::Wait).connect_timeout(Duration::from_secs(60));
+    /// ```
+    pub fn when_unreachable(mut self, choice: WhenUnreachable) -> Self {
+        self.when_unreachable = choice;
         self
     }
 
@@ -102,14 +137,22 @@ impl ClusterBuilder {
     /// Connects. When it returns, this node receives, and knows the nodes that were there.
     ///
     /// # Errors
-    /// `Config` for a bad setting; what the backend says (`Config`, `Denied`, `Unavailable`); `Timeout`.
+    /// `Config` for a bad setting; what the backend says (`Config`, `Denied`, `Unavailable`); `Timeout` when the connect timeout
+    /// has passed, with the last error of the backend as its source if there was one.
     ///
     /// # Cancel safety
     /// Dropped, nothing is left but what other nodes may have heard of this one.
     pub async fn connect(self, backend: impl Connect) -> Result<Cluster> {
         self.check()?;
-        let late = |_| Error::new(ErrorKind::Timeout, "connecting took longer than the connect timeout");
-        tokio::time::timeout(self.connect_timeout, self.start(&backend)).await.map_err(late)?
+        let mut failed = None;
+        let connected = tokio::time::timeout(self.connect_timeout, self.start(&backend, &mut failed)).await;
+        connected.unwrap_or_else(|_| {
+            let late = Error::new(ErrorKind::Timeout, "connecting took longer than the connect timeout");
+            Err(match failed {
+                Some(cause) => late.with_source(cause),
+                None => late,
+            })
+        })
     }
 
     fn check(&self) -> Result<()> {
@@ -126,8 +169,9 @@ impl ClusterBuilder {
         Ok(())
     }
 
-    async fn start(&self, connect: &impl Connect) -> Result<Cluster> {
-        let name = ClusterName::new(self.cluster.as_str())?;
+    /// `failed` takes the error of each attempt after which another one is made.
+    async fn start(&self, connect: &impl Connect, failed: &mut Option<Error>) -> Result<Cluster> {
+        let name = cluster_name(self.cluster.as_deref(), connect)?;
         let id = self.node_id.map_or_else(NodeId::random, Ok)?;
         let node = Node { id, name: self.node_name.clone() };
         let channels = Channels { cluster: Channel::cluster(&name), inbox: Channel::inbox(&name, node.id), name };
@@ -140,12 +184,8 @@ impl ClusterBuilder {
         };
         let bounds =
             inbox::Bounds { messages: 65_536, bytes: settings.held_bytes.max(2 * self.max_message), control: 8192 };
-        let inbox = Inbox::new(bounds, Some(node.id));
-        let guard = CloseOnDrop::new(inbox.clone());
-        let backend = connect.connect(inbox.clone()).await?;
         let wanted = [channels.cluster.clone(), channels.inbox.clone()];
-        inbox.want(&wanted);
-        backend.subscribe(&wanted).await?;
+        let (backend, inbox, guard) = self.reach(connect, node.id, bounds, &wanted, failed).await?;
 
         let settings = Settings { ordered: backend.capabilities().ordered, ..settings };
         let engine = Engine::new(settings, backend.limits(), now());
@@ -159,6 +199,47 @@ impl ClusterBuilder {
         let cluster = Cluster(Arc::new(inner));
         is_ready.await.map_err(|_| Error::unexpected("the node's reader has ended"))?;
         Ok(cluster)
+    }
+
+    /// Connects and subscribes, in as many attempts as `when_unreachable` says.
+    async fn reach(
+        &self,
+        connect: &impl Connect,
+        me: NodeId,
+        bounds: inbox::Bounds,
+        wanted: &[Channel],
+        failed: &mut Option<Error>,
+    ) -> Result<(Arc<dyn Backend>, Inbox, CloseOnDrop)> {
+        let mut backoff = Backoff::default();
+        loop {
+            // A new inbox each time: the old one has heard of a link that is gone.
+            let inbox = Inbox::new(bounds, Some(me));
+            let guard = CloseOnDrop::new(inbox.clone());
+            let attempt = async {
+                let backend = connect.connect(inbox.clone()).await?;
+                inbox.want(wanted);
+                backend.subscribe(wanted).await?;
+                Ok(backend)
+            };
+            match attempt.await {
+                Ok(backend) => return Ok((backend, inbox, guard)),
+                Err(error) if self.waits_after(&error) => {
+                    if failed.is_none() {
+                        let cause = causes(&error).last().map(ToString::to_string).unwrap_or_default();
+                        tracing::warn!(%cause, "connecting is tried again: {error}");
+                    }
+                    *failed = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+            drop(guard);
+            backoff.wait().await;
+        }
+    }
+
+    fn waits_after(&self, error: &Error) -> bool {
+        self.when_unreachable == WhenUnreachable::Wait
+            && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
     }
 }
 

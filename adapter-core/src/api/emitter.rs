@@ -10,12 +10,10 @@ use super::builder::check_max_message;
 use crate::api::emitter_calls::Calls;
 use crate::api::operator::Selection;
 use crate::engine::split;
-use crate::model::{
-    Change, ClusterName, Error, ErrorKind, IntoRooms, Namespace, NodeId, Packet, Result, check_event_name,
-};
+use crate::model::{Change, Error, ErrorKind, IntoRooms, Namespace, NodeId, Packet, Result, check_event_name};
 use crate::seams::inbox;
 use crate::seams::inbox::CloseOnDrop;
-use crate::seams::{Backend, Channel, Connect, Inbox, Outgoing, PublishError};
+use crate::seams::{Backend, Channel, Connect, Inbox, Outgoing, PublishError, cluster_name};
 use crate::wire::{Content, Head, Message, Operation};
 
 /// Emits into a cluster without being a node of it: for cron jobs, workers, and other services. Clones share one
@@ -50,15 +48,16 @@ struct Inner {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct EmitterBuilder {
-    cluster: String,
+    cluster: Option<String>,
     max_message: usize,
     timeout: Duration,
 }
 
 impl EmitterBuilder {
-    /// The cluster's name, as its nodes have it; `roomcast` by default.
+    /// The cluster's name, as its nodes have it. Without it, the name comes from the backend's URL (`?cluster=NAME`), and is
+    /// `roomcast` if the URL has none. A name given here counts more than that of the URL.
     pub fn cluster(mut self, name: impl Into<String>) -> Self {
-        self.cluster = name.into();
+        self.cluster = Some(name.into());
         self
     }
 
@@ -83,7 +82,7 @@ impl EmitterBuilder {
         if self.timeout.is_zero() {
             return Err(Error::config("an emitter's timeout is more than nothing"));
         }
-        let cluster = ClusterName::new(self.cluster.as_str())?;
+        let cluster = cluster_name(self.cluster.as_deref(), &backend)?;
         // Nothing is subscribed: the inbox only hears about the link.
         let inbox = Inbox::new(inbox::Bounds { messages: 1, bytes: 1, control: 1 }, None);
         let late = |_| Error::new(ErrorKind::Timeout, "connecting took longer than the emitter's timeout");
@@ -96,7 +95,7 @@ impl EmitterBuilder {
 }
 
 impl Emitter {
-    /// Connects to the cluster named `roomcast`.
+    /// Connects to the cluster that the backend's URL names (`?cluster=NAME`), or to `roomcast`.
     ///
     /// # Errors
     /// As [`EmitterBuilder::connect`].
@@ -106,7 +105,7 @@ impl Emitter {
 
     /// For everything but the defaults.
     pub fn builder() -> EmitterBuilder {
-        EmitterBuilder { cluster: "roomcast".to_owned(), max_message: 16 << 20, timeout: Duration::from_secs(5) }
+        EmitterBuilder { cluster: None, max_message: 16 << 20, timeout: Duration::from_secs(5) }
     }
 
     /// Every socket of a namespace, to be narrowed down.

@@ -10,7 +10,7 @@ mod namespace;
 mod operations;
 mod operator;
 
-pub use builder::ClusterBuilder;
+pub use builder::{ClusterBuilder, WhenUnreachable};
 pub use cluster::Cluster;
 pub use emitter::{Emitter, EmitterBuilder, EmitterOperator};
 pub use emitter_frames::EmitterFrames;

@@ -10,6 +10,7 @@ mod tcp;
 #[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
 pub mod tls;
 mod tls_files;
+mod url;
 
 pub use backoff::Backoff;
 pub use host_port::HostPort;
@@ -19,3 +20,4 @@ pub use percent::percent_decoded;
 pub use ring::{Ring, in_turn};
 pub use tcp::tcp;
 pub use tls_files::TlsFiles;
+pub use url::UrlParts;

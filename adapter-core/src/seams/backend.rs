@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Error, ErrorKind, Limits, Result};
+use crate::model::{ClusterName, Error, ErrorKind, Limits, Result};
 use crate::seams::{Channel, Inbox};
 
 /// A backend's configuration: how to reach a broker.
@@ -22,12 +22,27 @@ pub trait Connect: Send + Sync + 'static {
     /// `Config`, `Denied` or `Unavailable`: at connecting an absent broker is an error; only a link
     /// that once was up is restored by itself.
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>>;
+
+    /// The cluster that this configuration names, if it names one. It is used where the caller of
+    /// [`ClusterBuilder`](crate::ClusterBuilder) or [`EmitterBuilder`](crate::EmitterBuilder) gives no name.
+    fn cluster(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// The cluster's name: the caller's, else that of the backend's configuration, else the default.
+pub(crate) fn cluster_name(given: Option<&str>, connect: &impl Connect) -> Result<ClusterName> {
+    ClusterName::new(given.or_else(|| connect.cluster()).unwrap_or("roomcast"))
 }
 
 #[async_trait]
 impl<C: Connect + ?Sized> Connect for Box<C> {
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
         (**self).connect(inbox).await
+    }
+
+    fn cluster(&self) -> Option<&str> {
+        (**self).cluster()
     }
 }
 

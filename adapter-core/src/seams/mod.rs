@@ -11,6 +11,7 @@ mod server_event;
 
 pub use acks::{Ack, AckStream, Acked};
 pub use adapter::{Adapter, Address, AttachmentId, Scope, Wait};
+pub(crate) use backend::cluster_name;
 pub use backend::{Backend, Capabilities, Connect, Outgoing, PublishError, Reason};
 pub use channel::Channel;
 pub use inbox::{Full, Inbox};

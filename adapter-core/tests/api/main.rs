@@ -16,4 +16,5 @@ mod outage;
 mod requests;
 mod residue;
 mod server_events;
+mod starting;
 mod support;

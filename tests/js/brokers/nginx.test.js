@@ -1,5 +1,6 @@
 // deploy/nginx.conf before three chat processes over Redis, by polling, by WebSocket, and from one to the other.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { Agent } from "node:http";
 import { after, afterEach, before, describe, it } from "node:test";
 import { startBroker } from "../broker.js";
@@ -48,6 +49,18 @@ describe("three chat processes behind nginx", () => {
     return user;
   }
   const transport = (user) => user.socket.io.engine.transport.name;
+
+  it("have ports of their own in compose.yaml, those that nginx sends to", async () => {
+    const file = (name) => readFile(new URL(`../../../${name}`, import.meta.url), "utf8");
+    const [conf, compose] = await Promise.all([file("deploy/nginx.conf"), file("compose.yaml")]);
+    const servers = [...conf.matchAll(/server (\w+):(\d+);/g)];
+    assert.equal(new Set(servers.map(([, , port]) => port)).size, 3);
+    for (const [, name, port] of servers) {
+      const service = compose.slice(compose.search(new RegExp(`^  ${name}:`, "m"))).split(/\n  \w+:/)[0];
+      assert.ok(service.includes(`"--port", "${port}", "--name", "${name}"`), service);
+      assert.ok(service.includes(`ports: ["${port}:${port}"]`), service);
+    }
+  });
 
   it("each get clients of other networks", () => {
     assert.deepEqual([...networks.keys()].sort(), nodes.map(({ name }) => name).sort());
