@@ -59,7 +59,7 @@ pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket
 pub use inbox::{Full, Inbox};
 pub use keeper::Keeper;
 pub use link::{Breaker, Link};
-pub use local::{AckError, Acks, LocalSocket, LocalSockets, Projection, SocketInfo};
+pub use local::{AckError, Acks, LocalDropped, LocalSocket, LocalSockets, Projection, SocketInfo};
 pub use memory::Memory;
 pub(crate) use name::check_event_name;
 pub use name::{ClusterName, IntoRooms, MAX_NAME, Namespace, Room, SocketId};

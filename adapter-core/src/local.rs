@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{blob, list, text};
-use crate::{NodeId, Packet, Room, SocketId, Target};
+use crate::{NodeId, Packet, Result, Room, SocketId, Target};
 
 /// The sockets that one server holds in one namespace: socketioxide's, a [`Hub`](crate::Hub)'s, or your own.
 ///
@@ -45,6 +45,43 @@ pub trait LocalSockets: Send + Sync + 'static {
 
     /// The rooms that the sockets which the target means are in, each once.
     fn rooms(&self, target: &Target) -> Vec<Room>;
+
+    /// How many deliveries these sockets have not taken since they were made, by cause. One packet for one socket is one
+    /// delivery. The numbers only grow; [`Stats::local_dropped`](crate::Stats::local_dropped) adds them up.
+    fn dropped(&self) -> LocalDropped {
+        LocalDropped::default()
+    }
+
+    /// Whether these sockets can read such a packet at all. It is asked before this node sends the packet; if all local
+    /// sockets of the namespace refuse it, nothing is sent, and the caller gets the error.
+    ///
+    /// # Errors
+    /// `Config`, which says what to send instead.
+    fn check(&self, packet: &Packet) -> Result<()> {
+        let _ = packet;
+        Ok(())
+    }
+}
+
+/// Deliveries that local sockets have not taken, by cause. One packet for one socket is one delivery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LocalDropped {
+    /// The socket's queue was full, or the socket was not ready for a volatile packet. A [`Hub`](crate::Hub) counts all
+    /// that it drops here.
+    pub full: u64,
+    /// The socket was gone.
+    pub gone: u64,
+    /// The packet is not readable for this kind of sockets; counted once for each packet.
+    pub unreadable: u64,
+}
+
+impl std::ops::AddAssign for LocalDropped {
+    fn add_assign(&mut self, other: Self) {
+        self.full += other.full;
+        self.gone += other.gone;
+        self.unreadable += other.unreadable;
+    }
 }
 
 /// What is asked about each socket.

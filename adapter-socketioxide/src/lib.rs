@@ -77,10 +77,13 @@
 
 mod acks;
 mod asked;
+mod backlog;
 mod bridge;
+mod delivery;
 mod dialect;
 mod error;
 mod local;
+mod losses;
 mod peers;
 mod reader;
 mod sockets;

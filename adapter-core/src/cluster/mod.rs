@@ -133,7 +133,12 @@ impl Cluster {
     pub fn stats(&self) -> Stats {
         let core = self.core();
         let stats = core.engine().stats();
-        Stats { panics: core.registry.panics(), events_dropped: core.events_dropped.load(Ordering::Relaxed), ..stats }
+        Stats {
+            panics: core.registry.panics(),
+            events_dropped: core.events_dropped.load(Ordering::Relaxed),
+            local_dropped: core.registry.local_dropped(),
+            ..stats
+        }
     }
 
     /// Returns once the broker has everything that was emitted before, or has refused it for good

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::{
-    Acks, AttachmentId, Change, LocalSocket, LocalSockets, Namespace, Packet, Projection, Room, Scope, ServerEvent,
-    ServerEvents, Target,
+    Acks, AttachmentId, Change, LocalDropped, LocalSocket, LocalSockets, Namespace, Packet, Projection, Result, Room,
+    Scope, ServerEvent, ServerEvents, Target,
 };
 
 /// What this node has in each namespace. Namespaces without anything are not kept.
@@ -17,6 +17,8 @@ pub(super) struct Registry {
     namespaces: RwLock<HashMap<Namespace, Arc<Entry>>>,
     newest: AtomicU64,
     panics: AtomicU64,
+    /// What local sockets that are detached had dropped until then.
+    dropped_before: Mutex<LocalDropped>,
 }
 
 /// One namespace.
@@ -60,7 +62,9 @@ impl Registry {
             !entry.is_empty()
         });
         drop(namespaces);
-        drop(dropped); // foreign code may run: not under our lock
+        // Foreign code may run: not under our lock.
+        dropped.iter().flat_map(|entry| entry.iter()).filter(|(other, _)| *other == id).for_each(|a| self.retire(a));
+        drop(dropped);
     }
 
     pub(super) fn on_server_event(&self, namespace: &Namespace, events: ServerEvents) {
@@ -80,7 +84,32 @@ impl Registry {
     /// Everything is let go.
     pub(super) fn clear(&self) {
         let namespaces = std::mem::take(&mut *self.namespaces.write().unwrap_or_else(PoisonError::into_inner));
+        namespaces.values().for_each(|entry| entry.attached().iter().for_each(|attached| self.retire(attached)));
         drop(namespaces);
+    }
+
+    /// What all local sockets have dropped, those that are detached included.
+    pub(super) fn local_dropped(&self) -> LocalDropped {
+        let entries: Vec<_> = {
+            let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+            namespaces.values().cloned().collect()
+        };
+        let mut sum = *self.dropped_before.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().for_each(|entry| entry.attached().iter().for_each(|attached| sum += self.dropped_by(attached)));
+        sum
+    }
+
+    /// Keeps what local sockets have dropped, for when they are gone.
+    fn retire(&self, attached: &Attached) {
+        let dropped = self.dropped_by(attached);
+        *self.dropped_before.lock().unwrap_or_else(PoisonError::into_inner) += dropped;
+    }
+
+    fn dropped_by(&self, (_, local): &Attached) -> LocalDropped {
+        catch_unwind(AssertUnwindSafe(|| local.dropped())).unwrap_or_else(|_| {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+            LocalDropped::default()
+        })
     }
 
     pub(super) fn panics(&self) -> u64 {
@@ -89,6 +118,10 @@ impl Registry {
 }
 
 impl Entry {
+    fn attached(&self) -> Arc<[Attached]> {
+        Arc::clone(&self.attached.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn events(&self) -> MutexGuard<'_, Option<ServerEvents>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,6 +139,19 @@ impl Here<'_> {
     /// Keeps others from giving out numbers in this namespace until it is dropped.
     pub(super) fn in_order(&self) -> Option<MutexGuard<'_, ()>> {
         self.entry.as_ref().map(|entry| entry.order.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether any of the local sockets can read the packet; without local sockets, nothing is known against it.
+    ///
+    /// # Errors
+    /// `Config`, as the last one gave it.
+    pub(super) fn check(&self, packet: &Packet) -> Result<()> {
+        let (mut readable, mut refused) = (false, None);
+        self.each(|local| match local.check(packet) {
+            Ok(()) => readable = true,
+            Err(error) => refused = Some(error),
+        });
+        refused.filter(|_| !readable).map_or(Ok(()), Err)
     }
 
     pub(super) fn broadcast(&self, target: &Target, packet: &Packet) {
@@ -155,8 +201,7 @@ impl Here<'_> {
     /// Calls into the local sockets; one that panics is counted, and stops nobody else.
     fn each(&self, mut call: impl FnMut(&dyn LocalSockets)) {
         let Some(entry) = &self.entry else { return };
-        let attached = Arc::clone(&entry.attached.read().unwrap_or_else(PoisonError::into_inner));
-        for (id, local) in attached.iter() {
+        for (id, local) in entry.attached().iter() {
             if self.scope == Scope::Beyond(*id) {
                 continue;
             }

@@ -22,7 +22,7 @@ use index::Index;
 use outbox::{After, Outbox, Rule};
 use stats::Counters;
 
-use crate::{Acks, Error, LocalSocket, LocalSockets, Packet, Projection, Result, Room, SocketId, Target};
+use crate::{Acks, Error, LocalDropped, LocalSocket, LocalSockets, Packet, Projection, Result, Room, SocketId, Target};
 
 /// The sockets of this node in one namespace, for any WebSocket server. Clones are the same hub.
 ///
@@ -215,6 +215,10 @@ impl LocalSockets for Hub {
 
     fn rooms(&self, target: &Target) -> Vec<Room> {
         self.0.read().rooms_for(target)
+    }
+
+    fn dropped(&self) -> LocalDropped {
+        LocalDropped { full: self.stats().dropped, ..LocalDropped::default() }
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use adapter_core::{
-    AckStream, Adapter, Address, AttachmentId, Change, Error, ErrorKind, Gathered, LocalSockets, Missing, Namespace,
-    Node, NodeId, Packet, Projection, Result, Room, Scope, ServerEvents, SocketInfo, Wait, Why, async_trait,
+    AckStream, Adapter, Address, AttachmentId, Change, Error, ErrorKind, Gathered, LocalDropped, LocalSockets, Missing,
+    Namespace, Node, NodeId, Packet, Projection, Result, Room, Scope, ServerEvents, SocketInfo, Wait, Why, async_trait,
 };
 
 type Sockets = Vec<(NodeId, Arc<dyn LocalSockets>)>;
@@ -47,6 +47,15 @@ impl Bus {
     /// From now on this node is asked but does not answer.
     pub fn silence(&self, node: NodeId) {
         self.silent.lock().expect("sound").push(node);
+    }
+
+    /// What the sockets of all nodes have dropped.
+    pub fn dropped(&self) -> LocalDropped {
+        let mut sum = LocalDropped::default();
+        for node in self.nodes.lock().expect("sound").iter() {
+            node.attachments.lock().expect("sound").iter().for_each(|(_, _, local)| sum += local.dropped());
+        }
+        sum
     }
 
     pub fn take_down(&self) {

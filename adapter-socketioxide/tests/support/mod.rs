@@ -3,6 +3,7 @@
 
 pub mod bus;
 pub mod client;
+pub mod crowd;
 pub mod msgpack;
 
 use std::sync::Arc;
