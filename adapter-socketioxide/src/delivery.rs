@@ -9,6 +9,7 @@
 //! what exceeds it is counted. docs/decisions/0003 in the repository says what else was considered.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -31,23 +32,27 @@ use crate::sockets::{MAX_COPIES, Sockets};
 const ITEMS: usize = 32;
 const TURNS: usize = 64;
 
-/// How many broadcasts may share their encoding in so much time. Upstream does not say which of several sockets was full,
-/// so this must stay far below what any buffer takes; more of them wait, and are given to each socket by itself.
-const SHARED: (u32, Duration) = (8, Duration::from_millis(10));
+/// How many broadcasts may share their encoding until other tasks have run for so long. Upstream does not say which of
+/// several sockets was full, so this must stay far below what any buffer takes; more of them wait, and are given to each
+/// socket by itself.
+const SHARED: u32 = 8;
+const SHARED_FOR: Duration = Duration::from_millis(10);
 
 /// The task that moves on what waits, from the first time that something does; it ends with the namespace.
 #[derive(Default)]
 pub(crate) struct Flusher {
     wake: Arc<Notify>,
     task: Mutex<JoinSet<()>>,
-    shared: Mutex<Option<(Instant, u32)>>,
+    /// Broadcasts that shared their encoding since the task looked last.
+    shared: AtomicU32,
 }
 
 impl<E: SocketEmitter> Sockets<E> {
     /// Delivers a packet to these sockets, or puts it behind what waits for them. Counts what finds no room.
     pub(crate) fn give(&self, packet: Packet, options: BroadcastOptions, sockets: Vec<Sid>) {
-        let large = encoded(&packet).saturating_mul(sockets.len()) > MAX_COPIES && sockets.len() > 1;
+        let large = sockets.len() > 1 && encoded(&packet).saturating_mul(sockets.len()) > MAX_COPIES;
         let share = large && self.flusher.may_share();
+        let wait = large && !share && self.wake_flusher();
         let everybody = sockets.len();
         let (mut payload, mut together, mut gone, mut lost) = (None, Vec::new(), Vec::new(), 0);
         let mut backlog = self.backlog();
@@ -57,7 +62,7 @@ impl<E: SocketEmitter> Sockets<E> {
                     together.push(socket);
                     continue;
                 }
-                match if large { Err(SocketError::InternalChannelFull) } else { self.send(socket, &packet) } {
+                match if wait { Err(SocketError::InternalChannelFull) } else { self.send(socket, &packet) } {
                     Ok(()) => continue,
                     Err(SocketError::Closed) => {
                         gone.push(socket);
@@ -82,7 +87,7 @@ impl<E: SocketEmitter> Sockets<E> {
         let full = refused.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count();
         self.losses.gone((refused.len() - full) as u64);
         self.lose(gone, lost + full);
-        if waiting {
+        if waiting || share {
             self.wake_flusher();
         }
     }
@@ -162,14 +167,15 @@ impl<E: SocketEmitter> Sockets<E> {
         gone.into_iter().for_each(|socket| self.is_gone(socket));
     }
 
-    fn wake_flusher(&self) {
+    /// `false` without a runtime: what waits is moved on when the next packet comes within one.
+    fn wake_flusher(&self) -> bool {
         let mut task = self.flusher.task.lock().unwrap_or_else(PoisonError::into_inner);
         while task.try_join_next().is_some() {}
-        // Without a runtime nothing can be moved on now; the next packet that comes within one wakes the task.
         if let (true, Ok(runtime)) = (task.is_empty(), Handle::try_current()) {
             task.spawn_on(flush(Weak::clone(&self.me), Arc::clone(&self.flusher.wake)), &runtime);
         }
         self.flusher.wake.notify_one();
+        !task.is_empty()
     }
 
     /// Moves on what waits, as far as others can wait for it.
@@ -237,37 +243,42 @@ impl<E: SocketEmitter> Sockets<E> {
 
 impl Flusher {
     fn may_share(&self) -> bool {
-        let (most, time) = SHARED;
-        let now = Instant::now();
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, count) = shared.filter(|(since, _)| now < *since + time).unwrap_or((now, 0));
-        *shared = Some((since, count + 1));
-        count < most
+        self.shared.fetch_add(1, Relaxed) < SHARED
     }
 }
 
 /// Moves on what waits, whenever something does. Holds the namespace only while it works.
 async fn flush<E: SocketEmitter>(sockets: Weak<Sockets<E>>, wake: Arc<Notify>) {
+    let mut shared_since = None;
     loop {
-        wake.notified().await;
-        loop {
-            tokio::task::yield_now().await; // the tasks that empty the buffers
+        tokio::task::yield_now().await; // the tasks that empty the buffers
+        let now = Instant::now();
+        let until = {
             let Some(sockets) = sockets.upgrade() else { return };
-            let now = Instant::now();
-            let next = catch_unwind(AssertUnwindSafe(|| sockets.flush_some(now))).unwrap_or_else(|_| {
+            let flushed = catch_unwind(AssertUnwindSafe(|| sockets.flush_some(now)));
+            let next = flushed.unwrap_or_else(|_| {
                 tracing::error!(namespace = %sockets.path(), "a packet could not be given to a socket: it panicked");
                 sockets.backlog().recover();
                 Next::Now
             });
             sockets.losses.report(now);
-            let until = match (next, sockets.losses.next_report()) {
-                (Next::Now, _) => continue,
-                (Next::Never, None) => break,
-                (Next::Never, Some(at)) => at,
-                (Next::At(due), report) => report.map_or(due, |at| at.min(due)),
+            if shared_since.is_some_and(|since| now >= since + SHARED_FOR) {
+                sockets.flusher.shared.store(0, Relaxed);
+                shared_since = None;
+            } else if shared_since.is_none() && sockets.flusher.shared.load(Relaxed) > 0 {
+                shared_since = Some(now);
+            }
+            let due = match next {
+                Next::Now => continue,
+                Next::At(due) => Some(due),
+                Next::Never => None,
             };
-            drop(sockets);
-            let _ = tokio::time::timeout_at(until.into(), wake.notified()).await;
+            let share = shared_since.map(|since| since + SHARED_FOR);
+            [due, share, sockets.losses.next_report()].into_iter().flatten().min()
+        };
+        match until {
+            Some(until) => _ = tokio::time::timeout_at(until.into(), wake.notified()).await,
+            None => wake.notified().await,
         }
     }
 }

@@ -8,7 +8,9 @@ use adapter_socketioxide::{Adapter, State};
 use futures_util::StreamExt;
 use futures_util::stream::{Fuse, Iter, iter};
 use socketioxide::{AckError, SocketError};
-use socketioxide_core::adapter::{BroadcastIter, CoreAdapter, CoreLocalAdapter, RemoteSocketData, SocketEmitter};
+use socketioxide_core::adapter::{
+    BroadcastFlags, BroadcastIter, BroadcastOptions, CoreAdapter, CoreLocalAdapter, RemoteSocketData, SocketEmitter,
+};
 use socketioxide_core::packet::{Packet, PacketData};
 use socketioxide_core::parser::Parse;
 use socketioxide_core::{Sid, Str, Uid, Value};
@@ -51,6 +53,14 @@ impl Crowd {
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().expect("sound")
+    }
+
+    /// Emits to every socket of every node, as an application does.
+    pub async fn emit(&self, event: &str, data: &impl serde::Serialize) {
+        let mut options = BroadcastOptions::default();
+        options.add_flag(BroadcastFlags::Broadcast);
+        let packet = Packet::event("/", MsgPackParser.encode_value(data, Some(event)).expect("encodes"));
+        self.adapter.broadcast(packet, options).await.expect("sent");
     }
 
     /// Takes what is in a socket's buffer, as JSON: the events, and `"disconnect"`.
