@@ -9,7 +9,7 @@
 //! what exceeds it is counted. docs/decisions/0003 in the repository says what else was considered.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,9 @@ use crate::sockets::{MAX_COPIES, Sockets};
 const ITEMS: usize = 32;
 const TURNS: usize = 64;
 
+/// So few sockets get a copy each, however large the packet.
+const FEW: usize = 8;
+
 /// How many broadcasts may share their encoding until other tasks have run for so long. Upstream does not say which of
 /// several sockets was full, so this must stay far below what any buffer takes; more of them wait, and are given to each
 /// socket by itself.
@@ -45,12 +48,14 @@ pub(crate) struct Flusher {
     task: Mutex<JoinSet<()>>,
     /// Broadcasts that shared their encoding since the task looked last.
     shared: AtomicU32,
+    /// Some socket refused such a broadcast: the next one is given to each by itself, which shows whose buffer is full.
+    suspect: AtomicBool,
 }
 
 impl<E: SocketEmitter> Sockets<E> {
     /// Delivers a packet to these sockets, or puts it behind what waits for them. Counts what finds no room.
     pub(crate) fn give(&self, packet: Packet, options: BroadcastOptions, sockets: Vec<Sid>) {
-        let large = sockets.len() > 1 && encoded(&packet).saturating_mul(sockets.len()) > MAX_COPIES;
+        let large = sockets.len() > FEW && encoded(&packet).saturating_mul(sockets.len()) > MAX_COPIES;
         let share = large && self.flusher.may_share();
         let wait = large && !share && self.wake_flusher();
         let everybody = sockets.len();
@@ -86,6 +91,9 @@ impl<E: SocketEmitter> Sockets<E> {
         let refused = refused.err().unwrap_or_default();
         let full = refused.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count();
         self.losses.gone((refused.len() - full) as u64);
+        if full > 0 {
+            self.flusher.suspect.store(true, Relaxed);
+        }
         self.lose(gone, lost + full);
         if waiting || share {
             self.wake_flusher();
@@ -243,7 +251,7 @@ impl<E: SocketEmitter> Sockets<E> {
 
 impl Flusher {
     fn may_share(&self) -> bool {
-        self.shared.fetch_add(1, Relaxed) < SHARED
+        !self.suspect.swap(false, Relaxed) && self.shared.fetch_add(1, Relaxed) < SHARED
     }
 }
 

@@ -12,7 +12,7 @@ use socketioxide_core::Sid;
 use support::bus::{Bus, FakeNode};
 use support::client::Client;
 use support::crowd::Crowd;
-use support::server;
+use support::{eventually, server};
 
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -145,16 +145,35 @@ async fn g11_many_sockets_get_all_of_a_burst_of_packets_that_they_share() {
         emit(&sender, Target::everyone(), "tick", (number, &text)).await;
     }
     let mut came = vec![0; crowd.ids.len()];
-    while came.iter().any(|came| *came < 60) {
+    eventually("all of it", async || {
         for (socket, came) in crowd.ids.iter().zip(&mut came) {
             for packet in crowd.read(*socket) {
                 assert_eq!(packet[1][0], *came);
                 *came += 1;
             }
         }
-        tokio::task::yield_now().await;
-    }
+        came.iter().all(|came| *came == 60)
+    })
+    .await;
     assert_eq!(bus.dropped(), Default::default());
+}
+
+#[tokio::test]
+async fn g11_a_stalled_socket_among_many_that_share_loses_one_packet_and_the_rest_waits() {
+    let bus = Bus::new();
+    let (sender, node) = (bus.node(), bus.node());
+    let crowd = Crowd::new(&State::new(node), 20, 4);
+    let from = Crowd::new(&State::new(sender), 0, 0);
+    let text = "x".repeat(100_000);
+    let (stalled, reading) = crowd.ids.split_first().expect("twenty");
+    for number in 0..7 {
+        from.emit("tick", &(number, &text)).await;
+        for socket in reading {
+            assert_eq!(crowd.read_until(*socket, 1).await[0][1], number);
+        }
+    }
+    let came: Vec<_> = crowd.read_until(*stalled, 6).await.iter().map(|packet| packet[1].clone()).collect();
+    assert_eq!((came, bus.dropped().full), (vec![json!(0), json!(1), json!(2), json!(3), json!(5), json!(6)], 1));
 }
 
 #[tokio::test]
@@ -168,9 +187,7 @@ async fn a_disconnect_waits_until_there_is_room_for_it() {
     let count = async || sender.count_sockets(to(Target::everyone()), WAIT).await.expect("counted").total();
     assert_eq!(count().await, 1, "upstream refuses to disconnect a socket whose buffer is full");
     crowd.read(socket);
-    while count().await > 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually("the disconnect", async || count().await == 0).await;
 }
 
 #[tokio::test]
@@ -181,9 +198,7 @@ async fn the_cluster_tells_what_local_sockets_dropped_also_after_they_are_gone()
     crowd.cut(crowd.ids[0]);
     let emitting = a.of("/").expect("valid");
     emitting.emit(Packet::event("tick", 1).expect("json")).await.expect("sent");
-    while b.stats().local_dropped.gone == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually("the loss", async || b.stats().local_dropped.gone == 1).await;
     let counted = b.stats().local_dropped;
     drop(crowd);
     assert_eq!(b.stats().local_dropped, counted);

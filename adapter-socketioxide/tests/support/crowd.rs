@@ -72,13 +72,11 @@ impl Crowd {
     /// Reads until so many packets have come.
     pub async fn read_until(&self, socket: Sid, count: usize) -> Vec<serde_json::Value> {
         let mut packets = Vec::new();
-        let reading = async {
-            while packets.len() < count {
-                packets.append(&mut self.read(socket));
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), reading).await.expect("all of it in time");
+        super::eventually("the packets", async || {
+            packets.append(&mut self.read(socket));
+            packets.len() >= count
+        })
+        .await;
         packets
     }
 
