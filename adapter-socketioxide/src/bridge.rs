@@ -246,11 +246,10 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
 
     async fn rooms(&self, options: BroadcastOptions) -> Result<Vec<Room>, Error> {
         let route = self.route(&options);
-        let failed = route.failure();
         let mut rooms = if route.here { self.sockets.rooms_in(options) } else { HashSet::new() };
-        if let Beyond::To(address) = route.beyond.map_err(&failed)? {
+        if let Beyond::To(address) = route.beyond? {
             let asked = self.asked("rooms");
-            let found = self.state.cluster.rooms(address, self.state.request_timeout).await.map_err(failed)?;
+            let found = self.state.cluster.rooms(address, self.state.request_timeout).await?;
             asked.log(&found.missing);
             rooms.extend(found.items.iter().map(target::name));
         }
@@ -259,12 +258,11 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
 
     async fn fetch_sockets(&self, options: BroadcastOptions) -> Result<Vec<RemoteSocketData>, Error> {
         let route = self.route(&options);
-        let failed = route.failure();
         let mut sockets = if route.here { self.sockets.fetch(options) } else { Vec::new() };
-        if let Beyond::To(address) = route.beyond.map_err(&failed)? {
+        if let Beyond::To(address) = route.beyond? {
             let asked = self.asked("fetch_sockets");
             let found = self.state.cluster.fetch_sockets(address, Projection::All, self.state.request_timeout);
-            let found = found.await.map_err(failed)?;
+            let found = found.await?;
             asked.log(&found.missing);
             sockets.extend(found.items.iter().filter_map(|socket| self.describe(socket)));
         }

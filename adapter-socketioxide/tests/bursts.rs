@@ -191,6 +191,23 @@ async fn a_disconnect_waits_until_there_is_room_for_it() {
 }
 
 #[tokio::test]
+async fn g02_a_disconnect_is_after_what_waits_although_there_is_room_again() {
+    let bus = Bus::new();
+    let (sender, node) = (bus.node(), bus.node());
+    let crowd = Crowd::new(&State::new(node), 1, 1);
+    let socket = crowd.ids[0];
+    for number in 0..3 {
+        emit(&sender, Target::everyone(), "tick", number).await;
+    }
+    let mut came = crowd.read(socket);
+    sender.change(to(only(&[socket])), Change::Disconnect, Wait::Sent(WAIT)).await.expect("sent");
+    came.append(&mut crowd.read_until(socket, 2).await);
+    assert_eq!(came, [json!(["tick", 0]), json!(["tick", 1]), json!(["tick", 2])]);
+    let count = async || sender.count_sockets(to(Target::everyone()), WAIT).await.expect("counted").total();
+    eventually("the disconnect", async || count().await == 0).await;
+}
+
+#[tokio::test]
 async fn the_cluster_tells_what_local_sockets_dropped_also_after_they_are_gone() {
     let memory = Memory::new();
     let (a, b) = (Cluster::connect(memory.clone()).await.expect("up"), Cluster::connect(memory).await.expect("up"));

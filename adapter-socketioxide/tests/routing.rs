@@ -119,6 +119,20 @@ async fn g06_local_sockets_are_served_with_the_broker_down_and_the_caller_is_tol
 }
 
 #[tokio::test]
+async fn a_question_that_fails_has_served_nobody() {
+    let bus = Bus::new();
+    let io = server(bus.node()).await;
+    let _client = Client::connect(&io).await;
+    bus.take_down();
+    for error in
+        [io.fetch_sockets().await.map(|_| ()).expect_err("told"), io.rooms().await.map(|_| ()).expect_err("told")]
+    {
+        assert_eq!((error.kind(), error.served_locally()), (ErrorKind::Unavailable, false));
+        assert!(!format!("{error} {error:?}").contains("served"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_room_that_the_cluster_cannot_carry_is_local() {
     let bus = Bus::new();
     let io = server(bus.node()).await;
