@@ -169,7 +169,10 @@ impl Backlog {
 
     /// After a panic in the middle of a turn: every socket with something waiting has one.
     pub(crate) fn recover(&mut self) {
-        self.waiting.retain(|_, waiting| !waiting.items.is_empty());
+        self.waiting.retain(|_, waiting| {
+            waiting.bytes = waiting.items.iter().map(Item::bytes).sum();
+            !waiting.items.is_empty()
+        });
         self.turns = self.waiting.keys().copied().collect();
     }
 

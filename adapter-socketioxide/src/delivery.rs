@@ -52,52 +52,66 @@ pub(crate) struct Flusher {
     suspect: AtomicBool,
 }
 
+/// What came of some turns.
+#[derive(Default)]
+struct Done {
+    progress: bool,
+    copied: usize,
+    gone: Vec<Sid>,
+    parting: Vec<Sid>,
+}
+
 impl<E: SocketEmitter> Sockets<E> {
     /// Delivers a packet to these sockets, or puts it behind what waits for them. Counts what finds no room.
     pub(crate) fn give(&self, packet: Packet, options: BroadcastOptions, sockets: Vec<Sid>) {
         let large = sockets.len() > FEW && encoded(&packet).saturating_mul(sockets.len()) > MAX_COPIES;
         let share = large && self.flusher.may_share();
         let wait = large && !share && self.wake_flusher();
-        let everybody = sockets.len();
-        let (mut payload, mut together, mut gone, mut lost) = (None, Vec::new(), Vec::new(), 0);
+        let all = sockets.len();
         let mut backlog = self.backlog();
-        for socket in sockets {
-            if !backlog.waits(socket) {
-                if share {
-                    together.push(socket);
-                    continue;
-                }
-                match if wait { Err(SocketError::InternalChannelFull) } else { self.send(socket, &packet) } {
-                    Ok(()) => continue,
-                    Err(SocketError::Closed) => {
-                        gone.push(socket);
-                        continue;
-                    }
-                    Err(SocketError::InternalChannelFull) => {}
+        let (ahead, mut behind): (Vec<_>, Vec<_>) = sockets.into_iter().partition(|socket| !backlog.waits(*socket));
+        let mut gone = Vec::new();
+        let refused = if share {
+            self.give_together(&packet, options, &ahead, ahead.len() == all)
+        } else if wait {
+            behind.extend(ahead);
+            0
+        } else {
+            for socket in ahead {
+                match self.send(socket, &packet) {
+                    Ok(()) => {}
+                    Err(SocketError::InternalChannelFull) => behind.push(socket),
+                    Err(SocketError::Closed) => gone.push(socket),
                 }
             }
-            let payload = payload.get_or_insert_with(|| backlog.payload(packet.clone()));
-            if !backlog.push(socket, Item::Packet(Arc::clone(payload))) {
-                lost += 1;
-            }
-        }
-        let refused = match together.len() {
-            0 => Ok(()),
-            all if all == everybody => self.deliver(packet, options),
-            _ => self.deliver_to(&together, &packet, false),
+            0
         };
+        let mut lost = 0;
+        if !behind.is_empty() {
+            let payload = backlog.payload(packet);
+            lost = behind.iter().filter(|to| !backlog.push(**to, Item::Packet(Arc::clone(&payload)))).count();
+        }
         let waiting = !backlog.is_empty();
         drop(backlog);
-        let refused = refused.err().unwrap_or_default();
+        self.lose(gone, lost + refused);
+        if waiting || share {
+            self.wake_flusher();
+        }
+    }
+
+    /// Delivers a packet to these sockets, encoded once. Returns how many of them, unknown which, had no room.
+    fn give_together(&self, packet: &Packet, options: BroadcastOptions, sockets: &[Sid], as_asked: bool) -> usize {
+        let given = match as_asked {
+            true => self.deliver(packet.clone(), options),
+            false => self.deliver_to(sockets, packet, false),
+        };
+        let refused = given.err().unwrap_or_default();
         let full = refused.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count();
         self.losses.gone((refused.len() - full) as u64);
         if full > 0 {
             self.flusher.suspect.store(true, Relaxed);
         }
-        self.lose(gone, lost + full);
-        if waiting || share {
-            self.wake_flusher();
-        }
+        full
     }
 
     /// Asks these sockets, each of them after what waits for it. The answers go to `acks`.
@@ -188,49 +202,52 @@ impl<E: SocketEmitter> Sockets<E> {
 
     /// Moves on what waits, as far as others can wait for it.
     fn flush_some(&self, now: Instant) -> Next {
-        let (mut progress, mut gone, mut lost, mut parting, mut copied) = (false, Vec::new(), 0, Vec::new(), 0);
+        let mut done = Done::default();
+        let mut lost = 0;
         let mut backlog = self.backlog();
         for _ in 0..TURNS.min(backlog.turns()) {
-            if copied >= MAX_COPIES {
+            lost += backlog.turn(now, ITEMS, |socket, item| self.offer(socket, item, now, &mut done));
+            if done.copied >= MAX_COPIES {
                 break;
             }
-            lost += backlog.turn(now, ITEMS, |socket, item| {
-                let offered = match &item {
-                    Item::Packet(payload) => {
-                        copied += encoded(&payload.packet);
-                        self.send(socket, &payload.packet)
-                    }
-                    Item::Question(question) => {
-                        copied += encoded(&question.packet.packet);
-                        self.ask_now(socket, question, now)
-                    }
-                    Item::Disconnect => {
-                        parting.push(socket);
-                        Ok(())
-                    }
-                };
-                match offered {
-                    Ok(()) => {
-                        progress = true;
-                        Offered::Taken
-                    }
-                    Err(SocketError::InternalChannelFull) => Offered::Full(item),
-                    Err(SocketError::Closed) => {
-                        gone.push(socket);
-                        Offered::Gone
-                    }
-                }
-            });
         }
         drop(backlog);
         self.losses.gone(lost as u64);
-        gone.into_iter().for_each(|socket| self.is_gone(socket));
-        for socket in parting {
+        done.gone.into_iter().for_each(|socket| self.is_gone(socket));
+        for socket in done.parting {
             if !self.disconnect_one(socket) {
                 self.backlog().push_first(socket, Item::Disconnect, now);
             }
         }
-        if progress { Next::Now } else { self.backlog().next(now) }
+        if done.progress { Next::Now } else { self.backlog().next(now) }
+    }
+
+    fn offer(&self, socket: Sid, item: Item, now: Instant, done: &mut Done) -> Offered {
+        let taken = match &item {
+            Item::Packet(payload) => {
+                done.copied += encoded(&payload.packet);
+                self.send(socket, &payload.packet)
+            }
+            Item::Question(question) => {
+                done.copied += encoded(&question.packet.packet);
+                self.ask_now(socket, question, now)
+            }
+            Item::Disconnect => {
+                done.parting.push(socket); // later: handlers of the application may run
+                Ok(())
+            }
+        };
+        match taken {
+            Ok(()) => {
+                done.progress = true;
+                Offered::Taken
+            }
+            Err(SocketError::InternalChannelFull) => Offered::Full(item),
+            Err(SocketError::Closed) => {
+                done.gone.push(socket);
+                Offered::Gone
+            }
+        }
     }
 
     fn ask_now(&self, socket: Sid, question: &Question, now: Instant) -> Result<(), SocketError> {
@@ -265,7 +282,7 @@ async fn flush<E: SocketEmitter>(sockets: Weak<Sockets<E>>, wake: Arc<Notify>) {
             let Some(sockets) = sockets.upgrade() else { return };
             let flushed = catch_unwind(AssertUnwindSafe(|| sockets.flush_some(now)));
             let next = flushed.unwrap_or_else(|_| {
-                tracing::error!(namespace = %sockets.path(), "a packet could not be given to a socket: it panicked");
+                sockets.losses.unreadable("sending it panicked");
                 sockets.backlog().recover();
                 Next::Now
             });

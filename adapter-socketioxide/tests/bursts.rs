@@ -208,6 +208,22 @@ async fn g02_a_disconnect_is_after_what_waits_although_there_is_room_again() {
 }
 
 #[tokio::test]
+async fn g23_a_panic_costs_the_packet_that_it_was_about() {
+    let bus = Bus::new();
+    let (sender, node) = (bus.node(), bus.node());
+    let crowd = Crowd::new(&State::new(node), 1, 1);
+    let socket = crowd.ids[0];
+    for number in 0..4 {
+        emit(&sender, Target::everyone(), "tick", number).await;
+    }
+    crowd.panic_once();
+    let mut came = crowd.read(socket);
+    came.append(&mut crowd.read_until(socket, 2).await);
+    assert_eq!(came, [json!(["tick", 0]), json!(["tick", 2]), json!(["tick", 3])]);
+    assert_eq!(bus.dropped().unreadable, 1);
+}
+
+#[tokio::test]
 async fn the_cluster_tells_what_local_sockets_dropped_also_after_they_are_gone() {
     let memory = Memory::new();
     let (a, b) = (Cluster::connect(memory.clone()).await.expect("up"), Cluster::connect(memory).await.expect("up"));

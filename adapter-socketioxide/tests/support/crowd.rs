@@ -30,6 +30,7 @@ pub struct Sockets {
 }
 
 struct Shared {
+    panics: bool,
     buffers: BTreeMap<Sid, VecDeque<Value>>,
     room: usize,
     /// Connections that are gone though the socket is still here, as during a disconnect handler.
@@ -43,7 +44,7 @@ impl Crowd {
     pub fn new(state: &State, sockets: usize, room: usize) -> Self {
         let ids: Vec<_> = (0..sockets).map(|_| Sid::new()).collect();
         let buffers = ids.iter().map(|id| (*id, VecDeque::new())).collect();
-        let shared = Shared { buffers, room, closed: BTreeSet::new(), passes: 0, encoders: 0 };
+        let shared = Shared { panics: false, buffers, room, closed: BTreeSet::new(), passes: 0, encoders: 0 };
         let shared = Arc::new(Mutex::new(shared));
         let sockets = Sockets { path: "/".into(), server: Uid::new(), shared: Arc::clone(&shared) };
         let adapter = Arc::new(Adapter::new(state, CoreLocalAdapter::new(sockets)));
@@ -83,6 +84,11 @@ impl Crowd {
     /// The connection of a socket goes; the socket stays, as upstream's does until its disconnect handler has ended.
     pub fn cut(&self, socket: Sid) {
         self.shared().closed.insert(socket);
+    }
+
+    /// The next send panics.
+    pub fn panic_once(&self) {
+        self.shared().panics = true;
     }
 
     /// How often the bridge went through sockets to send, and how often it had something encoded, since the last call.
@@ -131,6 +137,10 @@ impl SocketEmitter for Sockets {
 
     fn send_many(&self, sids: BroadcastIter<'_>, data: Value) -> Result<(), Vec<SocketError>> {
         let mut shared = self.shared.lock().expect("sound");
+        if std::mem::take(&mut shared.panics) {
+            drop(shared);
+            panic!("as the test has asked");
+        }
         shared.passes += 1;
         let errors: Vec<_> = sids.filter_map(|id| shared.push(id, data.clone()).err()).collect();
         if errors.is_empty() { Ok(()) } else { Err(errors) }
