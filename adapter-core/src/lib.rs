@@ -60,8 +60,8 @@ pub use bytes::Bytes;
 pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket, SocketHandle};
 pub use memory::Memory;
 pub use model::{
-    AckError, ClusterName, Departure, Error, ErrorKind, Event, Format, GapChannel, Gathered, IntoRooms, MAX_NAME,
-    Missing, Namespace, Node, NodeId, Packet, Projection, Result, Room, SocketId, SocketInfo, Stats, Why,
+    AckError, ClusterName, Departure, Error, ErrorKind, Event, Format, GapChannel, Gathered, IntoRooms, LocalDropped,
+    MAX_NAME, Missing, Namespace, Node, NodeId, Packet, Projection, Result, Room, SocketId, SocketInfo, Stats, Why,
 };
 pub use seams::{Ack, AckStream, Acked, Reply, ServerEvent};
 
@@ -82,6 +82,6 @@ pub mod backend {
 pub mod adapter {
     pub use async_trait::async_trait;
 
-    pub use crate::model::{Change, Flags, LocalSocket, Projection, Target};
+    pub use crate::model::{Change, Flags, LocalDropped, LocalSocket, Projection, Target};
     pub use crate::seams::{Acks, Adapter, Address, AttachmentId, LocalSockets, Scope, ServerEvents, Wait};
 }

@@ -111,6 +111,16 @@ pub(crate) fn to_wire(error: &impl Serialize) -> AckError {
     }
 }
 
+/// Whether a socket was not asked since its buffer was full.
+pub(crate) fn is_full(error: &impl Serialize) -> bool {
+    to_wire(error) == full()
+}
+
+/// The same error, as the core carries it.
+pub(crate) fn full() -> AckError {
+    AckError::Other(json!({ "Socket": "InternalChannelFull" }).to_string())
+}
+
 /// The same as socketioxide's type, which has no other way to be made here; `None` if that has no such error.
 pub(crate) fn from_wire<A: DeserializeOwned>(error: &AckError) -> Option<A> {
     match error {

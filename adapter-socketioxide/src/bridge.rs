@@ -17,10 +17,14 @@ use socketioxide_core::packet::{Packet, PacketData};
 use crate::acks::Acks;
 use crate::asked::Asked;
 use crate::dialect::Dialect;
+use crate::losses::Losses;
 use crate::reader::Reader;
 use crate::sockets::Sockets;
 use crate::target::{self, Reach};
 use crate::{Error, State, value};
+
+/// How long disconnect handlers may keep a namespace that is closed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// socketioxide's adapter over any Roomcast cluster: one for each namespace of this node.
 ///
@@ -141,8 +145,9 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
     type InitRes = Attached;
 
     fn new(state: &State, local: CoreLocalAdapter<E>) -> Self {
-        let reader = Reader::new(Dialect::of(&local), local.path().clone(), Arc::clone(&state.refused));
-        let sockets = Arc::new(Sockets::new(local, Arc::new(reader)));
+        let losses = Arc::new(Losses::new(local.path().clone()));
+        let reader = Reader::new(Dialect::of(&local), Arc::clone(&losses), Arc::clone(&state.refused));
+        let sockets = Sockets::new(local, Arc::new(reader), losses);
         Self { state: state.clone(), sockets, link: OnceLock::new() }
     }
 
@@ -159,9 +164,16 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
         Attached(attached.map(drop).map_err(Error::from))
     }
 
-    /// Everything happens before the first await: `delete_ns` polls this once.
+    /// `delete_ns` polls this once, after it has disconnected the sockets: nothing but the first line is for it.
+    ///
+    /// `io.close()` closes the connections, but calls no disconnect handler, for it has forgotten its namespaces by then. So
+    /// the sockets that are still here are disconnected, which calls it, and its end is waited for: what it tells the other
+    /// servers is then on its way before the cluster is closed.
     async fn close(&self) -> Result<(), Error> {
         self.detach();
+        tokio::task::yield_now().await;
+        self.sockets.disconnect_all(target::everyone()).ok(); // an error means that one is gone, as it should be
+        self.sockets.emptied(LAST_WORDS).await;
         Ok(())
     }
 

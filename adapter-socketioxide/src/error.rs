@@ -9,8 +9,7 @@ use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
 /// Why the cluster's part of an operation failed.
 ///
 /// socketioxide hands it to the application as the source of its own errors, or as it is where an operation cannot
-/// fail otherwise.
-#[derive(Debug)]
+/// fail otherwise. Its `Debug` is a sentence too, since socketioxide shows that.
 pub struct Error {
     cause: adapter_core::Error,
     served_locally: bool,
@@ -27,7 +26,8 @@ impl Error {
         self.cause.kind()
     }
 
-    /// Whether this node's own sockets got the operation before the rest of it failed.
+    /// Whether this node's own sockets got the operation before the rest of it failed. Never for a question: its answer is
+    /// lost with the error.
     pub fn served_locally(&self) -> bool {
         self.served_locally || self.cause.served_locally()
     }
@@ -38,6 +38,18 @@ impl fmt::Display for Error {
         self.cause.fmt(f)?;
         if self.served_locally && !self.cause.served_locally() {
             f.write_str(" (this node's own sockets were served)")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.kind())?;
+        let mut source = self.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
         }
         Ok(())
     }
@@ -82,6 +94,10 @@ mod tests {
         assert!(error.served_locally());
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert_eq!(error.source().expect("kept").to_string(), "refused");
+        assert_eq!(
+            format!("{error:?}"),
+            "Unavailable: the broker is away (this node's own sockets were served): refused"
+        );
         let text = as_it_must_be(error).to_string();
         assert_eq!(text, "the broker is away (this node's own sockets were served)");
     }

@@ -2,31 +2,31 @@
 
 use std::time::Duration;
 
-use adapter_core::adapter::{Acks, LocalSocket, LocalSockets, Target};
-use adapter_core::{AckError, Packet, Projection, Room, SocketId};
+use adapter_core::adapter::{Acks, LocalDropped, LocalSocket, LocalSockets, Target};
+use adapter_core::{AckError, Packet, Projection, Result, Room, SocketId};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use socketioxide_core::adapter::SocketEmitter;
+use socketioxide_core::adapter::{BroadcastFlags, SocketEmitter};
 use socketioxide_core::{Sid, adapter, packet};
 use tokio::runtime::Handle;
 
 use crate::sockets::{LocalAcks, Sockets};
 use crate::{acks, target, value};
 
-/// From this size on a look whether anybody is in the rooms is cheaper than reading and encoding a packet for nobody;
-/// the look lists all members.
-const WORTH_A_LOOK: usize = 1024;
-
 impl<E: SocketEmitter> LocalSockets for Sockets<E> {
     fn broadcast(&self, target: &Target, packet: &Packet) {
         let Some(options) = target::incoming(target) else { return };
-        let large = packet.data.len() >= WORTH_A_LOOK && target.rooms.is_some();
-        if large && self.fetch(options.clone()).is_empty() {
+        // Before anything is read or copied: most of what other nodes send is for nobody here.
+        let sockets = self.targets(options.clone());
+        if sockets.is_empty() {
             return;
         }
         let Some(value) = self.reader.packet(packet) else { return };
-        if let Err(errors) = self.deliver(packet::Packet::event(self.path().clone(), value), options) {
-            tracing::debug!(namespace = %self.path(), ?errors, "sockets did not take what another node emitted");
+        let packet = packet::Packet::event(self.path().clone(), value);
+        if options.has_flag(BroadcastFlags::Volatile) {
+            let _ = self.deliver(packet, options); // upstream tells nothing of volatile ones
+        } else {
+            self.give(packet, options, sockets);
         }
     }
 
@@ -44,8 +44,7 @@ impl<E: SocketEmitter> LocalSockets for Sockets<E> {
         if Handle::try_current().is_err() {
             return; // Nothing could time out; dropping `acks` says that no answer will come.
         }
-        let answers = self.ask(packet::Packet::event(self.path().clone(), value), options, timeout);
-        self.spawn(forward::<E>(answers, acks));
+        self.question(packet::Packet::event(self.path().clone(), value), options, timeout, acks);
     }
 
     fn join(&self, target: &Target, rooms: &[Room]) {
@@ -61,9 +60,8 @@ impl<E: SocketEmitter> LocalSockets for Sockets<E> {
     }
 
     fn disconnect(&self, target: &Target) {
-        let Some(options) = target::incoming(target) else { return };
-        if let Err(errors) = self.disconnect_all(options) {
-            tracing::debug!(namespace = %self.path(), ?errors, "sockets that another node disconnected were gone");
+        if let Some(options) = target::incoming(target) {
+            self.part(self.targets(options));
         }
     }
 
@@ -72,7 +70,7 @@ impl<E: SocketEmitter> LocalSockets for Sockets<E> {
         let describe = |socket: Sid| {
             let rooms = match projection {
                 Projection::Ids => Vec::new(),
-                _ => names(self.local.socket_rooms(socket).into_iter().filter(|room| **room != *socket.as_str())),
+                _ => names(self.rooms_of(socket)),
             };
             let data = if projection == Projection::All { server.clone() } else { Bytes::new() };
             Some(LocalSocket { id: id(socket)?, rooms, data })
@@ -88,6 +86,14 @@ impl<E: SocketEmitter> LocalSockets for Sockets<E> {
     fn rooms(&self, target: &Target) -> Vec<Room> {
         target::incoming(target).map(|options| names(self.rooms_in(options).into_iter())).unwrap_or_default()
     }
+
+    fn dropped(&self) -> LocalDropped {
+        self.losses.count()
+    }
+
+    fn check(&self, packet: &Packet) -> Result<()> {
+        self.reader.check(packet)
+    }
 }
 
 /// A room whose name the cluster cannot carry is a local matter, and left out.
@@ -96,7 +102,7 @@ fn names(rooms: impl Iterator<Item = adapter::Room>) -> Vec<Room> {
 }
 
 /// Passes the answers on until the last has come or timed out.
-async fn forward<E: SocketEmitter>(mut answers: LocalAcks<E>, acks: Acks) {
+pub(crate) async fn forward<E: SocketEmitter>(mut answers: LocalAcks<E>, acks: Acks) {
     while let Some((socket, answer)) = answers.next().await {
         let answer = answer.map(|value| value::encode(&value)).map_err(|error| acks::to_wire(&error));
         if let Some(socket) = id(socket) {
@@ -105,6 +111,6 @@ async fn forward<E: SocketEmitter>(mut answers: LocalAcks<E>, acks: Acks) {
     }
 }
 
-fn id(socket: Sid) -> Option<SocketId> {
+pub(crate) fn id(socket: Sid) -> Option<SocketId> {
     SocketId::new(socket.as_str()).ok()
 }

@@ -1,54 +1,67 @@
 //! What other nodes send, read for the parser of this node's sockets.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use adapter_core::{Format, Packet};
+use adapter_core::{Error, Format, Packet, Result};
 use bytes::Bytes;
-use socketioxide_core::{Str, Value};
+use socketioxide_core::Value;
 
 use crate::dialect::Dialect;
+use crate::losses::Losses;
 use crate::value;
 
-/// Reads what other nodes send to a namespace. What cannot be read is counted, and the first of it logged.
+/// Reads what other nodes send to a namespace. What cannot be read is counted, and logged once a second.
 #[derive(Debug)]
 pub(crate) struct Reader {
     dialect: Dialect,
-    namespace: Str,
     refused: Arc<AtomicU64>,
-    warned: AtomicBool,
+    losses: Arc<Losses>,
 }
+
+const OPAQUE: &str = "an opaque packet of something other than this bridge: socketioxide's sockets read only what socketioxide \
+                      emits, and `Packet::event`";
+const EVENT: &str = "an event that is not a JSON array which begins with a name";
+const FORMAT: &str = "a packet of a format that this version does not know";
+const PARSER: &str = "a value that the parser here cannot say (do all nodes use the same parser in this namespace?)";
 
 impl Reader {
     /// `refused` counts for all namespaces of a node.
-    pub(crate) fn new(dialect: Dialect, namespace: Str, refused: Arc<AtomicU64>) -> Self {
-        Self { dialect, namespace, refused, warned: AtomicBool::new(false) }
+    pub(crate) fn new(dialect: Dialect, losses: Arc<Losses>, refused: Arc<AtomicU64>) -> Self {
+        Self { dialect, refused, losses }
     }
 
     /// The value of a packet, as the sockets here can take it.
     pub(crate) fn packet(&self, packet: &Packet) -> Option<Value> {
         match packet.format {
             Format::Opaque => self.answer(&packet.data),
-            Format::Event => self.count(self.dialect.event(&packet.data)),
-            _ => self.count(None),
+            Format::Event => self.count(self.dialect.event(&packet.data), EVENT),
+            _ => self.count(None, FORMAT),
         }
     }
 
     /// The value of a socket's answer, as the parser here can decode it.
     pub(crate) fn answer(&self, data: &Bytes) -> Option<Value> {
-        self.count(value::decode(data).and_then(|value| self.dialect.adopt(value)))
+        match value::decode(data).filter(value::is_list) {
+            Some(value) => self.count(self.dialect.adopt(value), PARSER),
+            None => self.count(None, OPAQUE),
+        }
     }
 
-    fn count(&self, read: Option<Value>) -> Option<Value> {
+    /// Whether a packet is for socketioxide's sockets at all.
+    ///
+    /// # Errors
+    /// `Config` for an opaque packet that no bridge has made.
+    pub(crate) fn check(&self, packet: &Packet) -> Result<()> {
+        let readable =
+            packet.format != Format::Opaque || value::decode(&packet.data).as_ref().is_some_and(value::is_list);
+        if readable { Ok(()) } else { Err(Error::config(OPAQUE)) }
+    }
+
+    fn count(&self, read: Option<Value>, reason: &str) -> Option<Value> {
         if read.is_none() {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            if !self.warned.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    namespace = %self.namespace, parser = ?self.dialect,
-                    "dropped what another node sent: not readable here (do all nodes use the same parser in this namespace?); \
-                     more of it is counted but not logged"
-                );
-            }
+            self.losses.unreadable(reason);
         }
         read
     }
@@ -61,16 +74,18 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_counted() {
         let refused = Arc::new(AtomicU64::new(0));
-        let reader = Reader::new(Dialect::Common, "/".into(), Arc::clone(&refused));
+        let losses = Arc::new(Losses::new("/".into()));
+        let reader = Reader::new(Dialect::Common, Arc::clone(&losses), Arc::clone(&refused));
         let fine = Value::Str("[\"a\"]".into(), None);
         assert_eq!(reader.packet(&Packet::opaque(value::encode(&fine))), Some(fine.clone()));
         assert_eq!(reader.packet(&Packet::new(Format::Event, "[\"a\"]")), Some(fine));
         assert_eq!(refused.load(Ordering::Relaxed), 0);
 
         let of_the_future = Packet::new(Format::Other(9), "[\"a\"]");
-        for packet in [Packet::opaque("\x09"), Packet::opaque(""), of_the_future] {
+        for packet in [Packet::opaque("\x09"), Packet::opaque(""), Packet::opaque("\0hello"), of_the_future] {
             assert_eq!(reader.packet(&packet), None);
         }
-        assert_eq!(refused.load(Ordering::Relaxed), 3);
+        assert_eq!(refused.load(Ordering::Relaxed), 4);
+        assert_eq!(losses.count().unreadable, 4);
     }
 }

@@ -75,6 +75,13 @@ pub(crate) fn incoming(target: &Target) -> Option<BroadcastOptions> {
     Some(options)
 }
 
+/// The options that mean every socket here.
+pub(crate) fn everyone() -> BroadcastOptions {
+    let mut options = BroadcastOptions::default();
+    options.add_flag(BroadcastFlags::Broadcast);
+    options
+}
+
 /// A room's name as socketioxide wants it.
 pub(crate) fn name(room: &Room) -> socketioxide_core::adapter::Room {
     room.as_str().to_owned().into()

@@ -47,6 +47,15 @@ pub(crate) fn decode(bytes: &Bytes) -> Option<Value> {
     }
 }
 
+/// Whether this is what a parser makes of an event or an answer, as far as a glance can tell. The common parser always
+/// makes a JSON array, and any other text would be a frame that cuts every client.
+pub(crate) fn is_list(value: &Value) -> bool {
+    match value {
+        Value::Str(text, _) => text.starts_with('[') && text.ends_with(']'),
+        Value::Bytes(_) => true,
+    }
+}
+
 fn tagged(tag: u8, data: &[u8]) -> Bytes {
     let mut bytes = BytesMut::with_capacity(1 + data.len());
     bytes.put_u8(tag);

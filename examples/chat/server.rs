@@ -20,10 +20,6 @@ use crate::{page, peers, state};
 /// How long open connections may keep a closing server.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// How many packets may wait for one browser; more are dropped by socketioxide. After an outage of the broker all that
-/// the others said meanwhile comes in one burst, for which its default of 128 is too small.
-const WAITING: usize = 4096;
-
 /// A node that runs.
 pub(crate) struct Server {
     pub(crate) name: String,
@@ -56,7 +52,6 @@ pub(crate) async fn start(name: &str, address: impl Into<SocketAddr>, adapter: O
             let cluster = join_cluster(&name, adapter).await.map_err(Error::other)?;
             let node = Node { name: name.clone(), port, cluster: Some(cluster.clone()) };
             let (layer, io) = SocketIo::builder()
-                .max_buffer_size(WAITING)
                 .with_state(node.clone())
                 .with_adapter::<roomcast::socketioxide::Adapter<_>>(cluster.clone().into())
                 .build_layer();
@@ -70,7 +65,7 @@ pub(crate) async fn start(name: &str, address: impl Into<SocketAddr>, adapter: O
         }
         None => {
             let node = Node { name: name.clone(), port, cluster: None };
-            let (layer, io) = SocketIo::builder().max_buffer_size(WAITING).with_state(node.clone()).build_layer();
+            let (layer, io) = SocketIo::builder().with_state(node.clone()).build_layer();
             io.ns("/", chat::connected.with(chat::admit));
             tokio::spawn(run(listener, layer, io, node, stopped))
         }

@@ -54,6 +54,7 @@ impl Adapter for Cluster {
 
     async fn broadcast(&self, to: Address, packet: Packet, wait: Duration) -> Result<()> {
         let Address { namespace, target, scope } = to;
+        self.core().registry.here(&namespace, scope).check(&packet)?;
         let operation = Operation::Broadcast { namespace, target, packet };
         let delivery = if operation.is_volatile() { Delivery::Volatile } else { Delivery::Numbered };
         self.core().send(&operation, scope, delivery, wait).await
@@ -63,6 +64,7 @@ impl Adapter for Cluster {
         check_timeout(timeout)?;
         let core = self.core();
         let Address { namespace, target, scope } = to;
+        core.registry.here(&namespace, scope).check(&packet)?;
         let until = deadline(timeout);
         let collector = Collector::new(core.node.id);
         let local = Acks::new(LocalAcks { collector: collector.clone(), node: core.node.id });

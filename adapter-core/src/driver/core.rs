@@ -115,7 +115,13 @@ impl Core {
     pub(crate) fn stats(&self) -> Stats {
         let stats = self.engine().stats();
         let events_dropped = self.events_dropped.load(Ordering::Relaxed);
-        Stats { panics: self.registry.panics().count(), own: stats.own + self.inbox.own(), events_dropped, ..stats }
+        Stats {
+            panics: self.registry.panics().count(),
+            own: stats.own + self.inbox.own(),
+            events_dropped,
+            local_dropped: self.registry.local_dropped(),
+            ..stats
+        }
     }
 
     fn waiters(&self) -> MutexGuard<'_, HashMap<u64, Waiter>> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::panics::{self, Panics};
-use crate::model::{Change, Error, LocalSocket, Namespace, Packet, Projection, Result, Room, Target};
+use crate::model::{Change, Error, LocalDropped, LocalSocket, Namespace, Packet, Projection, Result, Room, Target};
 use crate::seams::{Acks, AttachmentId, LocalSockets, Scope, ServerEvent, ServerEvents};
 
 /// What this node has in each namespace. Namespaces without anything are not kept.
@@ -19,6 +19,8 @@ pub(crate) struct Registry {
     names: RwLock<Names>,
     newest: AtomicU64,
     panics: Panics,
+    /// What local sockets that are detached had dropped until then.
+    dropped_before: Mutex<LocalDropped>,
 }
 
 /// The namespaces and the attachments, which change together. Every change looks at one namespace, however many
@@ -83,7 +85,9 @@ impl Registry {
         });
         let gone = names.tidy(&namespace);
         drop(names);
-        drop((dropped, gone)); // foreign code may run: not under our lock
+        // Foreign code may run: not under our lock.
+        dropped.iter().flat_map(|all| all.iter()).filter(|other| other.id == id).for_each(|other| self.retire(other));
+        drop((dropped, gone));
     }
 
     pub(crate) fn on_server_event(&self, namespace: &Namespace, events: ServerEvents) {
@@ -130,7 +134,33 @@ impl Registry {
     /// Everything is let go.
     pub(crate) fn clear(&self) {
         let names = std::mem::take(&mut *self.write());
-        drop(names); // foreign code may run: not under our lock
+        // Foreign code may run: not under our lock.
+        names.entries.values().for_each(|entry| entry.attached().iter().for_each(|attached| self.retire(attached)));
+        drop(names);
+    }
+
+    /// What all local sockets have dropped, those that are detached included.
+    pub(crate) fn local_dropped(&self) -> LocalDropped {
+        let entries: Vec<_> = {
+            let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+            names.entries.values().cloned().collect()
+        };
+        let mut sum = *self.dropped_before.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().for_each(|entry| entry.attached().iter().for_each(|attached| sum += self.dropped_by(attached)));
+        sum
+    }
+
+    /// Keeps what local sockets have dropped, for when they are gone.
+    fn retire(&self, attached: &Attached) {
+        let dropped = self.dropped_by(attached);
+        *self.dropped_before.lock().unwrap_or_else(PoisonError::into_inner) += dropped;
+    }
+
+    fn dropped_by(&self, attached: &Attached) -> LocalDropped {
+        catch_unwind(AssertUnwindSafe(|| attached.local.dropped())).unwrap_or_else(|panic| {
+            self.panics.note("local sockets", &panics::message(&*panic));
+            LocalDropped::default()
+        })
     }
 
     pub(crate) fn panics(&self) -> &Panics {
@@ -216,6 +246,19 @@ impl Here<'_> {
         let mut rooms = Vec::new();
         self.each(|local| rooms.append(&mut local.rooms(target)));
         rooms
+    }
+
+    /// Whether any of the local sockets can read the packet; without local sockets, nothing is known against it.
+    ///
+    /// # Errors
+    /// `Config`, as the last one gave it.
+    pub(crate) fn check(&self, packet: &Packet) -> Result<()> {
+        let (mut readable, mut refused) = (false, None);
+        self.each(|local| match local.check(packet) {
+            Ok(()) => readable = true,
+            Err(error) => refused = Some(error),
+        });
+        refused.filter(|_| !readable).map_or(Ok(()), Err)
     }
 
     /// Whether any local sockets are within the scope.

@@ -23,7 +23,7 @@ use index::Index;
 use outbox::{After, Losses, Outbox, Parcel, Rule};
 use stats::Counters;
 
-use crate::model::{Error, LocalSocket, Packet, Projection, Result, Room, SocketId, Target};
+use crate::model::{Error, LocalDropped, LocalSocket, Packet, Projection, Result, Room, SocketId, Target};
 use crate::seams::{Acks, LocalSockets};
 
 /// The sockets of this node in one namespace, for any WebSocket server. Clones are the same hub.
@@ -251,6 +251,11 @@ impl LocalSockets for Hub {
 
     fn rooms(&self, target: &Target) -> Vec<Room> {
         self.0.read().rooms_for(target)
+    }
+
+    fn dropped(&self) -> LocalDropped {
+        let HubStats { dropped_slow, dropped_volatile, dropped_gone, .. } = self.stats();
+        LocalDropped { full: dropped_slow + dropped_volatile, gone: dropped_gone, ..LocalDropped::default() }
     }
 }
 

@@ -22,6 +22,6 @@ pub(crate) use name::check_event_name;
 pub use name::{ClusterName, IntoRooms, MAX_NAME, Namespace, Room, SocketId};
 pub use node::{Node, NodeId};
 pub use packet::{Format, Packet};
-pub use socket::{AckError, LocalSocket, Projection, SocketInfo};
+pub use socket::{AckError, LocalDropped, LocalSocket, Projection, SocketInfo};
 pub use stats::Stats;
 pub use target::{Flags, Target};

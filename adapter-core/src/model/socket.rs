@@ -56,3 +56,24 @@ pub enum AckError {
     /// What the server says, in the server's own encoding.
     Other(#[serde(with = "text")] String),
 }
+
+/// Deliveries that local sockets have not taken, by cause. One packet for one socket is one delivery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LocalDropped {
+    /// The socket's queue was full, or the socket was not ready for a volatile packet. A [`Hub`](crate::Hub) counts all
+    /// that it drops here.
+    pub full: u64,
+    /// The socket was gone.
+    pub gone: u64,
+    /// The packet is not readable for this kind of sockets; counted once for each packet.
+    pub unreadable: u64,
+}
+
+impl std::ops::AddAssign for LocalDropped {
+    fn add_assign(&mut self, other: Self) {
+        self.full += other.full;
+        self.gone += other.gone;
+        self.unreadable += other.unreadable;
+    }
+}

@@ -1,5 +1,7 @@
 //! What was counted.
 
+use crate::model::LocalDropped;
+
 /// What this node has counted since it connected. Nothing is dropped without being counted here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -34,6 +36,9 @@ pub struct Stats {
     pub volatile_dropped: u64,
     /// Server-side events that found no handler, or its queue full.
     pub events_dropped: u64,
+    /// Deliveries that this node's own sockets have not taken, by cause, whoever emitted. A [`Hub`](crate::Hub) counts
+    /// those of local emits too; socketioxide returns those as errors of the `emit`.
+    pub local_dropped: LocalDropped,
     /// Calls into local sockets and handlers of server events that panicked; the cluster went on.
     pub panics: u64,
 }

@@ -55,7 +55,8 @@ pub trait Adapter: Send + Sync + 'static {
     /// to `wait`.
     ///
     /// # Errors
-    /// `TooLarge`, `Unavailable`, `Timeout` (the queue was full all the time), `Closed`.
+    /// `TooLarge`, `Unavailable`, `Timeout` (the queue was full all the time), `Closed`; `Config` when none of this node's
+    /// own sockets in the namespace can read such a packet ([`LocalSockets::check`]).
     async fn broadcast(&self, to: Address, packet: Packet, wait: Duration) -> Result<()>;
 
     /// The same, and gathers the answers of the sockets as they come, for `timeout` at the most.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{AckError, LocalSocket, Packet, Projection, Room, SocketId, Target};
+use crate::model::{AckError, LocalDropped, LocalSocket, Packet, Projection, Result, Room, SocketId, Target};
 use bytes::Bytes;
 
 /// The sockets that one server holds in one namespace: socketioxide's, a [`Hub`](crate::Hub)'s, or your own.
@@ -42,6 +42,22 @@ pub trait LocalSockets: Send + Sync + 'static {
 
     /// The rooms that the sockets which the target means are in, each once.
     fn rooms(&self, target: &Target) -> Vec<Room>;
+
+    /// How many deliveries these sockets have not taken since they were made, by cause. One packet for one socket is one
+    /// delivery. The numbers only grow; [`Stats::local_dropped`](crate::Stats::local_dropped) adds them up.
+    fn dropped(&self) -> LocalDropped {
+        LocalDropped::default()
+    }
+
+    /// Whether these sockets can read such a packet at all. It is asked before this node sends the packet; if all local
+    /// sockets of the namespace refuse it, nothing is sent, and the caller gets the error.
+    ///
+    /// # Errors
+    /// `Config`, which says what to send instead.
+    fn check(&self, packet: &Packet) -> Result<()> {
+        let _ = packet;
+        Ok(())
+    }
 
     /// Tells these sockets from all others of the process: the same for every clone that stands for the same sockets.
     /// The address of what the clones share is one. Two with the same key cannot be attached to one namespace, since

@@ -1,4 +1,4 @@
-use adapter_core::{Packet, Room, Socket};
+use adapter_core::{Hub, Memory, Packet, Room, SlowPolicy, Socket};
 
 use crate::support::{Node, narrow, next, three, three_on, until};
 
@@ -120,4 +120,19 @@ async fn g15_clusters_of_other_names_on_the_same_broker_are_not_seen() {
         node.chat.to(" > ").emit("end").await.unwrap();
         assert_eq!(until("end", socket).await, ["mine"]);
     }
+}
+
+#[tokio::test]
+async fn what_local_sockets_drop_is_in_the_stats_also_after_they_are_detached() {
+    let memory = Memory::new();
+    let node = Node::on(&memory).await;
+    let hub = Hub::builder().queue(1).slow(SlowPolicy::DropOldest).build();
+    let news = node.cluster.namespace("/news", hub.clone()).await.unwrap();
+    let _socket = hub.connect().unwrap();
+    for _ in 0..4 {
+        news.emit("news").await.unwrap();
+    }
+    assert_eq!(node.cluster.stats().local_dropped.full, 3);
+    drop(news);
+    assert_eq!(node.cluster.stats().local_dropped.full, 3);
 }

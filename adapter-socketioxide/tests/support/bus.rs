@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use adapter_core::adapter::{Adapter, Address, AttachmentId, Change, LocalSockets, Scope, ServerEvents, Wait};
+use adapter_core::adapter::{
+    Adapter, Address, AttachmentId, Change, LocalDropped, LocalSockets, Scope, ServerEvents, Wait,
+};
 use adapter_core::backend::async_trait;
 use adapter_core::{
     AckStream, Error, ErrorKind, Gathered, Missing, Namespace, Node, NodeId, Packet, Projection, Result, Room,
@@ -49,6 +51,15 @@ impl Bus {
     /// From now on this node is asked but does not answer.
     pub fn silence(&self, node: NodeId) {
         self.silent.lock().expect("sound").push(node);
+    }
+
+    /// What the sockets of all nodes have dropped.
+    pub fn dropped(&self) -> LocalDropped {
+        let mut sum = LocalDropped::default();
+        for node in self.nodes.lock().expect("sound").iter() {
+            node.attachments.lock().expect("sound").iter().for_each(|(_, _, local)| sum += local.dropped());
+        }
+        sum
     }
 
     pub fn take_down(&self) {

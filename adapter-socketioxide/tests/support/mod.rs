@@ -3,6 +3,7 @@
 
 pub mod bus;
 pub mod client;
+pub mod crowd;
 pub mod msgpack;
 
 use std::sync::Arc;
@@ -72,4 +73,14 @@ pub async fn received<const N: usize>(
         }
     }
     all
+}
+
+/// Waits until something is so that can but be looked at again.
+pub async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("not in time: {what}"));
 }
