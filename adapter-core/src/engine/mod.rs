@@ -6,18 +6,14 @@
 
 mod account;
 mod assembly;
-mod echo;
 #[cfg(test)]
 mod gauge;
-mod link;
-mod members;
+mod membership;
 mod outbox;
 mod packing;
-mod readiness;
 mod receive;
 mod requests;
 mod settings;
-mod settling;
 mod time;
 mod window;
 
@@ -27,20 +23,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::model::{AckError, Departure, Event, Limits, Missing, NodeId, SocketId, Stats, Why};
-use crate::wire::{Answer, Content, Hello, Kind, Operation, Pulse, Welcome, encode};
+use crate::wire::{Answer, Content, Operation};
 
 pub(crate) use assembly::split;
-use echo::Echo;
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
-use members::{Life, Members};
+use membership::{Clock, Control, Echo, Life, Members, Readiness, Settling, Waits};
 use outbox::Outbox;
 pub(crate) use outbox::{Destination, Outcome, ReplyTo};
 use packing::Packing;
-use readiness::{Readiness, Waits};
 use requests::Requests;
 pub(crate) use settings::Settings;
-use settling::Settling;
 pub(crate) use window::SPAN;
 use window::Window;
 
@@ -97,16 +90,6 @@ pub(crate) enum Delivery {
     Volatile,
 }
 
-/// Control frames, made when they are sent: what they say is true then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Control {
-    Hello,
-    Welcome(NodeId),
-    Heartbeat,
-    Probe,
-    Bye,
-}
-
 /// The protocol engine of one node.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -153,7 +136,7 @@ impl Engine {
             control_in_flight: Vec::new(),
             outbox: Outbox::new(settings.node.id, settings.max_answers, settings.limit(), now),
             control: VecDeque::from([Control::Hello, Control::Probe, Control::Heartbeat]),
-            members: Members::new(settings.max_nodes, now),
+            members: Members::new(settings.max_nodes, settings.silence, Clock::new(settings.tick * 3 / 2, now)),
             met: Vec::new(),
             requests: Requests::default(),
             window: Window::default(),
@@ -318,47 +301,5 @@ impl Engine {
     /// How many messages were ever queued, and how many the broker has.
     pub(crate) fn progress(&self) -> (u64, u64) {
         self.outbox.progress()
-    }
-
-    fn control_frame(&mut self, control: Control, now: Instant) -> (Destination, u64, Content) {
-        let counter = self.outbox.next_counter();
-        if matches!(control, Control::Heartbeat | Control::Probe) {
-            self.echo.sent(counter, now);
-        }
-        let name = self.settings.node.name.clone();
-        let cluster = self.outbox.cluster_mark();
-        let content = |kind, body| Content { kind, body, packet: Bytes::new() };
-        let recent = now.checked_sub(3 * self.settings.heartbeat);
-        let (to, content) = match control {
-            Control::Hello => (Destination::Cluster, content(Kind::HELLO, encode(&Hello { name, cluster }))),
-            Control::Welcome(to) => {
-                let cluster = self.members.get_mut(to).map_or(cluster, |peer| *peer.welcomed.get_or_insert(cluster));
-                let welcome = Welcome { name, cluster, nodes: self.members.entries() };
-                (Destination::Inbox(to), content(Kind::WELCOME, encode(&welcome)))
-            }
-            Control::Heartbeat => {
-                let pulse = Pulse { name, cluster, inboxes: self.outbox.inbox_marks(recent) };
-                (Destination::Cluster, content(Kind::HEARTBEAT, encode(&pulse)))
-            }
-            Control::Probe => {
-                (Destination::Inbox(self.settings.node.id), content(Kind::PROBE, encode(&crate::wire::Empty {})))
-            }
-            Control::Bye => {
-                let pulse = Pulse { name, cluster, inboxes: self.outbox.inbox_marks(None) };
-                (Destination::Cluster, content(Kind::BYE, encode(&pulse)))
-            }
-        };
-        (to, counter, content)
-    }
-
-    fn pulse(&mut self) {
-        if self.leaving {
-            return;
-        }
-        for control in [Control::Heartbeat, Control::Probe] {
-            if !self.control.contains(&control) {
-                self.control.push_back(control);
-            }
-        }
     }
 }

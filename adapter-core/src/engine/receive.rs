@@ -5,55 +5,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::account::{Progress, Step};
-use super::members::Life;
+use super::membership::Life;
 use super::requests::Ended;
 use super::window::Accepted;
-use super::{Control, Engine, Output, ReplyTo};
-use crate::model::node::MAX_NODE_NAME;
+use super::{Engine, Output, ReplyTo};
 use crate::model::{Departure, Event, GapChannel, Missing, NodeId, Why};
-use crate::wire::{
-    Answer, Frame, Frames, Head, Hello, Kind, Malformed, Mark, Number, Operation, Pulse, Skipped, Unreadable, Welcome,
-    decode,
-};
+use crate::wire::{Answer, Frame, Frames, Head, Kind, Number, Operation, Skipped, Unreadable};
 
 impl Engine {
-    /// Takes a control message ahead of what waits: signs of life and greetings. What it says about earlier messages
-    /// is left for [`receive`](Self::receive), which gets the same message in its place in the order.
-    pub(crate) fn hear(&mut self, message: Bytes, now: Instant) {
-        for frame in Frames(message).flatten() {
-            self.greet(&frame, now);
-        }
-        self.check_ready(now);
-    }
-
-    fn greet(&mut self, frame: &Frame, now: Instant) {
-        let sender = frame.head.sender;
-        if sender == self.settings.node.id {
-            return self.hear_myself(frame, now);
-        }
-        self.is_back(sender, now);
-        if frame.head.part.is_some() {
-            return; // put together by `receive`
-        }
-        let read = match frame.head.kind {
-            Kind::HELLO => decode(&frame.body).map(|Hello { name, .. }| {
-                self.meet(sender, name, now);
-                self.welcome(sender);
-            }),
-            Kind::WELCOME => decode(&frame.body).map(|Welcome { name, nodes, .. }| {
-                self.meet(sender, name, now);
-                let me = self.settings.node.id;
-                let names = nodes.into_iter().map(|entry| entry.id).filter(|id| *id != me);
-                if let Some(readiness) = &mut self.readiness {
-                    readiness.welcome(sender, names);
-                }
-            }),
-            Kind::HEARTBEAT => decode(&frame.body).map(|Pulse { name, .. }| self.meet(sender, name, now)),
-            _ => Ok(()),
-        };
-        drop(read); // what is malformed is counted by `receive`
-    }
-
     /// Takes a message in the order in which it arrived.
     pub(crate) fn receive(&mut self, inbox: bool, message: Bytes, now: Instant) {
         self.echo.arrived();
@@ -82,60 +41,6 @@ impl Engine {
         }
     }
 
-    fn hear_myself(&mut self, frame: &Frame, now: Instant) {
-        match frame.head.kind {
-            Kind::HELLO => {
-                if let Some(readiness) = &mut self.readiness {
-                    readiness.echo(now);
-                }
-            }
-            Kind::HEARTBEAT => self.echo.heartbeat(frame.head.counter),
-            Kind::PROBE => self.echo.probe(frame.head.counter),
-            _ => {}
-        }
-    }
-
-    pub(super) fn welcome(&mut self, newcomer: NodeId) {
-        if self.leaving {
-            return;
-        }
-        if self.readiness.is_some() {
-            return; // answered when we are ready: until then we know nobody for it
-        }
-        let known = self.members.get(newcomer).is_some();
-        if known && !self.control.contains(&Control::Welcome(newcomer)) {
-            self.control.push_back(Control::Welcome(newcomer));
-        }
-    }
-
-    /// A node has introduced itself. One that left does not come back: what it sends still is late.
-    fn meet(&mut self, id: NodeId, name: String, now: Instant) {
-        if name.len() > MAX_NODE_NAME {
-            return; // nobody with such a name could connect
-        }
-        let Some(peer) = self.members.meet(id, now) else { return };
-        peer.name = name;
-        if let Some(readiness) = &mut self.readiness {
-            readiness.introduce(id);
-        }
-        match peer.life {
-            Life::Stranger | Life::Gone(Departure::Died) => self.revive(id, now),
-            Life::Live | Life::Leaving(..) => self.members.hear(id),
-            Life::Gone(Departure::Left) => {}
-        }
-    }
-
-    pub(super) fn revive(&mut self, id: NodeId, now: Instant) {
-        if self.members.set(id, Life::Live, now)
-            && let Some(peer) = self.members.get(id)
-        {
-            self.outputs.push_back(Output::Event(Event::NodeUp(peer.node(id))));
-            if peer.welcomed.is_none() {
-                self.met.push(id);
-            }
-        }
-    }
-
     fn frame(&mut self, inbox: bool, frame: Frame, now: Instant) {
         let sender = frame.head.sender;
         if frame.head.kind.is_control() {
@@ -152,7 +57,7 @@ impl Engine {
             return;
         }
         let Some(number) = frame.head.number else {
-            self.members.hear(sender);
+            self.members.hear_at(sender, now);
             match self.window.accept(frame, self.settings.limit()) {
                 Accepted::Whole(frame) => self.carry_out(frame, now),
                 Accepted::Piece => {}
@@ -172,98 +77,6 @@ impl Engine {
             self.revive(sender, now);
         }
         self.advance(sender, inbox, progress, now);
-    }
-
-    /// What a control frame says about the messages before it.
-    fn marks(&mut self, frame: &Frame, now: Instant) -> Result<(), Malformed> {
-        let sender = frame.head.sender;
-        let (cluster, inboxes, bye) = match frame.head.kind {
-            Kind::HELLO => (decode::<Hello>(&frame.body)?.cluster, Vec::new(), false),
-            Kind::WELCOME => (decode::<Welcome>(&frame.body)?.cluster, Vec::new(), false),
-            kind @ (Kind::HEARTBEAT | Kind::BYE) => {
-                let pulse = decode::<Pulse>(&frame.body)?;
-                (pulse.cluster, pulse.inboxes, kind == Kind::BYE)
-            }
-            _ => return Ok(()),
-        };
-        if inboxes.iter().map(|inbox| inbox.mark).chain([cluster]).any(|mark| mark.n == u64::MAX) {
-            return Err(Malformed::number());
-        }
-        let me = self.settings.node.id;
-        let inbox = inboxes.iter().find(|inbox| inbox.node == me).map(|inbox| inbox.mark);
-        let (patience, patient) = (self.patience(), self.patient(now));
-        if bye {
-            self.members.meet(sender, now); // what it sent before and comes later must not bring it back
-        }
-        let Some(peer) = self.members.get_mut(sender) else { return Ok(()) };
-        // A mark that is the first we hear of a channel is where our account of it begins.
-        let begin = Number { epoch: cluster.epoch, n: cluster.n.saturating_add(1) };
-        // Only an introduction is meant for us; without an order, a pulse may have overtaken what came before it.
-        let introduction = matches!(frame.head.kind, Kind::HELLO | Kind::WELCOME);
-        let unordered = (!self.settings.ordered).then_some(patient);
-        let unsure = unordered.filter(|_| !introduction);
-        let account = peer.account(false, begin, unsure);
-        let mut begun = if introduction { account.begin(cluster) } else { Progress::default() };
-        let progress = account.mark(cluster, patient, &patience);
-        begun.steps.extend(progress.steps);
-        let progress = Progress { steps: begun.steps, copies: progress.copies };
-        let inbox_progress = inbox.map(|mark| {
-            let first = Number { epoch: mark.epoch, n: mark.n.saturating_add(1) };
-            peer.account(true, first, unordered).mark(mark, patient, &patience)
-        });
-        let stays = bye && matches!(peer.life, Life::Stranger | Life::Live);
-        self.advance(sender, false, progress, now);
-        if let Some(progress) = inbox_progress {
-            self.advance(sender, true, progress, now);
-        }
-        if stays {
-            self.goodbye(sender, cluster, inbox, now);
-        }
-        Ok(())
-    }
-
-    fn goodbye(&mut self, id: NodeId, cluster: Mark, inbox: Option<Mark>, now: Instant) {
-        let was_live = self.members.get(id).is_some_and(|peer| peer.is_live());
-        if !was_live {
-            self.members.set(id, Life::Gone(Departure::Left), now);
-            return;
-        }
-        let until = self.patient(now) + self.patience().time;
-        self.members.set(id, Life::Leaving(cluster, inbox, until), now);
-        self.check_leaving(id, now);
-    }
-
-    /// A node that has said goodbye is gone once all that it sent is carried out, or given up.
-    pub(super) fn check_leaving(&mut self, id: NodeId, now: Instant) {
-        let patient = self.patient(now);
-        let Some(peer) = self.members.get(id) else { return };
-        if matches!(peer.life, Life::Leaving(_, _, until) if until <= patient || peer.has_finished()) {
-            self.lose(id, Departure::Left, now);
-        }
-    }
-
-    /// A node is gone: nobody waits for it any more.
-    pub(super) fn lose(&mut self, id: NodeId, how: Departure, now: Instant) {
-        let Some(node) = self.members.get(id).map(|peer| peer.node(id)) else { return };
-        self.members.set(id, Life::Gone(how), now);
-        self.is_back(id, now);
-        self.outputs.push_back(Output::Event(Event::NodeDown(node, how)));
-        let why = match how {
-            Departure::Left => Why::Left,
-            Departure::Died => {
-                // What it sent after the last that we heard of it, nobody knows.
-                let gap = Event::Gap { node: id, channel: GapChannel::Cluster, count: None };
-                self.outputs.push_back(Output::Event(gap));
-                Why::Died
-            }
-        };
-        for (request, ended) in self.requests.gone(id, why) {
-            self.outputs.push_back(Output::Missing { request, missing: Missing { node: id, why } });
-            self.outputs.extend(ended.map(Output::from));
-        }
-        if let Some(readiness) = &mut self.readiness {
-            readiness.gone(id);
-        }
     }
 
     /// Carries out what an account lets through.

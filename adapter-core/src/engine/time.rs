@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::account::Patience;
-use super::echo::Verdict;
-use super::members::Life;
-use super::{Control, Engine, Output};
+use super::membership::{Control, Life, Verdict};
+use super::{Engine, Output};
 use crate::model::{Departure, Event, Node, Stats};
 
 impl Engine {
@@ -54,20 +53,15 @@ impl Engine {
         !self.link_up || self.echo.age(now) > self.settings.fresh_echo
     }
 
-    /// A tick that comes late is counted as a little more than one.
-    pub(super) fn longest_tick(&self) -> Duration {
-        self.settings.tick * 3 / 2
-    }
-
     /// The time by which the missing is waited for: it stands still while we ourselves are deaf or asleep.
     pub(super) fn patient(&self, now: Instant) -> Instant {
-        self.members.time(now, self.longest_tick(), self.is_in_doubt(now))
+        self.members.clock().instant(now, self.is_in_doubt(now))
     }
 
     fn tick(&mut self, now: Instant) {
         self.check_link(now);
         let in_doubt = self.is_in_doubt(now);
-        for id in self.members.tick(now, self.longest_tick(), in_doubt, self.settings.silence) {
+        for id in self.members.tick(now, in_doubt) {
             self.lose(id, Departure::Died, now);
         }
         for id in self.members.live() {
@@ -80,7 +74,7 @@ impl Engine {
     /// Looks at the echoes: whether this node is degraded, and whether its link is dead without the backend's knowing.
     fn check_link(&mut self, now: Instant) {
         let due = self.control.contains(&Control::Heartbeat);
-        let passed = self.members.passed(now, self.longest_tick());
+        let passed = self.members.clock().passed(now);
         match self.echo.tick(passed, self.link_up, due) {
             Verdict::Fine => {}
             Verdict::Degraded => {

@@ -17,7 +17,7 @@ const ONE_WAY: Duration = Duration::from_secs(10);
 ///
 /// Overdue and silent are measured in ticks, not by the clock: a stall of ours is no fault of the link.
 #[derive(Debug)]
-pub(super) struct Echo {
+pub(in crate::engine) struct Echo {
     /// When that heartbeat and that probe were sent that came back last.
     heartbeat: Instant,
     probe: Instant,
@@ -34,7 +34,7 @@ pub(super) struct Echo {
 
 /// What the echoes say about the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::engine) enum Verdict {
     Fine,
     Degraded,
     Recovered,
@@ -43,7 +43,7 @@ pub(super) enum Verdict {
 }
 
 impl Echo {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(in crate::engine) fn new(now: Instant) -> Self {
         Self {
             heartbeat: now,
             probe: now,
@@ -55,13 +55,13 @@ impl Echo {
         }
     }
 
-    pub(super) fn sent(&mut self, counter: u64, now: Instant) {
+    pub(in crate::engine) fn sent(&mut self, counter: u64, now: Instant) {
         self.awaited.push_back((counter, now));
         self.awaited.drain(..self.awaited.len().saturating_sub(REMEMBERED));
     }
 
     /// A heartbeat of ours came back.
-    pub(super) fn heartbeat(&mut self, counter: u64) {
+    pub(in crate::engine) fn heartbeat(&mut self, counter: u64) {
         if let Some(sent) = self.back(counter) {
             self.heartbeat = sent.max(self.heartbeat);
             self.missed[0] = Duration::ZERO;
@@ -69,7 +69,7 @@ impl Echo {
     }
 
     /// A probe of ours came back.
-    pub(super) fn probe(&mut self, counter: u64) {
+    pub(in crate::engine) fn probe(&mut self, counter: u64) {
         if let Some(sent) = self.back(counter) {
             self.probe = sent.max(self.probe);
             self.missed[1] = Duration::ZERO;
@@ -88,22 +88,22 @@ impl Echo {
     }
 
     /// Something arrived, whatever it is.
-    pub(super) fn arrived(&mut self) {
+    pub(in crate::engine) fn arrived(&mut self) {
         self.silent = Duration::ZERO;
     }
 
     /// How old the younger proof for the cluster channel is.
-    pub(super) fn age(&self, now: Instant) -> Duration {
+    pub(in crate::engine) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.heartbeat)
     }
 
     /// How old the proof is that both channels work.
-    pub(super) fn health(&self, now: Instant) -> Duration {
+    pub(in crate::engine) fn health(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.heartbeat.min(self.probe))
     }
 
     /// The link is down, as the backend says: no echo is expected.
-    pub(super) fn link_down(&mut self) -> Verdict {
+    pub(in crate::engine) fn link_down(&mut self) -> Verdict {
         self.awaited.clear();
         self.begin_anew();
         if std::mem::replace(&mut self.degraded, true) { Verdict::Fine } else { Verdict::Degraded }
@@ -114,7 +114,7 @@ impl Echo {
     }
 
     /// Lets a tick pass. `due`: a heartbeat waits to be sent.
-    pub(super) fn tick(&mut self, passed: Duration, link_up: bool, due: bool) -> Verdict {
+    pub(in crate::engine) fn tick(&mut self, passed: Duration, link_up: bool, due: bool) -> Verdict {
         if !link_up {
             return Verdict::Fine;
         }

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::account::Account;
+use super::clock::Clock;
+use crate::engine::account::Account;
 use crate::model::{Departure, Node, NodeId};
 use crate::wire::{Mark, NodeEntry, Number};
 
@@ -11,16 +12,13 @@ use crate::wire::{Mark, NodeEntry, Number};
 const FORGOTTEN: usize = 256;
 
 /// The other nodes, and the clock by which they are judged.
-///
-/// That clock moves at most one tick for each tick, and stands still while our own link is in doubt: a stall or an
-/// outage of ours condemns nobody.
 #[derive(Debug)]
 pub(crate) struct Members {
     peers: HashMap<NodeId, Peer>,
     max: usize,
-    began: Instant,
-    clock: Duration,
-    ticked: Instant,
+    clock: Clock,
+    /// A sign of life that is older than this, by that clock, is none.
+    silence: Duration,
     /// Dead nodes that were forgotten, oldest first: should one of them wake, we have missed the start of its counts.
     forgotten: VecDeque<NodeId>,
 }
@@ -101,8 +99,9 @@ impl Peer {
 }
 
 impl Members {
-    pub(crate) fn new(max: usize, now: Instant) -> Self {
-        Self { peers: HashMap::new(), max, began: now, clock: Duration::ZERO, ticked: now, forgotten: VecDeque::new() }
+    /// At most `max` nodes, of which those are dead that have been silent for longer than `silence`.
+    pub(crate) fn new(max: usize, silence: Duration, clock: Clock) -> Self {
+        Self { peers: HashMap::new(), max, clock, silence, forgotten: VecDeque::new() }
     }
 
     /// The node, remembered from now on. None when there are too many.
@@ -113,7 +112,7 @@ impl Members {
         Some(self.peers.entry(id).or_insert_with(|| Peer {
             name: String::new(),
             life: Life::Stranger,
-            heard: self.clock,
+            heard: self.clock.read(),
             changed: now,
             resumes: self.forgotten.contains(&id),
             welcomed: None,
@@ -124,9 +123,9 @@ impl Members {
 
     /// The same for one that has shown a sign of life.
     pub(crate) fn meet_alive(&mut self, id: NodeId, now: Instant) -> Option<&mut Peer> {
-        let clock = self.clock;
+        let clock = self.clock.read();
         let peer = self.meet(id, now)?;
-        peer.heard = clock;
+        peer.heard = peer.heard.max(clock);
         Some(peer)
     }
 
@@ -154,17 +153,20 @@ impl Members {
         self.peers.iter_mut().map(|(id, peer)| (*id, peer))
     }
 
-    /// Takes a sign of life of a node that we know.
-    pub(crate) fn hear(&mut self, id: NodeId) {
-        let clock = self.clock;
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.heard = clock;
+    /// Takes a sign of life that arrived at a time, which may be a while ago. Returns whether it is one still: what is older
+    /// than the silence of a dead node revives nobody and refreshes nobody.
+    pub(crate) fn hear_at(&mut self, id: NodeId, at: Instant) -> bool {
+        let heard = self.clock.at(at);
+        let fresh = self.clock.read().saturating_sub(heard) <= self.silence;
+        if fresh && let Some(peer) = self.peers.get_mut(&id) {
+            peer.heard = peer.heard.max(heard);
         }
+        fresh
     }
 
     /// Changes how a node stands; answers whether that makes it live or not live.
     pub(crate) fn set(&mut self, id: NodeId, life: Life, now: Instant) -> bool {
-        let clock = self.clock;
+        let clock = self.clock.read();
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let was_live = peer.is_live();
         (peer.life, peer.changed, peer.heard) = (life, now, clock);
@@ -184,26 +186,17 @@ impl Members {
         self.live().into_iter().filter_map(entry).collect()
     }
 
-    /// The time by that clock: what is waited for, here or by a node that is about to go, is waited for by it.
-    pub(crate) fn time(&self, now: Instant, tick: Duration, in_doubt: bool) -> Instant {
-        let passed = if in_doubt { Duration::ZERO } else { self.passed(now, tick) };
-        self.began + self.clock + passed
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
-    /// How much of the time since the last tick counts.
-    pub(crate) fn passed(&self, now: Instant, tick: Duration) -> Duration {
-        now.saturating_duration_since(self.ticked).min(tick)
-    }
-
-    /// Lets one tick pass; answers the nodes that have been silent for longer than `silence`.
-    pub(crate) fn tick(&mut self, now: Instant, tick: Duration, in_doubt: bool, silence: Duration) -> Vec<NodeId> {
-        let passed = self.passed(now, tick);
-        self.ticked = now;
+    /// Lets one tick pass; returns the nodes that have been silent for too long.
+    pub(crate) fn tick(&mut self, now: Instant, in_doubt: bool) -> Vec<NodeId> {
+        self.clock.tick(now, in_doubt);
         if in_doubt {
             return Vec::new();
         }
-        self.clock += passed;
-        let clock = self.clock;
+        let (clock, silence) = (self.clock.read(), self.silence);
         let silent = |peer: &Peer| peer.is_live() && clock.saturating_sub(peer.heard) > silence;
         let mut silent: Vec<_> = self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(id, _)| *id).collect();
         silent.sort_unstable();

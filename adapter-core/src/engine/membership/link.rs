@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::echo::Verdict;
-use super::settling::Settling;
-use super::{Control, Engine, Output};
+use super::{Control, Settling, Verdict};
+use crate::engine::{Engine, Output};
 use crate::model::{Event, Limits, NodeId};
 
 /// For a link that comes back sooner after it came back before, nobody is waited for: it flaps.
@@ -39,7 +38,7 @@ impl Engine {
     }
 
     /// After an outage nobody waits for this node any more: it was heard, or is gone.
-    pub(super) fn is_back(&mut self, node: NodeId, now: Instant) {
+    pub(in crate::engine) fn is_back(&mut self, node: NodeId, now: Instant) {
         if let Some(settling) = &mut self.settling {
             settling.no_longer(node);
             self.settling.take_if(|settling| settling.is_over(now));
