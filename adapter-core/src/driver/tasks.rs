@@ -60,7 +60,8 @@ fn urgent(core: &Arc<Core>, taken: Taken, outputs: &mut VecDeque<Output>) {
         }
     }
     for arrival in taken.control {
-        core.engine().hear(arrival.payload, arrival.at);
+        let inbox = arrival.channel == core.channels.inbox;
+        core.engine().hear(inbox, arrival.payload, arrival.at);
     }
     if core.inbox.was_alive() {
         core.engine().arriving();

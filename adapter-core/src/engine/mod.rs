@@ -28,7 +28,9 @@ use crate::wire::{Answer, Content, Operation};
 pub(crate) use assembly::split;
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
-use membership::{Clock, Control, Echo, Life, Members, Readiness, Settling, Waits};
+use membership::{
+    Clock, Control, Detector, Echo, Greetings, Life, Members, Pace, Readiness, Rhythm, Settling, Tails, Waits,
+};
 use outbox::Outbox;
 pub(crate) use outbox::{Destination, Outcome, ReplyTo};
 use packing::Packing;
@@ -114,8 +116,16 @@ pub(crate) struct Engine {
     requests: Requests,
     window: Window,
     readiness: Option<Readiness>,
+    greetings: Greetings,
     echo: Echo,
-    heartbeat_due: Instant,
+    rhythm: Rhythm,
+    detector: Detector,
+    /// When to look again at those who are watched or suspected.
+    watch_due: Option<Instant>,
+    /// The streams whose marks are due.
+    tails: Tails,
+    /// When it was told last that somebody speaks in our name.
+    impersonated: Option<Instant>,
     tick_due: Instant,
     /// When to look at the holes again; none are open when there is none.
     hole_due: Option<Instant>,
@@ -126,6 +136,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(settings: Settings, limits: Limits, now: Instant) -> Self {
         let waits = Waits { alone: settings.alone, named: settings.named, again: settings.greet_again };
+        let pace = Pace { heartbeat: settings.heartbeat, ring: settings.ring, beats: settings.beats };
         Self {
             limits,
             link_up: true,
@@ -134,15 +145,20 @@ impl Engine {
             leaving: false,
             in_flight: false,
             control_in_flight: Vec::new(),
-            outbox: Outbox::new(settings.node.id, settings.max_answers, settings.limit(), now),
-            control: VecDeque::from([Control::Hello, Control::Probe, Control::Heartbeat]),
+            outbox: Outbox::new(settings.node.id, settings.max_answers, settings.limit()),
+            control: VecDeque::from([Control::Hello, Control::Probe]),
             members: Members::new(settings.max_nodes, settings.silence, Clock::new(settings.tick * 3 / 2, now)),
             met: Vec::new(),
             requests: Requests::default(),
             window: Window::default(),
-            readiness: Some(Readiness::new(waits, now)),
+            readiness: Some(Readiness::new(waits, settings.max_nodes, now)),
+            greetings: Greetings::new(settings.node.id, now),
             echo: Echo::new(now),
-            heartbeat_due: now + settings.heartbeat,
+            rhythm: Rhythm::new(settings.node.id, pace, now),
+            detector: Detector::default(),
+            watch_due: None,
+            tails: Tails::default(),
+            impersonated: None,
             tick_due: now + settings.tick,
             hole_due: None,
             outputs: VecDeque::new(),
@@ -219,13 +235,6 @@ impl Engine {
         self.members.get(to.node).is_some()
     }
 
-    /// Says goodbye; what is queued before it is to be sent before it.
-    pub(crate) fn say_bye(&mut self) {
-        self.leaving = true;
-        self.control.clear();
-        self.control.push_back(Control::Bye);
-    }
-
     /// Ends every open question.
     pub(crate) fn end_requests(&mut self) {
         let ended = self.requests.end_all();
@@ -240,9 +249,8 @@ impl Engine {
                 peer.welcomed.get_or_insert(mark);
             }
         }
-        self.control_in_flight = self.control.drain(..).collect();
-        let control = self.control_in_flight.clone();
-        let control = control.into_iter().map(|control| self.control_frame(control, now)).collect();
+        self.control_in_flight.clear();
+        let control = self.take_control(now);
         let Settings { max_packed, max_batch, .. } = self.settings;
         self.settling.take_if(|settling| settling.is_over(now));
         let max_batch = if self.settling.is_some() { 0 } else { max_batch };

@@ -1,13 +1,13 @@
 //! What waits to be sent: numbered in the order of the calls, packed when the link takes it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::packing::{Messages, Packing};
 use crate::model::{AckError, MAX_NAME, NodeId, SocketId};
-use crate::wire::{AckAnswer, AckBatch, Answer, Content, Head, InboxMark, Mark, Number, SocketAck};
+use crate::wire::{AckAnswer, AckBatch, Answer, Content, Head, Mark, Number, SocketAck};
 
 /// Where a frame goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +54,8 @@ pub(crate) struct Outbox {
     in_flight: Vec<usize>,
     /// For each control frame of it: how many messages there are up to its end.
     control_in_flight: Vec<usize>,
+    /// The streams of which the broker has taken something since they were last asked for.
+    settled: BTreeSet<Destination>,
     pub(crate) dropped_answers: u64,
     pub(crate) refused: u64,
     pushed: u64,
@@ -68,7 +70,6 @@ struct Stream {
     n: u64,
     /// The newest number that the broker has.
     sent: u64,
-    used: Instant,
 }
 
 #[derive(Debug)]
@@ -99,11 +100,11 @@ struct Pending {
 }
 
 impl Outbox {
-    pub(crate) fn new(me: NodeId, max_answers: usize, limit: usize, now: Instant) -> Self {
+    pub(crate) fn new(me: NodeId, max_answers: usize, limit: usize) -> Self {
         Self {
             me,
             counter: 0,
-            cluster: Stream { epoch: 1, n: 0, sent: 0, used: now },
+            cluster: Stream { epoch: 1, n: 0, sent: 0 },
             inboxes: HashMap::new(),
             queue: VecDeque::new(),
             acks: HashMap::new(),
@@ -112,6 +113,7 @@ impl Outbox {
             limit,
             in_flight: Vec::new(),
             control_in_flight: Vec::new(),
+            settled: BTreeSet::new(),
             dropped_answers: 0,
             refused: 0,
             pushed: 0,
@@ -134,7 +136,7 @@ impl Outbox {
         cost: usize,
         now: Instant,
     ) {
-        let number = (!volatile).then(|| self.number(Destination::Cluster, now));
+        let number = (!volatile).then(|| self.number(Destination::Cluster));
         self.push(Destination::Cluster, What::Content(content), number, request, cost, now);
     }
 
@@ -149,7 +151,7 @@ impl Outbox {
             return;
         }
         self.answer_bytes += content.len();
-        let number = self.number(Destination::Inbox(to.node), now);
+        let number = self.number(Destination::Inbox(to.node));
         self.push(Destination::Inbox(to.node), What::Answer(content), Some(number), Some(to.request), 0, now);
     }
 
@@ -207,7 +209,7 @@ impl Outbox {
         pending.bytes += bytes;
         change(&mut pending.batch);
         if !std::mem::replace(&mut pending.queued, true) {
-            let number = self.number(Destination::Inbox(to.node), now);
+            let number = self.number(Destination::Inbox(to.node));
             self.push(Destination::Inbox(to.node), What::Acks, Some(number), Some(to.request), 0, now);
         }
         true
@@ -232,14 +234,13 @@ impl Outbox {
         self.pushed += 1;
     }
 
-    fn number(&mut self, to: Destination, now: Instant) -> Number {
+    fn number(&mut self, to: Destination) -> Number {
         let epoch = self.counter + 1;
         let stream = match to {
             Destination::Cluster => &mut self.cluster,
-            Destination::Inbox(node) => self.inboxes.entry(node).or_insert(Stream { epoch, n: 0, sent: 0, used: now }),
+            Destination::Inbox(node) => self.inboxes.entry(node).or_insert(Stream { epoch, n: 0, sent: 0 }),
         };
         stream.n += 1;
-        stream.used = now;
         Number { epoch: stream.epoch, n: stream.n }
     }
 
@@ -248,12 +249,31 @@ impl Outbox {
         Mark { epoch: self.cluster.epoch, n: self.cluster.sent }
     }
 
-    /// The same for the inboxes written to since then.
-    pub(crate) fn inbox_marks(&self, since: Option<Instant>) -> Vec<InboxMark> {
-        let recent = |stream: &Stream| since.is_none_or(|since| stream.used >= since);
-        let mark = |stream: &Stream| Mark { epoch: stream.epoch, n: stream.sent };
-        let used = self.inboxes.iter().filter(|(_, stream)| stream.sent > 0 && recent(stream));
-        used.map(|(node, stream)| InboxMark { node: *node, mark: mark(stream) }).collect()
+    /// The same of a channel that was written to.
+    pub(crate) fn mark(&self, to: Destination) -> Option<Mark> {
+        match to {
+            Destination::Cluster => Some(self.cluster_mark()),
+            Destination::Inbox(node) => {
+                self.inboxes.get(&node).map(|stream| Mark { epoch: stream.epoch, n: stream.sent })
+            }
+        }
+    }
+
+    /// The streams of which the broker has taken something since this was last called.
+    pub(crate) fn take_settled(&mut self) -> BTreeSet<Destination> {
+        std::mem::take(&mut self.settled)
+    }
+
+    /// Goes on counting above a counter that somebody else has used in our name, unless no end of counting would be near.
+    pub(crate) fn pass(&mut self, counter: u64) {
+        if counter < 1 << 56 {
+            self.counter = self.counter.max(counter);
+        }
+    }
+
+    /// The counter of the newest frame.
+    pub(crate) fn counter(&self) -> u64 {
+        self.counter
     }
 
     /// Forgets the numbers of the inboxes of those who are gone, once nothing waits for them; should one come back, a
@@ -350,6 +370,7 @@ impl Outbox {
             };
             if let (Some(stream), Some(number)) = (stream, entry.head.number) {
                 stream.sent = stream.sent.max(number.n);
+                self.settled.insert(entry.to);
             }
         }
         room

@@ -15,7 +15,11 @@ use crate::wire::{Answer, Frame, Frames, Head, Kind, Number, Operation, Skipped,
 impl Engine {
     /// Takes a message in the order in which it arrived.
     pub(crate) fn receive(&mut self, inbox: bool, message: Bytes, now: Instant) {
-        self.echo.arrived();
+        if inbox {
+            self.echo.arrived();
+        } else {
+            self.echo.arrived_on_cluster(now);
+        }
         self.stats.malformed += u64::from(message.is_empty()); // no frame at all: a stranger's
         for frame in Frames(message) {
             match frame {
@@ -24,7 +28,12 @@ impl Engine {
                     self.stats.too_new += 1;
                     self.pass(inbox, sender, number, now);
                 }
-                Ok(frame) if frame.head.sender == self.settings.node.id => self.stats.own += 1,
+                Ok(frame) if frame.head.sender == self.settings.node.id => {
+                    self.stats.own += 1;
+                    if !frame.head.kind.is_control() {
+                        self.check_impersonation(&frame.head, now);
+                    }
+                }
                 Ok(frame) => {
                     self.stats.received += 1;
                     self.frame(inbox, frame, now);
@@ -44,14 +53,7 @@ impl Engine {
     fn frame(&mut self, inbox: bool, frame: Frame, now: Instant) {
         let sender = frame.head.sender;
         if frame.head.kind.is_control() {
-            let pieces = frame.head.part.is_some();
-            let whole = if pieces { self.window.accept(frame, self.settings.limit()) } else { Accepted::Whole(frame) };
-            let Accepted::Whole(frame) = whole else { return };
-            if pieces {
-                self.greet(&frame, now);
-                self.check_ready(now);
-            }
-            if self.marks(&frame, now).is_err() {
+            if self.marks(inbox, &frame, now).is_err() {
                 self.stats.malformed += 1;
             }
             return;

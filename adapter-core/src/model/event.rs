@@ -23,6 +23,9 @@ pub enum Event {
     Degraded(String),
     /// The link is there again.
     Recovered,
+    /// Somebody publishes frames in this node's name: a stranger who can write to the broker. This node says at once that it
+    /// lives, and the others believe that. Told at most every ten seconds; [`Stats::impersonated`](crate::Stats::impersonated) counts the frames.
+    Impersonated,
     /// The reader of these events was too slow, and this many were dropped.
     Missed(u64),
 }

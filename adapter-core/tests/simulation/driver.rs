@@ -45,7 +45,7 @@ impl World {
         let arrived = std::mem::take(&mut self.nodes[node].inbox);
         for arrival in arrived.iter().filter(|arrival| is_control(&arrival.message)) {
             let at = self.base + arrival.at;
-            self.engine(node).into_iter().for_each(|engine| engine.hear(arrival.message.clone(), at));
+            self.engine(node).into_iter().for_each(|engine| engine.hear(arrival.inbox, arrival.message.clone(), at));
         }
         self.drain(node);
         for arrival in arrived {

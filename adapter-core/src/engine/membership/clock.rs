@@ -46,6 +46,11 @@ impl Clock {
         now.saturating_duration_since(self.ticked).min(self.longest)
     }
 
+    /// How long ago the last tick was.
+    pub(crate) fn since_tick(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.ticked)
+    }
+
     /// What this clock showed at a time in the past.
     pub(crate) fn at(&self, at: Instant) -> Duration {
         let before = self.ticks.iter().rposition(|(tick, _)| *tick <= at);

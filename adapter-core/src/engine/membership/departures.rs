@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use super::members::Life;
+use super::peer::Life;
 use crate::engine::{Engine, Output};
 use crate::model::{Departure, Event, GapChannel, Missing, NodeId, Why};
-use crate::wire::Mark;
 
 impl Engine {
     pub(in crate::engine) fn revive(&mut self, id: NodeId, now: Instant) {
@@ -17,17 +16,6 @@ impl Engine {
                 self.met.push(id);
             }
         }
-    }
-
-    pub(in crate::engine) fn goodbye(&mut self, id: NodeId, cluster: Mark, inbox: Option<Mark>, now: Instant) {
-        let was_live = self.members.get(id).is_some_and(|peer| peer.is_live());
-        if !was_live {
-            self.members.set(id, Life::Gone(Departure::Left), now);
-            return;
-        }
-        let until = self.patient(now) + self.patience().time;
-        self.members.set(id, Life::Leaving(cluster, inbox, until), now);
-        self.check_leaving(id, now);
     }
 
     /// A node that has said goodbye is gone once all that it sent is carried out, or given up.

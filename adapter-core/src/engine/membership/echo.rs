@@ -30,6 +30,10 @@ pub(in crate::engine) struct Echo {
     /// For so long nothing has arrived.
     silent: Duration,
     degraded: bool,
+    /// In a ring own heartbeats are rare: there whatever arrives on the cluster channel proves it.
+    ring: bool,
+    /// When something arrived there last.
+    heard: Instant,
 }
 
 /// What the echoes say about the link.
@@ -52,7 +56,14 @@ impl Echo {
             missed: [Duration::ZERO; 2],
             silent: Duration::ZERO,
             degraded: false,
+            ring: false,
+            heard: now,
         }
+    }
+
+    /// Whether the cluster is a ring.
+    pub(in crate::engine) fn set_ring(&mut self, ring: bool) {
+        self.ring = ring;
     }
 
     pub(in crate::engine) fn sent(&mut self, counter: u64, now: Instant) {
@@ -92,9 +103,30 @@ impl Echo {
         self.silent = Duration::ZERO;
     }
 
-    /// How old the younger proof for the cluster channel is.
+    /// The same on the cluster channel.
+    pub(in crate::engine) fn arrived_on_cluster(&mut self, at: Instant) {
+        self.arrived();
+        self.heard = self.heard.max(at);
+        if self.ring {
+            self.heartbeat = self.heartbeat.max(at);
+            self.missed[0] = Duration::ZERO;
+        }
+    }
+
+    /// For how long nothing has arrived on the cluster channel.
+    pub(in crate::engine) fn quiet(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heard)
+    }
+
+    /// When the probe was sent that came back last.
+    pub(in crate::engine) fn probed(&self) -> Instant {
+        self.probe
+    }
+
+    /// How old the proof is that this node hears what the others' lives are judged by: heartbeats on the cluster channel,
+    /// in a ring those to the inbox, too.
     pub(in crate::engine) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.heartbeat)
+        if self.ring { self.health(now) } else { now.saturating_duration_since(self.heartbeat) }
     }
 
     /// How old the proof is that both channels work.
@@ -203,6 +235,35 @@ mod tests {
     fn g07_a_link_of_which_one_channel_is_deaf_is_dead() {
         let probes = |echo: &mut Echo, n: u64| echo.probe(2 * n + 1);
         assert_eq!(each_second(probes), [Verdict::Degraded, Verdict::Dead, Verdict::Dead]);
+    }
+
+    #[test]
+    fn g07_in_a_ring_whatever_arrives_on_the_cluster_channel_proves_it_and_probes_prove_the_rest() {
+        // Sends a probe in each second, as a ring does; the cluster channel is heard while this says so.
+        let run = |heard: fn(u64) -> bool, back: fn(u64) -> bool| {
+            let now = Instant::now();
+            let mut echo = Echo::new(now);
+            echo.set_ring(true);
+            let second = |n: u64| {
+                let at = now + Duration::from_secs(n);
+                echo.sent(2 * n, at);
+                if heard(n) {
+                    echo.arrived_on_cluster(at);
+                } else {
+                    echo.sent(2 * n + 1, at); // the channel is quiet: a heartbeat is sent to prove it
+                }
+                if back(n) {
+                    echo.probe(2 * n);
+                }
+                verdicts(&mut echo, 4, true)
+            };
+            let verdicts: Vec<_> = (0..20).flat_map(second).collect();
+            (verdicts, echo.health(now + Duration::from_secs(20)))
+        };
+        assert_eq!(run(|_| true, |_| true), (vec![], Duration::from_secs(1)));
+        let deaf = (vec![Verdict::Degraded, Verdict::Dead], Duration::from_secs(16));
+        assert_eq!(run(|n| n < 5, |_| true), deaf);
+        assert_eq!(run(|_| true, |n| n < 5), deaf);
     }
 
     #[test]

@@ -22,19 +22,23 @@ impl Engine {
     /// The link is there again; it has recovered once an echo has come back.
     pub(crate) fn link_up(&mut self, limits: Limits, now: Instant) {
         self.limits = limits;
+        let mut asks = false;
         if !std::mem::replace(&mut self.link_up, true) {
             // A link that says again and again that it dropped something must not hold back all that this node sends.
             let flaps = self.up_since.replace(now).is_some_and(|since| now.saturating_duration_since(since) < STEADY);
-            if !flaps {
+            asks = !flaps;
+            if asks {
                 self.settling = Some(Settling::new(self.members.live(), now));
-                if !self.leaving && !self.control.contains(&Control::Hello) {
-                    self.control.push_back(Control::Hello);
-                }
             }
             self.outputs.push_back(Output::Link(true));
         }
         // What was sent meanwhile may be lost on either side: the marks tell, and the echo proves the link.
-        self.pulse();
+        if asks {
+            self.control(Control::Ask);
+        } else {
+            self.rhythm.want(now);
+        }
+        self.control(Control::Probe);
     }
 
     /// After an outage nobody waits for this node any more: it was heard, or is gone.

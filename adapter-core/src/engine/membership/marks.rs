@@ -2,57 +2,64 @@
 
 use std::time::Instant;
 
-use super::members::Life;
+use super::peer::Life;
+use super::said::{Said, read};
 use crate::engine::Engine;
 use crate::engine::account::Progress;
-use crate::wire::{Frame, Hello, Kind, Malformed, Number, Pulse, Welcome, decode};
+use crate::model::NodeId;
+use crate::wire::{Frame, Malformed, Mark, Number};
 
 impl Engine {
     /// What a control frame says about the messages before it.
-    pub(in crate::engine) fn marks(&mut self, frame: &Frame, now: Instant) -> Result<(), Malformed> {
+    pub(in crate::engine) fn marks(&mut self, inbox: bool, frame: &Frame, now: Instant) -> Result<(), Malformed> {
         let sender = frame.head.sender;
-        let (cluster, inboxes, bye) = match frame.head.kind {
-            Kind::HELLO => (decode::<Hello>(&frame.body)?.cluster, Vec::new(), false),
-            Kind::WELCOME => (decode::<Welcome>(&frame.body)?.cluster, Vec::new(), false),
-            kind @ (Kind::HEARTBEAT | Kind::BYE) => {
-                let pulse = decode::<Pulse>(&frame.body)?;
-                (pulse.cluster, pulse.inboxes, kind == Kind::BYE)
+        let said = read(frame, inbox)?;
+        match &said {
+            Said::Unknown => self.stats.unknown_kind += 1,
+            Said::Bye(bye) => {
+                self.members.meet(sender, now); // what it sent before and comes later must not bring it back
+                let me = self.settings.node.id;
+                let inbox = bye.inboxes.iter().find(|inbox| inbox.node == me).map(|inbox| inbox.mark);
+                self.take_mark(sender, true, inbox, false, now);
+                self.take_mark(sender, false, Some(bye.cluster), false, now);
+                self.goodbye(sender, frame.head.counter, bye.cluster, inbox, now);
             }
-            _ => return Ok(()),
-        };
-        if inboxes.iter().map(|inbox| inbox.mark).chain([cluster]).any(|mark| mark.n == u64::MAX) {
-            return Err(Malformed::number());
-        }
-        let me = self.settings.node.id;
-        let inbox = inboxes.iter().find(|inbox| inbox.node == me).map(|inbox| inbox.mark);
-        let (patience, patient) = (self.patience(), self.patient(now));
-        if bye {
-            self.members.meet(sender, now); // what it sent before and comes later must not bring it back
-        }
-        let Some(peer) = self.members.get_mut(sender) else { return Ok(()) };
-        // A mark that is the first we hear of a channel is where our account of it begins.
-        let begin = Number { epoch: cluster.epoch, n: cluster.n.saturating_add(1) };
-        // Only an introduction is meant for us; without an order, a pulse may have overtaken what came before it.
-        let introduction = matches!(frame.head.kind, Kind::HELLO | Kind::WELCOME);
-        let unordered = (!self.settings.ordered).then_some(patient);
-        let unsure = unordered.filter(|_| !introduction);
-        let account = peer.account(false, begin, unsure);
-        let mut begun = if introduction { account.begin(cluster) } else { Progress::default() };
-        let progress = account.mark(cluster, patient, &patience);
-        begun.steps.extend(progress.steps);
-        let progress = Progress { steps: begun.steps, copies: progress.copies };
-        let inbox_progress = inbox.map(|mark| {
-            let first = Number { epoch: mark.epoch, n: mark.n.saturating_add(1) };
-            peer.account(true, first, unordered).mark(mark, patient, &patience)
-        });
-        let stays = bye && matches!(peer.life, Life::Stranger | Life::Live);
-        self.advance(sender, false, progress, now);
-        if let Some(progress) = inbox_progress {
-            self.advance(sender, true, progress, now);
-        }
-        if stays {
-            self.goodbye(sender, cluster, inbox, now);
+            Said::Tail(mark) => self.take_mark(sender, inbox, Some(*mark), false, now),
+            said => self.take_mark(sender, false, said.mark(), said.is_introduction(), now),
         }
         Ok(())
+    }
+
+    /// Takes the newest number that a node has used on the cluster channel or on our inbox.
+    fn take_mark(&mut self, sender: NodeId, inbox: bool, mark: Option<Mark>, introduction: bool, now: Instant) {
+        let (patience, patient) = (self.patience(), self.patient(now));
+        let Some(mark) = mark else { return };
+        let Some(peer) = self.members.get_mut(sender) else { return };
+        // A mark that is the first we hear of a channel is where our account of it begins.
+        let begin = Number { epoch: mark.epoch, n: mark.n.saturating_add(1) };
+        // Only an introduction is meant for us; without an order, another mark may have overtaken what came before it.
+        let unsure = (!self.settings.ordered && !introduction).then_some(patient);
+        let account = peer.account(inbox, begin, unsure);
+        let mut begun = if introduction { account.begin(mark) } else { Progress::default() };
+        let progress = account.mark(mark, patient, &patience);
+        begun.steps.extend(progress.steps);
+        let progress = Progress { steps: begun.steps, copies: progress.copies };
+        self.advance(sender, inbox, progress, now);
+    }
+
+    /// A node has said goodbye, unless it has been heard to say more since.
+    fn goodbye(&mut self, id: NodeId, counter: u64, cluster: Mark, inbox: Option<Mark>, now: Instant) {
+        let until = self.patient(now) + self.patience().time;
+        let Some(peer) = self.members.get_mut(id) else { return };
+        if counter < peer.beat || !matches!(peer.life, Life::Stranger | Life::Live) {
+            return;
+        }
+        peer.bye = peer.bye.max(counter);
+        if !peer.is_live() {
+            self.members.set(id, Life::Gone(crate::model::Departure::Left), now);
+            return;
+        }
+        self.members.set(id, Life::Leaving(cluster, inbox, until), now);
+        self.check_leaving(id, now);
     }
 }

@@ -1,15 +1,17 @@
-//! Who is in the cluster, and what each has sent us.
+//! Who is in the cluster.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
-use crate::engine::account::Account;
-use crate::model::{Departure, Node, NodeId};
-use crate::wire::{Mark, NodeEntry, Number};
+use super::peer::{Life, Peer};
+use crate::model::NodeId;
 
-/// So many dead nodes that were forgotten are told from new ones.
-const FORGOTTEN: usize = 256;
+/// Strangers, who have neither greeted nor been named by anybody: no more of them are kept, and they push out each other
+/// and no member.
+const STRANGERS: usize = 256;
+/// A stranger that has been live for so long is none any more.
+const PROVEN: Duration = Duration::from_secs(10);
 
 /// The other nodes, and the clock by which they are judged.
 #[derive(Debug)]
@@ -19,81 +21,26 @@ pub(crate) struct Members {
     clock: Clock,
     /// A sign of life that is older than this, by that clock, is none.
     silence: Duration,
-    /// Dead nodes that were forgotten, oldest first: should one of them wake, we have missed the start of its counts.
-    forgotten: VecDeque<NodeId>,
+    live: BTreeSet<NodeId>,
+    /// The strangers among them, oldest first.
+    strangers: VecDeque<NodeId>,
+    forgotten: Forgotten,
 }
 
-/// Another node.
-#[derive(Debug)]
-pub(crate) struct Peer {
-    pub(crate) name: String,
-    pub(crate) life: Life,
-    /// On the members' clock.
-    heard: Duration,
-    changed: Instant,
-    /// We knew it before, and have forgotten it.
-    resumes: bool,
-    /// Where our numbers stood when we met it: everything after that is meant for it.
-    pub(crate) welcomed: Option<Mark>,
-    pub(crate) cluster: Option<Account>,
-    pub(crate) inbox: Option<Account>,
+/// Members that were forgotten: should one of them wake, we have missed the start of its counts.
+#[derive(Debug, Default)]
+struct Forgotten {
+    order: VecDeque<NodeId>,
+    all: HashSet<NodeId>,
 }
 
-/// How a node stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    /// It has sent numbered frames, but has not introduced itself yet.
-    Stranger,
-    Live,
-    /// It said goodbye and has sent up to these marks (cluster, inbox), which we may not have carried out yet.
-    Leaving(Mark, Option<Mark>, Instant),
-    Gone(Departure),
-}
-
-impl Peer {
-    /// Whether it is asked, and waited for.
-    pub(crate) fn is_live(&self) -> bool {
-        matches!(self.life, Life::Live | Life::Leaving(..))
-    }
-
-    pub(crate) fn node(&self, id: NodeId) -> Node {
-        Node { id, name: self.name.clone() }
-    }
-
-    /// The account of one of its channels; begins with `first` if it has none. `unsure` is the time if something
-    /// before that may still be under way.
-    pub(crate) fn account(&mut self, inbox: bool, first: Number, unsure: Option<Instant>) -> &mut Account {
-        if inbox {
-            // Nobody can write to our inbox before we are subscribed to it, so every count there begins with 1.
-            let n = if self.resumes { first.n } else { 1 };
-            let account = || Account::expecting(Number { epoch: first.epoch, n });
-            let unsure = unsure.filter(|_| self.resumes);
-            self.inbox.get_or_insert_with(|| unsure.map_or_else(account, |now| account().unsure(now)))
-        } else {
-            self.cluster.get_or_insert_with(|| {
-                let account = Account::expecting(first);
-                match unsure {
-                    Some(now) => account.unsure(now),
-                    None => account,
-                }
-            })
+impl Forgotten {
+    fn add(&mut self, id: NodeId, max: usize) {
+        if self.all.insert(id) {
+            self.order.push_back(id);
         }
-    }
-
-    pub(crate) fn accounts(&mut self) -> impl Iterator<Item = (bool, &mut Account)> {
-        self.cluster.iter_mut().map(|account| (false, account)).chain(self.inbox.iter_mut().map(|a| (true, a)))
-    }
-
-    /// Whether all that it sent before its goodbye has been carried out.
-    pub(crate) fn has_finished(&self) -> bool {
-        let reached = |account: &Option<Account>, mark: Mark| {
-            mark.n == 0 || account.as_ref().is_some_and(|account| account.has_reached(mark))
-        };
-        match &self.life {
-            Life::Leaving(cluster, inbox, _) => {
-                reached(&self.cluster, *cluster) && inbox.is_none_or(|inbox| reached(&self.inbox, inbox))
-            }
-            _ => false,
+        while self.order.len() > max {
+            self.order.pop_front().map(|oldest| self.all.remove(&oldest));
         }
     }
 }
@@ -101,24 +48,68 @@ impl Peer {
 impl Members {
     /// At most `max` nodes, of which those are dead that have been silent for longer than `silence`.
     pub(crate) fn new(max: usize, silence: Duration, clock: Clock) -> Self {
-        Self { peers: HashMap::new(), max, clock, silence, forgotten: VecDeque::new() }
+        Self {
+            peers: HashMap::new(),
+            max,
+            clock,
+            silence,
+            live: BTreeSet::new(),
+            strangers: VecDeque::new(),
+            forgotten: Forgotten::default(),
+        }
     }
 
-    /// The node, remembered from now on. None when there are too many.
+    /// The node, remembered from now on, as a stranger if it is new. None when there are too many.
     pub(crate) fn meet(&mut self, id: NodeId, now: Instant) -> Option<&mut Peer> {
-        if self.peers.len() >= self.max && !self.peers.contains_key(&id) && !self.make_room() {
-            return None;
+        if !self.peers.contains_key(&id) {
+            if self.forgotten.all.contains(&id) {
+                return self.meet_member(id, now);
+            }
+            if self.strangers.len() >= STRANGERS && !self.drop_stranger() || !self.has_room() {
+                return None;
+            }
+            self.strangers.push_back(id);
+            self.insert(id, false, now);
         }
-        Some(self.peers.entry(id).or_insert_with(|| Peer {
+        self.peers.get_mut(&id)
+    }
+
+    /// The same for one that has greeted, or that others know.
+    pub(crate) fn meet_member(&mut self, id: NodeId, now: Instant) -> Option<&mut Peer> {
+        if self.peers.contains_key(&id) {
+            self.vouch(id);
+        } else if self.has_room() {
+            self.insert(id, true, now);
+        }
+        self.peers.get_mut(&id)
+    }
+
+    fn insert(&mut self, id: NodeId, vouched: bool, now: Instant) {
+        let clock = self.clock.read();
+        let peer = Peer {
             name: String::new(),
             life: Life::Stranger,
-            heard: self.clock.read(),
+            heard: clock,
             changed: now,
-            resumes: self.forgotten.contains(&id),
+            changed_by_clock: clock,
+            vouched,
+            resumes: self.forgotten.all.contains(&id),
+            period: None,
+            beat: 0,
+            bye: 0,
             welcomed: None,
+            greeted: None,
             cluster: None,
             inbox: None,
-        }))
+        };
+        self.peers.insert(id, peer);
+    }
+
+    fn vouch(&mut self, id: NodeId) {
+        if let Some(peer) = self.peers.get_mut(&id).filter(|peer| !peer.vouched) {
+            peer.vouched = true;
+            self.strangers.retain(|stranger| *stranger != id);
+        }
     }
 
     /// The same for one that has shown a sign of life.
@@ -129,11 +120,37 @@ impl Members {
         Some(peer)
     }
 
-    /// Forgets the one that has been of no use for longest.
-    fn make_room(&mut self) -> bool {
-        let useless = self.peers.iter().filter(|(_, peer)| !peer.is_live());
-        let oldest = useless.min_by_key(|(id, peer)| (peer.changed, **id)).map(|(id, _)| *id);
-        oldest.is_some_and(|id| self.peers.remove(&id).is_some())
+    /// Makes room for a stranger, if the oldest one is not live.
+    fn drop_stranger(&mut self) -> bool {
+        let Some(oldest) = self.strangers.pop_front() else { return true };
+        if self.live.contains(&oldest) {
+            self.strangers.push_back(oldest); // the next one is looked at next time
+            return false;
+        }
+        self.peers.remove(&oldest);
+        true
+    }
+
+    /// Whether there is room for another node, for which the one is forgotten that has been gone for longest.
+    fn has_room(&mut self) -> bool {
+        if self.peers.len() < self.max {
+            return true;
+        }
+        if self.peers.len() == self.live.len() {
+            return false;
+        }
+        let gone = self.peers.iter().filter(|(_, peer)| !peer.is_live());
+        let Some(oldest) = gone.min_by_key(|(id, peer)| (peer.changed, **id)).map(|(id, _)| *id) else { return false };
+        self.remove(oldest);
+        true
+    }
+
+    fn remove(&mut self, id: NodeId) {
+        match self.peers.remove(&id) {
+            Some(peer) if peer.vouched => self.forgotten.add(id, self.max),
+            Some(_) => self.strangers.retain(|stranger| *stranger != id),
+            None => {}
+        }
     }
 
     pub(crate) fn get(&self, id: NodeId) -> Option<&Peer> {
@@ -164,51 +181,55 @@ impl Members {
         fresh
     }
 
-    /// Changes how a node stands; answers whether that makes it live or not live.
+    /// Changes how a node stands; returns whether that makes it live or not live.
     pub(crate) fn set(&mut self, id: NodeId, life: Life, now: Instant) -> bool {
         let clock = self.clock.read();
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let was_live = peer.is_live();
-        (peer.life, peer.changed, peer.heard) = (life, now, clock);
-        was_live != peer.is_live()
+        (peer.life, peer.changed, peer.changed_by_clock) = (life, now, clock);
+        if peer.is_live() {
+            peer.heard = peer.heard.max(clock);
+            self.live.insert(id);
+        } else {
+            self.live.remove(&id);
+        }
+        was_live != self.live.contains(&id)
     }
 
     /// The live nodes, in the order of their ids.
     pub(crate) fn live(&self) -> Vec<NodeId> {
-        let mut live: Vec<_> = self.peers.iter().filter(|(_, peer)| peer.is_live()).map(|(id, _)| *id).collect();
-        live.sort_unstable();
-        live
+        self.live.iter().copied().collect()
     }
 
-    /// The live nodes by name.
-    pub(crate) fn entries(&self) -> Vec<NodeEntry> {
-        let entry = |id| self.get(id).map(|peer| NodeEntry { id, name: peer.name.clone() });
-        self.live().into_iter().filter_map(entry).collect()
+    /// The live nodes, as a ring in the order of their ids.
+    pub(crate) fn ring(&self) -> &BTreeSet<NodeId> {
+        &self.live
     }
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Lets one tick pass; returns the nodes that have been silent for too long.
-    pub(crate) fn tick(&mut self, now: Instant, in_doubt: bool) -> Vec<NodeId> {
+    /// Lets one tick pass.
+    pub(crate) fn tick(&mut self, now: Instant, in_doubt: bool) {
         self.clock.tick(now, in_doubt);
-        if in_doubt {
-            return Vec::new();
-        }
-        let (clock, silence) = (self.clock.read(), self.silence);
-        let silent = |peer: &Peer| peer.is_live() && clock.saturating_sub(peer.heard) > silence;
-        let mut silent: Vec<_> = self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(id, _)| *id).collect();
-        silent.sort_unstable();
-        silent
     }
 
     /// Forgets those that have not been live for so long.
     pub(crate) fn forget(&mut self, now: Instant, keep: Duration) {
-        let old = |peer: &Peer| !peer.is_live() && now.saturating_duration_since(peer.changed) > keep;
-        for (id, _) in self.peers.extract_if(|_, peer| old(peer)) {
-            self.forgotten.push_back(id);
+        let clock = self.clock.read();
+        let mut old = Vec::new();
+        let mut proven = Vec::new();
+        for (id, peer) in &self.peers {
+            if !peer.is_live() && now.saturating_duration_since(peer.changed) > keep {
+                old.push(*id);
+            }
+            if peer.is_live() && !peer.vouched && clock.saturating_sub(peer.changed_by_clock) > PROVEN {
+                proven.push(*id);
+            }
         }
-        self.forgotten.drain(..self.forgotten.len().saturating_sub(FORGOTTEN));
+        old.sort_unstable();
+        old.into_iter().for_each(|id| self.remove(id));
+        proven.into_iter().for_each(|id| self.vouch(id));
     }
 }
