@@ -105,7 +105,8 @@ impl Inbox {
         if state.closed {
             return Ok(());
         }
-        let arrival = Arrival { channel, payload, at: Instant::now() };
+        // The runtime's time, which tests may pause: signs of life are dated by it.
+        let arrival = Arrival { channel, payload, at: tokio::time::Instant::now().into_std() };
         // Control is queued twice: ahead of everything for the signs of life, and in its place in the order for what
         // it says about the messages before it. There it has room of its own behind a full inbox: a goodbye is said once.
         let control = is_control(&arrival.payload);
