@@ -119,7 +119,8 @@ impl Reader {
             }
         }
         for arrival in taken.control {
-            engine.hear(arrival.payload, arrival.at);
+            let inbox = arrival.channel == core.channels.inbox;
+            engine.hear(inbox, arrival.payload, arrival.at);
         }
         if core.inbox.was_alive() {
             engine.arriving();

@@ -4,18 +4,14 @@
 //! and the time. Outputs are messages to publish and what the node has to do. The driver around it (`cluster`) and the
 //! simulator of the tests are its two users.
 
-mod echo;
 #[cfg(test)]
 mod gauge;
-mod link;
-mod members;
+mod membership;
 mod order;
-mod readiness;
 mod receive;
 mod requests;
 mod sending;
 mod settings;
-mod settling;
 mod time;
 
 use std::collections::VecDeque;
@@ -24,21 +20,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::model::{AckError, Departure, Event, Limits, Missing, NodeId, SocketId, Stats, Why};
-use crate::wire::{Answer, Content, Frame, Hello, Kind, Pulse, Welcome, encode};
+use crate::wire::{Answer, Content, Frame};
 
-use echo::Echo;
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
-use members::{Life, Members};
+use membership::{
+    Clock, Control, Detector, Echo, Greetings, Life, Members, Pace, Readiness, Rhythm, Settling, Tails, Waits,
+};
 use order::Window;
 pub(crate) use order::{SPAN, split};
-use readiness::{Readiness, Waits};
 pub(crate) use receive::Incoming;
 use requests::Requests;
 use sending::Sending;
 pub(crate) use sending::{Destination, Outcome, Payload, ReplyTo};
 pub(crate) use settings::Settings;
-use settling::Settling;
 
 /// What the node has to do, in this order.
 #[derive(Debug)]
@@ -93,16 +88,6 @@ pub(crate) enum Delivery {
     Volatile,
 }
 
-/// Control frames, made when they are sent: what they say is true then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Control {
-    Hello,
-    Welcome(NodeId),
-    Heartbeat,
-    Probe,
-    Bye,
-}
-
 /// The protocol engine of one node.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -125,8 +110,16 @@ pub(crate) struct Engine {
     requests: Requests,
     window: Window,
     readiness: Option<Readiness>,
+    greetings: Greetings,
     echo: Echo,
-    heartbeat_due: Instant,
+    rhythm: Rhythm,
+    detector: Detector,
+    /// When to look again at those who are watched or suspected.
+    watch_due: Option<Instant>,
+    /// The streams whose marks are due.
+    tails: Tails,
+    /// When it was told last that somebody speaks in our name.
+    impersonated: Option<Instant>,
     tick_due: Instant,
     /// When to look at the holes again; none are open when there is none.
     hole_due: Option<Instant>,
@@ -137,6 +130,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(settings: Settings, limits: Limits, now: Instant) -> Self {
         let waits = Waits { alone: settings.alone, named: settings.named, again: settings.greet_again };
+        let pace = Pace { heartbeat: settings.heartbeat, ring: settings.ring, beats: settings.beats };
         Self {
             limits,
             link_up: true,
@@ -144,21 +138,20 @@ impl Engine {
             settling: None,
             leaving: false,
             control_in_flight: VecDeque::new(),
-            outbox: Sending::new(
-                settings.node.id,
-                settings.packing(limits),
-                settings.max_answers,
-                settings.limit(),
-                now,
-            ),
-            control: VecDeque::from([Control::Hello, Control::Probe, Control::Heartbeat]),
-            members: Members::new(settings.max_nodes, now),
+            outbox: Sending::new(settings.node.id, settings.packing(limits), settings.max_answers, settings.limit()),
+            control: VecDeque::from([Control::Hello, Control::Probe]),
+            members: Members::new(settings.max_nodes, settings.silence, Clock::new(settings.tick * 3 / 2, now)),
             met: Vec::new(),
             requests: Requests::default(),
             window: Window::default(),
-            readiness: Some(Readiness::new(waits, now)),
+            readiness: Some(Readiness::new(waits, settings.max_nodes, now)),
+            greetings: Greetings::new(settings.node.id, now),
             echo: Echo::new(now),
-            heartbeat_due: now + settings.heartbeat,
+            rhythm: Rhythm::new(settings.node.id, pace, now),
+            detector: Detector::default(),
+            watch_due: None,
+            tails: Tails::default(),
+            impersonated: None,
             tick_due: now + settings.tick,
             hole_due: None,
             outputs: VecDeque::new(),
@@ -263,13 +256,6 @@ impl Engine {
         self.members.get(to.node).is_some()
     }
 
-    /// Says goodbye; what is queued before it is to be sent before it.
-    pub(crate) fn say_bye(&mut self) {
-        self.leaving = true;
-        self.control.clear();
-        self.control.push_back(Control::Bye);
-    }
-
     /// Ends every open question.
     pub(crate) fn end_requests(&mut self) {
         let ended = self.requests.end_all();
@@ -285,8 +271,7 @@ impl Engine {
                 peer.welcomed.get_or_insert(mark);
             }
         }
-        let control: Vec<_> = self.control.drain(..).collect();
-        let frames = control.iter().map(|control| self.control_frame(*control, now)).collect();
+        let (control, frames) = self.take_control(now);
         self.settling.take_if(|settling| settling.is_over(now));
         let max_batch = if self.settling.is_some() { 0 } else { self.settings.max_batch };
         let batch = self.outbox.pack(frames, max_batch);
@@ -300,7 +285,7 @@ impl Engine {
     /// room the senders get back.
     pub(crate) fn settle(&mut self, outcome: Outcome, now: Instant) -> usize {
         let works = self.link_up && !self.is_in_doubt(now);
-        let (room, done) = self.outbox.settle(outcome, works, now);
+        let (room, done) = self.outbox.settle(outcome, works);
         let control = match done {
             Some(_) => self.control_in_flight.pop_front().unwrap_or_default(),
             None => std::mem::take(&mut self.control_in_flight).into_iter().flatten().collect(),
@@ -353,48 +338,5 @@ impl Engine {
     /// How many messages were ever queued, and how many the broker has.
     pub(crate) fn progress(&self) -> (u64, u64) {
         self.outbox.progress()
-    }
-
-    fn control_frame(&mut self, control: Control, now: Instant) -> (Destination, u64, Content) {
-        let counter = self.outbox.next_counter();
-        if matches!(control, Control::Heartbeat | Control::Probe) {
-            self.echo.sent(counter, now);
-        }
-        let name = self.settings.node.name.clone();
-        let cluster = self.outbox.cluster_mark();
-        let content = |kind, body| Content { kind, body, packet: Bytes::new() };
-        let recent = now.checked_sub(3 * self.settings.heartbeat);
-        let (to, content) = match control {
-            Control::Hello => (Destination::Cluster, content(Kind::HELLO, encode(&Hello { name, cluster }))),
-            Control::Welcome(to) => {
-                let newcomer = self.outbox.newcomer_mark();
-                let cluster = self.members.get_mut(to).map_or(newcomer, |peer| *peer.welcomed.get_or_insert(newcomer));
-                let welcome = Welcome { name, cluster, nodes: self.members.entries() };
-                (Destination::Inbox(to), content(Kind::WELCOME, encode(&welcome)))
-            }
-            Control::Heartbeat => {
-                let pulse = Pulse { name, cluster, inboxes: self.outbox.inbox_marks(recent) };
-                (Destination::Cluster, content(Kind::HEARTBEAT, encode(&pulse)))
-            }
-            Control::Probe => {
-                (Destination::Inbox(self.settings.node.id), content(Kind::PROBE, encode(&crate::wire::Empty {})))
-            }
-            Control::Bye => {
-                let pulse = Pulse { name, cluster, inboxes: self.outbox.inbox_marks(None) };
-                (Destination::Cluster, content(Kind::BYE, encode(&pulse)))
-            }
-        };
-        (to, counter, content)
-    }
-
-    fn pulse(&mut self) {
-        if self.leaving {
-            return;
-        }
-        for control in [Control::Heartbeat, Control::Probe] {
-            if !self.control.contains(&control) {
-                self.control.push_back(control);
-            }
-        }
     }
 }

@@ -18,7 +18,14 @@ pub(crate) struct Settings {
     /// How long a hole is waited for where the backend does not keep order.
     pub(crate) patience: Duration,
     pub(crate) ordered: bool,
+    /// Between two heartbeats of a node in a small cluster.
     pub(crate) heartbeat: Duration,
+    /// Above so many nodes the cluster is a ring: each node is watched by a few, and heard by all only now and then.
+    pub(crate) ring: usize,
+    /// So many nodes watch each node of a ring.
+    pub(crate) watchers: usize,
+    /// So many heartbeats arrive on the cluster channel of a ring, in all, in the time of one.
+    pub(crate) beats: usize,
     pub(crate) tick: Duration,
     pub(crate) silence: Duration,
     pub(crate) fresh_echo: Duration,
@@ -42,6 +49,9 @@ impl Settings {
             patience: Duration::from_secs(1),
             ordered: false,
             heartbeat: Duration::from_secs(1),
+            ring: 64,
+            watchers: 3,
+            beats: 8,
             tick: Duration::from_millis(250),
             silence: Duration::from_millis(2500),
             fresh_echo: Duration::from_millis(1500),

@@ -3,34 +3,32 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::echo::Verdict;
-use super::members::Life;
+use super::membership::{Control, Verdict};
 use super::order::Patience;
-use super::{Control, Engine, Output};
-use crate::model::{Departure, Event, Node, Stats};
+use super::{Engine, Output};
+use crate::model::{Event, Node, Stats};
 
 impl Engine {
     /// Lets time pass. To be called when [`next_timeout`](Self::next_timeout) is reached, and harmless at any time.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if let Some(readiness) = &mut self.readiness
-            && readiness.greets(now)
-            && !self.leaving
-            && !self.control.contains(&Control::Hello)
-        {
-            self.control.push_back(Control::Hello);
+        if self.readiness.as_mut().is_some_and(|readiness| readiness.greets(now)) {
+            self.control(Control::Hello);
         }
         self.check_ready(now);
         self.settling.take_if(|settling| settling.is_over(now));
-        if self.heartbeat_due <= now {
-            self.heartbeat_due = now + self.settings.heartbeat;
-            self.pulse();
+        if self.rhythm.next() <= now {
+            self.beat(now);
         }
+        self.tell_tails(now);
         if self.hole_due.is_some_and(|due| due <= now) {
             self.check_holes(now);
         }
         if self.tick_due <= now {
             self.tick_due = now + self.settings.tick;
             self.tick(now);
+        }
+        if self.watch_due.is_some_and(|due| due <= now) {
+            self.watch(now);
         }
         let expired = self.requests.expire(now);
         self.outputs.extend(expired.into_iter().map(Output::from));
@@ -40,8 +38,9 @@ impl Engine {
     pub(crate) fn next_timeout(&self) -> Instant {
         let readiness = self.readiness.as_ref().map(|readiness| readiness.next());
         let settling = self.settling.as_ref().map(|settling| settling.until());
-        let optional = [self.requests.next_deadline(), self.hole_due, readiness, settling];
-        let next = self.heartbeat_due.min(self.tick_due);
+        let optional =
+            [self.requests.next_deadline(), self.hole_due, self.watch_due, self.tails.next(), readiness, settling];
+        let next = self.rhythm.next().min(self.tick_due);
         optional.into_iter().flatten().fold(next, Instant::min)
     }
 
@@ -54,33 +53,42 @@ impl Engine {
         !self.link_up || self.echo.age(now) > self.settings.fresh_echo
     }
 
-    /// A tick that comes late is counted as a little more than one.
-    pub(super) fn longest_tick(&self) -> Duration {
-        self.settings.tick * 3 / 2
-    }
-
     /// The time by which the missing is waited for: it stands still while we ourselves are deaf or asleep.
     pub(super) fn patient(&self, now: Instant) -> Instant {
-        self.members.time(now, self.longest_tick(), self.is_in_doubt(now))
+        self.members.clock().instant(now, self.is_in_doubt(now))
     }
 
     fn tick(&mut self, now: Instant) {
         self.check_link(now);
         let in_doubt = self.is_in_doubt(now);
-        for id in self.members.tick(now, self.longest_tick(), in_doubt, self.settings.silence) {
-            self.lose(id, Departure::Died, now);
+        if self.rhythm.is_ring() && self.members.clock().since_tick(now) > self.settings.fresh_echo {
+            self.rhythm.want(now); // we were away, and may be thought dead
+        }
+        self.members.tick(now, in_doubt);
+        if !in_doubt {
+            self.judge_silence(now);
         }
         for id in self.members.live() {
             self.check_leaving(id, now);
         }
         self.members.forget(now, self.settings.keep);
+        self.tails.forget(now);
         self.outbox.forget(|id| self.members.get(id).is_none());
+        self.resize(now);
+        self.watch(now);
+    }
+
+    /// Beats as a cluster of this size does.
+    pub(super) fn resize(&mut self, now: Instant) {
+        self.rhythm.resize(self.members.ring().len() + 1, now);
+        self.echo.set_ring(self.rhythm.is_ring());
     }
 
     /// Looks at the echoes: whether this node is degraded, and whether its link is dead without the backend's knowing.
     fn check_link(&mut self, now: Instant) {
-        let due = self.control.contains(&Control::Heartbeat);
-        let passed = self.members.passed(now, self.longest_tick());
+        let echoed = [Control::Heartbeat, Control::Ask, Control::Probe];
+        let due = self.control.iter().any(|control| echoed.contains(control));
+        let passed = self.members.clock().passed(now);
         match self.echo.tick(passed, self.link_up, due) {
             Verdict::Fine => {}
             Verdict::Degraded => {
@@ -108,21 +116,6 @@ impl Engine {
         for (id, inbox, progress) in progress {
             self.advance(id, inbox, progress, now);
         }
-    }
-
-    pub(super) fn check_ready(&mut self, now: Instant) {
-        let Some(readiness) = self.readiness.take_if(|readiness| readiness.is_ready(now)) else { return };
-        // Those who were named and did not answer count as live; if they are not, the detector will tell.
-        for id in readiness.silent() {
-            let stranger = self.members.meet(id, now).is_some_and(|peer| peer.life == Life::Stranger);
-            if stranger {
-                self.revive(id, now);
-            }
-        }
-        for id in readiness.introduced() {
-            self.welcome(id);
-        }
-        self.outputs.push_back(Output::Ready);
     }
 
     pub(super) fn patience(&self) -> Patience {

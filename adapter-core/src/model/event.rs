@@ -33,6 +33,9 @@ pub enum Event {
         /// How often since the event before.
         count: u64,
     },
+    /// Somebody publishes frames in this node's name: a stranger who can write to the broker. This node says at once that it
+    /// lives, and the others believe that. Told at most every ten seconds; [`Stats::impersonated`](crate::Stats::impersonated) counts the frames.
+    Impersonated,
     /// The reader of these events was too slow, and this many were dropped.
     Missed(u64),
 }
@@ -71,6 +74,7 @@ impl fmt::Display for Event {
             Self::Degraded(reason) => write!(f, "the link to the broker is down: {reason}"),
             Self::Recovered => f.write_str("the link to the broker is up again"),
             Self::Panicked { what, count } => write!(f, "panicked {count} times: {what}"),
+            Self::Impersonated => f.write_str("somebody publishes in the name of this node"),
             Self::Missed(count) => write!(f, "events dropped: {count}, since their reader was too slow"),
         }
     }

@@ -22,6 +22,10 @@ pub struct Stats {
     pub unknown_kind: u64,
     /// Frames of nodes that are not kept, because the cluster has more nodes than this one remembers.
     pub strangers_dropped: u64,
+    /// Greetings that were answered by one heartbeat together, because there were too many.
+    pub greetings_dropped: u64,
+    /// Frames in this node's name that it did not send.
+    pub impersonated: u64,
     /// Copies of frames that had been carried out already.
     pub copies: u64,
     /// Messages of others that were lost, as reported by [`Event::Gap`](crate::Event::Gap).

@@ -20,14 +20,6 @@ pub(crate) struct InboxMark {
     pub(crate) mark: Mark,
 }
 
-/// A node by id and name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct NodeEntry {
-    pub(crate) id: NodeId,
-    #[serde(with = "text")]
-    pub(crate) name: String,
-}
-
 /// HELLO: a node that has just subscribed asks who is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
@@ -36,24 +28,56 @@ pub(crate) struct Hello {
     pub(crate) cluster: Mark,
 }
 
-/// WELCOME, to the newcomer's inbox: who answers, where its numbers stand, and whom it knows.
+/// WELCOME, to the newcomer's inbox: who replies, where its numbers stand, and how many NODES frames of it follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Welcome {
     #[serde(with = "text")]
     pub(crate) name: String,
     pub(crate) cluster: Mark,
-    #[serde(with = "list")]
-    pub(crate) nodes: Vec<NodeEntry>,
+    /// As in [`Heartbeat`].
+    pub(crate) period: u32,
+    pub(crate) lists: u32,
 }
 
-/// HEARTBEAT and BYE: a sign of life, or the last one, with the marks of the channels whose tail changed.
+/// NODES, to the newcomer's inbox: some of the nodes that the sender knows, itself not among them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Pulse {
+pub(crate) struct Nodes {
+    /// Which of the frames that the WELCOME has announced this is, from 0.
+    pub(crate) index: u32,
+    #[serde(with = "list")]
+    pub(crate) nodes: Vec<NodeId>,
+}
+
+/// HEARTBEAT: a sign of life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Heartbeat {
     #[serde(with = "text")]
     pub(crate) name: String,
     pub(crate) cluster: Mark,
+    /// The longest time between two heartbeats of the sender on the cluster channel, in milliseconds.
+    pub(crate) period: u32,
+    /// The sender has been cut off, and asks who is there.
+    pub(crate) asks: bool,
+}
+
+/// BYE: the last sign of life, with the marks of the inboxes that were written to last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Bye {
+    pub(crate) cluster: Mark,
     #[serde(with = "list")]
     pub(crate) inboxes: Vec<InboxMark>,
+}
+
+/// MARK: the newest number that the sender has used on the channel that carries this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tail {
+    pub(crate) mark: Mark,
+}
+
+/// SUSPECT: the sender has not heard this node for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Suspect {
+    pub(crate) node: NodeId,
 }
 
 /// BROADCAST; the packet follows.

@@ -19,6 +19,11 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<LIMIT>> =
 pub(crate) struct Malformed(String);
 
 impl Malformed {
+    /// Why it cannot be what it claims to be.
+    pub(crate) fn new(why: &str) -> Self {
+        Self(why.to_owned())
+    }
+
     /// A number that nobody gets to by counting.
     pub(crate) fn number() -> Self {
         Self("a number out of range".to_owned())

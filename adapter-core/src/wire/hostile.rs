@@ -141,9 +141,9 @@ fn g14_the_densest_lists_stay_within_the_bound() {
     let roomy = |n| LocalSocket { id: id(n), rooms: vec![room(n)], data: Bytes::from_static(b"x") };
     let data = |bytes: &'static [u8]| move |n| SocketAck { socket: id(n), answer: AckAnswer::Data(bytes.into()) };
     let batch = |expected, acks| AckBatch { expected, acks, done: false };
-    let entry = |n| NodeEntry { id: crate::model::NodeId::from_bytes([n as u8; 16]), name: name(n) };
+    let node = |n: usize| crate::model::NodeId::from_bytes([n as u8; 16]);
     let cluster = Mark { epoch: 1, n: 1 };
-    let mark = |n: usize| InboxMark { node: crate::model::NodeId::from_bytes([n as u8; 16]), mark: cluster };
+    let mark = |n: usize| InboxMark { node: node(n), mark: cluster };
     // Just above a power of two, where a list has doubled for nothing.
     let count = (1 << 13) + 1;
     let dense: Vec<Box<dyn AnyBody>> = vec![
@@ -153,8 +153,8 @@ fn g14_the_densest_lists_stay_within_the_bound() {
         Box::new(batch(Some((0..count).map(id).collect()), vec![])),
         Box::new(batch(None, (0..count).map(data(b"")).collect())),
         Box::new(batch(None, (0..count).map(data(b"x")).collect())),
-        Box::new(Welcome { name: String::new(), cluster, nodes: (0..count).map(entry).collect() }),
-        Box::new(Pulse { name: String::new(), cluster, inboxes: (0..count).map(mark).collect() }),
+        Box::new(Nodes { index: 0, nodes: (0..count).map(node).collect() }),
+        Box::new(Bye { cluster, inboxes: (0..count).map(mark).collect() }),
     ];
     for body in dense {
         let bytes = body.bytes();

@@ -23,7 +23,10 @@ kinds! {
     HEARTBEAT = 3,
     BYE = 4,
     PROBE = 5,
-    // 6 Nack, 7 Resend and 8 Mark are reserved for repair, 9 to 15 for control.
+    // 6 Nack is reserved for repair, 7 and 11 to 15 are free.
+    MARK = 8,
+    SUSPECT = 9,
+    NODES = 10,
 
     // 16 to 63: operations and questions; with a request extension they are answered.
     BROADCAST = 16,

@@ -130,7 +130,7 @@ fn head(kind: Kind) -> Head {
 
 /// A frame of the kind, numbered unless it is control, with a request if its answer or its question has one.
 fn sample(kind: Kind, body: impl AnyBody + 'static) -> Sample {
-    let number = (!kind.is_control()).then_some(Number { epoch: 5, n: 70_000 });
+    let number = (!kind.is_control()).then_some(Number { epoch: 5, n: 290 });
     let request = (kind.is_answer() || kind.0 >= 32).then_some(0x0102_0304_0506_0708);
     Sample { head: Head { number, request, ..head(kind) }, body: Box::new(body), packet: b"", twist: Twist::None }
 }
@@ -148,18 +148,20 @@ fn broadcast() -> Sample {
     packet(sample(Kind::BROADCAST, Broadcast { namespace: chat(), target: target(), format: 1 }), b"[\"news\",1]")
 }
 
-fn pulse(kind: Kind) -> Sample {
+fn bye() -> Sample {
     let mark = |epoch, n| Mark { epoch, n };
     let inbox = |of, mark| InboxMark { node: node(of), mark };
     let inboxes = vec![inbox(0x20, mark(9, 250)), inbox(0x40, mark(251, 0))];
-    sample(kind, Pulse { name: "one".into(), cluster: mark(5, 70_000), inboxes })
+    sample(Kind::BYE, Bye { cluster: mark(5, 290), inboxes })
+}
+
+fn heartbeat(period: u32, asks: bool) -> Sample {
+    sample(Kind::HEARTBEAT, Heartbeat { name: "one".into(), cluster: Mark { epoch: 5, n: 290 }, period, asks })
 }
 
 /// One for each kind.
 pub(super) fn kinds() -> Vec<Sample> {
     let cluster = Mark { epoch: 5, n: 0 };
-    let entry = |id, name: &str| NodeEntry { id: node(id), name: name.into() };
-    let nodes = vec![entry(0x20, "two"), entry(0x40, "")];
     let rooms = || vec![room("b"), room("größe")];
     let described = LocalSocket { id: socket("s1"), rooms: rooms(), data: Bytes::from_static(b"\x00\xff") };
     let bare = LocalSocket { id: socket("s2"), rooms: vec![], data: Bytes::new() };
@@ -177,10 +179,13 @@ pub(super) fn kinds() -> Vec<Sample> {
     let event = ServerEventBody { namespace: chat(), event: "recompute".into() };
     vec![
         sample(Kind::HELLO, Hello { name: "one".into(), cluster }),
-        sample(Kind::WELCOME, Welcome { name: "one".into(), cluster, nodes }),
-        pulse(Kind::HEARTBEAT),
-        pulse(Kind::BYE),
+        sample(Kind::WELCOME, Welcome { name: "one".into(), cluster, period: 1_000, lists: 1 }),
+        heartbeat(1_000, false),
+        bye(),
         sample(Kind::PROBE, Empty {}),
+        sample(Kind::MARK, Tail { mark: Mark { epoch: 5, n: 290 } }),
+        sample(Kind::SUSPECT, Suspect { node: node(0x20) }),
+        sample(Kind::NODES, Nodes { index: 0, nodes: vec![node(0x20), node(0x40)] }),
         broadcast(),
         change(Kind::JOIN),
         change(Kind::LEAVE),
@@ -249,6 +254,7 @@ pub(super) fn vectors() -> Vec<Vector> {
     vectors.extend([
         vector("fetch_sockets-all", "the projection's other values", fetch(Projection::All)),
         vector("fetch_sockets-ids", "the projection's other values", fetch(Projection::Ids)),
+        vector("heartbeat-asks", "of a cluster in a ring, after an outage", vec![heartbeat(125_000, true)]),
         vector("acks-more", "not the first of its node and not the last", vec![sample(Kind::ACKS, more)]),
         vector("run", "four frames behind one head, of which the second repeats the body of the first", run),
         vector("numbered", "a numbered frame behind an unnumbered one", vec![unnumbered, broadcast()]),

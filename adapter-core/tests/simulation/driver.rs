@@ -47,7 +47,7 @@ impl World {
             arrived.iter().filter(|arrival| Glance::at(&arrival.message).is_some_and(|glance| glance.control))
         {
             let at = self.base + arrival.at;
-            self.engine(node).into_iter().for_each(|engine| engine.hear(arrival.message.clone(), at));
+            self.engine(node).into_iter().for_each(|engine| engine.hear(arrival.inbox, arrival.message.clone(), at));
         }
         self.drain(node);
         for arrival in arrived {

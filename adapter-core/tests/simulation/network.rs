@@ -85,6 +85,8 @@ pub(super) struct Plan {
     pub(super) end: Duration,
     /// How long a node remembers those that are gone.
     pub(super) keep: Duration,
+    /// Every other seed: the cluster is a ring, in which so many nodes watch each one.
+    pub(super) watchers: Option<usize>,
 }
 
 impl Plan {
@@ -120,6 +122,7 @@ impl Plan {
             end: busy + Duration::from_millis(10_500 + long),
             // Longer than a link may be half-open.
             keep: Duration::from_secs(if profile == Profile::HalfOpen { 20 } else { 4 }),
+            watchers: [None, Some(1), None, Some(2)][(seed / Profile::ALL.len() as u64 % 4) as usize],
         }
     }
 }

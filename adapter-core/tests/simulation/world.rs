@@ -262,12 +262,17 @@ impl World {
 
     fn start(&mut self, node: N) {
         let id = node::id(self.seed, node);
+        let defaults = Settings::new(Node { id, name: format!("n{node}") });
         let settings = Settings {
+            // In a ring a node is heard by all every three to seven seconds.
+            ring: self.plan.watchers.map_or(defaults.ring, |_| 2),
+            watchers: self.plan.watchers.unwrap_or(defaults.watchers),
+            beats: self.plan.watchers.map_or(defaults.beats, |_| 1),
             max_message: self.plan.max_message,
             ordered: self.plan.ordered,
             keep: self.plan.keep,
             max_batch: 4096,
-            ..Settings::new(Node { id, name: format!("n{node}") })
+            ..defaults
         };
         let limits = Limits::max_frame(self.plan.max_frame);
         self.nodes[node].engine = Some(Engine::new(settings, limits, self.instant()));

@@ -3,7 +3,7 @@
 mod acks;
 mod segment;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use self::segment::{Cost, Segment};
 pub(crate) use self::segment::{Packing, Payload};
 use crate::engine::order::split;
 use crate::model::{AckError, MAX_NAME, NodeId, SocketId};
-use crate::wire::{AckAnswer, Answer, Content, Head, InboxMark, Mark, Message, Number, SocketAck};
+use crate::wire::{AckAnswer, Answer, Content, Head, Mark, Message, Number, SocketAck};
 
 /// Where a frame goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,6 +53,8 @@ pub(crate) struct Sending {
     packing: Packing,
     cluster: Stream,
     inboxes: HashMap<NodeId, Stream>,
+    /// The streams of which the broker has taken something since they were last asked for.
+    settled: BTreeSet<Destination>,
     queue: VecDeque<Segment>,
     /// How many segments have left the queue at its front: what the first one's place is, counted over all.
     gone: u64,
@@ -88,16 +90,15 @@ struct Stream {
     epoch: u64,
     /// The newest number given.
     n: u64,
-    /// The newest number that the broker has, and since when.
+    /// The newest number that the broker has.
     sent: u64,
-    used: Instant,
     /// Segments that wait or are on their way.
     waiting: usize,
 }
 
 impl Stream {
-    fn new(epoch: u64, now: Instant) -> Self {
-        Self { epoch, n: 0, sent: 0, used: now, waiting: 0 }
+    fn new(epoch: u64) -> Self {
+        Self { epoch, n: 0, sent: 0, waiting: 0 }
     }
 
     fn mark(&self) -> Mark {
@@ -106,12 +107,13 @@ impl Stream {
 }
 
 impl Sending {
-    pub(crate) fn new(me: NodeId, packing: Packing, max_answers: usize, limit: usize, now: Instant) -> Self {
+    pub(crate) fn new(me: NodeId, packing: Packing, max_answers: usize, limit: usize) -> Self {
         Self {
             me,
             counter: 0,
             packing,
-            cluster: Stream::new(1, now),
+            cluster: Stream::new(1),
+            settled: BTreeSet::new(),
             inboxes: HashMap::new(),
             queue: VecDeque::new(),
             gone: 0,
@@ -155,7 +157,7 @@ impl Sending {
         room: usize,
         now: Instant,
     ) {
-        let number = (!volatile).then(|| self.number(Destination::Cluster, now));
+        let number = (!volatile).then(|| self.number(Destination::Cluster));
         self.push(Destination::Cluster, content, number, request, Cost { room, answer_bytes: 0 }, now);
     }
 
@@ -173,7 +175,7 @@ impl Sending {
         for content in parts {
             let cost = Cost { room: 0, answer_bytes: content.len() };
             self.answer_bytes += cost.answer_bytes;
-            let number = self.number(Destination::Inbox(to.node), now);
+            let number = self.number(Destination::Inbox(to.node));
             self.push(Destination::Inbox(to.node), content, Some(number), Some(to.request), cost, now);
         }
     }
@@ -229,7 +231,7 @@ impl Sending {
     pub(crate) fn acks_encoded(&mut self, to: ReplyTo, content: Content, now: Instant) {
         let cost = Cost { room: 0, answer_bytes: content.len() };
         self.answer_bytes += cost.answer_bytes;
-        let number = self.number(Destination::Inbox(to.node), now);
+        let number = self.number(Destination::Inbox(to.node));
         self.push(Destination::Inbox(to.node), content, Some(number), Some(to.request), cost, now);
     }
 
@@ -267,11 +269,11 @@ impl Sending {
         self.queue.get_mut(usize::try_from(place).ok()?)
     }
 
-    fn number(&mut self, to: Destination, now: Instant) -> Number {
+    fn number(&mut self, to: Destination) -> Number {
         let epoch = self.counter + 1;
         let stream = match to {
             Destination::Cluster => &mut self.cluster,
-            Destination::Inbox(node) => self.inboxes.entry(node).or_insert_with(|| Stream::new(epoch, now)),
+            Destination::Inbox(node) => self.inboxes.entry(node).or_insert_with(|| Stream::new(epoch)),
         };
         stream.n += 1;
         Number { epoch: stream.epoch, n: stream.n }
@@ -297,11 +299,24 @@ impl Sending {
         Mark { epoch, n: front.and_then(Segment::begun).map_or(n, |begun| n.max(begun)) }
     }
 
-    /// The same for the inboxes that something was sent to since then.
-    pub(crate) fn inbox_marks(&self, since: Option<Instant>) -> Vec<InboxMark> {
-        let recent = |stream: &Stream| stream.sent > 0 && since.is_none_or(|since| stream.used >= since);
-        let used = self.inboxes.iter().filter(|(_, stream)| recent(stream));
-        used.map(|(node, stream)| InboxMark { node: *node, mark: stream.mark() }).collect()
+    /// The newest number that the broker has of a channel that was written to.
+    pub(crate) fn mark(&self, to: Destination) -> Option<Mark> {
+        match to {
+            Destination::Cluster => Some(self.cluster_mark()),
+            Destination::Inbox(node) => self.inboxes.get(&node).map(Stream::mark),
+        }
+    }
+
+    /// The streams of which the broker has taken something since this was last called.
+    pub(crate) fn take_settled(&mut self) -> BTreeSet<Destination> {
+        std::mem::take(&mut self.settled)
+    }
+
+    /// Goes on counting above a counter that somebody else has used in our name, unless no end of counting would be near.
+    pub(crate) fn pass(&mut self, counter: u64) {
+        if counter < 1 << 56 {
+            self.counter = self.counter.max(counter);
+        }
     }
 
     /// Forgets the numbers of the inboxes of those who are gone, once nothing waits for them; should one come back, a
@@ -415,14 +430,14 @@ impl Sending {
     /// Takes the outcome of the oldest batch under way. When it is unknown, so is that of all behind it. `works` says whether
     /// the link is known to work: then it is the batch that fails. Returns how much room the senders get back, and how many of
     /// the batch's control frames are not to be sent again (none, and none of the batches behind it, when nothing is known).
-    pub(crate) fn settle(&mut self, outcome: Outcome, works: bool, now: Instant) -> (usize, Option<usize>) {
+    pub(crate) fn settle(&mut self, outcome: Outcome, works: bool) -> (usize, Option<usize>) {
         let Some(Flight { control, mut segments }) = self.flights.pop_front() else { return (0, None) };
         let before = control.last().copied().unwrap_or(0);
         match outcome {
             Outcome::Sent => {
                 self.failures = 0;
                 self.one_by_one = self.one_by_one.saturating_sub(segments.len());
-                (segments.into_iter().map(|segment| self.sent(segment, now)).sum(), Some(control.len()))
+                (segments.into_iter().map(|segment| self.sent(segment)).sum(), Some(control.len()))
             }
             Outcome::Refused(index) if index < before => {
                 self.put_back(segments);
@@ -431,7 +446,7 @@ impl Sending {
             Outcome::Refused(index) if index - before < segments.len() => {
                 self.failures = 0;
                 let mut behind = segments.split_off(index - before);
-                let mut room = segments.into_iter().map(|segment| self.sent(segment, now)).sum();
+                let mut room = segments.into_iter().map(|segment| self.sent(segment)).sum();
                 if let Some(refused) = behind.pop_front() {
                     self.put_back(behind);
                     room += self.refuse(refused);
@@ -449,10 +464,12 @@ impl Sending {
         }
     }
 
-    fn sent(&mut self, segment: Segment, now: Instant) -> usize {
+    fn sent(&mut self, segment: Segment) -> usize {
         if let Some(stream) = self.stream(segment.to) {
             stream.sent = stream.sent.max(segment.newest.unwrap_or(0));
-            stream.used = now;
+        }
+        if segment.newest.is_some() {
+            self.settled.insert(segment.to);
         }
         self.ended(segment)
     }

@@ -17,7 +17,7 @@ const ONE_WAY: Duration = Duration::from_secs(10);
 ///
 /// Overdue and silent are measured in ticks, not by the clock: a stall of ours is no fault of the link.
 #[derive(Debug)]
-pub(super) struct Echo {
+pub(in crate::engine) struct Echo {
     /// When that heartbeat and that probe were sent that came back last.
     heartbeat: Instant,
     probe: Instant,
@@ -30,11 +30,15 @@ pub(super) struct Echo {
     /// For so long nothing has arrived.
     silent: Duration,
     degraded: bool,
+    /// In a ring own heartbeats are rare: there whatever arrives on the cluster channel proves it.
+    ring: bool,
+    /// When something arrived there last.
+    heard: Instant,
 }
 
 /// What the echoes say about the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::engine) enum Verdict {
     Fine,
     Degraded,
     Recovered,
@@ -43,7 +47,7 @@ pub(super) enum Verdict {
 }
 
 impl Echo {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(in crate::engine) fn new(now: Instant) -> Self {
         Self {
             heartbeat: now,
             probe: now,
@@ -52,16 +56,23 @@ impl Echo {
             missed: [Duration::ZERO; 2],
             silent: Duration::ZERO,
             degraded: false,
+            ring: false,
+            heard: now,
         }
     }
 
-    pub(super) fn sent(&mut self, counter: u64, now: Instant) {
+    /// Whether the cluster is a ring.
+    pub(in crate::engine) fn set_ring(&mut self, ring: bool) {
+        self.ring = ring;
+    }
+
+    pub(in crate::engine) fn sent(&mut self, counter: u64, now: Instant) {
         self.awaited.push_back((counter, now));
         self.awaited.drain(..self.awaited.len().saturating_sub(REMEMBERED));
     }
 
     /// A heartbeat of ours came back.
-    pub(super) fn heartbeat(&mut self, counter: u64) {
+    pub(in crate::engine) fn heartbeat(&mut self, counter: u64) {
         if let Some(sent) = self.back(counter) {
             self.heartbeat = sent.max(self.heartbeat);
             self.missed[0] = Duration::ZERO;
@@ -69,7 +80,7 @@ impl Echo {
     }
 
     /// A probe of ours came back.
-    pub(super) fn probe(&mut self, counter: u64) {
+    pub(in crate::engine) fn probe(&mut self, counter: u64) {
         if let Some(sent) = self.back(counter) {
             self.probe = sent.max(self.probe);
             self.missed[1] = Duration::ZERO;
@@ -88,22 +99,43 @@ impl Echo {
     }
 
     /// Something arrived, whatever it is.
-    pub(super) fn arrived(&mut self) {
+    pub(in crate::engine) fn arrived(&mut self) {
         self.silent = Duration::ZERO;
     }
 
-    /// How old the younger proof for the cluster channel is.
-    pub(super) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.heartbeat)
+    /// The same on the cluster channel.
+    pub(in crate::engine) fn arrived_on_cluster(&mut self, at: Instant) {
+        self.arrived();
+        self.heard = self.heard.max(at);
+        if self.ring {
+            self.heartbeat = self.heartbeat.max(at);
+            self.missed[0] = Duration::ZERO;
+        }
+    }
+
+    /// For how long nothing has arrived on the cluster channel.
+    pub(in crate::engine) fn quiet(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heard)
+    }
+
+    /// When the probe was sent that came back last.
+    pub(in crate::engine) fn probed(&self) -> Instant {
+        self.probe
+    }
+
+    /// How old the proof is that this node hears what the others' lives are judged by: heartbeats on the cluster channel,
+    /// in a ring those to the inbox, too.
+    pub(in crate::engine) fn age(&self, now: Instant) -> Duration {
+        if self.ring { self.health(now) } else { now.saturating_duration_since(self.heartbeat) }
     }
 
     /// How old the proof is that both channels work.
-    pub(super) fn health(&self, now: Instant) -> Duration {
+    pub(in crate::engine) fn health(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.heartbeat.min(self.probe))
     }
 
     /// The link is down, as the backend says: no echo is expected.
-    pub(super) fn link_down(&mut self) -> Verdict {
+    pub(in crate::engine) fn link_down(&mut self) -> Verdict {
         self.awaited.clear();
         self.begin_anew();
         if std::mem::replace(&mut self.degraded, true) { Verdict::Fine } else { Verdict::Degraded }
@@ -114,7 +146,7 @@ impl Echo {
     }
 
     /// Lets a tick pass. `due`: a heartbeat waits to be sent.
-    pub(super) fn tick(&mut self, passed: Duration, link_up: bool, due: bool) -> Verdict {
+    pub(in crate::engine) fn tick(&mut self, passed: Duration, link_up: bool, due: bool) -> Verdict {
         if !link_up {
             return Verdict::Fine;
         }
@@ -203,6 +235,35 @@ mod tests {
     fn g07_a_link_of_which_one_channel_is_deaf_is_dead() {
         let probes = |echo: &mut Echo, n: u64| echo.probe(2 * n + 1);
         assert_eq!(each_second(probes), [Verdict::Degraded, Verdict::Dead, Verdict::Dead]);
+    }
+
+    #[test]
+    fn g07_in_a_ring_whatever_arrives_on_the_cluster_channel_proves_it_and_probes_prove_the_rest() {
+        // Sends a probe in each second, as a ring does; the cluster channel is heard while this says so.
+        let run = |heard: fn(u64) -> bool, back: fn(u64) -> bool| {
+            let now = Instant::now();
+            let mut echo = Echo::new(now);
+            echo.set_ring(true);
+            let second = |n: u64| {
+                let at = now + Duration::from_secs(n);
+                echo.sent(2 * n, at);
+                if heard(n) {
+                    echo.arrived_on_cluster(at);
+                } else {
+                    echo.sent(2 * n + 1, at); // the channel is quiet: a heartbeat is sent to prove it
+                }
+                if back(n) {
+                    echo.probe(2 * n);
+                }
+                verdicts(&mut echo, 4, true)
+            };
+            let verdicts: Vec<_> = (0..20).flat_map(second).collect();
+            (verdicts, echo.health(now + Duration::from_secs(20)))
+        };
+        assert_eq!(run(|_| true, |_| true), (vec![], Duration::from_secs(1)));
+        let deaf = (vec![Verdict::Degraded, Verdict::Dead], Duration::from_secs(16));
+        assert_eq!(run(|n| n < 5, |_| true), deaf);
+        assert_eq!(run(|_| true, |n| n < 5), deaf);
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::echo::Verdict;
-use super::settling::Settling;
-use super::{Control, Engine, Output};
+use super::{Control, Settling, Verdict};
+use crate::engine::{Engine, Output};
 use crate::model::{Event, Limits, NodeId};
 
 /// For a link that comes back sooner after it came back before, nobody is waited for: it flaps.
@@ -23,23 +22,27 @@ impl Engine {
     /// The link is there again; it has recovered once an echo has come back.
     pub(crate) fn link_up(&mut self, limits: Limits, now: Instant) {
         self.refresh(limits);
+        let mut asks = false;
         if !std::mem::replace(&mut self.link_up, true) {
             // A link that says again and again that it dropped something must not hold back all that this node sends.
             let flaps = self.up_since.replace(now).is_some_and(|since| now.saturating_duration_since(since) < STEADY);
-            if !flaps {
+            asks = !flaps;
+            if asks {
                 self.settling = Some(Settling::new(self.members.live(), now));
-                if !self.leaving && !self.control.contains(&Control::Hello) {
-                    self.control.push_back(Control::Hello);
-                }
             }
             self.outputs.push_back(Output::Link(true));
         }
         // What was sent meanwhile may be lost on either side: the marks tell, and the echo proves the link.
-        self.pulse();
+        if asks {
+            self.control(Control::Ask);
+        } else {
+            self.rhythm.want(now);
+        }
+        self.control(Control::Probe);
     }
 
     /// After an outage nobody waits for this node any more: it was heard, or is gone.
-    pub(super) fn is_back(&mut self, node: NodeId, now: Instant) {
+    pub(in crate::engine) fn is_back(&mut self, node: NodeId, now: Instant) {
         if let Some(settling) = &mut self.settling {
             settling.no_longer(node);
             self.settling.take_if(|settling| settling.is_over(now));

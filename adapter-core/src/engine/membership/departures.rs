@@ -1,0 +1,53 @@
+//! Nodes that come to life, say goodbye, and are gone.
+
+use std::time::Instant;
+
+use super::peer::Life;
+use crate::engine::{Engine, Output};
+use crate::model::{Departure, Event, GapChannel, Missing, NodeId, Why};
+
+impl Engine {
+    pub(in crate::engine) fn revive(&mut self, id: NodeId, now: Instant) {
+        if self.members.set(id, Life::Live, now)
+            && let Some(peer) = self.members.get(id)
+        {
+            self.outputs.push_back(Output::Event(Event::NodeUp(peer.node(id))));
+            if peer.welcomed.is_none() {
+                self.met.push(id);
+            }
+        }
+    }
+
+    /// A node that has said goodbye is gone once all that it sent is carried out, or given up.
+    pub(in crate::engine) fn check_leaving(&mut self, id: NodeId, now: Instant) {
+        let patient = self.patient(now);
+        let Some(peer) = self.members.get(id) else { return };
+        if matches!(peer.life, Life::Leaving(_, _, until) if until <= patient || peer.has_finished()) {
+            self.lose(id, Departure::Left, now);
+        }
+    }
+
+    /// A node is gone: nobody waits for it any more.
+    pub(in crate::engine) fn lose(&mut self, id: NodeId, how: Departure, now: Instant) {
+        let Some(node) = self.members.get(id).map(|peer| peer.node(id)) else { return };
+        self.members.set(id, Life::Gone(how), now);
+        self.is_back(id, now);
+        self.outputs.push_back(Output::Event(Event::NodeDown(node, how)));
+        let why = match how {
+            Departure::Left => Why::Left,
+            Departure::Died => {
+                // What it sent after the last that we heard of it, nobody knows.
+                let gap = Event::Gap { node: id, channel: GapChannel::Cluster, count: None };
+                self.outputs.push_back(Output::Event(gap));
+                Why::Died
+            }
+        };
+        for (request, ended) in self.requests.gone(id, why) {
+            self.outputs.push_back(Output::Missing { request, missing: Missing { node: id, why } });
+            self.outputs.extend(ended.map(Output::from));
+        }
+        if let Some(readiness) = &mut self.readiness {
+            readiness.gone(id);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What control frames say about the messages before them, taken in its place in the order.
+
+use std::time::Instant;
+
+use super::peer::Life;
+use super::said::{Said, read};
+use crate::engine::Engine;
+use crate::model::NodeId;
+use crate::wire::{Frame, Malformed, Mark, Number};
+
+impl Engine {
+    /// What a control frame says about the messages before it.
+    pub(in crate::engine) fn marks(&mut self, inbox: bool, frame: &Frame, now: Instant) -> Result<(), Malformed> {
+        let sender = frame.head.sender;
+        let said = read(frame, inbox)?;
+        match &said {
+            Said::Unknown => self.stats.unknown_kind += 1,
+            Said::Bye(bye) => {
+                self.members.meet(sender, now); // what it sent before and comes later must not bring it back
+                let me = self.settings.node.id;
+                let inbox = bye.inboxes.iter().find(|inbox| inbox.node == me).map(|inbox| inbox.mark);
+                self.take_mark(sender, true, inbox, false, now);
+                self.take_mark(sender, false, Some(bye.cluster), false, now);
+                self.goodbye(sender, frame.head.counter, bye.cluster, inbox, now);
+            }
+            Said::Tail(mark) => self.take_mark(sender, inbox, Some(*mark), false, now),
+            said => self.take_mark(sender, false, said.mark(), said.is_introduction(), now),
+        }
+        Ok(())
+    }
+
+    /// Takes the newest number that a node has used on the cluster channel or on our inbox.
+    fn take_mark(&mut self, sender: NodeId, inbox: bool, mark: Option<Mark>, introduction: bool, now: Instant) {
+        let (patience, patient) = (self.patience(), self.patient(now));
+        let Some(mark) = mark else { return };
+        let Some(peer) = self.members.get_mut(sender) else { return };
+        // A mark that is the first we hear of a channel is where our account of it begins.
+        let begin = Number { epoch: mark.epoch, n: mark.n.saturating_add(1) };
+        // Only an introduction is meant for us; without an order, another mark may have overtaken what came before it.
+        let unsure = (!self.settings.ordered && !introduction).then_some(patient);
+        let account = peer.account(inbox, begin, unsure);
+        // What an introduction says is where this account begins; it may name a message of which pieces are still to come.
+        let progress = if introduction { account.begin(mark) } else { account.mark(mark, patient, &patience) };
+        self.advance(sender, inbox, progress, now);
+    }
+
+    /// A node has said goodbye, unless it has been heard to say more since.
+    fn goodbye(&mut self, id: NodeId, counter: u64, cluster: Mark, inbox: Option<Mark>, now: Instant) {
+        let until = self.patient(now) + self.patience().time;
+        let Some(peer) = self.members.get_mut(id) else { return };
+        if counter < peer.beat || !matches!(peer.life, Life::Stranger | Life::Live) {
+            return;
+        }
+        peer.bye = peer.bye.max(counter);
+        if !peer.is_live() {
+            self.members.set(id, Life::Gone(crate::model::Departure::Left), now);
+            return;
+        }
+        self.members.set(id, Life::Leaving(cluster, inbox, until), now);
+        self.check_leaving(id, now);
+    }
+}

@@ -1,0 +1,218 @@
+//! What a cluster costs, and how soon it knows.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::model::Departure;
+
+/// Who is said to have died at a node, and when the last of them was.
+fn deaths(cluster: &mut Cluster, n: usize) -> (BTreeSet<usize>, Duration) {
+    cluster.events(n);
+    let died = |(at, event): &(Duration, Event)| match event {
+        Event::NodeDown(node, Departure::Died) => Some((place(node.id), *at)),
+        _ => None,
+    };
+    let deaths: Vec<_> = cluster.member(n).events.iter().filter_map(died).collect();
+    (deaths.iter().map(|(node, _)| *node).collect(), deaths.iter().map(|(_, at)| *at).max().unwrap_or_default())
+}
+
+#[test]
+fn g22_a_ring_at_rest_costs_each_node_less_than_twenty_messages_a_second() {
+    for (nodes, most) in [(16, 18), (40, 20), (80, 20)] {
+        let mut cluster = Cluster::of(nodes);
+        cluster.run(ms(10_000));
+        for n in 0..nodes {
+            let each = cluster.member(n).messages / 10;
+            assert!(each <= most, "{nodes} nodes: node {n} receives {each} a second");
+            assert_eq!(cluster.events(n), [], "of node {n}");
+        }
+    }
+}
+
+#[test]
+fn g05_a_crash_in_a_ring_is_known_to_all_within_three_seconds() {
+    let mut cluster = Cluster::of(30);
+    for victim in [3, 17, 29] {
+        cluster.run(ms(700));
+        cluster.reset();
+        let at = cluster.now;
+        cluster.kill(victim);
+        cluster.run(ms(4000));
+        let survivors: Vec<_> = (0..30).filter(|n| cluster.members[*n].is_some()).collect();
+        for n in survivors {
+            let (dead, by) = deaths(&mut cluster, n);
+            assert_eq!(dead, BTreeSet::from([victim]), "at node {n}");
+            assert!(by <= at + ms(3000), "at node {n} after {:?}", by - at);
+        }
+    }
+}
+
+#[test]
+fn g05_nodes_that_die_together_are_found_one_after_the_other() {
+    let mut cluster = Cluster::of(30);
+    // Neighbours in the ring: nobody is left who watches the first ones.
+    let mut ring: Vec<_> = (0..30).collect();
+    ring.sort_by_key(|n| id(*n));
+    let dead: BTreeSet<_> = ring[10..16].iter().copied().collect();
+    dead.iter().for_each(|n| cluster.kill(*n));
+    cluster.run(ms(10_000));
+    for n in (0..30).filter(|n| !dead.contains(n)) {
+        assert_eq!(deaths(&mut cluster, n).0, dead, "at node {n}");
+    }
+}
+
+#[test]
+fn g05_a_node_of_a_ring_that_stalls_for_a_second_is_not_evicted_and_one_that_was_evicted_returns() {
+    let mut cluster = Cluster::of(20);
+    for (stall, evicted) in [(1000, false), (6000, true)] {
+        cluster.reset();
+        for _ in 0..stall / 10 {
+            cluster.now += STEP;
+            // It sleeps, and what is sent to it waits in its socket.
+            let mut sleeper = cluster.members[7].take();
+            let before = cluster.sent.len();
+            cluster.step();
+            let waiting: Vec<_> = cluster.sent[before..].to_vec();
+            if let Some(member) = &mut sleeper {
+                let now = cluster.base + cluster.now;
+                for (to, message) in waiting {
+                    let inbox = to == Destination::Inbox(id(7));
+                    if to == Destination::Cluster || inbox {
+                        member.engine.hear(inbox, message, now);
+                    }
+                }
+            }
+            cluster.members[7] = sleeper;
+        }
+        cluster.run(ms(1000));
+        for n in (0..20).filter(|n| *n != 7) {
+            assert_eq!(deaths(&mut cluster, n).0.contains(&7), evicted, "at node {n} after {stall} ms");
+            assert_eq!(cluster.live(n), 19, "at node {n} after {stall} ms");
+        }
+        assert_eq!(deaths(&mut cluster, 7).0, BTreeSet::new(), "at the node that slept for {stall} ms");
+    }
+}
+
+#[test]
+fn g18_a_newcomer_to_a_ring_knows_everybody_when_it_is_ready() {
+    for max_frame in [512, 7800] {
+        let mut cluster = Cluster::new(max_frame);
+        (0..50).for_each(|_| _ = cluster.start());
+        cluster.run(ms(6000));
+        cluster.reset();
+        let newcomer = cluster.start();
+        cluster.run(ms(1000));
+        assert_eq!(cluster.live(newcomer), 50);
+        assert!(cluster.member(newcomer).ready.is_some_and(|ready| ready < ms(6200)), "it has waited for nobody");
+        let cost = cluster.member(newcomer).bytes;
+        assert!(cost < 50 * 70 + 3 * 50 * 16 + 20_000, "{cost} bytes");
+        assert_eq!(cluster.count(Kind::WELCOME), 50);
+        assert!(cluster.sent.iter().all(|(_, message)| message.len() <= max_frame));
+        for n in 0..50 {
+            assert_eq!(cluster.live(n), 50, "at node {n}");
+        }
+    }
+}
+
+#[test]
+fn g22_after_a_brokers_restart_all_are_heard_within_a_second_and_at_little_cost() {
+    let nodes = 60;
+    let mut cluster = Cluster::of(nodes);
+    for n in 0..nodes {
+        let member = cluster.member(n);
+        member.link = false;
+        member.engine.link_down("the broker restarts".to_owned());
+    }
+    cluster.run(ms(3000));
+    cluster.reset();
+    let mut back = vec![Duration::ZERO; nodes];
+    let mut settled = vec![None; nodes];
+    for (n, back) in back.iter_mut().enumerate() {
+        cluster.emit(n); // waits until everybody is back
+        *back = cluster.now + ms(n as u64 * 7919 % 500);
+    }
+    let mut last = Duration::ZERO;
+    for _ in 0..250 {
+        cluster.now += STEP;
+        for n in 0..nodes {
+            let (now, instant) = (cluster.now, cluster.instant());
+            let member = cluster.member(n);
+            if !member.link && back[n] <= now {
+                member.link = true;
+                member.engine.link_up(Limits::max_frame(1 << 20), instant);
+                last = now;
+            }
+            if member.link && settled[n].is_none() && member.engine.stats().queued == 0 {
+                settled[n] = Some(now);
+            }
+        }
+        cluster.step();
+    }
+    let bytes: usize = (0..nodes).map(|n| cluster.member(n).bytes).sum();
+    assert!(bytes < nodes * nodes * 70 * 8, "{bytes} bytes");
+    for n in 0..nodes {
+        let settled = settled[n].expect("what it kept went out");
+        assert!(settled <= last + ms(1000), "node {n} kept it until {:?} after the last was back", settled - last);
+        assert_eq!(deaths(&mut cluster, n).0, BTreeSet::new());
+    }
+    assert_eq!((cluster.count(Kind::HELLO), cluster.count(Kind::WELCOME)), (0, 0));
+}
+
+#[test]
+fn g22_one_node_whose_link_was_replaced_costs_a_ring_one_message_from_each() {
+    let mut cluster = Cluster::of(40);
+    let now = cluster.instant();
+    cluster.member(5).engine.link_down("cut".to_owned());
+    cluster.member(5).engine.link_up(Limits::max_frame(1 << 20), now);
+    cluster.run(ms(400));
+    let rest = 40 * 20 * 4 / 10;
+    let messages: usize = (0..40).map(|n| cluster.member(n).messages).sum();
+    assert!(messages < rest + 100, "{messages} messages");
+    assert!(cluster.member(5).messages >= 39, "all have replied");
+}
+
+#[test]
+fn g09_a_lost_tail_in_a_ring_is_found_by_the_mark_that_follows() {
+    let mut cluster = Cluster::of(20);
+    cluster.emit(0);
+    cluster.run(ms(10));
+    assert_eq!(cluster.member(1).performed, 1);
+    cluster.run(ms(1000));
+    cluster.reset();
+    cluster.member(1).link = false; // loses the next message, and says nothing
+    cluster.emit(0);
+    cluster.run(ms(10));
+    cluster.member(1).link = true;
+    cluster.run(ms(600));
+    let gap = |event: &Event| matches!(event, Event::Gap { node, count: Some(1), .. } if *node == id(0));
+    assert!(cluster.events(1).iter().any(gap));
+    assert_eq!(cluster.events(2), []);
+}
+
+/// A node that another one has forgotten, and that has not forgotten it, is told where the numbers stand now.
+#[test]
+fn g09_a_node_that_was_forgotten_misses_nothing_that_it_had() {
+    let mut cluster = Cluster::new(1 << 20);
+    cluster.tune = |settings| settings.keep = Duration::from_secs(2);
+    cluster.start();
+    cluster.start();
+    cluster.run(ms(1000));
+    (0..50).for_each(|_| cluster.emit(0));
+    (0..50).for_each(|_| cluster.emit(1));
+    cluster.run(ms(1000));
+    // Node 1 sleeps until node 0 has forgotten it.
+    let sleeper = cluster.members[1].take();
+    cluster.run(ms(6000));
+    assert!(cluster.member(0).engine.members.get(id(1)).is_none(), "it is forgotten");
+    cluster.members[1] = sleeper;
+    cluster.reset();
+    cluster.run(ms(2000));
+    cluster.emit(0);
+    cluster.emit(1);
+    cluster.run(ms(2000));
+    for n in 0..2 {
+        let events = cluster.events(n);
+        assert!(!events.iter().any(|event| matches!(event, Event::Gap { count: Some(_), .. })), "{events:?}");
+        assert_eq!((cluster.live(n), cluster.member(n).performed), (1, 51), "node {n}");
+    }
+}
