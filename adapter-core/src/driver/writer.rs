@@ -76,10 +76,14 @@ impl Writer {
     /// Begins to publish the next batch, if there is anything to send.
     fn begin(&mut self) -> bool {
         self.encode_acks();
-        let batch = self.core.engine().pack(now());
+        let (batch, counter) = {
+            let mut engine = self.core.engine();
+            (engine.pack(now()), engine.counter())
+        };
         if batch.is_empty() {
             return false;
         }
+        self.core.inbox.wrote(counter);
         // Put together here: the engine is not held while large packets are copied.
         let batch: Vec<_> = batch.into_iter().map(|(to, payload)| self.outgoing(to, payload)).collect();
         self.flights.push_back(Flight::Under(Box::pin(publish(Arc::clone(&self.core), batch))));

@@ -315,6 +315,11 @@ impl Engine {
         self.stats.volatile_dropped += 1;
     }
 
+    /// The counter of the newest frame.
+    pub(crate) fn counter(&self) -> u64 {
+        self.outbox.counter()
+    }
+
     /// Whether a batch is under way whose outcome is not known.
     pub(crate) fn is_flying(&self) -> bool {
         self.outbox.is_flying()

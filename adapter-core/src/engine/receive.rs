@@ -71,10 +71,12 @@ impl Engine {
         let (Some(number), true) = (number, sender != self.settings.node.id) else { return };
         let patient = self.patient(now);
         let unsure = (!self.settings.ordered).then_some(patient);
-        let Some(peer) = self.members.meet_alive(sender, message.at) else {
+        if self.members.meet(sender, now).is_none() {
             self.stats.strangers_dropped += 1;
             return;
-        };
+        }
+        self.members.hear_at(sender, message.at);
+        let Some(peer) = self.members.get_mut(sender) else { return };
         let progress = peer.account(message.inbox, number, unsure).pass(number, count, patient);
         self.advance(sender, message.inbox, progress, now);
     }
@@ -98,10 +100,12 @@ impl Engine {
         };
         let (patience, patient) = (self.patience(), self.patient(now));
         let unsure = (!self.settings.ordered).then_some(patient);
-        let Some(peer) = self.members.meet_alive(sender, message.at) else {
+        if self.members.meet(sender, now).is_none() {
             self.stats.strangers_dropped += 1;
             return;
-        };
+        }
+        let fresh = self.members.hear_at(sender, message.at);
+        let Some(peer) = self.members.get_mut(sender) else { return };
         let (live, died) = (peer.life == Life::Live, peer.life == Life::Gone(Departure::Died));
         let account = peer.account(inbox, number, unsure);
         // Nearly every frame is the next one of a live node.
@@ -109,19 +113,35 @@ impl Engine {
             return self.carry_out(frame);
         }
         let progress = account.accept(number, frame, message.len, patient, &patience);
-        if died {
+        if died && fresh {
             self.revive(sender, now);
         }
         self.advance(sender, inbox, progress, now);
+        self.bound_held(now);
+    }
+
+    /// What is held back for all senders has one bound. Beyond it, most is given up of whom most is held for.
+    fn bound_held(&mut self, now: Instant) {
+        while self.members.held() > self.settings.held_bytes {
+            let Some((id, inbox, bytes)) = self.members.greediest().filter(|(.., bytes)| *bytes > 0) else { return };
+            let Some(peer) = self.members.get_mut(id) else { return };
+            let account = if inbox { &mut peer.inbox } else { &mut peer.cluster };
+            let Some(progress) = account.as_mut().map(|account| account.shed(bytes / 2)) else { return };
+            self.advance(id, inbox, progress, now);
+        }
     }
 
     /// Carries out what an account lets through.
     pub(super) fn advance(&mut self, id: NodeId, inbox: bool, progress: Progress, now: Instant) {
         self.stats.copies += progress.copies;
+        self.stats.malformed += progress.leaps;
         let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
         for step in progress.steps {
             match step {
                 Step::Frame(frame) => self.carry_out(frame),
+                Step::LostUncounted => {
+                    self.outputs.push_back(Output::Event(Event::Gap { node: id, channel, count: None }));
+                }
                 Step::Lost(count) => {
                     self.stats.lost = self.stats.lost.saturating_add(count);
                     self.outputs.push_back(Output::Event(Event::Gap { node: id, channel, count: Some(count) }));

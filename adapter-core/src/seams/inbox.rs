@@ -38,6 +38,8 @@ struct Shared {
     /// Whose inbox it is: what this node published itself, control aside, needs no more than to be counted.
     me: Option<NodeId>,
     own: AtomicU64,
+    /// The counter of the newest frame that this node has given to the backend.
+    written: AtomicU64,
     /// Bytes of a message that is not complete yet have arrived.
     alive: AtomicBool,
 }
@@ -92,6 +94,7 @@ impl Inbox {
         Self(Arc::new(Shared {
             me,
             own: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             state: Mutex::default(),
             arrived: Notify::new(),
             room: Notify::new(),
@@ -117,7 +120,9 @@ impl Inbox {
         }
         let glance = Glance::at(&payload);
         let control = glance.is_some_and(|glance| glance.control);
-        if !control && glance.is_some_and(|glance| Some(glance.sender) == shared.me) {
+        // One with a counter that this node has not come to is somebody else's, and is looked at.
+        let written = || shared.written.load(Ordering::Relaxed);
+        if !control && glance.is_some_and(|glance| Some(glance.sender) == shared.me && glance.counter <= written()) {
             drop(state);
             shared.own.fetch_add(1, Ordering::Relaxed);
             shared.alive.store(true, Ordering::Relaxed);
@@ -236,6 +241,11 @@ impl Inbox {
         self.0.arrived.notify_one();
         self.0.room.notify_waiters();
         self.0.over.notify_waiters();
+    }
+
+    /// This node has written frames up to this counter.
+    pub(crate) fn wrote(&self, counter: u64) {
+        self.0.written.fetch_max(counter, Ordering::Relaxed);
     }
 
     /// How many of this node's own messages came back.

@@ -15,6 +15,7 @@ pub(super) const HEAD: usize = 36;
 pub(super) const NUMBER: usize = 16;
 const COUNT_AT: usize = 6;
 const SENDER_AT: usize = 8;
+const COUNTER_AT: usize = 24;
 const LENGTH_AT: usize = 32;
 
 pub(super) const NUMBERED_FLAG: u16 = 1;
@@ -167,6 +168,8 @@ fn put_varint(out: &mut BytesMut, mut value: u32) {
 pub(crate) struct Glance {
     pub(crate) sender: NodeId,
     pub(crate) control: bool,
+    /// Of its first frame.
+    pub(crate) counter: u64,
 }
 
 impl Glance {
@@ -175,6 +178,7 @@ impl Glance {
         let head: &[u8; HEAD] = message.first_chunk()?;
         let sender: [u8; 16] = *head[SENDER_AT..].first_chunk()?;
         let control = u16::from_le_bytes([head[4], head[5]]) & CONTROL_FLAG != 0;
-        head.starts_with(&MAGIC).then(|| Self { sender: NodeId::from_bytes(sender), control })
+        let counter = u64::from_le_bytes(*head[COUNTER_AT..].first_chunk()?);
+        head.starts_with(&MAGIC).then(|| Self { sender: NodeId::from_bytes(sender), control, counter })
     }
 }

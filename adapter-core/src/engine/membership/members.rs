@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::peer::{Life, Peer};
+use crate::engine::order::HeldInAll;
 use crate::model::NodeId;
 
 /// Strangers, who have neither greeted nor been named by anybody: no more of them are kept, and they push out each other
@@ -25,6 +26,7 @@ pub(crate) struct Members {
     /// The strangers among them, oldest first.
     strangers: VecDeque<NodeId>,
     forgotten: Forgotten,
+    held: HeldInAll,
 }
 
 /// Members that were forgotten: should one of them wake, we have missed the start of its counts.
@@ -56,6 +58,7 @@ impl Members {
             live: BTreeSet::new(),
             strangers: VecDeque::new(),
             forgotten: Forgotten::default(),
+            held: HeldInAll::default(),
         }
     }
 
@@ -101,6 +104,7 @@ impl Members {
             greeted: None,
             cluster: None,
             inbox: None,
+            held: self.held.clone(),
         };
         self.peers.insert(id, peer);
     }
@@ -110,14 +114,6 @@ impl Members {
             peer.vouched = true;
             self.strangers.retain(|stranger| *stranger != id);
         }
-    }
-
-    /// The same for one that has shown a sign of life.
-    pub(crate) fn meet_alive(&mut self, id: NodeId, now: Instant) -> Option<&mut Peer> {
-        let clock = self.clock.read();
-        let peer = self.meet(id, now)?;
-        peer.heard = peer.heard.max(clock);
-        Some(peer)
     }
 
     /// Makes room for a stranger, if the oldest one is not live.
@@ -151,6 +147,20 @@ impl Members {
             Some(_) => self.strangers.retain(|stranger| *stranger != id),
             None => {}
         }
+    }
+
+    /// How much is held back for all nodes.
+    pub(crate) fn held(&self) -> usize {
+        self.held.bytes()
+    }
+
+    /// The account for which most is held back: whose, on our inbox or not, and how much.
+    pub(crate) fn greediest(&mut self) -> Option<(NodeId, bool, usize)> {
+        let of = |(id, peer): (&NodeId, &mut Peer)| {
+            let accounts = peer.accounts().map(|(inbox, account)| (account.bytes(), *id, inbox));
+            accounts.max()
+        };
+        self.peers.iter_mut().filter_map(of).max().map(|(bytes, id, inbox)| (id, inbox, bytes))
     }
 
     pub(crate) fn get(&self, id: NodeId) -> Option<&Peer> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::rhythm::LONGEST;
-use crate::engine::order::Account;
+use crate::engine::order::{Account, HeldInAll};
 use crate::model::{Departure, Node, NodeId};
 use crate::wire::{Mark, Number};
 
@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     pub(super) greeted: Option<Instant>,
     pub(crate) cluster: Option<Account>,
     pub(crate) inbox: Option<Account>,
+    /// What is held back for all nodes.
+    pub(super) held: HeldInAll,
 }
 
 /// How a node stands.
@@ -69,12 +71,14 @@ impl Peer {
         if inbox {
             // Nobody can write to our inbox before we are subscribed to it, so every count there begins with 1.
             let n = if self.resumes { first.n } else { 1 };
-            let account = || Account::expecting(Number { epoch: first.epoch, n });
+            let held = self.held.clone();
+            let account = || Account::expecting(Number { epoch: first.epoch, n }, held.clone());
             let unsure = unsure.filter(|_| self.resumes);
             self.inbox.get_or_insert_with(|| unsure.map_or_else(account, |now| account().unsure(now)))
         } else {
+            let held = self.held.clone();
             self.cluster.get_or_insert_with(|| {
-                let account = Account::expecting(first);
+                let account = Account::expecting(first, held);
                 match unsure {
                     Some(now) => account.unsure(now),
                     None => account,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::assembly::Assembly;
+use super::held::{HeldBytes, HeldInAll};
 use crate::wire::{Frame, Mark, Number, Part};
 
 /// How long and how much may be held back behind a hole.
@@ -24,6 +25,8 @@ pub(crate) struct Progress {
     pub(crate) steps: Steps,
     /// Copies that were dropped.
     pub(crate) copies: u64,
+    /// Frames that were dropped since no honest sender counts so fast.
+    pub(crate) leaps: u64,
 }
 
 /// Steps in order. Nearly always there is one, so the first is not put into a list.
@@ -64,7 +67,17 @@ pub(crate) enum Step {
     Frame(Frame),
     /// So many messages, before what follows, will never come.
     Lost(u64),
+    /// Some will not; how many is not known.
+    LostUncounted,
 }
+
+/// After so many marks of a sender that are behind what was taken in its name, its word counts.
+const FORGED: u32 = 30;
+/// No more frames than this are under way without their sender's knowing that the broker has them.
+const UNDER_WAY: u64 = 1 << 20;
+/// A number that is so far ahead is none that the sender has counted to: nobody loses so many frames in the time for which a
+/// silent sender is remembered.
+const LEAP: u64 = 1 << 32;
 
 /// The state of one (sender, channel). Asking the sender for what is missing will hook in where a hole is seen.
 #[derive(Debug)]
@@ -74,13 +87,15 @@ pub(crate) struct Account {
     next: u64,
     /// What came too early, or is not whole yet.
     held: BTreeMap<u64, Held>,
-    bytes: usize,
+    bytes: HeldBytes,
     /// The newest number known to have been sent, from a mark.
     known: Option<(u64, Instant)>,
     /// Since when it has not been clear where this account begins: an earlier message may still be under way.
     unsure: Option<Instant>,
     /// Nothing was taken yet.
     fresh: bool,
+    /// So many marks of the sender one after the other were behind what was taken here: it has never sent that.
+    behind: u32,
 }
 
 #[derive(Debug)]
@@ -106,15 +121,16 @@ impl Held {
 
 impl Account {
     /// Expects this number next.
-    pub(crate) fn expecting(number: Number) -> Self {
+    pub(crate) fn expecting(number: Number, all: HeldInAll) -> Self {
         Self {
             epoch: number.epoch,
             next: number.n,
             held: BTreeMap::new(),
-            bytes: 0,
+            bytes: HeldBytes::new(all),
             known: None,
             unsure: None,
             fresh: true,
+            behind: 0,
         }
     }
 
@@ -147,7 +163,7 @@ impl Account {
         self.unsure = None;
         let behind = self.held.split_off(&self.next);
         for earlier in std::mem::replace(&mut self.held, behind).into_values() {
-            self.bytes -= earlier.bytes();
+            self.bytes.sub(earlier.bytes());
         }
         self.advance(progress);
     }
@@ -164,6 +180,10 @@ impl Account {
         patience: &Patience,
     ) -> Progress {
         let mut progress = Progress::default();
+        if self.leaps_to(number) {
+            progress.leaps = 1;
+            return progress;
+        }
         self.enter(number.epoch, &mut progress);
         // Of a large message that we came in the middle of, the first piece does not reach us.
         let later = u64::from(frame.head.part.is_some_and(|part| part.index > 0));
@@ -187,6 +207,11 @@ impl Account {
         self.advance(&mut progress);
         self.give_up(now, patience, &mut progress);
         progress
+    }
+
+    fn leaps_to(&self, number: Number) -> bool {
+        let ahead = number.epoch == self.epoch && self.unsure.is_none() && number.n.saturating_sub(self.next) >= LEAP;
+        ahead || number.epoch.saturating_sub(self.epoch) >= LEAP << 16
     }
 
     /// Takes the next frame if it is the one that is expected, and nothing is held back: what nearly every frame is.
@@ -219,6 +244,15 @@ impl Account {
     /// Learns the newest number that the sender had used when it sent the mark.
     pub(crate) fn mark(&mut self, mark: Mark, now: Instant, patience: &Patience) -> Progress {
         let mut progress = Progress::default();
+        if self.is_ahead_of(mark) {
+            return progress;
+        }
+        if self.behind >= FORGED {
+            // Somebody else has counted in the sender's name: what the sender says counts, and what it sent meanwhile is lost.
+            *self = Self::expecting(Number { epoch: mark.epoch, n: mark.n.saturating_add(1) }, self.bytes.all());
+            progress.steps.push(Step::LostUncounted);
+            return progress;
+        }
         self.enter(mark.epoch, &mut progress);
         // The message behind the mark may be a large one of which pieces came before the mark.
         self.begin_no_later(Number { epoch: mark.epoch, n: mark.n.saturating_add(2) });
@@ -227,6 +261,29 @@ impl Account {
             self.known = Some((mark.n, now));
         }
         self.give_up(now, patience, &mut progress);
+        progress
+    }
+
+    /// Whether the sender's mark is behind what was taken in its name, which its own frames under way may explain; not when that
+    /// is more than can be under way, or lasts.
+    fn is_ahead_of(&mut self, mark: Mark) -> bool {
+        let (next, more) = (mark.n.saturating_add(1), UNDER_WAY);
+        let behind = self.unsure.is_none() && (mark.epoch < self.epoch || mark.epoch == self.epoch && next < self.next);
+        if !behind {
+            self.behind = 0;
+            return false;
+        }
+        let absurd = mark.epoch < self.epoch || next.saturating_add(more) < self.next;
+        self.behind += if absurd { FORGED / 3 } else { 1 };
+        self.behind < FORGED
+    }
+
+    /// Gives up on the oldest that is missing until no more than so much is held.
+    pub(crate) fn shed(&mut self, bytes: usize) -> Progress {
+        let mut progress = Progress::default();
+        while self.bytes.get() > bytes && !self.held.is_empty() {
+            self.skip(&mut progress);
+        }
         progress
     }
 
@@ -250,9 +307,9 @@ impl Account {
         }
     }
 
-    #[cfg(test)]
+    /// How much is held back.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.get()
     }
 
     /// Whether everything up to the mark has been carried out.
@@ -266,7 +323,7 @@ impl Account {
             while self.hole_since().is_some() {
                 self.skip(progress);
             }
-            *self = Self::expecting(Number { epoch, n: 1 });
+            *self = Self::expecting(Number { epoch, n: 1 }, self.bytes.all());
         }
     }
 
@@ -280,7 +337,8 @@ impl Account {
             Some(Held { what: Message::Pieces(assembly), at }) => Some((assembly.bytes(), *at)),
             None => None,
         };
-        self.bytes = self.bytes - pieces.map_or(0, |(bytes, _)| bytes) + size(&frame);
+        self.bytes.sub(pieces.map_or(0, |(bytes, _)| bytes));
+        self.bytes.add(size(&frame));
         let at = pieces.map_or(now, |(_, at)| at);
         self.held.insert(n, Held { at, what: Message::Whole(frame) });
     }
@@ -301,9 +359,9 @@ impl Account {
             place.insert(Held { at: now, what: Message::Pieces(assembly) });
         }
         if let Some(Held { what: Message::Pieces(assembly), .. }) = self.held.get_mut(&n) {
-            self.bytes -= assembly.begin_anew_if_cut_differently(part);
+            self.bytes.sub(assembly.begin_anew_if_cut_differently(part));
             let more = assembly.add(part, frame.packet);
-            self.bytes += more;
+            self.bytes.add(more);
             progress.copies += u64::from(more == 0);
         }
     }
@@ -323,11 +381,11 @@ impl Account {
             }
             let frame = match entry.remove().what {
                 Message::Whole(frame) => {
-                    self.bytes -= size(&frame);
+                    self.bytes.sub(size(&frame));
                     frame
                 }
                 Message::Pieces(assembly) => {
-                    self.bytes -= assembly.bytes();
+                    self.bytes.sub(assembly.bytes());
                     assembly.join()
                 }
             };
@@ -339,7 +397,7 @@ impl Account {
     fn give_up(&mut self, now: Instant, patience: &Patience, progress: &mut Progress) {
         while let Some(since) = self.hole_since() {
             let time_is_up = now.saturating_duration_since(since) >= patience.time;
-            if !time_is_up && self.bytes <= patience.bytes {
+            if !time_is_up && self.bytes.get() <= patience.bytes {
                 return;
             }
             self.skip(progress);
@@ -352,7 +410,7 @@ impl Account {
             return self.be_sure(progress); // what came first is where it begins
         }
         if let Some(dropped) = self.held.remove(&self.next) {
-            self.bytes -= dropped.bytes();
+            self.bytes.sub(dropped.bytes());
         }
         let held = self.held.keys().next().copied();
         let known = self.known.map(|(n, _)| n.saturating_add(1));
