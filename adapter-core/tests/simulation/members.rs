@@ -58,12 +58,27 @@ fn check_departure(history: &History, lives: &[Life], node: N, other: N) -> Resu
         (_, Some(at)) => (at, SECOND + plan.delay + SLACK + Duration::from_millis(250), Departure::Left),
         _ => return Ok(()),
     };
+    let limit = limit + unwatched(history, lives, node, other, at);
     let well = lives[node].is_well(at.saturating_sub(SECOND), at + limit);
     if !well || seen(history, node, other, at).is_none() || at + limit > plan.end {
         return Ok(());
     }
     let saw = seen(history, node, other, at + limit);
     hold(saw == Some(Err(how)), || format!("node {other} {how:?} at {at:?}; {limit:?} later node {node} saw {saw:?}"))
+}
+
+/// How much later a death in a ring may be known: for each node that was not well itself, and may have been the one that
+/// watched. When nobody else was there, nobody watched but the node itself.
+fn unwatched(history: &History, lives: &[Life], node: N, dead: N, at: Duration) -> Duration {
+    if history.plan.watchers.is_none() || lives[dead].killed.is_none() {
+        return Duration::ZERO;
+    }
+    let unwell = |other: &N| {
+        let began = lives[*other].started.filter(|began| *began < at + SECOND);
+        began.is_some_and(|began| !lives[*other].is_well(began.max(at.saturating_sub(4 * SECOND)), at + 4 * SECOND))
+    };
+    let unwell = (0..history.nodes).filter(|other| *other != node && *other != dead).filter(unwell).count();
+    3 * SECOND * unwell as u32
 }
 
 /// A node that was away for so long that it was thought dead comes back as itself.

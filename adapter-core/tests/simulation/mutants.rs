@@ -227,19 +227,24 @@ fn g05_sees_a_node_that_nobody_noticed() {
 
 #[test]
 fn g05_sees_a_death_that_was_noticed_late_and_one_that_was_none() {
-    caught("g05_members", Profile::OrderedTurbulent, |history| {
-        let died = |what: &What| matches!(what, What::Down(_, Departure::Died));
-        // Somebody was there all the time, and well, to notice it.
-        let lives = history.lives();
-        let killed = lives.iter().find_map(|life| life.killed.filter(|_| life.ready.is_some()))?;
-        let (from, to) = (killed.checked_sub(Duration::from_secs(1))?, killed + Duration::from_secs(5));
-        lives.iter().find(|life| life.is_well(from, to))?;
-        for record in history.records.iter_mut().filter(|record| died(&record.what)) {
-            record.at += Duration::from_secs(2);
-        }
-        history.records.sort_by_key(|record| record.at);
-        Some(())
-    });
+    for ring in [false, true] {
+        caught("g05_members", Profile::OrderedTurbulent, |history| {
+            (history.plan.watchers.is_some() == ring).then_some(())?;
+            let died = |what: &What| matches!(what, What::Down(_, Departure::Died));
+            // Somebody was there all the time, and well, to notice it.
+            let lives = history.lives();
+            let killed = lives.iter().find_map(|life| life.killed.filter(|_| life.ready.is_some()))?;
+            // In a ring later, when those who watch the node were not well.
+            let late = Duration::from_secs(if ring { 14 } else { 2 });
+            let (from, to) = (killed.checked_sub(Duration::from_secs(1))?, killed + Duration::from_secs(3) + late);
+            lives.iter().find(|life| life.is_well(from, to))?;
+            for record in history.records.iter_mut().filter(|record| died(&record.what)) {
+                record.at += late;
+            }
+            history.records.sort_by_key(|record| record.at);
+            Some(())
+        });
+    }
     caught("g05_members", Profile::Ordered, |history| {
         let at = find(history, |what| matches!(what, What::Up(_)))?;
         let mut record = history.records[at].clone();

@@ -100,7 +100,10 @@ impl Plan {
         let delays: &[u64] = if ordered { &[1, 10, 60] } else { &[20, 100, 300] };
         let ms = |list: &[u64], random: &mut Random| Duration::from_millis(random.pick(list).copied().unwrap_or(1));
         let busy = random.between(2500, 4500);
+        let watchers = [None, Some(1), None, Some(2)][(seed / Profile::ALL.len() as u64 % 4) as usize];
         let long = match profile {
+            // Nodes of a ring that die together with those who watch them are found one after the other.
+            Profile::OrderedTurbulent | Profile::WildTurbulent if watchers.is_some() => 8000,
             Profile::Sleeper => 4000,
             Profile::LongSleeper => 8000,
             Profile::HalfOpen => 9000,
@@ -122,7 +125,7 @@ impl Plan {
             end: busy + Duration::from_millis(10_500 + long),
             // Longer than a link may be half-open.
             keep: Duration::from_secs(if profile == Profile::HalfOpen { 20 } else { 4 }),
-            watchers: [None, Some(1), None, Some(2)][(seed / Profile::ALL.len() as u64 % 4) as usize],
+            watchers,
         }
     }
 }

@@ -13,6 +13,8 @@ const PERIODS: u32 = 3;
 const LATE: Duration = Duration::from_secs(10);
 /// They do so one after the other, so that the first one does for all.
 const JITTER: u64 = 2000;
+/// The same for a node that is expected each second.
+const SOONER: u64 = 250;
 
 impl Engine {
     /// A node is suspected: by this node, which tells all, or by another one.
@@ -70,6 +72,13 @@ impl Engine {
             let Some(peer) = self.members.get(*id) else { continue };
             let silent = clock.saturating_sub(peer.heard);
             match peer.period.filter(|period| self.is_rare(Some(*period))) {
+                // It may have told the others that it is going to be heard less often; they would take it for dead.
+                None if self.rhythm.is_ring() => {
+                    let jitter = Duration::from_millis(hash_pair(me, *id) % SOONER);
+                    if silent > SUSPICIOUS + jitter && !self.detector.is_suspected(*id) {
+                        late.push(*id);
+                    }
+                }
                 None if silent > self.settings.silence => dead.push(*id),
                 Some(period) if silent > PERIODS * period + LATE => {
                     let jitter = Duration::from_millis(hash_pair(me, *id) % JITTER);
