@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::{Error, ErrorKind, Limits, Result};
-use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, Outgoing, PublishError};
+use crate::seams::{Backend, Capabilities, Channel, Connect, Full, Inbox, Outgoing, PublishError};
 
 /// How long one publish waits for nodes that do not read; then they lose its messages, and are told so.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -136,7 +136,9 @@ impl Backend for Link {
                 return Err(PublishError::Refused { index, kind: ErrorKind::TooLarge });
             }
             for inbox in self.broker.subscribers_of(&frame.channel) {
-                while inbox.frame(frame.channel.as_str(), frame.payload.clone()).is_err() {
+                let mut payload = frame.payload.clone();
+                while let Err(Full(back)) = inbox.frame(frame.channel.as_str(), payload) {
+                    payload = back;
                     if tokio::time::timeout_at(until, inbox.ready()).await.is_err() {
                         inbox.down("this node did not read for a second, and a message was dropped");
                         inbox.up(self.broker.limits);

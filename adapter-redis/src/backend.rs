@@ -21,7 +21,8 @@ use crate::stream::Pulse;
 /// has sent and the server has not handled (`client-query-buffer-limit`): 1 MiB each. The default limits are far above,
 /// but larger messages are not faster (the README has the figures), and they fill the buffers of slow subscribers in
 /// larger steps.
-const LIMITS: Limits = Limits::max_frame(512 << 10);
+// A pipeline is queued whole in one poll, so batches keep their order.
+const LIMITS: Limits = Limits::max_frame(512 << 10).in_flight(2);
 /// So many subscriptions in one round trip.
 const CHUNK: usize = 500;
 /// How long the connection that subscribes and all that is asked on it may take.

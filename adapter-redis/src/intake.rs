@@ -87,7 +87,7 @@ impl Intake {
         let mut state = self.lock();
         if !state.waiting.is_empty() {
             state.waiting.push_back((channel, payload));
-        } else if self.offer(&channel, payload.clone()).is_err() {
+        } else if let Err(Full(payload)) = self.offer(&channel, payload) {
             state.waiting.push_back((channel, payload));
             self.pulse.pause();
             self.filled.notify_one();
@@ -102,11 +102,11 @@ impl Intake {
     /// Offers what waits; answers whether nothing does any more, and then the socket is being read.
     fn empty(&self) -> bool {
         let mut state = self.lock();
-        while let Some((channel, payload)) = state.waiting.front() {
-            if self.offer(channel, payload.clone()).is_err() {
+        while let Some((channel, payload)) = state.waiting.pop_front() {
+            if let Err(Full(payload)) = self.offer(&channel, payload) {
+                state.waiting.push_front((channel, payload));
                 return false;
             }
-            state.waiting.pop_front();
         }
         state.waiting = VecDeque::new(); // whatever it has grown to
         self.pulse.resume();

@@ -12,6 +12,9 @@ use crate::driver::{Core, deadline, now};
 use crate::model::{Error, ErrorKind, Namespace, Node, Result, Stats};
 use crate::seams::{Adapter, Connect, LocalSockets};
 
+/// How long the goodbye may take at least.
+const GOODBYE: Duration = Duration::from_millis(200);
+
 /// One node's connection to its cluster. Clones are the same connection.
 ///
 /// Dropping the last clone (namespace handles count as clones) stops the node without a goodbye: the others notice its
@@ -210,7 +213,9 @@ impl Cluster {
         let flushed = self.flush_until(until).await;
         core.engine().say_bye();
         core.work.notify_one();
-        flushed.and(self.idle_until(until).await)
+        // However long flushing took, the goodbye gets its time: without it the others wait for us.
+        let until = until.max(now() + GOODBYE);
+        flushed.and(self.bye_said_until(until).await)
     }
 
     /// Ends what runs for this node, and whatever waits for it.
@@ -230,14 +235,14 @@ impl Cluster {
     }
 
     /// Waits until the goodbye is with the broker.
-    async fn idle_until(&self, until: Instant) -> Result<()> {
+    async fn bye_said_until(&self, until: Instant) -> Result<()> {
         let core = self.core();
         let idle = async {
             loop {
                 let sent = core.sent.notified();
                 tokio::pin!(sent);
                 sent.as_mut().enable();
-                if core.engine().is_idle() {
+                if core.engine().has_said_bye() {
                     return;
                 }
                 sent.await;

@@ -100,6 +100,8 @@ pub(crate) struct Engine {
     settling: Option<Settling>,
     /// The goodbye has been said: nothing after it may say that we live.
     leaving: bool,
+    /// The broker has it.
+    said_bye: bool,
     /// The control frames of each batch under way: made anew when its outcome stays unknown.
     control_in_flight: VecDeque<Vec<Control>>,
     outbox: Sending,
@@ -137,6 +139,7 @@ impl Engine {
             up_since: None,
             settling: None,
             leaving: false,
+            said_bye: false,
             control_in_flight: VecDeque::new(),
             outbox: Sending::new(settings.node.id, settings.packing(limits), settings.max_answers, settings.limit()),
             control: VecDeque::from([Control::Hello, Control::Probe]),
@@ -251,9 +254,10 @@ impl Engine {
         }
     }
 
-    /// Whether the asker is still remembered; what is sent to one that is forgotten would be counted for ever.
+    /// Whether the asker is still remembered (what is sent to one that is forgotten would be counted for ever), and this node
+    /// has not said goodbye, after which nobody waits for it.
     fn remembers(&self, to: ReplyTo) -> bool {
-        self.members.get(to.node).is_some()
+        !self.leaving && self.members.get(to.node).is_some()
     }
 
     /// Ends every open question.
@@ -290,6 +294,7 @@ impl Engine {
             Some(_) => self.control_in_flight.pop_front().unwrap_or_default(),
             None => std::mem::take(&mut self.control_in_flight).into_iter().flatten().collect(),
         };
+        self.said_bye |= control.iter().take(done.unwrap_or(0)).any(|control| *control == Control::Bye);
         // A goodbye or a greeting has no number, so nobody would ask for it again.
         for control in control.into_iter().skip(done.unwrap_or(0)).rev() {
             if !self.control.contains(&control) && (!self.leaving || control == Control::Bye) {
@@ -330,9 +335,9 @@ impl Engine {
         self.settling.is_none() && self.outbox.segments() > 1
     }
 
-    /// Whether nothing is waiting or on its way, control included.
-    pub(crate) fn is_idle(&self) -> bool {
-        !self.has_work() && !self.outbox.is_flying()
+    /// Whether the broker has the goodbye.
+    pub(crate) fn has_said_bye(&self) -> bool {
+        self.said_bye
     }
 
     /// For how long the oldest of what waits has been waiting.

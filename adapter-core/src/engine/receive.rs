@@ -91,7 +91,7 @@ impl Engine {
         }
         let Some(number) = frame.head.number else {
             self.members.hear_at(sender, message.at);
-            match self.window.accept(frame, self.settings.limit()) {
+            match self.window.accept(frame, self.settings.limit(), now) {
                 Accepted::Whole(frame) => self.carry_out(frame),
                 Accepted::Piece => {}
                 Accepted::Copy => self.stats.copies += 1,

@@ -22,10 +22,10 @@ use crate::wire::Glance;
 #[derive(Clone)]
 pub struct Inbox(Arc<Shared>);
 
-/// The inbox has no room for this message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// The inbox has no room for this message, and gives it back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the inbox is full")]
-pub struct Full;
+pub struct Full(pub Bytes);
 
 struct Shared {
     state: Mutex<State>,
@@ -145,7 +145,7 @@ impl Inbox {
             state.full |= !control;
             drop(state);
             shared.arrived.notify_one();
-            return if control { Ok(()) } else { Err(Full) };
+            return if control { Ok(()) } else { Err(Full(arrival.payload)) };
         }
         state.bytes += arrival.payload.len();
         state.messages.push_back(arrival);

@@ -17,4 +17,5 @@ mod requests;
 mod residue;
 mod server_events;
 mod starting;
+mod supervision;
 mod support;

@@ -225,7 +225,7 @@ impl World {
                 self.nodes[node].closing = Closing::SaidBye;
                 self.wake_writer(node);
             }
-            Closing::SaidBye if engine.is_idle() => {
+            Closing::SaidBye if engine.has_said_bye() => {
                 engine.end_requests();
                 self.drain(node);
                 self.record(node, What::Closed);

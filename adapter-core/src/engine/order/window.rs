@@ -1,6 +1,7 @@
 //! Unnumbered frames: one copy at the most, whole ones only, in bounded memory.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use super::assembly::Assembly;
 use crate::model::NodeId;
@@ -13,6 +14,8 @@ pub(crate) const SPAN: u64 = 1024;
 const WORDS: usize = (SPAN / 64) as usize;
 /// How many large messages may be in pieces at a time; the oldest makes room.
 const ASSEMBLIES: usize = 64;
+/// For how long the next piece of one is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tells first copies of unnumbered frames from later ones, and puts their pieces together.
 #[derive(Debug, Default)]
@@ -21,8 +24,17 @@ pub(crate) struct Window {
     /// Senders by last use, oldest first; one that was used again stands here more than once.
     order: VecDeque<(NodeId, u64)>,
     uses: u64,
-    assemblies: VecDeque<((NodeId, u64), Assembly)>,
+    assemblies: VecDeque<Open>,
     bytes: usize,
+}
+
+/// A large message of which pieces are missing.
+#[derive(Debug)]
+struct Open {
+    id: (NodeId, u64),
+    assembly: Assembly,
+    /// When a piece came last.
+    at: Instant,
 }
 
 /// What became of an unnumbered frame.
@@ -43,7 +55,7 @@ struct Seen {
 
 impl Window {
     /// Takes a frame: whole, as a copy, or as a piece of something that is not whole yet.
-    pub(crate) fn accept(&mut self, frame: Frame, max_message: usize) -> Accepted {
+    pub(crate) fn accept(&mut self, frame: Frame, max_message: usize, now: Instant) -> Accepted {
         let id = (frame.head.sender, frame.head.counter);
         let Some(part) = frame.head.part else {
             return if self.first(id.0, id.1) { Accepted::Whole(frame) } else { Accepted::Copy };
@@ -51,22 +63,30 @@ impl Window {
         if self.senders.get(&id.0).is_some_and(|seen| !seen.is_new(id.1)) {
             return Accepted::Copy; // a late copy of a piece must not begin the whole again
         }
-        self.piece(id, part, frame, max_message).map_or(Accepted::Piece, Accepted::Whole)
+        self.piece(id, part, frame, max_message, now).map_or(Accepted::Piece, Accepted::Whole)
     }
 
-    fn piece(&mut self, id: (NodeId, u64), part: Part, frame: Frame, max_message: usize) -> Option<Frame> {
-        let at = match self.assemblies.iter().position(|(of, _)| *of == id) {
+    fn piece(
+        &mut self,
+        id: (NodeId, u64),
+        part: Part,
+        frame: Frame,
+        max_message: usize,
+        now: Instant,
+    ) -> Option<Frame> {
+        let at = match self.assemblies.iter().position(|open| open.id == id) {
             Some(at) => at,
             None => {
                 let assembly = Assembly::begin(frame.head, part, max_message)?;
                 if self.assemblies.len() >= ASSEMBLIES {
                     self.drop_oldest();
                 }
-                self.assemblies.push_back((id, assembly));
+                self.assemblies.push_back(Open { id, assembly, at: now });
                 self.assemblies.len() - 1
             }
         };
-        let assembly = &mut self.assemblies[at].1;
+        self.assemblies[at].at = now;
+        let assembly = &mut self.assemblies[at].assembly;
         self.bytes -= assembly.begin_anew_if_cut_differently(part);
         self.bytes += assembly.add(part, frame.packet);
         if !assembly.is_complete() {
@@ -75,15 +95,25 @@ impl Window {
             }
             return None;
         }
-        let (_, assembly) = self.assemblies.remove(at)?;
+        let Open { assembly, .. } = self.assemblies.remove(at)?;
         self.bytes -= assembly.bytes();
         self.first(id.0, id.1).then(|| assembly.join())
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((_, dropped)) = self.assemblies.pop_front() {
-            self.bytes -= dropped.bytes();
+        if let Some(dropped) = self.assemblies.pop_front() {
+            self.bytes -= dropped.assembly.bytes();
         }
+    }
+
+    /// Gives up large messages of which no piece has come for a while: whoever came in the middle of one gets no more.
+    pub(crate) fn forget(&mut self, now: Instant) {
+        let bytes = &mut self.bytes;
+        self.assemblies.retain(|open| {
+            let keep = now.saturating_duration_since(open.at) < PATIENCE;
+            *bytes -= if keep { 0 } else { open.assembly.bytes() };
+            keep
+        });
     }
 
     #[cfg(test)]
