@@ -60,7 +60,7 @@ impl Cast {
 
 /// Runs it on the paused clock, for a while at the most.
 fn scene(what: impl Future<Output = ()>) {
-    run(tokio::time::timeout(Duration::from_secs(120), what)).expect("something never came true");
+    run(async { tokio::time::timeout(Duration::from_secs(120), what).await }).expect("something never came true");
 }
 
 #[test]
