@@ -47,7 +47,7 @@ async fn a_socket_is_not_found_after_another_node_has_disconnected_it() {
     let bus = Bus::new();
     let (sender, node) = (bus.node(), bus.node());
     let _crowd = Crowd::new(&State::new(node), 2, 8);
-    let gone = sender.change(everyone(), Change::Disconnect, Wait::Applied(WAIT)).await.expect("applied");
-    assert!(gone.is_complete());
+    let applied = sender.change(everyone(), Change::Disconnect, Wait::Applied(WAIT)).await.expect("applied");
+    assert!(applied.is_complete());
     assert_eq!(seen(&sender).await, (0, 0, vec![]));
 }

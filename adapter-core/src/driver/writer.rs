@@ -19,6 +19,8 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(100);
 /// Bytes for each second that the slowest link which is not given up on takes.
 const SLOWEST_LINK: f64 = 1048576.0;
+/// So many names of inboxes are kept in any cluster, however small.
+const FEW_INBOXES: usize = 64;
 
 /// The one writer of a node.
 pub(super) struct Writer {
@@ -27,6 +29,8 @@ pub(super) struct Writer {
     flights: VecDeque<Flight>,
     /// Names of inboxes on the broker, which take some time to make.
     inboxes: HashMap<NodeId, Channel>,
+    /// How many of them are kept: more than there are nodes.
+    most_inboxes: usize,
     refusing: bool,
 }
 
@@ -37,7 +41,8 @@ enum Flight {
 
 impl Writer {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, flights: VecDeque::new(), inboxes: HashMap::new(), refusing: false }
+        let (flights, inboxes) = (VecDeque::new(), HashMap::new());
+        Self { core, flights, inboxes, most_inboxes: FEW_INBOXES, refusing: false }
     }
 }
 
@@ -100,14 +105,14 @@ impl Writer {
     }
 
     fn outgoing(&mut self, to: Destination, payload: Payload) -> Outgoing {
-        const KEPT: usize = 4096;
         let channels = &self.core.channels;
         let channel = match to {
             Destination::Cluster => channels.cluster.clone(),
             Destination::Inbox(node) if node == self.core.node.id => channels.inbox.clone(),
             Destination::Inbox(node) => {
-                if self.inboxes.len() >= KEPT {
-                    self.inboxes.clear();
+                if self.inboxes.len() >= self.most_inboxes {
+                    self.inboxes.clear(); // nodes that are gone, for the most part
+                    self.most_inboxes = FEW_INBOXES.max(2 * self.core.engine().peers().len());
                 }
                 self.inboxes.entry(node).or_insert_with(|| Channel::inbox(&channels.name, node)).clone()
             }

@@ -15,14 +15,14 @@ use adapter_core::{
 use crate::bad_input::stranger_inbox;
 use crate::support::{Node, eventually, next};
 
-/// A frame of version 1 as PROTOCOL.md has it, from a node that nobody knows.
-fn frame(kind: u16, number: Option<(u64, u64)>, body: &[u8]) -> Vec<u8> {
-    let blocks: Vec<u8> =
+/// A run of one frame of version 1 as PROTOCOL.md has it, from a node that nobody knows and that has counted as far as can be.
+fn frame(kind: u8, number: Option<(u64, u64)>, body: &[u8]) -> Vec<u8> {
+    let number: Vec<u8> =
         number.into_iter().flat_map(|(epoch, n)| [epoch.to_le_bytes(), n.to_le_bytes()].concat()).collect();
-    let fixed =
-        [&b"RC\x01\x01"[..], &u16::from(number.is_some()).to_le_bytes(), &kind.to_le_bytes(), &[9; 16]].concat();
-    let lengths = [&(blocks.len() as u16).to_le_bytes()[..], &(body.len() as u32).to_le_bytes(), &[0; 4]].concat();
-    [&fixed[..], &1u64.to_le_bytes(), &lengths, &blocks, body].concat()
+    let flags = u16::from(!number.is_empty()) | u16::from(kind < 16) << 1;
+    let behind = [&number[..], &[0, kind, body.len() as u8, 0], body].concat();
+    let head = [&b"RC\x01\x01"[..], &flags.to_le_bytes(), &1_u16.to_le_bytes(), &[9; 16]].concat();
+    [&head[..], &(u64::MAX - 1).to_le_bytes(), &(behind.len() as u32).to_le_bytes(), &behind].concat()
 }
 
 async fn publish(memory: &Memory, frames: impl IntoIterator<Item = Vec<u8>>) {

@@ -123,8 +123,9 @@ async fn g14_damaged_frames_hurt_nobody(scene: &Scene) -> Verdict {
             0 => bytes.truncate(random.below(bytes.len())),
             1 => bytes.extend(random.bytes(1 + round % 50)),
             _ => {
-                // Not the kind: what is no longer this operation but a goodbye, say, is not damaged but forged.
+                // Not the kind: what is no longer this operation but another one, say, is not damaged but forged.
                 let at = 24 + random.below(bytes.len() - 24);
+                let at = if at == frame::kind_at(&bytes) { at + 1 } else { at };
                 bytes[at] ^= 1 << random.below(8);
             }
         }
