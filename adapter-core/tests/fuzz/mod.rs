@@ -2,7 +2,8 @@
 //!
 //! As tests on any toolchain they first run what is kept in `__fuzz__/NAME/corpus`, then random scripts for
 //! `FUZZ_SECONDS` (2 when unset). A failure prints the seed, which `BOLERO_RANDOM_SEED=..` runs again, and the shortest script
-//! that was found for it. A script is bytes that [`Choices`] reads, so that every engine of bolero can mutate it.
+//! that was found for it: as a file in `__fuzz__/NAME/corpus` it is run first from then on. A script is bytes that [`Choices`]
+//! reads, so that every engine of bolero can mutate it.
 
 mod bodies;
 mod choices;

@@ -11,6 +11,8 @@ use crate::wire::{Answer, Content, Frame, Glance, Operation};
 
 /// The node that is attacked.
 pub(super) const VICTIM: usize = 0;
+/// How long a node that is gone is remembered.
+pub(super) const KEEP: Duration = Duration::from_secs(5);
 /// As in the driver.
 const AT_ONCE: usize = 32;
 
@@ -21,8 +23,8 @@ pub(super) struct Net {
     pub(super) nodes: Vec<NetNode>,
     /// Bytes that the victim has sent to inboxes of nodes that are not of this net.
     pub(super) replied: usize,
-    /// Frames that the victim was given to carry out.
-    pub(super) performed: usize,
+    /// How many nodes the victim has known at a time.
+    pub(super) known: usize,
 }
 
 #[derive(Debug)]
@@ -46,11 +48,12 @@ impl Net {
     pub(super) fn new(count: usize, ordered: bool) -> Self {
         let now = Instant::now();
         let node = |node: usize| {
-            let settings = Settings { ordered, ..Settings::new(Node { id: id(node), name: format!("n{node}") }) };
+            let settings = Settings::new(Node { id: id(node), name: format!("n{node}") });
+            let settings = Settings { ordered, keep: KEEP, ..settings };
             let engine = Engine::new(settings, Limits::max_frame(1 << 20), now);
             NetNode { id: id(node), engine, heard: Vec::new(), outputs: VecDeque::new() }
         };
-        let mut net = Self { now, nodes: (0..count).map(node).collect(), replied: 0, performed: 0 };
+        let mut net = Self { now, nodes: (0..count).map(node).collect(), replied: 0, known: 0 };
         net.pass(Duration::from_secs(3));
         for node in &net.nodes {
             assert_eq!(node.engine.peers().len(), count - 1, "they know each other");
@@ -75,6 +78,7 @@ impl Net {
 
     /// Delivers until nobody has anything to say.
     pub(super) fn settle(&mut self) {
+        self.known = self.known.max(self.nodes[VICTIM].engine.gauge().peers);
         // What the answers to a batch are answered with, and so on: never many rounds.
         const ROUNDS: usize = 64;
         for _ in 0..ROUNDS {
@@ -152,7 +156,6 @@ impl Net {
         self.nodes[node].engine.take_outputs(&mut outputs);
         while let Some(output) = outputs.pop_front() {
             if let Output::Perform { reply, frame } = output {
-                self.performed += usize::from(node == VICTIM);
                 self.perform(node, reply, frame);
             }
         }
