@@ -40,6 +40,9 @@
 mod api;
 mod driver;
 mod engine;
+#[cfg(test)]
+#[path = "../tests/fuzz/mod.rs"]
+mod fuzz;
 mod hub;
 mod kit;
 mod memory;

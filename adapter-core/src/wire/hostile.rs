@@ -17,7 +17,7 @@ const FACTOR: u64 = 64;
 const SLACK: u64 = 4 * 1024;
 
 /// Runs `read` over bytes of that length: it must neither panic nor set aside more than it may.
-fn bounded<T>(length: usize, what: &dyn Fn() -> String, read: impl FnOnce() -> T) -> T {
+pub(crate) fn bounded<T>(length: usize, what: &dyn Fn() -> String, read: impl FnOnce() -> T) -> T {
     let mut result = None;
     let info = allocation_counter::measure(|| result = Some(catch_unwind(AssertUnwindSafe(read))));
     let bound = FACTOR * length as u64 + SLACK;

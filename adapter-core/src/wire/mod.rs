@@ -8,12 +8,12 @@ mod frame_tests;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
-mod hostile;
+pub(crate) mod hostile;
 mod kind;
 mod operation;
 mod run;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 pub(crate) use body::*;
 pub(crate) use codec::{Malformed, decode, encode};

@@ -10,10 +10,12 @@ use super::*;
 use crate::model::{AckError, Flags, LocalSocket, Namespace, NodeId, Projection, Room, SocketId, Target};
 
 /// A body of any type.
-pub(super) trait AnyBody: Debug {
+pub(crate) trait AnyBody: Debug {
     fn bytes(&self) -> Vec<u8>;
     /// Decodes the bytes as this type of body: `Ok(true)` when they are this very value.
     fn read(&self, bytes: &[u8]) -> Result<bool, Malformed>;
+    /// Decodes the bytes as this type of body, and encodes what they say.
+    fn again(&self, bytes: &[u8]) -> Result<Bytes, Malformed>;
 }
 
 impl<T: Serialize + DeserializeOwned + PartialEq + Debug> AnyBody for T {
@@ -24,11 +26,15 @@ impl<T: Serialize + DeserializeOwned + PartialEq + Debug> AnyBody for T {
     fn read(&self, bytes: &[u8]) -> Result<bool, Malformed> {
         decode::<T>(bytes).map(|read| read == *self)
     }
+
+    fn again(&self, bytes: &[u8]) -> Result<Bytes, Malformed> {
+        decode::<T>(bytes).map(|read| encode(&read))
+    }
 }
 
 /// What is done to a frame that this build would write otherwise.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Twist {
+pub(crate) enum Twist {
     None,
     /// Extension 200, which nobody knows, before the others.
     Extension,
@@ -38,15 +44,15 @@ pub(super) enum Twist {
     Flag(u8, u8),
 }
 
-pub(super) struct Sample {
-    pub(super) head: Head,
-    pub(super) body: Box<dyn AnyBody>,
+pub(crate) struct Sample {
+    pub(crate) head: Head,
+    pub(crate) body: Box<dyn AnyBody>,
     pub(super) packet: &'static [u8],
     pub(super) twist: Twist,
 }
 
 /// A message, and the name of its file.
-pub(super) struct Vector {
+pub(crate) struct Vector {
     pub(super) name: String,
     pub(super) says: &'static str,
     pub(super) frames: Vec<Sample>,
@@ -54,7 +60,7 @@ pub(super) struct Vector {
 
 impl Sample {
     /// A message of this frame alone.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Message::of(&self.head, &self.body.bytes(), self.packet).to_vec();
         let number_ends = 36 + if self.head.number.is_some() { 16 } else { 0 };
         let mut insert = |at: usize, more: &[u8]| {
@@ -93,7 +99,7 @@ impl Sample {
 }
 
 impl Vector {
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         if self.frames.iter().any(|sample| sample.twist != Twist::None) {
             return self.frames.iter().flat_map(Sample::bytes).collect();
         }
@@ -160,7 +166,7 @@ fn heartbeat(period: u32, asks: bool) -> Sample {
 }
 
 /// One for each kind.
-pub(super) fn kinds() -> Vec<Sample> {
+pub(crate) fn kinds() -> Vec<Sample> {
     let cluster = Mark { epoch: 5, n: 0 };
     let rooms = || vec![room("b"), room("größe")];
     let described = LocalSocket { id: socket("s1"), rooms: rooms(), data: Bytes::from_static(b"\x00\xff") };
@@ -221,7 +227,7 @@ fn parts() -> Vec<Sample> {
 }
 
 /// Everything that has a file.
-pub(super) fn vectors() -> Vec<Vector> {
+pub(crate) fn vectors() -> Vec<Vector> {
     let twisted = |twist, sample: Sample| Sample { twist, ..sample };
     let vector = |name: &str, says, frames| Vector { name: name.into(), says, frames };
     let probe = || sample(Kind::COUNT, Count { count: 3 });
