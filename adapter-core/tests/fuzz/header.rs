@@ -35,7 +35,10 @@ fn check(message: Bytes) {
     let glance = Glance::at(&message);
     match read.first() {
         Some(Ok(Frame { head, .. })) => {
-            assert_eq!(glance, Some(Glance { sender: head.sender, control: head.kind.is_control() }));
+            assert_eq!(
+                glance,
+                Some(Glance { sender: head.sender, control: head.kind.is_control(), counter: head.counter })
+            );
         }
         Some(Err(Skipped::TooNew { sender, .. })) => assert_eq!(glance.map(|glance| glance.sender), Some(*sender)),
         Some(Err(Skipped::Malformed)) | None => {}

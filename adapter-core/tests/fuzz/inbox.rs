@@ -18,7 +18,7 @@ const BOUNDS: Bounds = Bounds { messages: 4, bytes: 400, control: 3 };
 fn inbox() {
     target!("inbox").for_each(|script: &[u8]| {
         let mut choices = Choices::new(script);
-        let mut run = Run { inbox: Inbox::new(BOUNDS, Some(ME)), ..Run::default() };
+        let mut run = Run::default();
         run.inbox.want(&[Channel::new("rc.a").expect("valid"), Channel::new("rc.b").expect("valid")]);
         while !choices.is_over() {
             match choices.below(8) {
@@ -53,6 +53,7 @@ struct Run {
 impl Default for Run {
     fn default() -> Self {
         let inbox = Inbox::new(BOUNDS, Some(ME));
+        inbox.wrote(u64::MAX); // nobody else speaks as this node here
         Self { inbox, messages: VecDeque::new(), control: VecDeque::new(), own: 0 }
     }
 }
@@ -87,7 +88,7 @@ impl Run {
             assert_eq!(answer, Ok(()));
             self.messages.push_back((channel.to_owned(), payload));
         } else {
-            assert_eq!(answer, Err(Full));
+            assert_eq!(answer, Err(Full(payload)));
         }
     }
 

@@ -8,8 +8,8 @@ use super::Choices;
 use crate::model::{Namespace, NodeId, Target};
 use crate::wire::samples::{kinds, vectors};
 use crate::wire::{
-    BroadcastWithAck, Frames, Head, Hello, InboxMark, Kind, Mark, Message, NodeEntry, Number, Part, Pulse, Selection,
-    Skipped, Welcome, encode,
+    BroadcastWithAck, Bye, Frames, Head, Heartbeat, Hello, InboxMark, Kind, Mark, Message, Nodes, Number, Part,
+    Selection, Skipped, Suspect, Tail, Welcome, encode,
 };
 
 /// A golden message, and the bodies of its kind.
@@ -123,19 +123,28 @@ fn name(choices: &mut Choices<'_>) -> String {
 fn body(choices: &mut Choices<'_>, cast: &[NodeId]) -> (Kind, Bytes) {
     let chat = || Namespace::new("/chat").expect("valid");
     let everyone = Target::everyone;
-    match choices.below(8) {
+    match choices.below(11) {
         0 => (Kind::HELLO, encode(&Hello { name: name(choices), cluster: mark(choices) })),
         1 => {
-            let mut entry = |_| NodeEntry { id: *choices.pick(cast), name: name(choices) };
-            let nodes = (0..8).map(&mut entry).collect();
-            (Kind::WELCOME, encode(&Welcome { name: name(choices), cluster: mark(choices), nodes }))
+            let (name, cluster) = (name(choices), mark(choices));
+            let (period, lists) = (choices.number() as u32, choices.number() as u32);
+            (Kind::WELCOME, encode(&Welcome { name, cluster, period, lists }))
         }
-        kind @ (2 | 3) => {
-            let kind = if kind == 2 { Kind::HEARTBEAT } else { Kind::BYE };
+        2 => {
+            let (name, cluster, period) = (name(choices), mark(choices), choices.number() as u32);
+            (Kind::HEARTBEAT, encode(&Heartbeat { name, cluster, period, asks: choices.byte() & 1 == 1 }))
+        }
+        3 => {
             let mut inbox = |_| InboxMark { node: *choices.pick(cast), mark: mark(choices) };
             let inboxes = (0..4).map(&mut inbox).collect();
-            (kind, encode(&Pulse { name: name(choices), cluster: mark(choices), inboxes }))
+            (Kind::BYE, encode(&Bye { cluster: mark(choices), inboxes }))
         }
+        8 => {
+            let nodes = (0..8).map(|_| *choices.pick(cast)).collect();
+            (Kind::NODES, encode(&Nodes { index: choices.number() as u32, nodes }))
+        }
+        9 => (Kind::MARK, encode(&Tail { mark: mark(choices) })),
+        10 => (Kind::SUSPECT, encode(&Suspect { node: *choices.pick(cast) })),
         4 => {
             let timeout_ms = choices.number();
             let body = BroadcastWithAck { namespace: chat(), target: everyone(), format: choices.byte(), timeout_ms };

@@ -98,7 +98,7 @@ impl Net {
     pub(super) fn deliver(&mut self, node: usize, inbox: bool, message: Bytes) {
         let engine = &mut self.nodes[node].engine;
         if Glance::at(&message).is_some_and(|glance| glance.control) {
-            engine.hear(message.clone(), self.now);
+            engine.hear(inbox, message.clone(), self.now);
         }
         let mut incoming = Incoming::new(inbox, message, self.now);
         while !incoming.is_done() {

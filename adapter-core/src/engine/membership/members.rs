@@ -11,6 +11,8 @@ use crate::model::NodeId;
 /// Strangers, who have neither greeted nor been named by anybody: no more of them are kept, and they push out each other
 /// and no member.
 const STRANGERS: usize = 256;
+/// So many members that were forgotten are known again when they wake.
+const FORGOTTEN: usize = 1024;
 /// A stranger that has been live for so long is none any more.
 const PROVEN: Duration = Duration::from_secs(10);
 
@@ -143,7 +145,7 @@ impl Members {
 
     fn remove(&mut self, id: NodeId) {
         match self.peers.remove(&id) {
-            Some(peer) if peer.vouched => self.forgotten.add(id, self.max),
+            Some(peer) if peer.vouched => self.forgotten.add(id, self.max.min(FORGOTTEN)),
             Some(_) => self.strangers.retain(|stranger| *stranger != id),
             None => {}
         }
