@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{Error, Result};
 
 /// The files of a backend's options for TLS: the authority that is trusted, our certificate and its key. With the
-/// cargo feature `tls`, [`Tls`](crate::tls::Tls) is made of them.
+/// cargo feature `tls`, [`Tls`](crate::kit::tls::Tls) is made of them.
 ///
 /// # Examples
 /// ```
