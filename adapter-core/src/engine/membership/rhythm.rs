@@ -129,7 +129,7 @@ impl Rhythm {
         let longest = share(20, 4, 400);
         self.replies += 1;
         let wait = longest / 2 + hash(self.me, self.replies) % (longest / 2 + 1);
-        let apart = Duration::from_millis(share(20, 12, 800));
+        let apart = Duration::from_millis(share(20, 16, 800));
         let due = now + Duration::from_millis(wait);
         self.reply = Some(self.sent.map_or(due, |sent| due.max(sent + apart)));
     }
