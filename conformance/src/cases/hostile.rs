@@ -234,7 +234,7 @@ async fn g16_an_unknown_request_is_answered_unsupported(scene: &Scene) -> Verdic
     let question = Head { request: Some(42), ..Head::new(200, sender, 2) };
     stranger.publish(&cluster, question.frame(b"?", b"")).await?;
     from_each(&nodes, &mut stranger, UNSUPPORTED).await?;
-    stranger.publish(&cluster, Head::new(BYE, sender, 3).frame(b"\x01s\x01\x00\x00", b"")).await?;
+    stranger.publish(&cluster, Head::new(BYE, sender, 3).frame(b"\x01\x00\x00", b"")).await?;
     for node in &nodes {
         eventually("the stranger has left", || node.cluster.nodes().len() == 2).await?;
     }
