@@ -91,7 +91,9 @@ impl Engine {
         }
         let Some(number) = frame.head.number else {
             self.members.hear_at(sender, message.at);
-            match self.window.accept(frame, self.settings.limit(), now) {
+            // By the clock that stands still while this node is deaf or asleep.
+            let patient = self.patient(now);
+            match self.window.accept(frame, self.settings.limit(), patient) {
                 Accepted::Whole(frame) => self.carry_out(frame),
                 Accepted::Piece => {}
                 Accepted::Copy => self.stats.copies += 1,

@@ -73,7 +73,7 @@ impl Engine {
         }
         self.members.forget(now, self.settings.keep);
         self.tails.forget(now);
-        self.window.forget(now);
+        self.window.forget(self.patient(now));
         self.outbox.forget(|id| self.members.get(id).is_none());
         self.resize(now);
         self.watch(now);
