@@ -186,7 +186,7 @@ impl Attack {
         assert_eq!((gauge.stray_inboxes, gauge.departed), (0, 0), "{gauge:?}");
         if !self.impersonated {
             // In the name of a node that goes on, pieces may wait for others until that node speaks again.
-            assert_eq!((gauge.peers, gauge.held_bytes), (NODES - 1, 0), "{gauge:?}");
+            assert_eq!((gauge.peers, gauge.held_bytes), (NODES - 1, 0), "{:?}", self.net.nodes[VICTIM].engine);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::control::Control;
 use super::detector::{Finding, SUSPICIOUS};
 use super::random::hash_pair;
-use crate::engine::Engine;
+use crate::engine::{Engine, Settings};
 use crate::model::{Departure, NodeId};
 
 /// A node that is heard rarely is suspected by all, whoever watches it, after so many of its periods and this time.
@@ -36,8 +36,7 @@ impl Engine {
         }
         let clock = self.members.clock().now(now, false);
         let me = self.settings.node.id;
-        let watchers = if self.rhythm.is_ring() { self.settings.watchers } else { 0 };
-        self.detector.watch(self.members.ring(), me, watchers, clock);
+        self.detector.watch(self.members.ring(), me, self.settings.watchers, clock);
         let mut next: Option<Duration> = None;
         let watched: Vec<_> = self.detector.watched().collect();
         for (node, since) in watched {
@@ -68,6 +67,10 @@ impl Engine {
         let clock = self.members.clock().read();
         let me = self.settings.node.id;
         let (mut dead, mut late) = (Vec::new(), Vec::new());
+        // Nobody has a reason to be heard much less often than a cluster of this size asks for.
+        let Settings { heartbeat, ring, beats, .. } = self.settings;
+        let nodes = self.members.ring().len().max(ring);
+        let believed = heartbeat * u32::try_from(4 * nodes / beats.max(1)).unwrap_or(u32::MAX).max(1);
         for id in self.members.ring() {
             let Some(peer) = self.members.get(*id) else { continue };
             let silent = clock.saturating_sub(peer.heard);
@@ -80,9 +83,9 @@ impl Engine {
                     }
                 }
                 None if silent > self.settings.silence => dead.push(*id),
-                Some(period) if silent > PERIODS * period + LATE => {
+                Some(period) if silent > PERIODS * period.min(believed) + LATE => {
                     let jitter = Duration::from_millis(hash_pair(me, *id) % JITTER);
-                    if silent > PERIODS * period + LATE + jitter && !self.detector.is_suspected(*id) {
+                    if silent > PERIODS * period.min(believed) + LATE + jitter && !self.detector.is_suspected(*id) {
                         late.push(*id);
                     }
                 }
