@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 
+use super::choices::Script;
 use super::{Choices, messages, target};
 use crate::wire::hostile::bounded;
 use crate::wire::samples::kinds;
@@ -15,7 +16,7 @@ static BODIES: LazyLock<Vec<(Head, Vec<u8>)>> =
 
 #[test]
 fn bodies() {
-    target!("bodies").for_each(|script: &[u8]| {
+    target!("bodies").for_each(|script: &Script| {
         let mut choices = Choices::new(script);
         let kind = choices.below(BODIES.len());
         let bytes = if choices.yes() {

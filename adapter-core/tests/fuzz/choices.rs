@@ -1,12 +1,39 @@
 //! Choices that a script makes.
 
+use std::fmt;
+
+use bolero::{Driver, ValueGenerator};
+
+/// A script as it is kept in a file: bytes, nothing else. Shown in hexadecimal digits.
+#[derive(Clone)]
+pub(super) struct Script(Vec<u8>);
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Any script; bolero's own slices are 64 bytes at the most where they are random.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnyScript;
+
+impl ValueGenerator for AnyScript {
+    type Output = Script;
+
+    fn generate<D: Driver>(&self, driver: &mut D) -> Option<Script> {
+        const MOST: usize = 2048;
+        driver.gen_from_bytes(|| (0, Some(MOST)), |bytes| Some((bytes.len(), Script(bytes.to_vec()))))
+    }
+}
+
 /// A script: bytes that are read as choices. One that has ended chooses zero.
 #[derive(Debug)]
 pub(super) struct Choices<'a>(&'a [u8]);
 
 impl<'a> Choices<'a> {
-    pub(super) fn new(script: &'a [u8]) -> Self {
-        Self(script)
+    pub(super) fn new(script: &'a Script) -> Self {
+        Self(&script.0)
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::choices::Script;
 use super::messages::{self, Forged};
 use super::net::{self, Net, VICTIM};
 use super::{Choices, target};
@@ -25,7 +26,7 @@ const SLACK: i64 = 256 << 10;
 
 #[test]
 fn engine() {
-    target!("engine").with_max_len(1024).for_each(|script: &[u8]| {
+    target!("engine").with_max_len(512).for_each(|script: &Script| {
         let mut choices = Choices::new(script);
         let impersonates = choices.yes();
         let ordered = choices.yes();
@@ -108,7 +109,7 @@ impl Attack {
     /// The same message over and over, with other numbers or names.
     fn flood(&mut self, choices: &mut Choices<'_>) {
         let (inbox, at_once, other_sender) = (choices.yes(), choices.yes(), choices.yes());
-        let (count, stride) = (1 + 8 * choices.below(64), choices.number() % 4);
+        let (count, stride) = (1 + 4 * choices.below(64), choices.number() % 4);
         let mut forged = Forged::new(choices, &self.cast);
         for _ in 0..count {
             self.attack(inbox, forged.message(), !at_once);

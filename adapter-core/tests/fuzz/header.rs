@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::choices::Script;
 use super::{Choices, messages, target};
 use crate::model::NodeId;
 use crate::wire::hostile::bounded;
@@ -11,7 +12,7 @@ const CAST: [NodeId; 2] = [NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 1
 
 #[test]
 fn header() {
-    target!("header").for_each(|script: &[u8]| {
+    target!("header").for_each(|script: &Script| {
         let mut choices = Choices::new(script);
         let mut message = Vec::new();
         for _ in 0..=choices.below(3) {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::choices::Script;
 use super::{Choices, messages, target};
 use crate::model::NodeId;
 use crate::seams::inbox::Bounds;
@@ -16,7 +17,7 @@ const BOUNDS: Bounds = Bounds { messages: 4, bytes: 400, control: 3 };
 
 #[test]
 fn inbox() {
-    target!("inbox").for_each(|script: &[u8]| {
+    target!("inbox").for_each(|script: &Script| {
         let mut choices = Choices::new(script);
         let mut run = Run::default();
         run.inbox.want(&[Channel::new("rc.a").expect("valid"), Channel::new("rc.b").expect("valid")]);

@@ -27,7 +27,9 @@ fn budget() -> Duration {
 /// A target, whose corpus has that name.
 macro_rules! target {
     ($name:literal) => {
-        bolero::check!(name = $name).with_test_time($crate::fuzz::budget())
+        bolero::check!(name = $name)
+            .with_test_time($crate::fuzz::budget())
+            .with_generator($crate::fuzz::choices::AnyScript)
     };
 }
 use target;
