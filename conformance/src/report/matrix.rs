@@ -112,6 +112,9 @@ fn title(guarantee: u8) -> &'static str {
         "clean end",
         "emitter",
         "only what is needed",
+        "many nodes",
+        "supervision",
+        "never alone unawares",
     ];
     usize::from(guarantee).checked_sub(1).and_then(|at| TITLES.get(at)).copied().unwrap_or_default()
 }
