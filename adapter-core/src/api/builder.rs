@@ -98,7 +98,7 @@ impl ClusterBuilder {
         self
     }
 
-    /// While the broker is away and the oldest message has waited for so long, no more is queued: emitting says
+    /// While the broker is away and the oldest message has waited this long, no more is queued: emitting says
     /// `Unavailable` at once. What is queued is kept all the same, and goes out in order. 30 s by default.
     pub fn queue_age(mut self, age: Duration) -> Self {
         self.queue_age = age;

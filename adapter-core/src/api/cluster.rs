@@ -75,7 +75,7 @@ impl Cluster {
     /// Makes local sockets part of a namespace, and gives the handle to emit with. They are served until every clone
     /// of the handle is dropped.
     ///
-    /// Call it once for each set of sockets, and clone the handle for whoever emits; attached twice, each socket would
+    /// Call it once for each set of sockets, and clone the handle for every place that emits; attached twice, each socket would
     /// get everything twice, and that is refused:
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> adapter_core::Result<()> {

@@ -201,7 +201,7 @@ impl Core {
         drop(waiter);
     }
 
-    /// Does what the engine has found to be done, but for operations.
+    /// Does what the engine asks for, operations excepted.
     pub(crate) fn carry_out(&self, output: Output) {
         match output {
             Output::Perform { .. } => {}

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::NodeId;
 
-/// A node that a watcher has not heard for so long is suspected.
+/// A watcher suspects a node after this much silence.
 pub(super) const SUSPICIOUS: Duration = Duration::from_secs(2);
 /// Within this time a suspect has to be heard.
 const GRACE: Duration = Duration::from_millis(500);

@@ -13,7 +13,7 @@ use crate::model::NodeId;
 const STRANGERS: usize = 256;
 /// So many members that were forgotten are known again when they wake.
 const FORGOTTEN: usize = 1024;
-/// A stranger that has been live for so long is none any more.
+/// A stranger that stays live for this long counts as a member.
 const PROVEN: Duration = Duration::from_secs(10);
 
 /// The other nodes, and the clock by which they are judged.

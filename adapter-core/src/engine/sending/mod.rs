@@ -1,6 +1,7 @@
 //! What waits to be sent: numbered and written in the order of the calls, sent when the link takes it.
 
 mod acks;
+mod outcome;
 mod segment;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -9,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use self::acks::WaitingAcks;
+pub(crate) use self::outcome::Outcome;
 use self::segment::{Cost, Segment};
 pub(crate) use self::segment::{Packing, Payload};
 use crate::engine::order::split;
@@ -28,19 +30,6 @@ pub(crate) struct ReplyTo {
     pub(crate) node: NodeId,
     pub(crate) request: u64,
 }
-
-/// What became of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Sent,
-    /// Message `0`, `1`, .. of the batch was refused for good; those before it were sent, none after.
-    Refused(usize),
-    /// Any may have been sent; all will be sent again as they are.
-    Unknown,
-}
-
-/// A batch that fails on a link that works is tried as a whole so often, then message by message.
-const TRIES: u32 = 3;
 
 /// What waits to be sent.
 ///
@@ -425,100 +414,6 @@ impl Sending {
             self.gone = 0;
             self.open.values_mut().for_each(|place| *place += more);
         }
-    }
-
-    /// Takes the outcome of the oldest batch under way. When it is unknown, so is that of all behind it. `works` says whether
-    /// the link is known to work: then it is the batch that fails. Returns how much room the senders get back, and how many of
-    /// the batch's control frames are not to be sent again (none, and none of the batches behind it, when nothing is known).
-    pub(crate) fn settle(&mut self, outcome: Outcome, works: bool) -> (usize, Option<usize>) {
-        let Some(Flight { control, mut segments }) = self.flights.pop_front() else { return (0, None) };
-        let before = control.last().copied().unwrap_or(0);
-        match outcome {
-            Outcome::Sent => {
-                self.failures = 0;
-                self.one_by_one = self.one_by_one.saturating_sub(segments.len());
-                (segments.into_iter().map(|segment| self.sent(segment)).sum(), Some(control.len()))
-            }
-            Outcome::Refused(index) if index < before => {
-                self.put_back(segments);
-                (0, Some(control.iter().filter(|end| **end <= index).count() + 1))
-            }
-            Outcome::Refused(index) if index - before < segments.len() => {
-                self.failures = 0;
-                let mut behind = segments.split_off(index - before);
-                let mut room = segments.into_iter().map(|segment| self.sent(segment)).sum();
-                if let Some(refused) = behind.pop_front() {
-                    self.put_back(behind);
-                    room += self.refuse(refused);
-                }
-                (room, Some(control.len()))
-            }
-            // A refusal of something that was not there is no answer at all.
-            Outcome::Refused(_) | Outcome::Unknown => {
-                for flight in std::mem::take(&mut self.flights) {
-                    segments.extend(flight.segments);
-                }
-                self.put_back(segments);
-                (if works { self.failed() } else { 0 }, None)
-            }
-        }
-    }
-
-    fn sent(&mut self, segment: Segment) -> usize {
-        if let Some(stream) = self.stream(segment.to) {
-            stream.sent = stream.sent.max(segment.newest.unwrap_or(0));
-        }
-        if segment.newest.is_some() {
-            self.settled.insert(segment.to);
-        }
-        self.ended(segment)
-    }
-
-    fn ended(&mut self, segment: Segment) -> usize {
-        if let Some(stream) = self.stream(segment.to) {
-            stream.waiting -= 1;
-        }
-        self.done += segment.messages;
-        self.answer_bytes -= segment.answer_bytes;
-        segment.room
-    }
-
-    /// Gives up what the broker does not take, with all pieces of the same message.
-    fn refuse(&mut self, segment: Segment) -> usize {
-        let mut rest = Vec::new();
-        while self.queue.front().is_some_and(|next| next.is_of_the_same(&segment)) {
-            rest.extend(self.take_first());
-        }
-        let all = std::iter::once(segment).chain(rest);
-        all.map(|segment| {
-            self.refused += segment.messages;
-            self.one_by_one = self.one_by_one.saturating_sub(1);
-            self.ended(segment)
-        })
-        .sum()
-    }
-
-    /// A batch has failed although the link works. After some tries its messages are sent one at a time, then the frames of the
-    /// one that fails; a frame that fails alone is refused, so that one that the broker cannot take stops nobody for ever.
-    fn failed(&mut self) -> usize {
-        self.failures += 1;
-        if self.failures < TRIES {
-            return 0;
-        }
-        self.failures = 0;
-        if self.one_by_one == 0 {
-            self.one_by_one = self.queue.len().max(1);
-            return 0;
-        }
-        let Some(first) = self.take_first() else { return 0 };
-        if first.messages > 1 {
-            let before = self.queue.len();
-            let alone = Packing { max_packed: 0, ..self.packing };
-            self.cut_again(first, &alone);
-            self.one_by_one += self.queue.len() - before;
-            return 0;
-        }
-        self.refuse(first)
     }
 
     /// A queue that was full gives its memory back.
