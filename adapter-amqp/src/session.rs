@@ -25,7 +25,8 @@ use crate::intake::Intake;
 
 /// What fits one frame of AMQP at the broker's usual `frame_max` of 128 KiB. Larger messages are not faster, and what waits
 /// for a slow node is bounded in messages: 500 of these are 64 MiB.
-pub(crate) const LIMITS: Limits = Limits::max_frame((128 << 10) - 8);
+// All messages of a batch are handed to the client in one poll, so batches keep their order.
+pub(crate) const LIMITS: Limits = Limits::max_frame((128 << 10) - 8).in_flight(2);
 
 /// How long the broker may take to confirm; long after the silence of a dead one was noticed.
 const CONFIRM: Duration = Duration::from_secs(5);

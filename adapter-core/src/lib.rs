@@ -74,7 +74,7 @@ pub mod backend {
 
     pub use crate::api::EmitterFrames;
     pub use crate::kit::{
-        Authority, Backoff, Breaker, HostPort, Keeper, Link, Ring, TlsFiles, UrlParts, in_turn, percent_decoded, tcp,
+        Authority, Backoff, Breaker, HostPort, InPlace, Keeper, Link, Ring, TlsFiles, UrlParts, in_turn, percent_decoded, tcp,
         tls,
     };
     pub use crate::model::{Limits, causes};

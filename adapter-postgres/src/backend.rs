@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::backend::{
-    Authority, Breaker, Capabilities, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason,
+    Authority, Breaker, Capabilities, Channel, InPlace, Inbox, Limits, Link, Outgoing, PublishError, Reason,
 };
 use adapter_core::{ErrorKind, Result};
 use tokio_postgres::types::Type;
@@ -39,6 +39,7 @@ pub(crate) struct Pair {
 #[derive(Clone)]
 pub(crate) struct Handle {
     publisher: Arc<Client>,
+    driver: InPlace,
     pulse: Arc<Pulse>,
     listener: Arc<Client>,
     breaker: Breaker,
@@ -52,7 +53,7 @@ impl Handle {
             frames.iter().enumerate().map(|(place, frame)| text::encode(place, &frame.payload)).collect();
         let _carries = self.pulse.carries(texts.iter().map(String::len).sum());
         let parameters = [(&channels as _, Type::TEXT_ARRAY), (&texts as _, Type::TEXT_ARRAY)];
-        self.publisher.query_typed(NOTIFY, &parameters).await.map_err(error)?;
+        self.driver.assist(self.publisher.query_typed(NOTIFY, &parameters)).await.map_err(error)?;
         self.pulse.beat();
         Ok(())
     }
@@ -73,6 +74,7 @@ impl Link for Pair {
         )?;
         let handle = Handle {
             publisher: Arc::clone(&publisher.client),
+            driver: publisher.driver.clone(),
             pulse: Arc::clone(&publisher.pulse),
             listener: Arc::clone(&listener.client),
             breaker,
@@ -103,7 +105,8 @@ impl Link for Pair {
     }
 
     fn limits(&self) -> Limits {
-        Limits::max_frame(self.publisher.max_frame)
+        // One message is one statement, and statements are carried out in their order.
+        Limits::max_frame(self.publisher.max_frame).singles_in_flight(2)
     }
 
     async fn subscribe(handle: &Handle, channels: &[Channel]) -> Result<()> {

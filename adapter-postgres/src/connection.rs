@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use adapter_core::backend::InPlace;
 use adapter_core::{Error, Result};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,7 +39,9 @@ pub(crate) struct Connection {
     pub(crate) pulse: Arc<Pulse>,
     /// The largest frame that fits into a notification of this server.
     pub(crate) max_frame: usize,
-    driver: JoinHandle<()>,
+    /// What reads and writes the socket.
+    pub(crate) driver: InPlace,
+    driving: JoinHandle<()>,
     /// Closed when the driver has ended, however it did.
     over: watch::Receiver<()>,
 }
@@ -123,11 +126,11 @@ impl Connection {
         let intake = intake.unwrap_or_default();
         let pulse = intake.pulse();
         let (alive, over) = watch::channel(());
-        let driver = tokio::spawn(async move {
+        let (driver, driving) = InPlace::spawn(async move {
             let _alive = alive;
             drive(connection, intake).await;
         });
-        let mut this = Self { client: Arc::new(client), pulse, max_frame: 0, driver, over };
+        let mut this = Self { client: Arc::new(client), pulse, max_frame: 0, driver, driving, over };
         this.max_frame = this.greet().await?;
         Ok(this)
     }
@@ -198,7 +201,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.driver.abort(); // and the socket with it
+        self.driving.abort(); // and the socket with it
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::backend::{
-    Authority, Breaker, Capabilities, Channel, HostPort, Inbox, Limits, Link, Outgoing, PublishError, Reason,
+    Authority, Breaker, Capabilities, Channel, HostPort, InPlace, Inbox, Limits, Link, Outgoing, PublishError, Reason,
 };
 use adapter_core::{ErrorKind, Result};
 use redis::aio::MultiplexedConnection;
@@ -46,6 +46,7 @@ pub(crate) struct Pair {
 #[derive(Clone)]
 pub(crate) struct Handle {
     publisher: MultiplexedConnection,
+    driver: InPlace,
     subscriber: MultiplexedConnection,
     address: Arc<HostPort>,
     sharded: bool,
@@ -71,6 +72,7 @@ impl Link for Pair {
         let subscriber = Connection::with_pulse(&redis.dial, &address, pulse, Some(Arc::clone(&intake))).await?;
         let handle = Handle {
             publisher: publisher.client.clone(),
+            driver: publisher.driver.clone(),
             subscriber: subscriber.client.clone(),
             address: Arc::new(address),
             sharded: redis.mode != Mode::PubSub,
@@ -123,7 +125,8 @@ impl Link for Pair {
         for message in messages {
             pipeline.cmd(command).arg(handle.intake.name(&message.channel)).arg(&message.payload[..]);
         }
-        let sent = handle.publisher.clone().send_packed_commands(&pipeline, 0, messages.len()).await;
+        let mut publisher = handle.publisher.clone();
+        let sent = handle.driver.assist(publisher.send_packed_commands(&pipeline, 0, messages.len())).await;
         let answers = sent.map_err(|cause| PublishError::Unknown(error(cause)))?;
         check(answers).inspect_err(|refusal| {
             if matches!(refusal, PublishError::Unknown(_)) {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::HostPort;
+use adapter_core::backend::{HostPort, InPlace};
 use adapter_core::backend::tls::refusal;
 use adapter_core::{Error, Result};
 use redis::aio::MultiplexedConnection;
@@ -32,7 +32,9 @@ const DEAD: u32 = 9;
 pub(crate) struct Connection {
     pub(crate) client: MultiplexedConnection,
     pulse: Arc<Pulse>,
-    driver: JoinHandle<()>,
+    /// What reads and writes the socket.
+    pub(crate) driver: InPlace,
+    ended: JoinHandle<()>,
 }
 
 /// What pings one connection.
@@ -92,7 +94,8 @@ impl Connection {
             Some(kind) => no_tls(kind).with_source(cause),
             None => error(cause),
         })?;
-        Ok(Self { client, pulse, driver: tokio::spawn(driver) })
+        let (driver, ended) = InPlace::spawn(driver);
+        Ok(Self { client, pulse, driver, ended })
     }
 
     /// Waits until the server has closed the connection.
@@ -101,7 +104,7 @@ impl Connection {
     /// Safe; not to be called again once it has returned.
     pub(crate) async fn ended(&mut self) {
         // A panic of the driver ends the connection as well.
-        let _ = (&mut self.driver).await;
+        let _ = (&mut self.ended).await;
     }
 
     pub(crate) fn watch(&self) -> Watch {
@@ -119,7 +122,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.driver.abort(); // and the socket with it
+        self.ended.abort(); // and the socket with it
     }
 }
 

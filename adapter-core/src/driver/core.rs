@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 use super::logging::Log;
 use super::registry::Registry;
 use crate::engine::{Engine, Output};
+use crate::kit::InPlace;
 use crate::model::{Error, ErrorKind, Event, Missing, Node, NodeId, Result, Stats, Why};
 use crate::seams::acks::Collector;
 use crate::seams::{Backend, Channel, Inbox};
@@ -33,6 +34,10 @@ pub(crate) struct Core {
     pub(crate) reset: watch::Sender<Option<String>>,
     /// There is something to send.
     pub(crate) work: Notify,
+    /// The task that sends. Nothing is left of it once it has ended.
+    writer: OnceLock<InPlace>,
+    /// Nothing is under way: what is queued now may be sent at once.
+    idle: AtomicBool,
     /// Something was sent.
     pub(crate) sent: Notify,
     /// The time that the reader waits for has changed.
@@ -96,6 +101,8 @@ impl Core {
             link: watch::Sender::new(true),
             reset: watch::Sender::new(None),
             work: Notify::new(),
+            writer: OnceLock::new(),
+            idle: AtomicBool::new(false),
             sent: Notify::new(),
             sooner: Notify::new(),
             waiters: Mutex::default(),
@@ -199,6 +206,23 @@ impl Core {
         self.engine().forget(request);
         let waiter = self.waiters().remove(&request);
         drop(waiter);
+    }
+
+    /// The task that sends; told once.
+    pub(super) fn writer_is(&self, writer: InPlace) {
+        let _ = self.writer.set(writer);
+    }
+
+    pub(super) fn writer_is_idle(&self, idle: bool) {
+        self.idle.store(idle, Ordering::Release);
+    }
+
+    /// Something was queued: it is sent on the spot when nothing else is being sent, so that no other thread has to be woken.
+    pub(crate) fn send_queued(&self) {
+        match self.writer.get() {
+            Some(writer) if self.idle.load(Ordering::Acquire) => writer.run(|| self.work.notify_one()),
+            _ => self.work.notify_one(),
+        }
     }
 
     /// Does what the engine asks for, operations excepted.

@@ -101,7 +101,7 @@ impl Core {
         // Encoded here: the engine is not held meanwhile.
         let parts = answer.encode_in_parts();
         self.engine().answer(to, parts, now());
-        self.work.notify_one();
+        self.send_queued();
     }
 }
 

@@ -137,7 +137,8 @@ impl Core {
             Some(Err(failed)) => Err(failed),
             None => Ok(()),
         };
-        self.work.notify_one();
+        // Before this node's own sockets, which may be many.
+        self.send_queued();
         let concerned = operation.target().is_some_and(|target| target.concerns(self.node.id));
         let mut served = concerned && here.has_sockets();
         match (operation, acks) {

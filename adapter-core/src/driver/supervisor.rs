@@ -12,6 +12,7 @@ use super::core::{Core, now};
 use super::panics;
 use super::reader::Reader;
 use super::writer::Writer;
+use crate::kit::InPlace;
 use crate::seams::Reason;
 
 /// How long a backend may take to drop a dead link.
@@ -32,9 +33,11 @@ pub(super) trait Part: Send + 'static {
 /// Starts what runs for a node: its reader, its writer, and what has dead links replaced. Each ends when it is aborted; when
 /// one ends in another way, as all do when their runtime is gone, the node is closed.
 pub(crate) fn start(core: &Arc<Core>) -> Vec<JoinHandle<()>> {
+    let (writer, writing) = InPlace::spawn(supervised(Arc::clone(core), Writer::new(Arc::clone(core))));
+    core.writer_is(writer);
     vec![
         tokio::spawn(supervised(Arc::clone(core), Reader::new(Arc::clone(core)))),
-        tokio::spawn(supervised(Arc::clone(core), Writer::new(Arc::clone(core)))),
+        writing,
         tokio::spawn(supervised(Arc::clone(core), Mender(Arc::clone(core)))),
     ]
 }

@@ -19,6 +19,9 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(100);
 /// Bytes for each second that the slowest link which is not given up on takes.
 const SLOWEST_LINK: f64 = 1048576.0;
+/// A batch of one message of up to so many bytes is little: the next one does not wait for its outcome. What is emitted in a
+/// loop makes larger ones soon, which do wait, so that messages are packed.
+const LITTLE: usize = 1024;
 /// So many names of inboxes are kept in any cluster, however small.
 const FEW_INBOXES: usize = 64;
 
@@ -34,7 +37,13 @@ pub(super) struct Writer {
     refusing: bool,
 }
 
-enum Flight {
+/// A batch that the backend is publishing.
+struct Flight {
+    little: bool,
+    state: State,
+}
+
+enum State {
     Under(Pin<Box<dyn Future<Output = Outcome> + Send>>),
     Over(Outcome),
 }
@@ -62,6 +71,7 @@ impl Part for Writer {
             if self.may_begin() && self.begin() {
                 continue;
             }
+            self.core.writer_is_idle(self.flights.is_empty());
             tokio::select! {
                 biased;
                 outcome = oldest(&mut self.flights) => self.settle(outcome).await,
@@ -72,10 +82,15 @@ impl Part for Writer {
 }
 
 impl Writer {
-    /// Whether another batch may go: none is under way, or the link takes several and there is a good deal more to send.
+    /// Whether another batch may go: none is under way, or the link takes several and either little is under way or there is a
+    /// good deal more to send.
     fn may_begin(&self) -> bool {
-        let most = self.core.backend.limits().in_flight;
-        self.flights.is_empty() || self.flights.len() < most && self.core.engine().has_more_than_one_message()
+        if self.flights.is_empty() {
+            return true;
+        }
+        let (limits, under_way) = (self.core.backend.limits(), self.flights.len());
+        under_way < limits.singles_in_flight && self.flights.iter().all(|flight| flight.little)
+            || under_way < limits.in_flight && self.core.engine().has_more_than_one_message()
     }
 
     /// Begins to publish the next batch, if there is anything to send.
@@ -91,7 +106,10 @@ impl Writer {
         self.core.inbox.wrote(counter);
         // Put together here: the engine is not held while large packets are copied.
         let batch: Vec<_> = batch.into_iter().map(|(to, payload)| self.outgoing(to, payload)).collect();
-        self.flights.push_back(Flight::Under(Box::pin(publish(Arc::clone(&self.core), batch))));
+        self.core.writer_is_idle(false);
+        let little = matches!(&batch[..], [only] if only.payload.len() <= LITTLE);
+        let publish = Box::pin(publish(Arc::clone(&self.core), batch));
+        self.flights.push_back(Flight { little, state: State::Under(publish) });
         true
     }
 
@@ -148,14 +166,14 @@ impl Writer {
 fn oldest(flights: &mut VecDeque<Flight>) -> impl Future<Output = Outcome> {
     std::future::poll_fn(move |cx| {
         for flight in flights.iter_mut() {
-            if let Flight::Under(publish) = flight
+            if let State::Under(publish) = &mut flight.state
                 && let Poll::Ready(outcome) = publish.as_mut().poll(cx)
             {
-                *flight = Flight::Over(outcome);
+                flight.state = State::Over(outcome);
             }
         }
         match flights.front() {
-            Some(Flight::Over(outcome)) => {
+            Some(Flight { state: State::Over(outcome), .. }) => {
                 let outcome = *outcome;
                 flights.pop_front();
                 Poll::Ready(outcome)

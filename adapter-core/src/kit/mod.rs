@@ -2,6 +2,7 @@
 
 mod backoff;
 mod host_port;
+mod in_place;
 mod keeper;
 mod link;
 mod percent;
@@ -14,6 +15,7 @@ mod url;
 
 pub use backoff::Backoff;
 pub use host_port::HostPort;
+pub use in_place::InPlace;
 pub use keeper::Keeper;
 pub use link::{Authority, Breaker, Link};
 pub use percent::percent_decoded;

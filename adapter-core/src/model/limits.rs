@@ -8,6 +8,9 @@ pub struct Limits {
     pub max_frame: usize,
     /// How many batches may be under way at a time; 1 unless [`in_flight`](Self::in_flight) says more.
     pub in_flight: usize,
+    /// How many may be under way while each is a single message; 1 unless [`in_flight`](Self::in_flight) or
+    /// [`singles_in_flight`](Self::singles_in_flight) says more.
+    pub singles_in_flight: usize,
 }
 
 impl Limits {
@@ -16,7 +19,8 @@ impl Limits {
 
     /// Payloads of up to this many bytes (less than [`Self::MIN_FRAME`] counts as that).
     pub const fn max_frame(bytes: usize) -> Self {
-        Self { max_frame: if bytes < Self::MIN_FRAME { Self::MIN_FRAME } else { bytes }, in_flight: 1 }
+        let max_frame = if bytes < Self::MIN_FRAME { Self::MIN_FRAME } else { bytes };
+        Self { max_frame, in_flight: 1, singles_in_flight: 1 }
     }
 
     /// The backend takes so many calls of `publish` at a time (0 counts as 1), and keeps the order in which they were first
@@ -25,6 +29,14 @@ impl Limits {
     #[must_use]
     pub const fn in_flight(mut self, batches: usize) -> Self {
         self.in_flight = if batches == 0 { 1 } else { batches };
+        self.singles_in_flight(batches)
+    }
+
+    /// The same for calls with one message each: for a backend that hands the messages of a call to its client one after the
+    /// other, so that two long calls would mix. A node that has little to send does not wait for the broker then.
+    #[must_use]
+    pub const fn singles_in_flight(mut self, batches: usize) -> Self {
+        self.singles_in_flight = if batches < self.in_flight { self.in_flight } else { batches };
         self
     }
 }
