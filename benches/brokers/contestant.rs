@@ -9,8 +9,8 @@ use crate::receipts::{Message, Receipts};
 
 pub(crate) type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
-/// Connects one contestant to the broker at this URL.
-pub(crate) type Open = fn(url: String) -> BoxFuture<'static, Result<Box<dyn Contestant>>>;
+/// Connects one contestant to the broker at this URL. What its receivers have goes to the receipts.
+pub(crate) type Open = fn(url: String, receipts: Arc<Receipts>) -> BoxFuture<'static, Result<Box<dyn Contestant>>>;
 
 /// One publisher and two receivers, each with a connection of its own.
 #[async_trait]

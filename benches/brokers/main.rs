@@ -17,15 +17,20 @@ mod report;
 mod roomcast_node;
 mod rounds;
 
+use std::sync::Arc;
+
 use conformance::broker::{Broker, Recipe, recipes};
 use contestant::{Open, Result};
+use receipts::Receipts;
 use rounds::Rounds;
 
 /// One broker, and who runs on it beside Roomcast.
 struct Row {
     recipe: Recipe,
-    /// The client crate in its best forms; the first is the one that latencies are compared with.
+    /// The client crate in its best forms. The first also runs with a task that takes what each receiver has received, as in
+    /// most applications.
     plain: &'static [(&'static str, Open)],
+    with_tasks: &'static str,
     /// So many messages in each round.
     messages: u64,
 }
@@ -34,13 +39,25 @@ const ROWS: &[Row] = &[
     Row {
         recipe: recipes::REDIS,
         plain: &[("redis, 64 in a pipeline", plain_redis::by_64), ("redis, 1,000 in a pipeline", plain_redis::by_1000)],
+        with_tasks: "redis, 64 in a pipeline, to tasks",
         messages: 200_000,
     },
-    Row { recipe: recipes::NATS, plain: &[("async-nats", plain_nats::open)], messages: 200_000 },
-    Row { recipe: recipes::RABBITMQ, plain: &[("lapin, 256 in flight", plain_amqp::open)], messages: 100_000 },
+    Row {
+        recipe: recipes::NATS,
+        plain: &[("async-nats", plain_nats::open)],
+        with_tasks: "async-nats, to tasks",
+        messages: 200_000,
+    },
+    Row {
+        recipe: recipes::RABBITMQ,
+        plain: &[("lapin, 256 in flight", plain_amqp::open)],
+        with_tasks: "lapin, 256 in flight, to tasks",
+        messages: 100_000,
+    },
     Row {
         recipe: recipes::POSTGRES,
         plain: &[("tokio-postgres, 64 in a statement", plain_postgres::open)],
+        with_tasks: "tokio-postgres, 64 in a statement, to tasks",
         messages: 100_000,
     },
 ];
@@ -89,10 +106,13 @@ fn known() -> String {
 async fn all(choice: Choice) -> Result<()> {
     for row in ROWS.iter().filter(|row| choice.includes(row)) {
         let broker = Broker::start(&row.recipe).await?;
-        let everybody = row.plain.iter().copied().chain([("roomcast", roomcast_node::open as Open)]);
+        let tasks = row.plain.first().map(|(_, open)| (row.with_tasks, *open, true));
+        let plain = row.plain.iter().map(|(name, open)| (*name, *open, false));
+        let everybody = plain.chain(tasks).chain([("roomcast", roomcast_node::open as Open, false)]);
         let mut contestants = Vec::new();
-        for (name, open) in everybody.filter(|(name, _)| name.starts_with(&choice.only)) {
-            contestants.push((name, open(broker.url()).await?));
+        for (name, open, tasks) in everybody.filter(|(name, ..)| name.starts_with(&choice.only)) {
+            let receipts = if tasks { Receipts::of_tasks() } else { Arc::new(Receipts::new()) };
+            contestants.push((name, open(broker.url(), receipts).await?));
         }
         let rounds = Rounds { wanted: choice.rounds, messages: row.messages };
         let (kept, repeated) = rounds.run(&mut contestants).await?;

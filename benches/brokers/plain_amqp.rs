@@ -12,7 +12,6 @@ use roomcast::backend::async_trait;
 use crate::contestant::{Contestant, Result};
 use crate::receipts::{Message, RECEIVERS, Receipts};
 
-const EXCHANGE: &str = "plain";
 /// So many messages wait for the broker's word at a time.
 const IN_FLIGHT: usize = 256;
 
@@ -22,24 +21,24 @@ struct Plain {
     receipts: Arc<Receipts>,
 }
 
-pub(crate) fn open(url: String) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
-    connect(url).boxed()
+pub(crate) fn open(url: String, receipts: Arc<Receipts>) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
+    connect(url, receipts).boxed()
 }
 
-async fn connect(url: String) -> Result<Box<dyn Contestant>> {
-    let receipts = Arc::new(Receipts::new());
+async fn connect(url: String, receipts: Arc<Receipts>) -> Result<Box<dyn Contestant>> {
     let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
     let publisher = connection.create_channel().await?;
     publisher.confirm_select(ConfirmSelectOptions::default()).await?;
     let nothing = FieldTable::default;
-    publisher.exchange_declare(EXCHANGE.into(), ExchangeKind::Fanout, Default::default(), nothing()).await?;
+    let exchange = receipts.channel();
+    publisher.exchange_declare(exchange.into(), ExchangeKind::Fanout, Default::default(), nothing()).await?;
     let mut connections = vec![connection];
     for index in 0..RECEIVERS {
         let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         let ours = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
         let queue = channel.queue_declare("".into(), ours, nothing()).await?.name().clone();
-        channel.queue_bind(queue.clone(), EXCHANGE.into(), "".into(), Default::default(), nothing()).await?;
+        channel.queue_bind(queue.clone(), exchange.into(), "".into(), Default::default(), nothing()).await?;
         let consume = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let mut arriving = channel.basic_consume(queue, "".into(), consume, nothing()).await?;
         let receipts = Arc::clone(&receipts);
@@ -58,7 +57,7 @@ async fn connect(url: String) -> Result<Box<dyn Contestant>> {
 impl Plain {
     async fn publish(&self, message: Message) -> Result<()> {
         let (options, properties) = (Default::default(), BasicProperties::default());
-        self.publisher.basic_publish(EXCHANGE.into(), "".into(), options, &message, properties).await?.await?;
+        self.publisher.basic_publish(self.receipts.channel().into(), "".into(), options, &message, properties).await?.await?;
         Ok(())
     }
 }

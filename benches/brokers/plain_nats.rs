@@ -11,8 +11,6 @@ use roomcast::backend::async_trait;
 use crate::contestant::{Contestant, Result};
 use crate::receipts::{Message, RECEIVERS, Receipts};
 
-const SUBJECT: &str = "plain";
-
 struct Plain {
     publisher: Client,
     /// Those who receive; their tasks end with them.
@@ -20,17 +18,16 @@ struct Plain {
     receipts: Arc<Receipts>,
 }
 
-pub(crate) fn open(url: String) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
-    connect(url).boxed()
+pub(crate) fn open(url: String, receipts: Arc<Receipts>) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
+    connect(url, receipts).boxed()
 }
 
-async fn connect(url: String) -> Result<Box<dyn Contestant>> {
-    let receipts = Arc::new(Receipts::new());
+async fn connect(url: String, receipts: Arc<Receipts>) -> Result<Box<dyn Contestant>> {
     let mut receivers = Vec::new();
     for index in 0..RECEIVERS {
         // Room for a whole burst: a receiver that is slower than the publisher would lose the rest.
         let receiver = ConnectOptions::new().subscription_capacity(1 << 20).connect(&url).await?;
-        let mut arriving = receiver.subscribe(SUBJECT).await?;
+        let mut arriving = receiver.subscribe(receipts.channel()).await?;
         receiver.flush().await?;
         let receipts = Arc::clone(&receipts);
         tokio::spawn(async move {
@@ -52,7 +49,7 @@ impl Contestant for Plain {
 
     async fn burst(&mut self, messages: &mut (dyn Iterator<Item = Message> + Send)) -> Result<()> {
         for message in messages {
-            self.publisher.publish(SUBJECT, Bytes::copy_from_slice(&message)).await?;
+            self.publisher.publish(self.receipts.channel(), Bytes::copy_from_slice(&message)).await?;
         }
         self.publisher.flush().await?;
         Ok(())
@@ -60,7 +57,7 @@ impl Contestant for Plain {
 
     async fn one(&mut self, message: Message) -> Result<()> {
         // The client flushes by itself as soon as it has nothing else to do.
-        self.publisher.publish(SUBJECT, Bytes::copy_from_slice(&message)).await?;
+        self.publisher.publish(self.receipts.channel(), Bytes::copy_from_slice(&message)).await?;
         Ok(())
     }
 

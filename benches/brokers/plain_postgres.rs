@@ -22,26 +22,26 @@ struct Plain {
     receipts: Arc<Receipts>,
 }
 
-pub(crate) fn open(url: String) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
-    connect(url).boxed()
+pub(crate) fn open(url: String, receipts: Arc<Receipts>) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
+    connect(url, receipts).boxed()
 }
 
-async fn connect(url: String) -> Result<Box<dyn Contestant>> {
+async fn connect(url: String, receipts: Arc<Receipts>) -> Result<Box<dyn Contestant>> {
     let mut config: Config = url.parse()?;
     if config.get_user().is_none() {
         config.user("postgres");
     }
-    let receipts = Arc::new(Receipts::new());
     let mut receivers = Vec::new();
     for index in 0..RECEIVERS {
         let receiver = client(&config, index, &receipts).await?;
-        receiver.batch_execute("LISTEN plain").await?;
+        receiver.batch_execute(&format!("LISTEN {}", receipts.channel())).await?;
         receivers.push(receiver);
     }
     let publisher = client(&config, 0, &receipts).await?;
     publisher.batch_execute("SET synchronous_commit = off").await?;
-    let notify =
-        publisher.prepare("SELECT count(pg_notify('plain', payload)) FROM unnest($1::text[]) AS payload").await?;
+    let channel = receipts.channel();
+    let notify = format!("SELECT count(pg_notify('{channel}', payload)) FROM unnest($1::text[]) AS payload");
+    let notify = publisher.prepare(&notify).await?;
     Ok(Box::new(Plain { publisher, notify, _receivers: receivers, receipts }))
 }
 

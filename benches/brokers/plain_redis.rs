@@ -11,14 +11,12 @@ use roomcast::backend::async_trait;
 use crate::contestant::{Contestant, Result};
 use crate::receipts::{Message, RECEIVERS, Receipts};
 
-const CHANNEL: &str = "plain";
-
-pub(crate) fn by_64(url: String) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
-    open(url, 64).boxed()
+pub(crate) fn by_64(url: String, receipts: Arc<Receipts>) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
+    open(url, 64, receipts).boxed()
 }
 
-pub(crate) fn by_1000(url: String) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
-    open(url, 1000).boxed()
+pub(crate) fn by_1000(url: String, receipts: Arc<Receipts>) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
+    open(url, 1000, receipts).boxed()
 }
 
 struct Plain {
@@ -30,10 +28,9 @@ struct Plain {
     receipts: Arc<Receipts>,
 }
 
-async fn open(url: String, batch: usize) -> Result<Box<dyn Contestant>> {
+async fn open(url: String, batch: usize, receipts: Arc<Receipts>) -> Result<Box<dyn Contestant>> {
     let client = Client::open(format!("{url}/?protocol=resp3"))?;
-    let receipts = Arc::new(Receipts::new());
-    let channel = format!("{CHANNEL}-{batch}");
+    let channel = format!("{}-{batch}", receipts.channel());
     let mut receivers = Vec::new();
     for index in 0..RECEIVERS {
         let receipts = Arc::clone(&receipts);

@@ -1,9 +1,10 @@
 //! What the two receivers have had: every message is counted, and timed where latency is asked for.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 pub(crate) const SIZE: usize = 200;
 pub(crate) const RECEIVERS: usize = 2;
@@ -33,6 +34,8 @@ pub(crate) struct Receipts {
     published: Vec<AtomicU64>,
     receivers: [Receiver; RECEIVERS],
     complete: Notify,
+    /// What is received goes to a task of each receiver first, as in most applications.
+    tasks: OnceLock<[mpsc::UnboundedSender<Vec<u8>>; RECEIVERS]>,
 }
 
 #[derive(Default)]
@@ -57,7 +60,32 @@ impl Receipts {
             published: times(),
             receivers: std::array::from_fn(|_| Receiver { at: times(), ..Receiver::default() }),
             complete: Notify::new(),
+            tasks: OnceLock::new(),
         }
+    }
+
+    /// The same, with a task for each receiver that is handed what the client has received.
+    pub(crate) fn of_tasks() -> Arc<Self> {
+        let receipts = Arc::new(Self::new());
+        let tasks = std::array::from_fn(|index| {
+            let (sender, mut received) = mpsc::unbounded_channel::<Vec<u8>>();
+            let weak = Arc::downgrade(&receipts);
+            // Ends with the receipts, which have the sender.
+            tokio::spawn(async move {
+                while let Some(payload) = received.recv().await {
+                    weak.upgrade().inspect(|receipts| receipts.note(index, &payload));
+                }
+            });
+            sender
+        });
+        // They were made above, and have none.
+        let _ = receipts.tasks.set(tasks);
+        receipts
+    }
+
+    /// The name of the channel that a plain client uses, so that no two contestants have the same.
+    pub(crate) fn channel(&self) -> &'static str {
+        if self.tasks.get().is_some() { "plain_tasks" } else { "plain" }
     }
 
     /// Begins a run of so many messages.
@@ -83,6 +111,14 @@ impl Receipts {
 
     /// Takes what a receiver has had.
     pub(crate) fn take(&self, receiver: usize, payload: &[u8]) {
+        match self.tasks.get() {
+            // The task lives as long as the receipts do.
+            Some(tasks) => drop(tasks[receiver].send(payload.to_vec())),
+            None => self.note(receiver, payload),
+        }
+    }
+
+    fn note(&self, receiver: usize, payload: &[u8]) {
         let this = &self.receivers[receiver];
         let (Some(run), Some(number)) = (payload.first_chunk(), payload.get(8..).and_then(<[u8]>::first_chunk)) else {
             return;

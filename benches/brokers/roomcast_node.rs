@@ -18,12 +18,11 @@ struct Nodes {
     receipts: Arc<Receipts>,
 }
 
-pub(crate) fn open(url: String) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
-    connect(url).boxed()
+pub(crate) fn open(url: String, receipts: Arc<Receipts>) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
+    connect(url, receipts).boxed()
 }
 
-async fn connect(url: String) -> Result<Box<dyn Contestant>> {
-    let receipts = Arc::new(Receipts::new());
+async fn connect(url: String, receipts: Arc<Receipts>) -> Result<Box<dyn Contestant>> {
     let (mut clusters, mut receivers) = (Vec::new(), Vec::new());
     for index in 0..RECEIVERS {
         let cluster = roomcast::connect(&url).await?;

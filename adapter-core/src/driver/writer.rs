@@ -156,8 +156,8 @@ impl Writer {
         core.sent.notify_waiters();
         if outcome == Outcome::Unknown {
             let mut link = core.link.subscribe();
-            // The link will say whether it is down; until then it may be a broker that takes its time.
-            let _ = tokio::time::timeout(RETRY, link.wait_for(|up| !*up)).await;
+            // The link will say whether it is down, and may be up again by then; or it is a broker that takes its time.
+            let _ = tokio::time::timeout(RETRY, link.changed()).await;
         }
     }
 }
