@@ -237,7 +237,7 @@ impl EmitterOperator {
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
-    pub async fn join(self, rooms: impl IntoRooms) -> Result<()> {
+    pub async fn join_sockets(self, rooms: impl IntoRooms) -> Result<()> {
         self.change(Change::Join(rooms.into_rooms()?)).await
     }
 
@@ -245,15 +245,15 @@ impl EmitterOperator {
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
-    pub async fn leave(self, rooms: impl IntoRooms) -> Result<()> {
+    pub async fn leave_sockets(self, rooms: impl IntoRooms) -> Result<()> {
         self.change(Change::Leave(rooms.into_rooms()?)).await
     }
 
-    /// Disconnects the sockets.
+    /// Disconnects all these sockets, on every node; without a selection, every socket of the namespace.
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
-    pub async fn disconnect(self) -> Result<()> {
+    pub async fn disconnect_sockets(self) -> Result<()> {
         self.change(Change::Disconnect).await
     }
 

@@ -110,8 +110,9 @@ impl BroadcastOperator {
         self
     }
 
-    /// `join`, `leave` and `disconnect` return once they are in the outgoing queue. They are still carried out in the
-    /// order of the calls.
+    /// [`join_sockets`](Self::join_sockets), [`leave_sockets`](Self::leave_sockets) and
+    /// [`disconnect_sockets`](Self::disconnect_sockets) return once they are in the outgoing queue. They are still carried
+    /// out in the order of the calls.
     pub fn no_wait(mut self) -> Self {
         self.no_wait = true;
         self
@@ -150,23 +151,23 @@ impl BroadcastOperator {
     ///
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
-    pub async fn join(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
+    pub async fn join_sockets(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
         self.change(Change::Join(rooms.into_rooms()?)).await
     }
 
-    /// Takes the sockets out of these rooms; returns as [`join`](Self::join) does.
+    /// Takes the sockets out of these rooms; returns as [`join_sockets`](Self::join_sockets) does.
     ///
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
-    pub async fn leave(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
+    pub async fn leave_sockets(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
         self.change(Change::Leave(rooms.into_rooms()?)).await
     }
 
-    /// Disconnects the sockets; what was emitted to them before is delivered first. Returns as [`join`](Self::join) does.
+    /// Disconnects all these sockets, on every node; what was emitted to them before is delivered first. Returns as [`join_sockets`](Self::join_sockets) does.
     ///
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
-    pub async fn disconnect(self) -> Result<Gathered<NodeId>> {
+    pub async fn disconnect_sockets(self) -> Result<Gathered<NodeId>> {
         self.change(Change::Disconnect).await
     }
 

@@ -217,7 +217,7 @@ async fn g04_a_node_that_is_asked_by_name_and_is_not_there_is_missing() {
     let node = Node::on(&Memory::new()).await;
     let nobody = NodeId::random().unwrap();
     let on = || node.chat.except(Vec::<Room>::new()).on(nobody);
-    let disconnected = on().disconnect().await.unwrap();
+    let disconnected = on().disconnect_sockets().await.unwrap();
     assert_eq!((disconnected.missing[0].node, disconnected.missing[0].why), (nobody, Why::Died));
     assert!(!on().fetch_sockets().await.unwrap().is_complete());
     assert_eq!(on().emit_with_ack("?").await.unwrap().gather().await.missing.len(), 1);

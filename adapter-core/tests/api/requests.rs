@@ -79,6 +79,6 @@ async fn g04_a_change_on_another_node_names_no_node_that_did_nothing() {
     let nodes = three().await;
     let there = nodes[2].cluster.node().id;
     let on = || nodes[0].chat.to("room").on(there);
-    assert_eq!(on().join("more").await.unwrap().items, [there]);
-    assert!(on().no_wait().join("more").await.unwrap().items.is_empty());
+    assert_eq!(on().join_sockets("more").await.unwrap().items, [there]);
+    assert!(on().no_wait().join_sockets("more").await.unwrap().items.is_empty());
 }

@@ -31,7 +31,7 @@ async fn g06_local_sockets_are_served_while_the_broker_is_down(scene: &Scene) ->
         check_eq!(next(&mut here).await?, "to all");
         nodes[0].chat.to("room").local().emit("to mine").await?;
         check_eq!(next(&mut here).await?, "to mine");
-        let _ = nodes[0].chat.within("room").no_wait().join("other").await?;
+        let _ = nodes[0].chat.within("room").no_wait().join_sockets("other").await?;
         nodes[0].chat.to("other").emit("joined").await?;
         check_eq!(next(&mut here).await?, "joined");
         check_eq!(nodes[0].chat.within("room").local().count_sockets().await?.total(), 1);
@@ -70,7 +70,7 @@ async fn g04_questions_end_at_their_deadline_and_name_everyone(scene: &Scene) ->
         let took = began.elapsed();
         check_eq!(who(&fetched.missing)?, others, "who is missing from a fetch");
         check_eq!(fetched.items.len(), 1, "sockets of this node");
-        let joined = soon("the end of a join", room().join("other")).await??;
+        let joined = soon("the end of a join", room().join_sockets("other")).await??;
         check_eq!(who(&joined.missing)?, others, "who is missing from a join");
         let counted = soon("the end of a count", room().count_sockets()).await??;
         check_eq!((who(&counted.missing)?, counted.total()), (others.to_vec(), 1));
