@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use adapter_core::{Error, Format, Packet, Result};
+use adapter_core::{Error, Packet, PacketFormat, Result};
 use bytes::Bytes;
 use socketioxide_core::Value;
 
@@ -34,8 +34,8 @@ impl Reader {
     /// The value of a packet, as the sockets here can take it.
     pub(crate) fn packet(&self, packet: &Packet) -> Option<Value> {
         match packet.format {
-            Format::Opaque => self.answer(&packet.data),
-            Format::Event => self.count(self.dialect.event(&packet.data), EVENT),
+            PacketFormat::Opaque => self.answer(&packet.data),
+            PacketFormat::Event => self.count(self.dialect.event(&packet.data), EVENT),
             _ => self.count(None, FORMAT),
         }
     }
@@ -54,7 +54,7 @@ impl Reader {
     /// `Config` for an opaque packet that no bridge has made.
     pub(crate) fn check(&self, packet: &Packet) -> Result<()> {
         let readable =
-            packet.format != Format::Opaque || value::decode(&packet.data).as_ref().is_some_and(value::is_list);
+            packet.format != PacketFormat::Opaque || value::decode(&packet.data).as_ref().is_some_and(value::is_list);
         if readable { Ok(()) } else { Err(Error::config(OPAQUE)) }
     }
 
@@ -78,10 +78,10 @@ mod tests {
         let reader = Reader::new(Dialect::Common, Arc::clone(&losses), Arc::clone(&refused));
         let fine = Value::Str("[\"a\"]".into(), None);
         assert_eq!(reader.packet(&Packet::opaque(value::encode(&fine))), Some(fine.clone()));
-        assert_eq!(reader.packet(&Packet::new(Format::Event, "[\"a\"]")), Some(fine));
+        assert_eq!(reader.packet(&Packet::new(PacketFormat::Event, "[\"a\"]")), Some(fine));
         assert_eq!(refused.load(Ordering::Relaxed), 0);
 
-        let of_the_future = Packet::new(Format::Other(9), "[\"a\"]");
+        let of_the_future = Packet::new(PacketFormat::Other(9), "[\"a\"]");
         for packet in [Packet::opaque("\x09"), Packet::opaque(""), Packet::opaque("\0hello"), of_the_future] {
             assert_eq!(reader.packet(&packet), None);
         }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::api::namespace::TIMEOUT;
 use crate::model::{
-    Change, Error, Gathered, IntoRooms, Namespace, NodeId, Packet, Projection, Result, Room, SocketInfo, Target,
+    Error, Gathered, IntoRooms, Namespace, NodeId, Packet, Projection, Result, Room, SocketChange, SocketInfo, Target,
 };
-use crate::seams::{AckStream, Adapter, Address, Scope, Wait};
+use crate::seams::{AckStream, Adapter, Address, Scope, WaitFor};
 
 /// A target in the making, with the first bad name that was given.
 #[derive(Clone, Debug, Default)]
@@ -152,7 +152,7 @@ impl BroadcastOperator {
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
     pub async fn join_sockets(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
-        self.change(Change::Join(rooms.into_rooms()?)).await
+        self.change(SocketChange::Join(rooms.into_rooms()?)).await
     }
 
     /// Takes the sockets out of these rooms; returns as [`join_sockets`](Self::join_sockets) does.
@@ -160,7 +160,7 @@ impl BroadcastOperator {
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
     pub async fn leave_sockets(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
-        self.change(Change::Leave(rooms.into_rooms()?)).await
+        self.change(SocketChange::Leave(rooms.into_rooms()?)).await
     }
 
     /// Disconnects all these sockets, on every node; what was emitted to them before is delivered first. Returns as [`join_sockets`](Self::join_sockets) does.
@@ -168,11 +168,11 @@ impl BroadcastOperator {
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
     pub async fn disconnect_sockets(self) -> Result<Gathered<NodeId>> {
-        self.change(Change::Disconnect).await
+        self.change(SocketChange::Disconnect).await
     }
 
-    async fn change(self, change: Change) -> Result<Gathered<NodeId>> {
-        let wait = if self.no_wait { Wait::Sent(self.timeout) } else { Wait::Applied(self.timeout) };
+    async fn change(self, change: SocketChange) -> Result<Gathered<NodeId>> {
+        let wait = if self.no_wait { WaitFor::Sent(self.timeout) } else { WaitFor::Applied(self.timeout) };
         let (adapter, to, _) = self.checked()?;
         adapter.change(to, change, wait).await
     }

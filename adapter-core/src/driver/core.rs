@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 use super::logging::Log;
 use super::registry::Registry;
 use crate::engine::{Engine, Output};
-use crate::model::{Error, ErrorKind, Event, Missing, Node, NodeId, Result, Stats, Why};
+use crate::model::{Error, ErrorKind, Event, MissingNode, MissingReason, Node, NodeId, Result, Stats};
 use crate::seams::acks::Collector;
 use crate::seams::{Backend, Channel, Inbox};
 use crate::wire::{AckAnswer, AckBatch, Answer, Content};
@@ -69,7 +69,7 @@ pub(crate) enum Waiter {
 
 pub(crate) enum Reply {
     Answer(NodeId, Answer),
-    Ended(Vec<Missing>),
+    Ended(Vec<MissingNode>),
 }
 
 impl Core {
@@ -208,7 +208,7 @@ impl Core {
             Output::Answer { request, node, answer } => self.take_answer(request, node, answer),
             Output::Missing { request, missing } => {
                 if let Some(collector) = self.collector(request) {
-                    collector.end(missing.node, Some(missing.why));
+                    collector.end(missing.node, Some(missing.reason));
                 }
             }
             Output::Ended { request, missing } => self.end(request, missing),
@@ -280,7 +280,7 @@ impl Core {
                     collector.end(node, None);
                 }
             } else {
-                collector.end(node, Some(Why::Unsupported));
+                collector.end(node, Some(MissingReason::Unsupported));
             }
             return;
         }
@@ -300,14 +300,14 @@ impl Core {
         }
     }
 
-    fn end(&self, request: u64, missing: Vec<Missing>) {
+    fn end(&self, request: u64, missing: Vec<MissingNode>) {
         let waiter = self.waiters().remove(&request);
         match waiter {
             Some(Waiter::Gather(replies)) => {
                 let _ = replies.send(Reply::Ended(missing));
             }
             Some(Waiter::Acks(collector)) => {
-                missing.iter().for_each(|missing| collector.end(missing.node, Some(missing.why)));
+                missing.iter().for_each(|missing| collector.end(missing.node, Some(missing.reason)));
             }
             None => {}
         }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::panics::{self, Panics};
-use crate::model::{Change, Error, LocalDropped, LocalSocket, Namespace, Packet, Projection, Result, Room, Target};
+use crate::model::{
+    Error, LocalDropped, LocalSocket, Namespace, Packet, Projection, Result, Room, SocketChange, Target,
+};
 use crate::seams::{Acks, AttachmentId, LocalSockets, Scope, ServerEvent, ServerEvents};
 
 /// What this node has in each namespace. Namespaces without anything are not kept.
@@ -222,11 +224,11 @@ impl Here<'_> {
         self.each(|local| local.broadcast_with_ack(target, packet, timeout, acks.clone()));
     }
 
-    pub(crate) fn change(&self, target: &Target, change: &Change) {
+    pub(crate) fn change(&self, target: &Target, change: &SocketChange) {
         self.each(|local| match change {
-            Change::Join(rooms) => local.join(target, rooms),
-            Change::Leave(rooms) => local.leave(target, rooms),
-            Change::Disconnect => local.disconnect(target),
+            SocketChange::Join(rooms) => local.join(target, rooms),
+            SocketChange::Leave(rooms) => local.leave(target, rooms),
+            SocketChange::Disconnect => local.disconnect(target),
         });
     }
 

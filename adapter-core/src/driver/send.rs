@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::core::{Core, Reply, Room, Waiter, deadline, now};
 use crate::engine::{Asked, Delivery, Engine};
-use crate::model::{AckError, Error, ErrorKind, Gathered, Missing, NodeId, Result, SocketId, Why};
+use crate::model::{AckError, Error, ErrorKind, Gathered, MissingNode, MissingReason, NodeId, Result, SocketId};
 use crate::seams::AckSink;
 use crate::seams::acks::Collector;
 use crate::seams::{Acks, Scope};
@@ -168,7 +168,7 @@ impl Core {
         let question = self.ask(&operation, scope, until, None, |_| Waiter::Gather(sender)).await?;
         let mut items = Vec::new();
         mine(&mut items);
-        let mut missing: Vec<Missing> = Vec::new();
+        let mut missing: Vec<MissingNode> = Vec::new();
         if let Some(question) = &question {
             missing.extend(&question.asked.missing);
             let mut waiting: BTreeSet<_> = question.asked.nodes.iter().copied().collect();
@@ -182,7 +182,7 @@ impl Core {
                         let last = answer.is_last();
                         let strange = matches!(take(&mut items, node, answer), Took::Strange);
                         if strange {
-                            missing.push(Missing { node, why: Why::Unsupported });
+                            missing.push(MissingNode { node, reason: MissingReason::Unsupported });
                         }
                         if last || strange {
                             waiting.remove(&node);
@@ -195,7 +195,7 @@ impl Core {
                     Ok(None) | Err(_) => break,
                 }
             }
-            missing.extend(waiting.into_iter().map(|node| Missing { node, why: Why::Timeout }));
+            missing.extend(waiting.into_iter().map(|node| MissingNode { node, reason: MissingReason::Timeout }));
         }
         drop(question);
         missing.sort_unstable_by_key(|missing| missing.node);

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::model::{AckError, Departure, Event, Limits, Missing, NodeId, SocketId, Stats, Why};
+use crate::model::{AckError, Departure, Event, Limits, MissingNode, MissingReason, NodeId, SocketId, Stats};
 use crate::wire::{Answer, Content, Frame};
 
 #[cfg(test)]
@@ -53,12 +53,12 @@ pub(crate) enum Output {
     /// A node will say nothing (more) to it.
     Missing {
         request: u64,
-        missing: Missing,
+        missing: MissingNode,
     },
     /// Nobody will.
     Ended {
         request: u64,
-        missing: Vec<Missing>,
+        missing: Vec<MissingNode>,
     },
     Event(Event),
     /// Whether the backend has a link.
@@ -76,7 +76,7 @@ pub(crate) struct Asked {
     /// Whom it asks.
     pub(crate) nodes: Vec<NodeId>,
     /// Who was to be asked, and cannot be.
-    pub(crate) missing: Vec<Missing>,
+    pub(crate) missing: Vec<MissingNode>,
 }
 
 /// How an operation is sent.
@@ -193,23 +193,26 @@ impl Engine {
     }
 
     /// Whom a question asks, and who is missing from the start.
-    fn whom(&self, only: Option<NodeId>) -> (Vec<NodeId>, Vec<Missing>) {
+    fn whom(&self, only: Option<NodeId>) -> (Vec<NodeId>, Vec<MissingNode>) {
         let mut nodes = self.members.live();
         nodes.retain(|node| only.is_none_or(|only| only == *node));
         // One that is asked for by name and is not there is missing, not nobody.
         if let Some(node) = only.filter(|only| *only != self.settings.node.id && nodes.is_empty()) {
             let left = self.members.get(node).is_some_and(|peer| peer.life == Life::Gone(Departure::Left));
-            return (nodes, vec![Missing { node, why: if left { Why::Left } else { Why::Died } }]);
+            return (
+                nodes,
+                vec![MissingNode { node, reason: if left { MissingReason::Left } else { MissingReason::Died } }],
+            );
         }
         if self.link_up {
             return (nodes, Vec::new());
         }
-        let unreachable = |node| Missing { node, why: Why::Unreachable };
+        let unreachable = |node| MissingNode { node, reason: MissingReason::Unreachable };
         (Vec::new(), nodes.into_iter().map(unreachable).collect())
     }
 
     /// While the link is down: whom a question would miss.
-    pub(crate) fn out_of_reach(&self, only: Option<NodeId>) -> Option<Vec<Missing>> {
+    pub(crate) fn out_of_reach(&self, only: Option<NodeId>) -> Option<Vec<MissingNode>> {
         (!self.link_up).then(|| self.whom(only).1)
     }
 

@@ -29,7 +29,7 @@ use crate::seams::{Acks, LocalSockets};
 /// The sockets of this node in one namespace, for any WebSocket server. Clones are the same hub.
 ///
 /// # Contract
-/// - A packet is handed to each socket as it is; how [`Format::Event`](crate::Format) looks to the clients is up to the
+/// - A packet is handed to each socket as it is; how [`PacketFormat::Event`](crate::PacketFormat) looks to the clients is up to the
 ///   server.
 /// - Nothing here waits. Each socket has its own queue, bounded in deliveries and in bytes, and a full one concerns only
 ///   that socket: see [`SlowPolicy`]. The defaults are wide, so that a burst does not disconnect a socket that reads.

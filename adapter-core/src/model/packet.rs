@@ -14,7 +14,7 @@ use crate::model::Error;
 #[derive(Clone)]
 pub struct Packet {
     /// Who can read `data`.
-    pub format: Format,
+    pub format: PacketFormat,
     /// The bytes, delivered as they are.
     pub data: Bytes,
     /// Whether `data` is a slice of a message from another node.
@@ -27,7 +27,7 @@ const PACKED: usize = 64 << 10;
 /// Who can read a packet's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Format {
+pub enum PacketFormat {
     /// Only the kind of server that made it: its own encoding.
     Opaque,
     /// Everyone: a JSON array of the event's name and its arguments, which each kind of server encodes for its
@@ -37,7 +37,7 @@ pub enum Format {
     Other(u8),
 }
 
-impl Format {
+impl PacketFormat {
     pub(crate) const fn tag(self) -> u8 {
         match self {
             Self::Opaque => 0,
@@ -57,17 +57,17 @@ impl Format {
 
 impl Packet {
     /// Bytes with a tag that says who can read them.
-    pub fn new(format: Format, data: impl Into<Bytes>) -> Self {
+    pub fn new(format: PacketFormat, data: impl Into<Bytes>) -> Self {
         Self { format, data: data.into(), received: false }
     }
 
     /// Bytes in the local sockets' own encoding.
     pub fn opaque(data: impl Into<Bytes>) -> Self {
-        Self::new(Format::Opaque, data)
+        Self::new(PacketFormat::Opaque, data)
     }
 
     /// A slice of a message from another node.
-    pub(crate) fn received(format: Format, data: Bytes) -> Self {
+    pub(crate) fn received(format: PacketFormat, data: Bytes) -> Self {
         Self { format, data, received: true }
     }
 
@@ -88,7 +88,7 @@ impl Packet {
     pub fn event(name: &str, argument: impl Serialize) -> Result<Self, Error> {
         let json = serde_json::to_vec(&(name, argument))
             .map_err(|cause| Error::config("the event's argument has no JSON form").with_source(cause))?;
-        Ok(Self::new(Format::Event, json))
+        Ok(Self::new(PacketFormat::Event, json))
     }
 }
 
@@ -144,11 +144,11 @@ mod tests {
     #[test]
     fn an_event_is_a_json_array() {
         let packet = Packet::event("news", [1, 2]).expect("json");
-        assert_eq!((packet.format, &packet.data[..]), (Format::Event, &b"[\"news\",[1,2]]"[..]));
+        assert_eq!((packet.format, &packet.data[..]), (PacketFormat::Event, &b"[\"news\",[1,2]]"[..]));
     }
 
     #[test]
     fn every_tag_survives() {
-        assert!((0..=u8::MAX).all(|tag| Format::from_tag(tag).tag() == tag));
+        assert!((0..=u8::MAX).all(|tag| PacketFormat::from_tag(tag).tag() == tag));
     }
 }

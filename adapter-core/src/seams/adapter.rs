@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Change, Gathered, Namespace, Node, NodeId, Packet, Projection, Result, Room, SocketInfo, Target};
+use crate::model::{
+    Gathered, Namespace, Node, NodeId, Packet, Projection, Result, Room, SocketChange, SocketInfo, Target,
+};
 use crate::seams::{AckStream, LocalSockets, ServerEvents};
 
 /// The cluster operations that an application calls. [`Cluster`](crate::Cluster) is the one implementation so far;
@@ -70,7 +72,7 @@ pub trait Adapter: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`broadcast`](Self::broadcast), and `Config` for a zero timeout.
-    async fn change(&self, to: Address, change: Change, wait: Wait) -> Result<Gathered<NodeId>>;
+    async fn change(&self, to: Address, change: SocketChange, wait: WaitFor) -> Result<Gathered<NodeId>>;
 
     /// Describes the sockets addressed.
     ///
@@ -160,7 +162,7 @@ pub enum Scope {
 
 /// What a change of sockets waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub enum WaitFor {
     /// Until every live node has applied it, for so long at the most.
     Applied(Duration),
     /// Only for room in the outgoing queue, for so long at the most.

@@ -16,7 +16,7 @@ use crate::wire::Glance;
 /// How a backend hands over what it received, and tells of its link. Clones are the same inbox.
 ///
 /// # Contract
-/// [`frame`](Self::frame) never waits. When it answers [`Full`], a backend that can pause its source waits for
+/// [`frame`](Self::frame) never waits. When it answers [`InboxFull`], a backend that can pause its source waits for
 /// [`ready`](Self::ready) and offers the frame again; one that cannot drops it, calls [`down`](Self::down) and, once
 /// it receives again, [`up`](Self::up), so that the core knows that something is missing.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct Inbox(Arc<Shared>);
 /// The inbox has no room for this message, and gives it back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the inbox is full")]
-pub struct Full(pub Bytes);
+pub struct InboxFull(pub Bytes);
 
 struct Shared {
     state: Mutex<State>,
@@ -107,9 +107,9 @@ impl Inbox {
     /// Takes a message that arrived on a channel. Never waits; messages for channels that nobody asked for are dropped.
     ///
     /// # Errors
-    /// [`Full`] when the bound of messages or of bytes is reached; see the contract above. Never for the core's own control
+    /// [`InboxFull`] when the bound of messages or of bytes is reached; see the contract above. Never for the core's own control
     /// messages, which have a bound of their own.
-    pub fn frame(&self, channel: &str, payload: Bytes) -> Result<(), Full> {
+    pub fn frame(&self, channel: &str, payload: Bytes) -> Result<(), InboxFull> {
         let shared = &*self.0;
         let mut state = self.lock();
         let Some(channel) = state.channels.get(channel).cloned() else {
@@ -145,7 +145,7 @@ impl Inbox {
             state.full |= !control;
             drop(state);
             shared.arrived.notify_one();
-            return if control { Ok(()) } else { Err(Full(arrival.payload)) };
+            return if control { Ok(()) } else { Err(InboxFull(arrival.payload)) };
         }
         state.bytes += arrival.payload.len();
         state.messages.push_back(arrival);

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::{Cluster, ClusterBuilder, ErrorKind, Event, Hub, Memory, Missing, Why};
+use adapter_core::{Cluster, ClusterBuilder, ErrorKind, Event, Hub, Memory, MissingNode, MissingReason};
 
 use crate::faulty::{Faulty, Mode};
 use crate::support::{Node, eventually, next, until};
@@ -99,7 +99,7 @@ async fn g04_g08_a_question_in_an_outage_ends_at_once_and_names_everyone() {
     assert!(matches!(events.next().await, Some(Event::Degraded(_))));
     let asked_at = tokio::time::Instant::now();
     let hour = || one.chat.timeout(Duration::from_secs(3600));
-    let unreachable = [Missing { node: other, why: Why::Unreachable }];
+    let unreachable = [MissingNode { node: other, reason: MissingReason::Unreachable }];
 
     let counted = hour().count_sockets().await.unwrap();
     assert_eq!((counted.items, &counted.missing[..]), (vec![(me, 1)], &unreachable[..]));

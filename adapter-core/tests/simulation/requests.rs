@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::checks::{hold, was_forgotten};
 use super::history::{History, Life, N, What};
-use crate::model::{Departure, SocketId, Why};
+use crate::model::{Departure, MissingReason, SocketId};
 use crate::wire::{Answer, Operation};
 
 /// One question, as its asker saw it.
@@ -18,8 +18,8 @@ struct Question {
     asked: BTreeSet<N>,
     /// Last answers, by who gave them.
     answered: BTreeMap<N, Duration>,
-    missed: BTreeMap<N, (Duration, Why)>,
-    ended: Option<(Duration, Vec<(N, Why)>)>,
+    missed: BTreeMap<N, (Duration, MissingReason)>,
+    ended: Option<(Duration, Vec<(N, MissingReason)>)>,
     forgotten: bool,
     acks: BTreeMap<N, Vec<SocketId>>,
     expected: BTreeMap<N, BTreeSet<SocketId>>,
@@ -181,13 +181,13 @@ fn check_missing(history: &History, lives: &[Life], question: &Question) -> Resu
     };
     for (node, why) in missing {
         let fits = match why {
-            Why::Died => down(*node, Departure::Died),
-            Why::Left => down(*node, Departure::Left),
-            Why::NoHandler => {
+            MissingReason::Died => down(*node, Departure::Died),
+            MissingReason::Left => down(*node, Departure::Left),
+            MissingReason::NoHandler => {
                 let none = What::Replied { op: question.op, answer: Answer::NoHandler };
                 history.of(*node).any(|record| record.what == none)
             }
-            Why::Timeout => !question.missed.contains_key(node),
+            MissingReason::Timeout => !question.missed.contains_key(node),
             _ => false,
         };
         hold(fits, || format!("node {node} is missing because of {why:?}, which is not so"))?;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::Why;
+use adapter_core::MissingReason;
 
 use crate::failure::Verdict;
 use crate::node::{eventually, fence, next, sockets, until};
@@ -82,8 +82,8 @@ async fn g03_a_node_that_did_not_confirm_is_named(scene: &Scene) -> Verdict {
     // Over before the silence of the crashed node is its death.
     let joined = one.chat.within("start").timeout(Duration::from_secs(1)).join_sockets("room").await?;
     check_eq!(
-        joined.missing.iter().map(|missing| (missing.node, missing.why)).collect::<Vec<_>>(),
-        [(silent, Why::Timeout)]
+        joined.missing.iter().map(|missing| (missing.node, missing.reason)).collect::<Vec<_>>(),
+        [(silent, MissingReason::Timeout)]
     );
     check_eq!(joined.items.len(), 2, "the nodes that confirmed");
     Ok(())
