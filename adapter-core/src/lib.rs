@@ -63,9 +63,9 @@ pub use bytes::Bytes;
 pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket, SocketHandle};
 pub use memory::Memory;
 pub use model::{
-    AckError, ClusterName, Departure, Error, ErrorKind, Event, GapChannel, Gathered, IntoRooms, LocalDropped, MAX_NAME,
-    MissingNode, MissingReason, Namespace, Node, NodeId, Packet, PacketFormat, Projection, Result, Room, SocketId,
-    SocketInfo, Stats,
+    AckError, ClusterName, Departure, Error, ErrorKind, Event, EventData, GapChannel, Gathered, IntoRooms,
+    LocalDropped, MAX_NAME, MissingNode, MissingReason, Namespace, Node, NodeId, Packet, PacketFormat, Projection,
+    Result, Room, SocketId, SocketInfo, Stats,
 };
 pub use seams::{Ack, AckStream, GatheredAcks, ReplyHandle, ServerEvent};
 

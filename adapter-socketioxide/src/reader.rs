@@ -21,7 +21,7 @@ pub(crate) struct Reader {
 
 const OPAQUE: &str = "an opaque packet of something other than this bridge: socketioxide's sockets read only what socketioxide \
                       emits, and `Packet::event`";
-const EVENT: &str = "an event that is not a JSON array which begins with a name";
+const EVENT: &str = "an event that is not a JSON array which begins with a name, or lacks an attachment";
 const FORMAT: &str = "a packet of a format that this version does not know";
 const PARSER: &str = "a value that the parser here cannot say (do all nodes use the same parser in this namespace?)";
 
@@ -35,7 +35,9 @@ impl Reader {
     pub(crate) fn packet(&self, packet: &Packet) -> Option<Value> {
         match packet.format {
             PacketFormat::Opaque => self.answer(&packet.data),
-            PacketFormat::Event => self.count(self.dialect.event(&packet.data), EVENT),
+            PacketFormat::Event | PacketFormat::BinaryEvent => {
+                self.count(packet.event_data().and_then(|event| self.dialect.event(event)), EVENT)
+            }
             _ => self.count(None, FORMAT),
         }
     }

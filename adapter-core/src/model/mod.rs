@@ -3,6 +3,7 @@
 mod change;
 mod error;
 mod event;
+mod event_data;
 mod gathered;
 mod limits;
 mod name;
@@ -16,6 +17,7 @@ mod target;
 pub use change::SocketChange;
 pub use error::{Error, ErrorKind, Result, causes};
 pub use event::{Departure, Event, GapChannel};
+pub use event_data::EventData;
 pub use gathered::{Gathered, MissingNode, MissingReason};
 pub use limits::Limits;
 pub(crate) use name::check_event_name;

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::model::Error;
+use crate::model::{Error, EventData};
 
 /// What is emitted: bytes that the core never looks into, with a tag that says who can read them.
 ///
@@ -31,8 +31,10 @@ pub enum PacketFormat {
     /// Only the kind of server that made it: its own encoding.
     Opaque,
     /// Everyone: a JSON array of the event's name and its arguments, which each kind of server encodes for its
-    /// own clients. What emitters and SQL send.
+    /// own clients. [`Packet::event`], SQL and the servers of socketioxide send it.
     Event,
+    /// Everyone: an event with binary data, of which [`Packet::event_data`] makes the JSON and the attachments.
+    BinaryEvent,
     /// A tag that this build does not know; carried, and refused by whoever has to read it.
     Other(u8),
 }
@@ -42,6 +44,7 @@ impl PacketFormat {
         match self {
             Self::Opaque => 0,
             Self::Event => 1,
+            Self::BinaryEvent => 2,
             Self::Other(tag) => tag,
         }
     }
@@ -50,6 +53,7 @@ impl PacketFormat {
         match tag {
             0 => Self::Opaque,
             1 => Self::Event,
+            2 => Self::BinaryEvent,
             other => Self::Other(other),
         }
     }
@@ -83,12 +87,23 @@ impl Packet {
 
     /// An event with one argument, readable by every kind of server: the JSON array `["name", argument]`.
     ///
+    /// What the argument serializes as bytes is sent as binary data and not as JSON: [`Bytes`], or any type of serde's
+    /// `serialize_bytes` (the crate `serde_bytes` has more). A `Vec<u8>` or `[u8]` serializes as a list of numbers. So a
+    /// client of Socket.IO gets a `Buffer` or an `ArrayBuffer` for `Packet::event("file", Bytes::from(file))`.
+    ///
     /// # Errors
     /// `Config` when the argument has no JSON form (a map with keys that are no strings, say).
     pub fn event(name: &str, argument: impl Serialize) -> Result<Self, Error> {
-        let json = serde_json::to_vec(&(name, argument))
-            .map_err(|cause| Error::config("the event's argument has no JSON form").with_source(cause))?;
-        Ok(Self::new(PacketFormat::Event, json))
+        EventData::new(name, argument).map(Self::from)
+    }
+
+    /// The JSON and the binary data of an event; `None` for a packet that is no event. The JSON is not checked.
+    pub fn event_data(&self) -> Option<EventData> {
+        match self.format {
+            PacketFormat::Event => Some(EventData { json: self.data.clone(), attachments: Vec::new() }),
+            PacketFormat::BinaryEvent => EventData::decode(&self.data),
+            _ => None,
+        }
     }
 }
 
