@@ -311,9 +311,7 @@ impl Spawnable for Attached {
 /// The packet for other nodes. Nothing but events is ever broadcast, so the value is all they need.
 fn encode(packet: &Packet) -> Option<adapter_core::Packet> {
     match &packet.inner {
-        PacketData::Event(data, _) | PacketData::BinaryEvent(data, _) => {
-            Some(adapter_core::Packet::opaque(value::encode(data)))
-        }
+        PacketData::Event(data, _) | PacketData::BinaryEvent(data, _) => Some(value::packet(data)),
         _ => None,
     }
 }

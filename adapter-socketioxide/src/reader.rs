@@ -21,6 +21,7 @@ pub(crate) struct Reader {
 
 const OPAQUE: &str = "an opaque packet of something other than this bridge: socketioxide's sockets read only what socketioxide \
                       emits, and `Packet::event`";
+const ANSWER: &str = "an answer that is neither one of socketioxide's nor a JSON array";
 const EVENT: &str = "an event that is not a JSON array which begins with a name, or lacks an attachment";
 const FORMAT: &str = "a packet of a format that this version does not know";
 const PARSER: &str = "a value that the parser here cannot say (do all nodes use the same parser in this namespace?)";
@@ -34,7 +35,7 @@ impl Reader {
     /// The value of a packet, as the sockets here can take it.
     pub(crate) fn packet(&self, packet: &Packet) -> Option<Value> {
         match packet.format {
-            PacketFormat::Opaque => self.answer(&packet.data),
+            PacketFormat::Opaque => self.adopted(value::of_opaque(&packet.data), OPAQUE),
             PacketFormat::Event | PacketFormat::BinaryEvent => {
                 self.count(packet.event_data().and_then(|event| self.dialect.event(event)), EVENT)
             }
@@ -44,9 +45,13 @@ impl Reader {
 
     /// The value of a socket's answer, as the parser here can decode it.
     pub(crate) fn answer(&self, data: &Bytes) -> Option<Value> {
-        match value::decode(data).filter(value::is_list) {
+        self.adopted(value::of_answer(data), ANSWER)
+    }
+
+    fn adopted(&self, value: Option<Value>, unknown: &str) -> Option<Value> {
+        match value {
             Some(value) => self.count(self.dialect.adopt(value), PARSER),
-            None => self.count(None, OPAQUE),
+            None => self.count(None, unknown),
         }
     }
 
@@ -55,8 +60,7 @@ impl Reader {
     /// # Errors
     /// `Config` for an opaque packet that no bridge has made.
     pub(crate) fn check(&self, packet: &Packet) -> Result<()> {
-        let readable =
-            packet.format != PacketFormat::Opaque || value::decode(&packet.data).as_ref().is_some_and(value::is_list);
+        let readable = packet.format != PacketFormat::Opaque || value::of_opaque(&packet.data).is_some();
         if readable { Ok(()) } else { Err(Error::config(OPAQUE)) }
     }
 
@@ -79,7 +83,7 @@ mod tests {
         let losses = Arc::new(Losses::new("/".into()));
         let reader = Reader::new(Dialect::Common, Arc::clone(&losses), Arc::clone(&refused));
         let fine = Value::Str("[\"a\"]".into(), None);
-        assert_eq!(reader.packet(&Packet::opaque(value::encode(&fine))), Some(fine.clone()));
+        assert_eq!(reader.packet(&value::packet(&fine)), Some(fine.clone()));
         assert_eq!(reader.packet(&Packet::new(PacketFormat::Event, "[\"a\"]")), Some(fine));
         assert_eq!(refused.load(Ordering::Relaxed), 0);
 
