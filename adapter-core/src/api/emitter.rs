@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::builder::check_max_message;
 use crate::api::emitter_calls::Calls;
-use crate::api::operator::Selection;
+use crate::api::selection::Selection;
 use crate::engine::split;
 use crate::model::{Error, ErrorKind, IntoRooms, Namespace, NodeId, Packet, Result, SocketChange, check_event_name};
 use crate::seams::inbox;

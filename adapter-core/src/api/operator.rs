@@ -4,44 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::namespace::TIMEOUT;
+use crate::api::selection::Selection;
 use crate::model::{
-    Error, Gathered, IntoRooms, Namespace, NodeId, Packet, Projection, Result, Room, SocketChange, SocketInfo, Target,
+    Gathered, IntoRooms, Namespace, NodeId, Packet, Projection, Result, Room, SocketChange, SocketInfo, Target,
 };
 use crate::seams::{AckStream, Adapter, Address, Scope, WaitFor};
-
-/// A target in the making, with the first bad name that was given.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Selection {
-    target: Target,
-    bad: Option<String>,
-}
-
-impl Selection {
-    pub(crate) fn to(&mut self, rooms: impl IntoRooms) {
-        let rooms = self.check(rooms);
-        self.target.rooms.get_or_insert_default().extend(rooms);
-    }
-
-    pub(crate) fn except(&mut self, rooms: impl IntoRooms) {
-        let rooms = self.check(rooms);
-        self.target.except.extend(rooms);
-    }
-
-    pub(crate) fn volatile(&mut self) {
-        self.target.flags = self.target.flags.volatile();
-    }
-
-    fn check(&mut self, rooms: impl IntoRooms) -> Vec<Room> {
-        rooms.into_rooms().unwrap_or_else(|bad| {
-            self.bad.get_or_insert_with(|| bad.to_string());
-            Vec::new()
-        })
-    }
-
-    pub(crate) fn checked(self) -> Result<Target> {
-        self.bad.map_or(Ok(self.target), |bad| Err(Error::config(bad)))
-    }
-}
 
 /// Which sockets an operation means; made by [`NamespaceHandle::to`](crate::NamespaceHandle::to) and its sisters,
 /// ended by the operation. A bad name is reported there.
@@ -129,7 +96,7 @@ impl BroadcastOperator {
     ///
     /// # Errors
     /// `Config` (a bad room), `TooLarge`, `Unavailable` (the broker is away and the queue is full), `Timeout` (the queue
-    /// was full for the whole time), `Closed`. [`Error::served_locally`] says whether this node's sockets got it.
+    /// was full for the whole time), `Closed`. [`Error::served_locally`](crate::Error::served_locally) says whether this node's sockets got it.
     pub async fn emit(self, packet: impl Into<Packet>) -> Result<()> {
         let packet = packet.into();
         let (adapter, to, timeout) = self.checked()?;
