@@ -68,7 +68,7 @@ impl Intake {
         format!("{}{channel}", self.prefix)
     }
 
-    /// Hands over what waits as soon as there is room, then lets the socket be read again; for ever.
+    /// Hands over what waits as soon as the inbox takes it, then lets the socket be read again; for ever.
     ///
     /// # Cancel safety
     /// Safe: what waits stays here.

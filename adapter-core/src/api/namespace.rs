@@ -16,7 +16,7 @@ use crate::driver::panics;
 use crate::model::{Gathered, IntoRooms, Namespace, Node, NodeId, Packet, Result, Room, SocketInfo};
 use crate::seams::{AckStream, Adapter, AttachmentId, ServerEvent};
 
-/// How long a call waits for room, or for answers, if it is not told.
+/// How long a call waits for queue capacity, or for answers, if it is not told.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 /// How many server-side events wait for their handler.
 const EVENTS: usize = 1024;
@@ -109,7 +109,7 @@ impl NamespaceHandle {
         self.everyone().volatile()
     }
 
-    /// How long to wait for room in the outgoing queue, or for answers; 5 s by default.
+    /// How long to wait for capacity in the outgoing queue, or for answers; 5 s by default.
     pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
         self.everyone().timeout(timeout)
     }

@@ -14,7 +14,7 @@ use crate::seams::{AckStream, Adapter, Address, Scope, WaitFor};
 /// ended by the operation. A bad name is reported there.
 ///
 /// # Cancel safety
-/// Every future that is made here may be dropped at any await: one that waits for room in the outgoing queue has then
+/// Every future that is made here may be dropped at any await: one that waits for capacity in the outgoing queue has then
 /// done nothing, one that waits for answers has done its work and forgets the answers.
 #[derive(Clone)]
 #[must_use = "nothing is sent until an operation is called and awaited"]
@@ -70,8 +70,8 @@ impl BroadcastOperator {
         self
     }
 
-    /// How long to wait for room in the outgoing queue, or for answers; 5 s by default. Zero means not to wait for
-    /// room; for answers it is an error. More than a day is a day.
+    /// How long to wait for capacity in the outgoing queue, or for answers; 5 s by default. Zero means not to wait for
+    /// capacity; for answers it is an error. More than a day is a day.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -171,7 +171,7 @@ impl Registry {
 }
 
 impl Names {
-    /// Forgets a namespace in which there is nothing, and gives back the room that many took.
+    /// Forgets a namespace in which there is nothing, and gives back the memory that many took.
     fn tidy(&mut self, namespace: &Namespace) -> Option<Arc<Entry>> {
         let gone = self.entries.get(namespace).is_some_and(|entry| entry.is_empty());
         let gone = if gone { self.entries.remove(namespace) } else { None };
@@ -181,7 +181,7 @@ impl Names {
     }
 }
 
-/// Gives room back once most of it is unused: seldom enough that it costs nothing on the average.
+/// Gives memory back once most of it is unused: seldom enough that it costs nothing on the average.
 fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
     if map.capacity() > 64 && map.len() < map.capacity() / 4 {
         map.shrink_to(map.len() * 2);
@@ -330,6 +330,6 @@ mod tests {
         }
         let names = registry.write();
         assert_eq!((names.entries.len(), names.attachments.len()), (0, 0));
-        assert!(names.entries.capacity() + names.attachments.capacity() < 200, "the room was given back");
+        assert!(names.entries.capacity() + names.attachments.capacity() < 200, "the memory was given back");
     }
 }

@@ -210,7 +210,7 @@ impl Engine {
         if let Some(reason) = missing {
             self.outputs.push_back(Output::Missing { request, missing: MissingNode { node, reason } });
         }
-        self.outputs.extend(self.requests.settle(request, node, missing).map(Output::from));
+        self.outputs.extend(self.requests.node_done(request, node, missing).map(Output::from));
     }
 
     fn count(&mut self, unreadable: Unreadable) {

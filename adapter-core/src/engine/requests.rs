@@ -46,7 +46,7 @@ impl Requests {
     }
 
     /// A node has said its last word, or never will.
-    pub(crate) fn settle(&mut self, request: u64, node: NodeId, missing: Option<MissingReason>) -> Option<Ended> {
+    pub(crate) fn node_done(&mut self, request: u64, node: NodeId, missing: Option<MissingReason>) -> Option<Ended> {
         let open = self.open.get_mut(&request)?;
         if !open.waiting.remove(&node) {
             return None;
@@ -61,7 +61,7 @@ impl Requests {
         let waited = self.open.iter().filter(|(_, open)| open.waiting.contains(&node));
         let mut requests: Vec<u64> = waited.map(|(request, _)| *request).collect();
         requests.sort_unstable();
-        requests.into_iter().map(|request| (request, self.settle(request, node, Some(reason)))).collect()
+        requests.into_iter().map(|request| (request, self.node_done(request, node, Some(reason)))).collect()
     }
 
     /// The questions whose time is up.
@@ -121,8 +121,8 @@ mod tests {
         let now = Instant::now();
         let mut requests = Requests::default();
         let request = requests.ask([A, B], now + Duration::from_secs(5));
-        assert_eq!(requests.settle(request, A, None), None);
-        assert_eq!(requests.settle(request, A, None), None, "a second answer of the same node changes nothing");
+        assert_eq!(requests.node_done(request, A, None), None);
+        assert_eq!(requests.node_done(request, A, None), None, "a second answer of the same node changes nothing");
         let missing = vec![MissingNode { node: B, reason: MissingReason::Died }];
         assert_eq!(requests.gone(B, MissingReason::Died), [(request, Some(Ended { request, missing }))]);
         assert_eq!((requests.len(), requests.next_deadline()), (0, None));
@@ -133,10 +133,10 @@ mod tests {
         let now = Instant::now();
         let mut requests = Requests::default();
         let request = requests.ask([A, B], now);
-        requests.settle(request, B, None);
+        requests.node_done(request, B, None);
         let missing = vec![MissingNode { node: A, reason: MissingReason::Timeout }];
         assert_eq!(requests.expire(now), [Ended { request, missing }]);
         assert_eq!((requests.len(), requests.next_deadline()), (0, None));
-        assert_eq!(requests.settle(request, A, None), None, "too late");
+        assert_eq!(requests.node_done(request, A, None), None, "too late");
     }
 }

@@ -275,7 +275,7 @@ impl Inner {
             drop(outbox); // after the lock
         }
         for (question, place) in unanswered {
-            question.settle(place, Err(crate::model::AckError::Gone));
+            question.resolve(place, Err(crate::model::AckError::Gone));
         }
         drop((discarded, cleared, refused));
         wakers.as_mut_slice().iter_mut().filter_map(Option::take).for_each(std::task::Waker::wake);

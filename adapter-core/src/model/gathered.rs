@@ -38,7 +38,7 @@ pub enum MissingReason {
     Left,
     /// It runs a version that does not know the question.
     Unsupported,
-    /// It has no handler for the event, or no room for the question or for its answer; or the handler panicked.
+    /// It has no handler for the event, or no queue capacity for the question or for its answer; or the handler panicked.
     NoHandler,
     /// This node's link to the broker was down when the question was put, so no answer could come. What the question
     /// changes (`join_sockets`, `leave_sockets`, `disconnect_sockets`, an emit with acks, a server event) is still queued, and goes out when the

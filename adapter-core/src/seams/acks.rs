@@ -253,7 +253,7 @@ impl State {
     fn end(&mut self, node: NodeId, missing: Option<MissingReason>) {
         let Some(part) = self.parts.remove(&node) else { return };
         // A node that has named its sockets is not missing when time is up: they are, and each says so. One that ended
-        // without naming any had no room for the question.
+        // without naming any had no capacity for the question.
         let missing = match missing {
             Some(MissingReason::Timeout) if part.announced => None,
             None if !part.announced => Some(MissingReason::NoHandler),

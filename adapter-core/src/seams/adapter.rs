@@ -15,7 +15,7 @@ use crate::seams::{AckStream, LocalSockets, ServerEvents};
 /// another wire dialect would be a second one, which is why bridges are written against this trait.
 ///
 /// # Cancel safety
-/// Every future may be dropped at any await. One that waits for room in the outgoing queue has then done nothing;
+/// Every future may be dropped at any await. One that waits for capacity in the outgoing queue has then done nothing;
 /// one that waits for answers has sent its question, and forgets the answers.
 #[async_trait]
 pub trait Adapter: Send + Sync + 'static {
@@ -165,6 +165,6 @@ pub enum Scope {
 pub enum WaitFor {
     /// Until every live node has applied it, for so long at the most.
     Applied(Duration),
-    /// Only for room in the outgoing queue, for so long at the most.
+    /// Only for capacity in the outgoing queue, for so long at the most.
     Sent(Duration),
 }

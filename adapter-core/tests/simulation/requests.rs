@@ -73,8 +73,8 @@ fn questions(history: &History, asker: N) -> Result<Vec<Question>, String> {
 impl Question {
     /// Whether something of this node may still come.
     fn open(&self, from: N) -> Result<(), String> {
-        let settled = self.answered.contains_key(&from) || self.missed.contains_key(&from);
-        let fine = self.asked.contains(&from) && !settled && self.ended.is_none() && !self.forgotten;
+        let counted = self.answered.contains_key(&from) || self.missed.contains_key(&from);
+        let fine = self.asked.contains(&from) && !counted && self.ended.is_none() && !self.forgotten;
         hold(fine, || format!("node {from} was counted although nothing of it was awaited: {self:?}"))
     }
 
@@ -153,9 +153,9 @@ fn check_end(lives: &[Life], question: &Question) -> Result<(), String> {
         .iter()
         .filter(|node| !question.answered.contains_key(node) && !question.missed.contains_key(node));
     let silent = silent.count();
-    let settled = question.answered.values().chain(question.missed.values().map(|(at, _)| at)).max();
+    let last = question.answered.values().chain(question.missed.values().map(|(at, _)| at)).max();
     if silent == 0 {
-        hold(settled == Some(ended), || format!("everyone had answered at {settled:?}, it ended at {ended:?}"))?;
+        hold(last == Some(ended), || format!("everyone had answered at {last:?}, it ended at {ended:?}"))?;
     } else {
         let closed = asker.closed.is_some_and(|closed| *ended == closed);
         hold(*ended >= question.deadline || closed, || format!("{silent} may still answer, it ended: {question:?}"))?;
