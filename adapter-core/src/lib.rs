@@ -63,10 +63,11 @@ pub use bytes::Bytes;
 pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket, SocketHandle};
 pub use memory::Memory;
 pub use model::{
-    AckError, ClusterName, Departure, Error, ErrorKind, Event, Format, GapChannel, Gathered, IntoRooms, LocalDropped,
-    MAX_NAME, Missing, Namespace, Node, NodeId, Packet, Projection, Result, Room, SocketId, SocketInfo, Stats, Why,
+    AckError, ClusterName, Departure, Error, ErrorKind, Event, EventData, GapChannel, Gathered, IntoRooms,
+    LocalDropped, MAX_NAME, MissingNode, MissingReason, Namespace, Node, NodeId, Packet, PacketFormat, Projection,
+    Result, Room, SocketId, SocketInfo, Stats,
 };
-pub use seams::{Ack, AckStream, Acked, Reply, ServerEvent};
+pub use seams::{Ack, AckStream, GatheredAcks, ReplyHandle, ServerEvent};
 
 /// For authors of backends: the seam to a broker, and a kit of what most of them need.
 pub mod backend {
@@ -78,13 +79,13 @@ pub mod backend {
         tls,
     };
     pub use crate::model::{Limits, causes};
-    pub use crate::seams::{Backend, Capabilities, Channel, Connect, Full, Inbox, Outgoing, PublishError, Reason};
+    pub use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, InboxFull, Outgoing, PublishError, Reason};
 }
 
 /// For authors of servers and bridges: the seam to local sockets, and the cluster operations as a trait.
 pub mod adapter {
     pub use async_trait::async_trait;
 
-    pub use crate::model::{Change, Flags, LocalDropped, LocalSocket, Projection, Target};
-    pub use crate::seams::{Acks, Adapter, Address, AttachmentId, LocalSockets, Scope, ServerEvents, Wait};
+    pub use crate::model::{LocalDropped, LocalSocket, Projection, SocketChange, Target, TargetFlags};
+    pub use crate::seams::{Acks, Adapter, Address, AttachmentId, LocalSockets, Scope, ServerEvents, WaitFor};
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::{Error, ErrorKind, Limits, Result};
-use crate::seams::{Backend, Capabilities, Channel, Connect, Full, Inbox, Outgoing, PublishError};
+use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, InboxFull, Outgoing, PublishError};
 
 /// How long one publish waits for nodes that do not read; then they lose its messages, and are told so.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -137,7 +137,7 @@ impl Backend for Link {
             }
             for inbox in self.broker.subscribers_of(&frame.channel) {
                 let mut payload = frame.payload.clone();
-                while let Err(Full(back)) = inbox.frame(frame.channel.as_str(), payload) {
+                while let Err(InboxFull(back)) = inbox.frame(frame.channel.as_str(), payload) {
                     payload = back;
                     if tokio::time::timeout_at(until, inbox.ready()).await.is_err() {
                         inbox.down("this node did not read for a second, and a message was dropped");

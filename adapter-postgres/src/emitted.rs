@@ -103,7 +103,7 @@ impl Emitted {
         if self.frames.is_none() {
             self.frames = EmitterFrames::new().ok();
         }
-        let packet = Packet::new(adapter_core::Format::Event, Bytes::copy_from_slice(packet.as_bytes()));
+        let packet = Packet::new(adapter_core::PacketFormat::Event, Bytes::copy_from_slice(packet.as_bytes()));
         Some(self.frames.as_mut()?.broadcast(Namespace::new(namespace).ok()?, target, packet))
     }
 }

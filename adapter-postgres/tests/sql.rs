@@ -6,7 +6,7 @@ mod support;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use adapter_core::{Cluster, Format, Hub, NamespaceHandle, Socket};
+use adapter_core::{Cluster, Hub, NamespaceHandle, PacketFormat, Socket};
 use adapter_postgres::Postgres;
 use adapter_postgres::tokio_postgres::Client;
 use adapter_socketioxide::{Adapter, SocketRef};
@@ -49,7 +49,7 @@ impl Nodes {
             let mut got = Vec::new();
             loop {
                 let packet = soon(socket.next()).await.expect("a packet").packet;
-                assert_eq!(packet.format, Format::Event);
+                assert_eq!(packet.format, PacketFormat::Event);
                 let text = String::from_utf8(packet.data.to_vec()).unwrap();
                 if text == "[\"fence\"]" {
                     break;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use adapter_core::Bytes;
-use adapter_core::backend::{Breaker, Channel, Full, Inbox};
+use adapter_core::backend::{Breaker, Channel, Inbox, InboxFull};
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
@@ -68,7 +68,7 @@ impl Intake {
         format!("{}{channel}", self.prefix)
     }
 
-    /// Hands over what waits as soon as there is room, then lets the socket be read again; for ever.
+    /// Hands over what waits as soon as the inbox takes it, then lets the socket be read again; for ever.
     ///
     /// # Cancel safety
     /// Safe: what waits stays here.
@@ -87,14 +87,14 @@ impl Intake {
         let mut state = self.lock();
         if !state.waiting.is_empty() {
             state.waiting.push_back((channel, payload));
-        } else if let Err(Full(payload)) = self.offer(&channel, payload) {
+        } else if let Err(InboxFull(payload)) = self.offer(&channel, payload) {
             state.waiting.push_back((channel, payload));
             self.pulse.pause();
             self.filled.notify_one();
         }
     }
 
-    fn offer(&self, channel: &[u8], payload: Bytes) -> Result<(), Full> {
+    fn offer(&self, channel: &[u8], payload: Bytes) -> Result<(), InboxFull> {
         let name = std::str::from_utf8(channel).ok().and_then(|name| name.strip_prefix(&*self.prefix));
         name.map_or(Ok(()), |name| self.inbox.frame(name, payload))
     }
@@ -103,7 +103,7 @@ impl Intake {
     fn empty(&self) -> bool {
         let mut state = self.lock();
         while let Some((channel, payload)) = state.waiting.pop_front() {
-            if let Err(Full(payload)) = self.offer(&channel, payload) {
+            if let Err(InboxFull(payload)) = self.offer(&channel, payload) {
                 state.waiting.push_front((channel, payload));
                 return false;
             }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use adapter_core::{AckError, AckStream, Why};
+use adapter_core::{AckError, AckStream, MissingReason};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use serde::Serialize;
@@ -43,7 +43,7 @@ impl<E: SocketEmitter> Acks<E> {
         while let Some((remote, asked)) = &mut self.remote {
             let Some(ack) = std::task::ready!(Pin::new(&mut *remote).poll_next(cx)) else {
                 // One that ran out of time is no news: so did its sockets, and they are told.
-                let ended = remote.missing().into_iter().filter(|missing| missing.why != Why::Timeout);
+                let ended = remote.missing().into_iter().filter(|missing| missing.reason != MissingReason::Timeout);
                 asked.log(&ended.collect::<Vec<_>>());
                 self.remote = None;
                 break;

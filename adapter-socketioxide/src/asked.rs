@@ -1,6 +1,6 @@
 //! A question to all nodes, so that those who do not answer can be named.
 
-use adapter_core::{Missing, Node};
+use adapter_core::{MissingNode, Node};
 use socketioxide_core::Str;
 
 /// What was asked, where, and the nodes that were alive then: one that dies is no longer among the cluster's.
@@ -14,7 +14,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn log(&self, missing: &[Missing]) {
+    pub(crate) fn log(&self, missing: &[MissingNode]) {
         if missing.is_empty() {
             return;
         }
@@ -25,15 +25,15 @@ impl Asked {
         );
     }
 
-    fn describe(&self, missing: &Missing) -> String {
+    fn describe(&self, missing: &MissingNode) -> String {
         let name = self.nodes.iter().find(|node| node.id == missing.node).map_or("", |node| &node.name);
-        format!("{name} {}: {:?}", missing.node, missing.why)
+        format!("{name} {}: {}", missing.node, missing.reason)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use adapter_core::{NodeId, Why};
+    use adapter_core::{MissingReason, NodeId};
 
     use super::*;
 
@@ -42,6 +42,9 @@ mod tests {
         let id = NodeId::from_bytes([7; 16]);
         let nodes = vec![Node { id, name: "web-2".to_owned() }];
         let asked = Asked { operation: "rooms", namespace: "/".into(), nodes };
-        assert_eq!(asked.describe(&Missing { node: id, why: Why::Died }), format!("web-2 {id}: Died"));
+        assert_eq!(
+            asked.describe(&MissingNode { node: id, reason: MissingReason::Died }),
+            format!("web-2 {id}: the node died")
+        );
     }
 }

@@ -95,7 +95,7 @@ impl Backlog {
         Arc::new(Payload { packet, bytes, held: Arc::clone(&self.held) })
     }
 
-    /// Puts an item behind what waits for the socket; `false` if there is no room. The first one of a socket is let in
+    /// Puts an item behind what waits for the socket; `false` if it is full. The first one of a socket is let in
     /// whatever its size: one packet may be larger than what is allowed for many.
     pub(crate) fn push(&mut self, socket: Sid, item: Item) -> bool {
         let bytes = item.bytes();

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use adapter_core::adapter::{Address, AttachmentId, Change, LocalSockets, Scope, Wait};
+use adapter_core::adapter::{Address, AttachmentId, LocalSockets, Scope, SocketChange, WaitFor};
 use adapter_core::{ErrorKind, Namespace, Projection};
 use socketioxide_core::adapter::errors::{BroadcastError, SocketError};
 use socketioxide_core::adapter::{
@@ -94,16 +94,16 @@ impl<E: SocketEmitter> Adapter<E> {
     }
 
     /// A name that the cluster cannot carry is no error for what stays here.
-    async fn change(&self, route: Route, change: Result<Change, adapter_core::Error>) -> Result<(), Error> {
+    async fn change(&self, route: Route, change: Result<SocketChange, adapter_core::Error>) -> Result<(), Error> {
         let failed = route.failure();
         if let Beyond::To(address) = route.beyond.map_err(&failed)? {
             let change = change.map_err(&failed)?;
             let asked = self.asked(match &change {
-                Change::Join(_) => "join",
-                Change::Leave(_) => "leave",
+                SocketChange::Join(_) => "join",
+                SocketChange::Leave(_) => "leave",
                 _ => "disconnect",
             });
-            let wait = Wait::Applied(self.state.request_timeout);
+            let wait = WaitFor::Applied(self.state.request_timeout);
             let applied = self.state.cluster.change(address, change, wait).await.map_err(&failed)?;
             asked.log(&applied.missing);
         }
@@ -222,7 +222,7 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
 
     async fn add_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
-        let (route, change) = (self.route(&options), target::rooms(&rooms).map(Change::Join));
+        let (route, change) = (self.route(&options), target::rooms(&rooms).map(SocketChange::Join));
         if route.here {
             self.sockets.join_rooms(options, rooms);
         }
@@ -231,7 +231,7 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
 
     async fn del_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
-        let (route, change) = (self.route(&options), target::rooms(&rooms).map(Change::Leave));
+        let (route, change) = (self.route(&options), target::rooms(&rooms).map(SocketChange::Leave));
         if route.here {
             self.sockets.leave_rooms(options, rooms);
         }
@@ -241,7 +241,7 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
     async fn disconnect_socket(&self, options: BroadcastOptions) -> Result<(), BroadcastError> {
         let route = self.route(&options);
         let served = if route.here { self.sockets.disconnect_all(options) } else { Ok(()) };
-        self.change(route, Ok(Change::Disconnect)).await?;
+        self.change(route, Ok(SocketChange::Disconnect)).await?;
         served.map_err(BroadcastError::Socket)
     }
 
@@ -311,9 +311,7 @@ impl Spawnable for Attached {
 /// The packet for other nodes. Nothing but events is ever broadcast, so the value is all they need.
 fn encode(packet: &Packet) -> Option<adapter_core::Packet> {
     match &packet.inner {
-        PacketData::Event(data, _) | PacketData::BinaryEvent(data, _) => {
-            Some(adapter_core::Packet::opaque(value::encode(data)))
-        }
+        PacketData::Event(data, _) | PacketData::BinaryEvent(data, _) => Some(value::packet(data)),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@
 //! outage has thousands. The task that empties a buffer may not run in between, so a client that reads would lose most of it.
 //!
 //! So what a buffer refuses waits behind it, in a queue of the socket's own ([`Backlog`]), and one task for each namespace
-//! moves it on as there is room. What comes later for that socket waits behind it: its order is kept. The queue is bounded, and
+//! moves it on as the buffer empties. What comes later for that socket waits behind it: its order is kept. The queue is bounded, and
 //! what exceeds it is counted. docs/decisions/0003 in the repository says what else was considered.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,7 +63,7 @@ struct Done {
 }
 
 impl<E: SocketEmitter> Sockets<E> {
-    /// Delivers a packet to these sockets, or puts it behind what waits for them. Counts what finds no room.
+    /// Delivers a packet to these sockets, or puts it behind what waits for them. Counts what is lost.
     pub(crate) fn give(&self, packet: Packet, options: BroadcastOptions, sockets: Vec<Sid>) {
         let large = sockets.len() > FEW && encoded(&packet).saturating_mul(sockets.len()) > MAX_COPIES;
         let share = large && self.flusher.may_share();
@@ -100,7 +100,7 @@ impl<E: SocketEmitter> Sockets<E> {
         }
     }
 
-    /// Delivers a packet to these sockets, encoded once. Returns how many of them, unknown which, had no room.
+    /// Delivers a packet to these sockets, encoded once. Returns how many of them, unknown which, had a full buffer.
     fn give_together(&self, packet: &Packet, options: BroadcastOptions, sockets: &[Sid], as_asked: bool) -> usize {
         let given = match as_asked {
             true => self.deliver(packet.clone(), options),

@@ -104,7 +104,7 @@ fn names(rooms: impl Iterator<Item = adapter::Room>) -> Vec<Room> {
 /// Passes the answers on until the last has come or timed out.
 pub(crate) async fn forward<E: SocketEmitter>(mut answers: LocalAcks<E>, acks: Acks) {
     while let Some((socket, answer)) = answers.next().await {
-        let answer = answer.map(|value| value::encode(&value)).map_err(|error| acks::to_wire(&error));
+        let answer = answer.map(|value| value::answer(&value)).map_err(|error| acks::to_wire(&error));
         if let Some(socket) = id(socket) {
             acks.ack(socket, answer);
         }

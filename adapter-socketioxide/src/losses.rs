@@ -40,7 +40,7 @@ impl Losses {
         count
     }
 
-    /// So many deliveries found no room.
+    /// So many deliveries found their queue full.
     pub(crate) fn full(&self, deliveries: u64) {
         self.full.total.fetch_add(deliveries, Relaxed);
         self.report(Instant::now());

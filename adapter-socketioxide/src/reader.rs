@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use adapter_core::{Error, Format, Packet, Result};
+use adapter_core::{Error, Packet, PacketFormat, Result};
 use bytes::Bytes;
 use socketioxide_core::Value;
 
@@ -21,7 +21,8 @@ pub(crate) struct Reader {
 
 const OPAQUE: &str = "an opaque packet of something other than this bridge: socketioxide's sockets read only what socketioxide \
                       emits, and `Packet::event`";
-const EVENT: &str = "an event that is not a JSON array which begins with a name";
+const ANSWER: &str = "an answer that is neither one of socketioxide's nor a JSON array";
+const EVENT: &str = "an event that is not a JSON array which begins with a name, or lacks an attachment";
 const FORMAT: &str = "a packet of a format that this version does not know";
 const PARSER: &str = "a value that the parser here cannot say (do all nodes use the same parser in this namespace?)";
 
@@ -34,17 +35,23 @@ impl Reader {
     /// The value of a packet, as the sockets here can take it.
     pub(crate) fn packet(&self, packet: &Packet) -> Option<Value> {
         match packet.format {
-            Format::Opaque => self.answer(&packet.data),
-            Format::Event => self.count(self.dialect.event(&packet.data), EVENT),
+            PacketFormat::Opaque => self.adopted(value::of_opaque(&packet.data), OPAQUE),
+            PacketFormat::Event | PacketFormat::BinaryEvent => {
+                self.count(packet.event_data().and_then(|event| self.dialect.event(event)), EVENT)
+            }
             _ => self.count(None, FORMAT),
         }
     }
 
     /// The value of a socket's answer, as the parser here can decode it.
     pub(crate) fn answer(&self, data: &Bytes) -> Option<Value> {
-        match value::decode(data).filter(value::is_list) {
+        self.adopted(value::of_answer(data), ANSWER)
+    }
+
+    fn adopted(&self, value: Option<Value>, unknown: &str) -> Option<Value> {
+        match value {
             Some(value) => self.count(self.dialect.adopt(value), PARSER),
-            None => self.count(None, OPAQUE),
+            None => self.count(None, unknown),
         }
     }
 
@@ -53,8 +60,7 @@ impl Reader {
     /// # Errors
     /// `Config` for an opaque packet that no bridge has made.
     pub(crate) fn check(&self, packet: &Packet) -> Result<()> {
-        let readable =
-            packet.format != Format::Opaque || value::decode(&packet.data).as_ref().is_some_and(value::is_list);
+        let readable = packet.format != PacketFormat::Opaque || value::of_opaque(&packet.data).is_some();
         if readable { Ok(()) } else { Err(Error::config(OPAQUE)) }
     }
 
@@ -77,11 +83,11 @@ mod tests {
         let losses = Arc::new(Losses::new("/".into()));
         let reader = Reader::new(Dialect::Common, Arc::clone(&losses), Arc::clone(&refused));
         let fine = Value::Str("[\"a\"]".into(), None);
-        assert_eq!(reader.packet(&Packet::opaque(value::encode(&fine))), Some(fine.clone()));
-        assert_eq!(reader.packet(&Packet::new(Format::Event, "[\"a\"]")), Some(fine));
+        assert_eq!(reader.packet(&value::packet(&fine)), Some(fine.clone()));
+        assert_eq!(reader.packet(&Packet::new(PacketFormat::Event, "[\"a\"]")), Some(fine));
         assert_eq!(refused.load(Ordering::Relaxed), 0);
 
-        let of_the_future = Packet::new(Format::Other(9), "[\"a\"]");
+        let of_the_future = Packet::new(PacketFormat::Other(9), "[\"a\"]");
         for packet in [Packet::opaque("\x09"), Packet::opaque(""), Packet::opaque("\0hello"), of_the_future] {
             assert_eq!(reader.packet(&packet), None);
         }

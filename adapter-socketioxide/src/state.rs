@@ -34,7 +34,7 @@ impl State {
         }
     }
 
-    /// How long an `emit` waits for room in the outgoing queue when it is full; default 5 s. A longer time keeps the
+    /// How long an `emit` waits for capacity in the outgoing queue when it is full; default 5 s. A longer time keeps the
     /// caller longer while the broker is slow, a shorter one gives up earlier. It never waits for the broker itself.
     #[must_use]
     pub fn emit_timeout(mut self, timeout: Duration) -> Self {

@@ -1,59 +1,61 @@
-//! What is emitted, as bytes for other nodes.
+//! What is emitted and answered, as other nodes get it.
 //!
-//! One tag byte, then: 0, the text of the common parser; 1, the bytes of the msgpack parser; 2, the text of the common
-//! parser with binary attachments: how many, then the text and each attachment, each with its length before it
-//! (64 bits, little endian). Upstream's serde form of a value writes and reads it byte by byte, for 20 times the time.
+//! What the common parser makes of an event is an event to the core, too, so every kind of server can read it. What the
+//! msgpack parser makes of one is opaque to all but socketioxide: the tag 1, then its bytes.
+//!
+//! An answer has no format beside it. The text of the common parser is sent as it is, a JSON array of the answer's arguments. The
+//! tag 1 is before the bytes of the msgpack parser; the tag 2 is before text with attachments, which are as in an event.
 
 use std::collections::VecDeque;
 
+use adapter_core::{EventData, Packet, PacketFormat};
 use bytes::{BufMut, Bytes, BytesMut};
 use socketioxide_core::{Str, Value};
 
-const TEXT: u8 = 0;
 const MSGPACK: u8 = 1;
 const ATTACHMENTS: u8 = 2;
 
-/// Bytes of a number.
-const NUMBER: usize = size_of::<u64>();
+/// The packet of an event.
+pub(crate) fn packet(value: &Value) -> Packet {
+    match value {
+        Value::Bytes(data) => Packet::opaque(tagged(MSGPACK, data)),
+        Value::Str(text, binaries) => event(text, binaries.as_ref()).into(),
+    }
+}
 
-/// Writes a value.
-pub(crate) fn encode(value: &Value) -> Bytes {
+/// The value of an opaque packet that [`packet`] has made; `None` for another one.
+pub(crate) fn of_opaque(data: &Bytes) -> Option<Value> {
+    (data.first() == Some(&MSGPACK)).then(|| Value::Bytes(data.slice(1..)))
+}
+
+/// Writes an answer.
+pub(crate) fn answer(value: &Value) -> Bytes {
     match value {
         Value::Bytes(data) => tagged(MSGPACK, data),
-        Value::Str(text, Some(binaries)) if !binaries.is_empty() => with_attachments(text, binaries),
-        Value::Str(text, _) => tagged(TEXT, text.as_bytes()),
-    }
-}
-
-/// Reads what [`encode`] has written; `None` for anything else. Binary data is a slice of the given bytes, text is
-/// copied once; nothing is allocated beyond what the bytes hold.
-pub(crate) fn decode(bytes: &Bytes) -> Option<Value> {
-    let (&tag, _) = bytes.split_first()?;
-    let mut rest = bytes.slice(1..);
-    match tag {
-        TEXT => Some(Value::Str(text(&rest)?, None)),
-        MSGPACK => Some(Value::Bytes(rest)),
-        ATTACHMENTS => {
-            let count = number(&mut rest)?;
-            let first = text(&piece(&mut rest)?)?;
-            // Each attachment has at least its length, so no count can ask for more room than the bytes themselves.
-            if count == 0 || count > rest.len() / NUMBER {
-                return None;
-            }
-            let binaries = (0..count).map(|_| piece(&mut rest)).collect::<Option<VecDeque<_>>>()?;
-            rest.is_empty().then_some(Value::Str(first, Some(binaries)))
+        Value::Str(text, Some(binaries)) if !binaries.is_empty() => {
+            tagged(ATTACHMENTS, &Packet::from(event(text, Some(binaries))).data)
         }
-        _ => None,
+        Value::Str(text, _) => text.clone().into(),
     }
 }
 
-/// Whether this is what a parser makes of an event or an answer, as far as a glance can tell. The common parser always
-/// makes a JSON array, and any other text would be a frame that cuts every client.
-pub(crate) fn is_list(value: &Value) -> bool {
-    match value {
-        Value::Str(text, _) => text.starts_with('[') && text.ends_with(']'),
-        Value::Bytes(_) => true,
+/// Reads what [`answer`] has written, or another server's JSON array; `None` for anything else. Binary data is a slice of
+/// the given bytes, text is copied once.
+pub(crate) fn of_answer(data: &Bytes) -> Option<Value> {
+    match *data.first()? {
+        MSGPACK => Some(Value::Bytes(data.slice(1..))),
+        ATTACHMENTS => {
+            let EventData { json, attachments } =
+                Packet::new(PacketFormat::BinaryEvent, data.slice(1..)).event_data()?;
+            Some(Value::Str(list(&json)?, Some(attachments.into())))
+        }
+        _ => Some(Value::Str(list(data)?, None)),
     }
+}
+
+fn event(text: &Str, binaries: Option<&VecDeque<Bytes>>) -> EventData {
+    let attachments = binaries.into_iter().flatten().cloned().collect();
+    EventData { json: text.clone().into(), attachments }
 }
 
 fn tagged(tag: u8, data: &[u8]) -> Bytes {
@@ -63,32 +65,10 @@ fn tagged(tag: u8, data: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
-fn with_attachments(text: &Str, binaries: &VecDeque<Bytes>) -> Bytes {
-    let pieces = || std::iter::once(text.as_bytes()).chain(binaries.iter().map(|binary| &binary[..]));
-    let size = pieces().map(|piece| NUMBER + piece.len()).sum::<usize>();
-    let mut bytes = BytesMut::with_capacity(1 + NUMBER + size);
-    bytes.put_u8(ATTACHMENTS);
-    bytes.put_u64_le(binaries.len() as u64);
-    for piece in pieces() {
-        bytes.put_u64_le(piece.len() as u64);
-        bytes.put_slice(piece);
-    }
-    bytes.freeze()
-}
-
-fn number(rest: &mut Bytes) -> Option<usize> {
-    let number = u64::from_le_bytes(*rest.first_chunk()?);
-    *rest = rest.slice(NUMBER..);
-    usize::try_from(number).ok()
-}
-
-fn piece(rest: &mut Bytes) -> Option<Bytes> {
-    let length = number(rest)?;
-    (length <= rest.len()).then(|| rest.split_to(length))
-}
-
-fn text(bytes: &Bytes) -> Option<Str> {
-    Some(Str::copy_from_slice(std::str::from_utf8(bytes).ok()?))
+/// A JSON array, as far as a glance can tell: the parser that decodes it finds out the rest.
+fn list(text: &Bytes) -> Option<Str> {
+    let text = std::str::from_utf8(text).ok()?;
+    (text.starts_with('[') && text.ends_with(']')).then(|| Str::copy_from_slice(text))
 }
 
 #[cfg(test)]
@@ -103,42 +83,49 @@ mod tests {
         let attachments = prop_oneof![Just(None), vec(bytes(), 1..5).prop_map(|all| Some(all.into()))];
         prop_oneof![
             bytes().prop_map(Value::Bytes),
-            (".*", attachments).prop_map(|(text, binaries): (String, _)| Value::Str(text.into(), binaries)),
+            (".*", attachments).prop_map(|(text, binaries)| Value::Str(format!("[{text}]").into(), binaries)),
         ]
     }
 
     proptest! {
         #[test]
-        fn every_value_reads_back(value in values()) {
-            prop_assert_eq!(decode(&encode(&value)), Some(value));
+        fn every_answer_reads_back(value in values()) {
+            prop_assert_eq!(of_answer(&answer(&value)), Some(value));
         }
 
         #[test]
-        fn hostile_bytes_are_refused_or_mean_one_value(tag in 0_u8..4, body in vec(any::<u8>(), 0..80)) {
-            let bytes = Bytes::from([vec![tag], body].concat());
-            if let Some(value) = decode(&bytes) {
-                prop_assert_eq!(encode(&value), bytes);
+        fn every_packet_is_an_event_or_of_msgpack(value in values()) {
+            let packet = packet(&value);
+            match value {
+                Value::Bytes(_) => prop_assert_eq!(of_opaque(&packet.data), Some(value)),
+                Value::Str(text, binaries) => {
+                    let event = packet.event_data().expect("an event");
+                    prop_assert_eq!(&event.json[..], text.as_bytes());
+                    prop_assert_eq!(event.attachments, Vec::from(binaries.unwrap_or_default()));
+                }
             }
         }
 
         #[test]
-        fn a_value_cut_or_lengthened_is_refused(value in values(), cut in any::<prop::sample::Index>()) {
-            let bytes = encode(&value);
-            prop_assume!(bytes[0] == ATTACHMENTS);
-            prop_assert_eq!(decode(&bytes.slice(..cut.index(bytes.len()))), None);
-            prop_assert_eq!(decode(&Bytes::from([&bytes[..], &[0]].concat())), None);
+        fn hostile_bytes_are_refused_or_mean_one_answer(tag in 0_u8..4, body in vec(any::<u8>(), 0..80)) {
+            let bytes = Bytes::from([vec![tag], body].concat());
+            if let Some(value) = of_answer(&bytes) {
+                prop_assert_eq!(answer(&value), bytes);
+            }
         }
-    }
-
-    #[test]
-    fn a_count_that_the_bytes_cannot_hold_allocates_nothing() {
-        let hostile = [&[ATTACHMENTS][..], &u64::MAX.to_le_bytes(), &0_u64.to_le_bytes()].concat();
-        assert_eq!(decode(&hostile.into()), None);
     }
 
     #[test]
     fn an_empty_list_of_attachments_is_none() {
         let value = Value::Str("[]".into(), Some(VecDeque::new()));
-        assert_eq!(decode(&encode(&value)), Some(Value::Str("[]".into(), None)));
+        assert_eq!(of_answer(&answer(&value)), Some(Value::Str("[]".into(), None)));
+    }
+
+    #[test]
+    fn an_answer_of_another_server_is_a_json_array() {
+        assert_eq!(of_answer(&Bytes::from_static(b"[1]")), Some(Value::Str("[1]".into(), None)));
+        for bad in ["", "1", "{}", "[1", "\0[1]"] {
+            assert_eq!(of_answer(&Bytes::from_static(bad.as_bytes())), None, "{bad:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::adapter::Adapter as _;
-use adapter_core::adapter::{Address, Change, Target, Wait};
+use adapter_core::adapter::{Address, SocketChange, Target, WaitFor};
 use adapter_core::{Cluster, Memory, Namespace, Packet, Room};
 use adapter_socketioxide::State;
 use serde_json::json;
@@ -185,7 +185,8 @@ async fn a_disconnect_waits_until_there_is_room_for_it() {
     let crowd = Crowd::new(&State::new(node), 1, 1);
     let socket = crowd.ids[0];
     emit(&sender, Target::everyone(), "tick", 0).await;
-    let _unknown = sender.change(to(only(&[socket])), Change::Disconnect, Wait::Sent(WAIT)).await.expect("sent");
+    let _unknown =
+        sender.change(to(only(&[socket])), SocketChange::Disconnect, WaitFor::Sent(WAIT)).await.expect("sent");
     let count = async || sender.count_sockets(to(Target::everyone()), WAIT).await.expect("counted").total();
     assert_eq!(count().await, 1, "upstream refuses to disconnect a socket whose buffer is full");
     crowd.read(socket);
@@ -202,7 +203,8 @@ async fn g02_a_disconnect_is_after_what_waits_although_there_is_room_again() {
         emit(&sender, Target::everyone(), "tick", number).await;
     }
     let mut came = crowd.read(socket);
-    let _unknown = sender.change(to(only(&[socket])), Change::Disconnect, Wait::Sent(WAIT)).await.expect("sent");
+    let _unknown =
+        sender.change(to(only(&[socket])), SocketChange::Disconnect, WaitFor::Sent(WAIT)).await.expect("sent");
     came.append(&mut crowd.read_until(socket, 2).await);
     assert_eq!(came, [json!(["tick", 0]), json!(["tick", 1]), json!(["tick", 2])]);
     let count = async || sender.count_sockets(to(Target::everyone()), WAIT).await.expect("counted").total();

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use adapter_core::adapter::Adapter as _;
-use adapter_core::adapter::{Address, Change, Target, Wait};
+use adapter_core::adapter::{Address, SocketChange, Target, WaitFor};
 use adapter_core::{Namespace, Packet, Projection};
 use adapter_socketioxide::State;
 use socketioxide_core::adapter::CoreAdapter;
@@ -47,7 +47,7 @@ async fn a_socket_is_not_found_after_another_node_has_disconnected_it() {
     let bus = Bus::new();
     let (sender, node) = (bus.node(), bus.node());
     let _crowd = Crowd::new(&State::new(node), 2, 8);
-    let applied = sender.change(everyone(), Change::Disconnect, Wait::Applied(WAIT)).await.expect("applied");
+    let applied = sender.change(everyone(), SocketChange::Disconnect, WaitFor::Applied(WAIT)).await.expect("applied");
     assert!(applied.is_complete());
     assert_eq!(seen(&sender).await, (0, 0, vec![]));
 }

@@ -26,7 +26,7 @@ async fn connect(url: String, receipts: Arc<Receipts>) -> Result<Box<dyn Contest
     let (mut clusters, mut receivers) = (Vec::new(), Vec::new());
     for index in 0..RECEIVERS {
         let cluster = roomcast::connect(&url).await?;
-        let hub = Hub::builder().queue(1 << 20).build(); // room for a whole burst
+        let hub = Hub::builder().queue(1 << 20).build(); // takes a whole burst
         receivers.push(cluster.namespace("/", hub.clone()).await?);
         let mut socket = hub.connect()?;
         socket.join("room")?;

@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 
 pub use self::choice::{Provider, required};
 use self::fleet::Fleet;
-pub use self::missing::Missing;
+pub use self::missing::MissingBroker;
 use self::probe::Target;
 pub use self::recipe::{Launch, Probe, Recipe, Setup};
 use self::url::Url;
@@ -40,7 +40,7 @@ use crate::proxy::Proxy;
 ///
 /// # Examples
 /// ```no_run
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), conformance::broker::Missing> {
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), conformance::broker::MissingBroker> {
 /// use conformance::broker::{Broker, recipes};
 ///
 /// let broker = Broker::start(&recipes::REDIS).await?;
@@ -72,7 +72,7 @@ impl Broker {
     ///
     /// # Errors
     /// What is missing and why, with the end of the server's log when it did not become ready.
-    pub async fn start(recipe: &Recipe) -> Result<Self, Missing> {
+    pub async fn start(recipe: &Recipe) -> Result<Self, MissingBroker> {
         match choice::choose(recipe).await? {
             choice::Choice::Start(place) => Self::start_at(recipe, place).await,
             choice::Choice::Connect(url) => {
@@ -86,12 +86,12 @@ impl Broker {
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub async fn start_here(recipe: &Recipe) -> Result<Self, Missing> {
+    pub async fn start_here(recipe: &Recipe) -> Result<Self, MissingBroker> {
         let place = choice::here(recipe).await?;
         Self::start_at(recipe, place).await
     }
 
-    async fn start_at(recipe: &Recipe, place: choice::Place) -> Result<Self, Missing> {
+    async fn start_at(recipe: &Recipe, place: choice::Place) -> Result<Self, MissingBroker> {
         let (fleet, addresses) = Fleet::start(recipe, place).await?;
         let url = Url::plain(recipe.scheme, &addresses);
         let version = fleet.ready(recipe).await?;
@@ -157,7 +157,7 @@ impl Broker {
     ///
     /// # Errors
     /// Why not: it was not started here.
-    pub fn can(&self) -> Result<(), Missing> {
+    pub fn can(&self) -> Result<(), MissingBroker> {
         self.fleet("faults").map(drop)
     }
 
@@ -165,7 +165,7 @@ impl Broker {
     ///
     /// # Errors
     /// As [`can`](Self::can), or what failed. So with all the faults below.
-    pub async fn kill(&self) -> Result<(), Missing> {
+    pub async fn kill(&self) -> Result<(), MissingBroker> {
         self.fleet("kill")?.each(|server| server.kill()).await
     }
 
@@ -173,7 +173,7 @@ impl Broker {
     ///
     /// # Errors
     /// As with [`kill`](Self::kill), and when there is no such server.
-    pub async fn kill_one(&self, index: usize) -> Result<(), Missing> {
+    pub async fn kill_one(&self, index: usize) -> Result<(), MissingBroker> {
         self.fleet("kill")?.one(index, |server| server.kill()).await
     }
 
@@ -181,7 +181,7 @@ impl Broker {
     ///
     /// # Errors
     /// As with [`kill`](Self::kill), with the end of the log of a server that does not become ready.
-    pub async fn start_again(&self) -> Result<(), Missing> {
+    pub async fn start_again(&self) -> Result<(), MissingBroker> {
         let fleet = self.fleet("start again")?;
         fleet.each(|server| server.start()).await?;
         fleet.ready(&self.recipe).await.map(drop)
@@ -191,7 +191,7 @@ impl Broker {
     ///
     /// # Errors
     /// As with [`start_again`](Self::start_again).
-    pub async fn restart_gently(&self) -> Result<(), Missing> {
+    pub async fn restart_gently(&self) -> Result<(), MissingBroker> {
         let fleet = self.fleet("restart")?;
         for index in 0..self.addresses.len() {
             fleet.one(index, |server| server.stop().and_then(|()| server.start())).await?;
@@ -204,7 +204,7 @@ impl Broker {
     ///
     /// # Errors
     /// As with [`kill`](Self::kill).
-    pub async fn pause(&self) -> Result<(), Missing> {
+    pub async fn pause(&self) -> Result<(), MissingBroker> {
         self.fleet("pause")?.each(|server| server.pause()).await
     }
 
@@ -212,7 +212,7 @@ impl Broker {
     ///
     /// # Errors
     /// As with [`kill`](Self::kill).
-    pub async fn resume(&self) -> Result<(), Missing> {
+    pub async fn resume(&self) -> Result<(), MissingBroker> {
         self.fleet("resume")?.each(|server| server.resume()).await
     }
 
@@ -221,7 +221,7 @@ impl Broker {
     ///
     /// # Errors
     /// As with [`kill_one`](Self::kill_one); or what the program complains of.
-    pub async fn run(&self, index: usize, command: &[&str]) -> Result<String, Missing> {
+    pub async fn run(&self, index: usize, command: &[&str]) -> Result<String, MissingBroker> {
         self.fleet("run a program")?.run(index, command).await
     }
 
@@ -237,16 +237,16 @@ impl Broker {
     ///
     /// # Errors
     /// When it is no Redis Cluster, or does not answer.
-    pub async fn slot_of(&self, channel: &str) -> Result<u16, Missing> {
-        slots::of(self.first(), channel).await.map_err(|why| Missing::new("slot", why))
+    pub async fn slot_of(&self, channel: &str) -> Result<u16, MissingBroker> {
+        slots::of(self.first(), channel).await.map_err(|why| MissingBroker::new("slot", why))
     }
 
     /// Which master of a Redis Cluster has this slot now, as an index into [`addresses`](Self::addresses).
     ///
     /// # Errors
     /// When it is no Redis Cluster, or does not answer.
-    pub async fn slot_owner(&self, slot: u16) -> Result<usize, Missing> {
-        slots::owner(&self.targets(), slot).await.map_err(|why| Missing::new("slot", why))
+    pub async fn slot_owner(&self, slot: u16) -> Result<usize, MissingBroker> {
+        slots::owner(&self.targets(), slot).await.map_err(|why| MissingBroker::new("slot", why))
     }
 
     /// Moves a slot of a Redis Cluster from one master to another while it runs, as resharding does it.
@@ -255,15 +255,17 @@ impl Broker {
     ///
     /// # Errors
     /// As [`can`](Self::can); when it is no Redis Cluster, or `from` does not own the slot.
-    pub async fn migrate_slot(&self, slot: u16, from: usize, to: usize) -> Result<(), Missing> {
+    pub async fn migrate_slot(&self, slot: u16, from: usize, to: usize) -> Result<(), MissingBroker> {
         self.fleet("migrate a slot")?;
-        slots::migrate(&self.targets(), slot, from, to).await.map_err(|why| Missing::new("slot", why))
+        slots::migrate(&self.targets(), slot, from, to).await.map_err(|why| MissingBroker::new("slot", why))
     }
 
-    fn fleet(&self, what: &'static str) -> Result<&Fleet, Missing> {
+    fn fleet(&self, what: &'static str) -> Result<&Fleet, MissingBroker> {
         match &self.from {
             Origin::Us(fleet) => Ok(fleet),
-            Origin::Outside => Err(Missing::new(what, "the broker is an external one, which is not ours to disturb")),
+            Origin::Outside => {
+                Err(MissingBroker::new(what, "the broker is an external one, which is not ours to disturb"))
+            }
         }
     }
 

@@ -38,7 +38,7 @@ mod stage;
 mod stalled;
 mod subject;
 
-pub use broker::{Broker, Missing, Provider, Recipe, recipes};
+pub use broker::{Broker, MissingBroker, Provider, Recipe, recipes};
 pub use harness::{Outcome, case_names, main, run_case};
 pub use proxy::Proxy;
 pub use subject::Subject;

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::runtime::Runtime;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
-use crate::broker::{Broker, Missing, Recipe, required};
+use crate::broker::{Broker, MissingBroker, Recipe, required};
 use crate::case::{Case, Needs};
 use crate::failure::{Failure, Verdict};
 use crate::harness::Outcome;
@@ -21,7 +21,7 @@ use crate::subject::Subject;
 pub(crate) struct Stage {
     pub(crate) subject: Subject,
     /// Started by the first case that needs it, and stopped with the stage.
-    shared: OnceCell<Result<Arc<Broker>, Missing>>,
+    shared: OnceCell<Result<Arc<Broker>, MissingBroker>>,
     capabilities: OnceCell<Capabilities>,
 }
 
@@ -136,12 +136,12 @@ impl Stage {
 }
 
 /// Starts a broker whose tasks outlive the case that asked for it first.
-async fn start(recipe: Recipe) -> Result<Arc<Broker>, Missing> {
+async fn start(recipe: Recipe) -> Result<Arc<Broker>, MissingBroker> {
     let started = home().spawn(async move { Broker::start(&recipe).await }).await;
-    started.unwrap_or_else(|panic| Err(Missing::new(recipe.name, panic.to_string()))).map(Arc::new)
+    started.unwrap_or_else(|panic| Err(MissingBroker::new(recipe.name, panic.to_string()))).map(Arc::new)
 }
 
-fn missing(missing: Missing) -> Outcome {
+fn missing(missing: MissingBroker) -> Outcome {
     let text = missing.to_string();
     if required() { Outcome::Failed(text) } else { Outcome::Ignored(text) }
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use conformance::bare::eventually;
-use conformance::broker::{Broker, Launch, Missing, Provider, Recipe, recipes};
+use conformance::broker::{Broker, Launch, MissingBroker, Provider, Recipe, recipes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -257,7 +257,7 @@ async fn a_broker_that_cannot_be_had_is_named() {
         container: Launch { what: "no-such-image.invalid/none", ..recipes::REDIS.container },
         ..recipes::REDIS
     };
-    let missing: Missing = Broker::start(&NONE).await.expect_err("there is none");
+    let missing: MissingBroker = Broker::start(&NONE).await.expect_err("there is none");
     assert_eq!(missing.what, "none");
     assert!(missing.why.contains("no-such-server"), "{missing}");
 }
@@ -269,7 +269,7 @@ async fn a_server_that_does_not_start_shows_its_log() {
         container: Launch { arguments: &[&["--port", "{port}", "--no-such-option"]], ..recipes::REDIS.container },
         ..recipes::REDIS
     };
-    let missing: Missing = Broker::start(&BROKEN).await.expect_err("it does not start");
+    let missing: MissingBroker = Broker::start(&BROKEN).await.expect_err("it does not start");
     assert!(missing.why.contains("no-such-option"), "{missing}");
 }
 

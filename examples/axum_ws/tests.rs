@@ -169,7 +169,7 @@ async fn a_client_that_breaks_the_protocol_is_gone() {
 async fn who_is_disconnected_by_another_server_sees_the_end() {
     let (one, two) = two().await;
     let mut client = one.client().await;
-    let gone = two.chat.within("lobby").disconnect().await.expect("disconnected");
+    let gone = two.chat.within("lobby").disconnect_sockets().await.expect("disconnected");
     assert!(gone.is_complete());
     assert_eq!(client.next().await, None);
     one.has_sockets(0).await;

@@ -8,9 +8,9 @@ use bytes::Bytes;
 
 use super::builder::check_max_message;
 use crate::api::emitter_calls::Calls;
-use crate::api::operator::Selection;
+use crate::api::selection::Selection;
 use crate::engine::split;
-use crate::model::{Change, Error, ErrorKind, IntoRooms, Namespace, NodeId, Packet, Result, check_event_name};
+use crate::model::{Error, ErrorKind, IntoRooms, Namespace, NodeId, Packet, Result, SocketChange, check_event_name};
 use crate::seams::inbox;
 use crate::seams::inbox::CloseOnDrop;
 use crate::seams::{Backend, Channel, Connect, Inbox, Outgoing, PublishError, cluster_name};
@@ -237,27 +237,27 @@ impl EmitterOperator {
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
-    pub async fn join(self, rooms: impl IntoRooms) -> Result<()> {
-        self.change(Change::Join(rooms.into_rooms()?)).await
+    pub async fn join_sockets(self, rooms: impl IntoRooms) -> Result<()> {
+        self.change(SocketChange::Join(rooms.into_rooms()?)).await
     }
 
     /// Takes the sockets out of these rooms.
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
-    pub async fn leave(self, rooms: impl IntoRooms) -> Result<()> {
-        self.change(Change::Leave(rooms.into_rooms()?)).await
+    pub async fn leave_sockets(self, rooms: impl IntoRooms) -> Result<()> {
+        self.change(SocketChange::Leave(rooms.into_rooms()?)).await
     }
 
-    /// Disconnects the sockets.
+    /// Disconnects all these sockets, on every node; without a selection, every socket of the namespace.
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
-    pub async fn disconnect(self) -> Result<()> {
-        self.change(Change::Disconnect).await
+    pub async fn disconnect_sockets(self) -> Result<()> {
+        self.change(SocketChange::Disconnect).await
     }
 
-    async fn change(self, change: Change) -> Result<()> {
+    async fn change(self, change: SocketChange) -> Result<()> {
         let target = self.selection.checked()?;
         self.emitter.send(Operation::Change { namespace: self.namespace, target, change }).await
     }

@@ -9,6 +9,7 @@ mod events;
 mod namespace;
 mod operations;
 mod operator;
+mod selection;
 
 pub use builder::{ClusterBuilder, WhenUnreachable};
 pub use cluster::Cluster;

@@ -16,7 +16,7 @@ use crate::driver::panics;
 use crate::model::{Gathered, IntoRooms, Namespace, Node, NodeId, Packet, Result, Room, SocketInfo};
 use crate::seams::{AckStream, Adapter, AttachmentId, ServerEvent};
 
-/// How long a call waits for room, or for answers, if it is not told.
+/// How long a call waits for queue capacity, or for answers, if it is not told.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 /// How many server-side events wait for their handler.
 const EVENTS: usize = 1024;
@@ -89,7 +89,7 @@ impl NamespaceHandle {
         self.everyone().to(rooms)
     }
 
-    /// The same as [`to`](Self::to); reads better before `join`, `leave`, `disconnect` and questions.
+    /// The same as [`to`](Self::to); reads better before `join_sockets`, `leave_sockets`, `disconnect_sockets` and questions.
     pub fn within(&self, rooms: impl IntoRooms) -> BroadcastOperator {
         self.everyone().to(rooms)
     }
@@ -109,71 +109,73 @@ impl NamespaceHandle {
         self.everyone().volatile()
     }
 
-    /// How long to wait for room in the outgoing queue, or for answers; 5 s by default.
+    /// How long to wait for capacity in the outgoing queue, or for answers; 5 s by default.
     pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
         self.everyone().timeout(timeout)
     }
 
-    /// See [`BroadcastOperator::emit`].
+    /// Gives the packet to every socket of the namespace, as [`BroadcastOperator::emit`] does.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`BroadcastOperator::emit`].
     pub async fn emit(&self, packet: impl Into<Packet>) -> Result<()> {
         self.everyone().emit(packet).await
     }
 
-    /// See [`BroadcastOperator::emit_with_ack`].
+    /// The same, and gathers the sockets' answers, as [`BroadcastOperator::emit_with_ack`] does.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`BroadcastOperator::emit_with_ack`].
     pub async fn emit_with_ack(&self, packet: impl Into<Packet>) -> Result<AckStream> {
         self.everyone().emit_with_ack(packet).await
     }
 
-    /// See [`BroadcastOperator::join`].
+    /// Puts **every socket of the namespace, on every node**, into these rooms. To choose sockets, select them first:
+    /// `chat.within("lobby").join_sockets("news")`. One socket of a [`Hub`](crate::Hub) joins by [`Socket::join`](crate::Socket::join).
     ///
     /// # Errors
-    /// As there.
-    pub async fn join(&self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
-        self.everyone().join(rooms).await
+    /// Those of [`BroadcastOperator::join_sockets`].
+    pub async fn join_sockets(&self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
+        self.everyone().join_sockets(rooms).await
     }
 
-    /// See [`BroadcastOperator::leave`].
+    /// Takes **every socket of the namespace, on every node**, out of these rooms. To choose sockets, select them first.
     ///
     /// # Errors
-    /// As there.
-    pub async fn leave(&self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
-        self.everyone().leave(rooms).await
+    /// Those of [`BroadcastOperator::leave_sockets`].
+    pub async fn leave_sockets(&self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
+        self.everyone().leave_sockets(rooms).await
     }
 
-    /// See [`BroadcastOperator::disconnect`].
+    /// Disconnects **every socket of the namespace, on every node**. This does not close the handle: dropping its last clone
+    /// does. To choose sockets, select them first: `chat.within("lobby").disconnect_sockets()`.
     ///
     /// # Errors
-    /// As there.
-    pub async fn disconnect(&self) -> Result<Gathered<NodeId>> {
-        self.everyone().disconnect().await
+    /// Those of [`BroadcastOperator::disconnect_sockets`].
+    pub async fn disconnect_sockets(&self) -> Result<Gathered<NodeId>> {
+        self.everyone().disconnect_sockets().await
     }
 
-    /// See [`BroadcastOperator::fetch_sockets`].
+    /// Every socket of the namespace, with its rooms and data.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`BroadcastOperator::fetch_sockets`].
     pub async fn fetch_sockets(&self) -> Result<Gathered<SocketInfo>> {
         self.everyone().fetch_sockets().await
     }
 
-    /// See [`BroadcastOperator::count_sockets`].
+    /// How many sockets the namespace has, for each node.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`BroadcastOperator::count_sockets`].
     pub async fn count_sockets(&self) -> Result<Gathered<(NodeId, u64)>> {
         self.everyone().count_sockets().await
     }
 
-    /// See [`BroadcastOperator::rooms`].
+    /// The rooms of the namespace, each once; private ones are not among them.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`BroadcastOperator::rooms`].
     pub async fn rooms(&self) -> Result<Gathered<Room>> {
         self.everyone().rooms().await
     }

@@ -11,11 +11,11 @@ use super::Cluster;
 use crate::driver::{Core, Here, LocalAcks, Took, Waiter, check_timeout, deadline};
 use crate::engine::Delivery;
 use crate::model::{
-    Change, Gathered, LocalSocket, Namespace, Node, NodeId, Packet, Projection, Result, Room, SocketInfo, Target,
+    Gathered, LocalSocket, Namespace, Node, NodeId, Packet, Projection, Result, Room, SocketChange, SocketInfo, Target,
     check_event_name,
 };
 use crate::seams::acks::Collector;
-use crate::seams::{AckStream, Acks, Adapter, Address, AttachmentId, LocalSockets, Scope, ServerEvents, Wait};
+use crate::seams::{AckStream, Acks, Adapter, Address, AttachmentId, LocalSockets, Scope, ServerEvents, WaitFor};
 use crate::wire::{Answer, Operation};
 
 #[async_trait]
@@ -76,22 +76,22 @@ impl Adapter for Cluster {
         let forget = core.ask(&operation, scope, until, Some(local), waiter).await?;
         for missing in forget.iter().flat_map(|forget| &forget.asked.missing) {
             collector.ask(&[missing.node]);
-            collector.end(missing.node, Some(missing.why));
+            collector.end(missing.node, Some(missing.reason));
         }
         Ok(AckStream::new(collector, tokio::time::sleep_until(until.into()), forget))
     }
 
-    async fn change(&self, to: Address, change: Change, wait: Wait) -> Result<Gathered<NodeId>> {
+    async fn change(&self, to: Address, change: SocketChange, wait: WaitFor) -> Result<Gathered<NodeId>> {
         let core = self.core();
         let Address { namespace, target, scope } = to;
         let me = target.concerns(core.node.id).then_some(core.node.id);
         let operation = Operation::Change { namespace, target, change };
         let timeout = match wait {
-            Wait::Sent(wait) => {
+            WaitFor::Sent(wait) => {
                 core.send(&operation, scope, Delivery::Numbered, wait).await?;
                 return Ok(Gathered { items: me.into_iter().collect(), missing: Vec::new() });
             }
-            Wait::Applied(timeout) => timeout,
+            WaitFor::Applied(timeout) => timeout,
         };
         let mine = |items: &mut Vec<_>| items.extend(me);
         core.gather(operation, scope, timeout, mine, |items, node, answer| {

@@ -4,50 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::namespace::TIMEOUT;
+use crate::api::selection::Selection;
 use crate::model::{
-    Change, Error, Gathered, IntoRooms, Namespace, NodeId, Packet, Projection, Result, Room, SocketInfo, Target,
+    Gathered, IntoRooms, Namespace, NodeId, Packet, Projection, Result, Room, SocketChange, SocketInfo, Target,
 };
-use crate::seams::{AckStream, Adapter, Address, Scope, Wait};
-
-/// A target in the making, with the first bad name that was given.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Selection {
-    target: Target,
-    bad: Option<String>,
-}
-
-impl Selection {
-    pub(crate) fn to(&mut self, rooms: impl IntoRooms) {
-        let rooms = self.check(rooms);
-        self.target.rooms.get_or_insert_default().extend(rooms);
-    }
-
-    pub(crate) fn except(&mut self, rooms: impl IntoRooms) {
-        let rooms = self.check(rooms);
-        self.target.except.extend(rooms);
-    }
-
-    pub(crate) fn volatile(&mut self) {
-        self.target.flags = self.target.flags.volatile();
-    }
-
-    fn check(&mut self, rooms: impl IntoRooms) -> Vec<Room> {
-        rooms.into_rooms().unwrap_or_else(|bad| {
-            self.bad.get_or_insert_with(|| bad.to_string());
-            Vec::new()
-        })
-    }
-
-    pub(crate) fn checked(self) -> Result<Target> {
-        self.bad.map_or(Ok(self.target), |bad| Err(Error::config(bad)))
-    }
-}
+use crate::seams::{AckStream, Adapter, Address, Scope, WaitFor};
 
 /// Which sockets an operation means; made by [`NamespaceHandle::to`](crate::NamespaceHandle::to) and its sisters,
 /// ended by the operation. A bad name is reported there.
 ///
 /// # Cancel safety
-/// Every future that is made here may be dropped at any await: one that waits for room in the outgoing queue has then
+/// Every future that is made here may be dropped at any await: one that waits for capacity in the outgoing queue has then
 /// done nothing, one that waits for answers has done its work and forgets the answers.
 #[derive(Clone)]
 #[must_use = "nothing is sent until an operation is called and awaited"]
@@ -103,15 +70,16 @@ impl BroadcastOperator {
         self
     }
 
-    /// How long to wait for room in the outgoing queue, or for answers; 5 s by default. Zero means not to wait for
-    /// room; for answers it is an error. More than a day is a day.
+    /// How long to wait for capacity in the outgoing queue, or for answers; 5 s by default. Zero means not to wait for
+    /// capacity; for answers it is an error. More than a day is a day.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// `join`, `leave` and `disconnect` return once they are in the outgoing queue. They are still carried out in the
-    /// order of the calls.
+    /// [`join_sockets`](Self::join_sockets), [`leave_sockets`](Self::leave_sockets) and
+    /// [`disconnect_sockets`](Self::disconnect_sockets) return once they are in the outgoing queue. They are still carried
+    /// out in the order of the calls.
     pub fn no_wait(mut self) -> Self {
         self.no_wait = true;
         self
@@ -128,7 +96,7 @@ impl BroadcastOperator {
     ///
     /// # Errors
     /// `Config` (a bad room), `TooLarge`, `Unavailable` (the broker is away and the queue is full), `Timeout` (the queue
-    /// was full for the whole time), `Closed`. [`Error::served_locally`] says whether this node's sockets got it.
+    /// was full for the whole time), `Closed`. [`Error::served_locally`](crate::Error::served_locally) says whether this node's sockets got it.
     pub async fn emit(self, packet: impl Into<Packet>) -> Result<()> {
         let packet = packet.into();
         let (adapter, to, timeout) = self.checked()?;
@@ -150,28 +118,28 @@ impl BroadcastOperator {
     ///
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
-    pub async fn join(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
-        self.change(Change::Join(rooms.into_rooms()?)).await
+    pub async fn join_sockets(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
+        self.change(SocketChange::Join(rooms.into_rooms()?)).await
     }
 
-    /// Takes the sockets out of these rooms; returns as [`join`](Self::join) does.
+    /// Takes the sockets out of these rooms; returns as [`join_sockets`](Self::join_sockets) does.
     ///
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
-    pub async fn leave(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
-        self.change(Change::Leave(rooms.into_rooms()?)).await
+    pub async fn leave_sockets(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
+        self.change(SocketChange::Leave(rooms.into_rooms()?)).await
     }
 
-    /// Disconnects the sockets; what was emitted to them before is delivered first. Returns as [`join`](Self::join) does.
+    /// Disconnects all these sockets, on every node; what was emitted to them before is delivered first. Returns as [`join_sockets`](Self::join_sockets) does.
     ///
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
-    pub async fn disconnect(self) -> Result<Gathered<NodeId>> {
-        self.change(Change::Disconnect).await
+    pub async fn disconnect_sockets(self) -> Result<Gathered<NodeId>> {
+        self.change(SocketChange::Disconnect).await
     }
 
-    async fn change(self, change: Change) -> Result<Gathered<NodeId>> {
-        let wait = if self.no_wait { Wait::Sent(self.timeout) } else { Wait::Applied(self.timeout) };
+    async fn change(self, change: SocketChange) -> Result<Gathered<NodeId>> {
+        let wait = if self.no_wait { WaitFor::Sent(self.timeout) } else { WaitFor::Applied(self.timeout) };
         let (adapter, to, _) = self.checked()?;
         adapter.change(to, change, wait).await
     }

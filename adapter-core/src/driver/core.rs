@@ -12,7 +12,7 @@ use super::logging::Log;
 use super::registry::Registry;
 use crate::engine::{Engine, Output};
 use crate::kit::InPlace;
-use crate::model::{Error, ErrorKind, Event, Missing, Node, NodeId, Result, Stats, Why};
+use crate::model::{Error, ErrorKind, Event, MissingNode, MissingReason, Node, NodeId, Result, Stats};
 use crate::seams::acks::Collector;
 use crate::seams::{Backend, Channel, Inbox};
 use crate::wire::{AckAnswer, AckBatch, Answer, Content};
@@ -27,8 +27,8 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     engine: Mutex<Engine>,
     /// Bytes that the outgoing queue still takes.
-    room: Semaphore,
-    /// Whether the link is up, for those who wait for room.
+    capacity: Semaphore,
+    /// Whether the link is up, for those who wait for capacity.
     pub(crate) link: watch::Sender<bool>,
     /// Why the backend is to make a new link, if it is.
     pub(crate) reset: watch::Sender<Option<String>>,
@@ -74,7 +74,7 @@ pub(crate) enum Waiter {
 
 pub(crate) enum Reply {
     Answer(NodeId, Answer),
-    Ended(Vec<Missing>),
+    Ended(Vec<MissingNode>),
 }
 
 impl Core {
@@ -97,7 +97,7 @@ impl Core {
             inbox,
             registry: Registry::default(),
             engine: Mutex::new(engine),
-            room: Semaphore::new(bounds.queue),
+            capacity: Semaphore::new(bounds.queue),
             link: watch::Sender::new(true),
             reset: watch::Sender::new(None),
             work: Notify::new(),
@@ -149,11 +149,11 @@ impl Core {
         Err(Error::new(ErrorKind::TooLarge, text))
     }
 
-    /// Room for a message in the outgoing queue; it is the caller's until `Room::take`.
+    /// Reserves capacity for a message in the outgoing queue. It is the caller's until `Capacity::take`.
     ///
     /// # Errors
     /// `Unavailable` at once when the link is down, or goes down meanwhile; `Timeout`; `Closed`.
-    pub(crate) async fn reserve(&self, content: &Content, wait: Duration) -> Result<Room<'_>> {
+    pub(crate) async fn reserve(&self, content: &Content, wait: Duration) -> Result<Capacity<'_>> {
         // A message larger than the whole queue takes all of it.
         let cost = (content.len() + OVERHEAD).min(self.bounds.queue);
         let permits = u32::try_from(cost).unwrap_or(u32::MAX);
@@ -161,14 +161,14 @@ impl Core {
             let text = "the broker is away, and what waits for it has waited for too long";
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
-        if let Ok(permit) = self.room.try_acquire_many(permits) {
-            return Ok(Room(permit));
+        if let Ok(permit) = self.capacity.try_acquire_many(permits) {
+            return Ok(Capacity(permit));
         }
         let mut link = self.link.subscribe();
         let down = link.wait_for(|up| !up);
         tokio::select! {
             biased;
-            permit = self.room.acquire_many(permits) => permit.map(Room).map_err(|_| Error::closed()),
+            permit = self.capacity.acquire_many(permits) => permit.map(Capacity).map_err(|_| Error::closed()),
             _ = down => {
                 let text = "the broker is away, and the queue of what waits for it is full";
                 Err(Error::new(ErrorKind::Unavailable, text))
@@ -179,21 +179,21 @@ impl Core {
         }
     }
 
-    /// The same for a message that may be lost: if there is room now, and a link.
-    pub(crate) fn try_reserve(&self, content: &Content) -> Option<Room<'_>> {
+    /// The same for a message that may be lost: if there is capacity now, and a link.
+    pub(crate) fn try_reserve(&self, content: &Content) -> Option<Capacity<'_>> {
         let cost = (content.len() + OVERHEAD).min(self.bounds.queue);
         let permits = u32::try_from(cost).unwrap_or(u32::MAX);
-        if *self.link.borrow() { self.room.try_acquire_many(permits).ok().map(Room) } else { None }
+        if *self.link.borrow() { self.capacity.try_acquire_many(permits).ok().map(Capacity) } else { None }
     }
 
-    pub(crate) fn give_room(&self, bytes: usize) {
+    pub(crate) fn release(&self, bytes: usize) {
         if bytes > 0 {
-            self.room.add_permits(bytes);
+            self.capacity.add_permits(bytes);
         }
     }
 
     pub(crate) fn stop_reserving(&self) {
-        self.room.close();
+        self.capacity.close();
     }
 
     /// Registers who waits for a question; to be called while the engine that gave the number is held.
@@ -232,7 +232,7 @@ impl Core {
             Output::Answer { request, node, answer } => self.take_answer(request, node, answer),
             Output::Missing { request, missing } => {
                 if let Some(collector) = self.collector(request) {
-                    collector.end(missing.node, Some(missing.why));
+                    collector.end(missing.node, Some(missing.reason));
                 }
             }
             Output::Ended { request, missing } => self.end(request, missing),
@@ -304,7 +304,7 @@ impl Core {
                     collector.end(node, None);
                 }
             } else {
-                collector.end(node, Some(Why::Unsupported));
+                collector.end(node, Some(MissingReason::Unsupported));
             }
             return;
         }
@@ -324,14 +324,14 @@ impl Core {
         }
     }
 
-    fn end(&self, request: u64, missing: Vec<Missing>) {
+    fn end(&self, request: u64, missing: Vec<MissingNode>) {
         let waiter = self.waiters().remove(&request);
         match waiter {
             Some(Waiter::Gather(replies)) => {
                 let _ = replies.send(Reply::Ended(missing));
             }
             Some(Waiter::Acks(collector)) => {
-                missing.iter().for_each(|missing| collector.end(missing.node, Some(missing.why)));
+                missing.iter().for_each(|missing| collector.end(missing.node, Some(missing.reason)));
             }
             None => {}
         }
@@ -346,11 +346,11 @@ impl Core {
 /// What a queued message costs beside its bytes.
 const OVERHEAD: usize = 128;
 
-/// Room in the outgoing queue, given back when dropped.
-pub(crate) struct Room<'a>(tokio::sync::SemaphorePermit<'a>);
+/// Reserved capacity in the outgoing queue, given back when dropped.
+pub(crate) struct Capacity<'a>(tokio::sync::SemaphorePermit<'a>);
 
-impl Room<'_> {
-    /// The room is used: whoever sends the message gives it back. Answers how much it is.
+impl Capacity<'_> {
+    /// It is used: whoever sends the message gives it back. Returns how much it is.
     pub(crate) fn take(self) -> usize {
         let bytes = self.0.num_permits();
         self.0.forget();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::core::{A_DAY, Core, now};
 use crate::engine::{Engine, ReplyTo};
 use crate::model::{AckError, NodeId, SocketId};
-use crate::seams::{AckSink, Acks, Reply, ReplySink, Scope, ServerEvent};
+use crate::seams::{AckSink, Acks, ReplyHandle, ReplySink, Scope, ServerEvent};
 use crate::wire::{Answer, Frame, Kind, Operation, Unreadable};
 
 /// Reads operations. A broadcast to the same rooms as the one before is read by its bytes alone.
@@ -84,7 +84,7 @@ impl Core {
             Operation::CountSockets { namespace, target } => Answer::Count(here(namespace).count(target)),
             Operation::ListRooms { namespace, target } => Answer::Rooms(here(namespace).rooms(target), true),
             Operation::ServerEvent { namespace, event, data } => {
-                let reply = reply.map(|to| Reply::new(RemoteReply { core: Arc::downgrade(self), to }));
+                let reply = reply.map(|to| ReplyHandle::new(RemoteReply { core: Arc::downgrade(self), to }));
                 let (namespace, event, data) = (namespace.clone(), std::mem::take(event), std::mem::take(data));
                 if self.registry.server_event(ServerEvent { from, namespace, event, data, reply }).is_err() {
                     self.events_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::panics::{self, Panics};
-use crate::model::{Change, Error, LocalDropped, LocalSocket, Namespace, Packet, Projection, Result, Room, Target};
+use crate::model::{
+    Error, LocalDropped, LocalSocket, Namespace, Packet, Projection, Result, Room, SocketChange, Target,
+};
 use crate::seams::{Acks, AttachmentId, LocalSockets, Scope, ServerEvent, ServerEvents};
 
 /// What this node has in each namespace. Namespaces without anything are not kept.
@@ -169,7 +171,7 @@ impl Registry {
 }
 
 impl Names {
-    /// Forgets a namespace in which there is nothing, and gives back the room that many took.
+    /// Forgets a namespace in which there is nothing, and gives back the memory that many took.
     fn tidy(&mut self, namespace: &Namespace) -> Option<Arc<Entry>> {
         let gone = self.entries.get(namespace).is_some_and(|entry| entry.is_empty());
         let gone = if gone { self.entries.remove(namespace) } else { None };
@@ -179,7 +181,7 @@ impl Names {
     }
 }
 
-/// Gives room back once most of it is unused: seldom enough that it costs nothing on the average.
+/// Gives memory back once most of it is unused: seldom enough that it costs nothing on the average.
 fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
     if map.capacity() > 64 && map.len() < map.capacity() / 4 {
         map.shrink_to(map.len() * 2);
@@ -222,11 +224,11 @@ impl Here<'_> {
         self.each(|local| local.broadcast_with_ack(target, packet, timeout, acks.clone()));
     }
 
-    pub(crate) fn change(&self, target: &Target, change: &Change) {
+    pub(crate) fn change(&self, target: &Target, change: &SocketChange) {
         self.each(|local| match change {
-            Change::Join(rooms) => local.join(target, rooms),
-            Change::Leave(rooms) => local.leave(target, rooms),
-            Change::Disconnect => local.disconnect(target),
+            SocketChange::Join(rooms) => local.join(target, rooms),
+            SocketChange::Leave(rooms) => local.leave(target, rooms),
+            SocketChange::Disconnect => local.disconnect(target),
         });
     }
 
@@ -328,6 +330,6 @@ mod tests {
         }
         let names = registry.write();
         assert_eq!((names.entries.len(), names.attachments.len()), (0, 0));
-        assert!(names.entries.capacity() + names.attachments.capacity() < 200, "the room was given back");
+        assert!(names.entries.capacity() + names.attachments.capacity() < 200, "the memory was given back");
     }
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::core::{Core, Reply, Room, Waiter, deadline, now};
+use super::core::{Capacity, Core, Reply, Waiter, deadline, now};
 use crate::engine::{Asked, Delivery, Engine};
-use crate::model::{AckError, Error, ErrorKind, Gathered, Missing, NodeId, Result, SocketId, Why};
+use crate::model::{AckError, Error, ErrorKind, Gathered, MissingNode, MissingReason, NodeId, Result, SocketId};
 use crate::seams::AckSink;
 use crate::seams::acks::Collector;
 use crate::seams::{Acks, Scope};
@@ -58,19 +58,19 @@ impl Core {
             tokio::task::coop::consume_budget().await;
             return served;
         }
-        let room = match delivery {
+        let capacity = match delivery {
             Delivery::Numbered => self.reserve(&content, wait).await,
             Delivery::Volatile => match self.try_reserve(&content) {
-                Some(room) => Ok(room),
+                Some(capacity) => Ok(capacity),
                 None => {
                     self.engine().drop_volatile();
                     return self.serve(operation, scope, None, None, |_, _| {});
                 }
             },
         };
-        let sent = self.serve(operation, scope, Some(room), None, |engine, cost| {
+        let sent = self.serve(operation, scope, Some(capacity), None, |engine, cost| {
             if !engine.send(content, delivery, cost, now()) {
-                self.give_room(cost);
+                self.release(cost);
             }
         });
         // A loop of emits gives way to others now and then, so that what it emits leaves meanwhile.
@@ -100,9 +100,9 @@ impl Core {
             let asked = Asked { request: 0, nodes: Vec::new(), missing };
             return Ok(Some(Forget { core: Arc::clone(self), asked }));
         }
-        let room = self.reserve(&content, until.saturating_duration_since(now())).await;
+        let capacity = self.reserve(&content, until.saturating_duration_since(now())).await;
         let mut forget = None;
-        self.serve(operation, scope, Some(room), acks, |engine, cost| {
+        self.serve(operation, scope, Some(capacity), acks, |engine, cost| {
             let asked = engine.ask(content, only, cost, until, now());
             if !asked.nodes.is_empty() {
                 self.wait_for(asked.request, waiter(&asked.nodes));
@@ -119,19 +119,19 @@ impl Core {
         &self,
         operation: &Operation,
         scope: Scope,
-        room: Option<Result<Room<'_>>>,
+        capacity: Option<Result<Capacity<'_>>>,
         acks: Option<Acks>,
         queue: impl FnOnce(&mut Engine, usize),
     ) -> Result<()> {
         let here = self.registry.here(operation.namespace(), scope);
         let order = here.in_order();
-        let queued = match room {
+        let queued = match capacity {
             Some(Err(closed)) if closed.kind() == ErrorKind::Closed => return Err(closed),
-            Some(Ok(room)) => {
+            Some(Ok(capacity)) => {
                 let mut engine = self.engine();
                 // `close` looks at the engine after it has set this: whatever is queued before is flushed.
                 self.check_open()?;
-                queue(&mut engine, room.take());
+                queue(&mut engine, capacity.take());
                 Ok(())
             }
             Some(Err(failed)) => Err(failed),
@@ -169,7 +169,7 @@ impl Core {
         let question = self.ask(&operation, scope, until, None, |_| Waiter::Gather(sender)).await?;
         let mut items = Vec::new();
         mine(&mut items);
-        let mut missing: Vec<Missing> = Vec::new();
+        let mut missing: Vec<MissingNode> = Vec::new();
         if let Some(question) = &question {
             missing.extend(&question.asked.missing);
             let mut waiting: BTreeSet<_> = question.asked.nodes.iter().copied().collect();
@@ -183,7 +183,7 @@ impl Core {
                         let last = answer.is_last();
                         let strange = matches!(take(&mut items, node, answer), Took::Strange);
                         if strange {
-                            missing.push(Missing { node, why: Why::Unsupported });
+                            missing.push(MissingNode { node, reason: MissingReason::Unsupported });
                         }
                         if last || strange {
                             waiting.remove(&node);
@@ -196,7 +196,7 @@ impl Core {
                     Ok(None) | Err(_) => break,
                 }
             }
-            missing.extend(waiting.into_iter().map(|node| Missing { node, why: Why::Timeout }));
+            missing.extend(waiting.into_iter().map(|node| MissingNode { node, reason: MissingReason::Timeout }));
         }
         drop(question);
         missing.sort_unstable_by_key(|missing| missing.node);

@@ -62,7 +62,7 @@ impl Part for Writer {
         // Begun again after a panic, it does not know what became of what was under way.
         if self.core.engine().is_flying() {
             self.flights.clear();
-            self.settle(Outcome::Unknown).await;
+            self.record_outcome(Outcome::Unknown).await;
         }
         let mut link = self.core.link.subscribe();
         loop {
@@ -74,7 +74,7 @@ impl Part for Writer {
             self.core.writer_is_idle(self.flights.is_empty());
             tokio::select! {
                 biased;
-                outcome = oldest(&mut self.flights) => self.settle(outcome).await,
+                outcome = oldest(&mut self.flights) => self.record_outcome(outcome).await,
                 () = self.core.work.notified() => {}
             }
         }
@@ -139,7 +139,7 @@ impl Writer {
     }
 
     /// Takes the outcome of the oldest publish under way.
-    async fn settle(&mut self, outcome: Outcome) {
+    async fn record_outcome(&mut self, outcome: Outcome) {
         let core = &self.core;
         match outcome {
             Outcome::Sent => self.refusing = false,
@@ -151,8 +151,8 @@ impl Writer {
             Outcome::Unknown => self.flights.clear(),
             Outcome::Refused(_) => {}
         }
-        let room = core.engine().settle(outcome, now());
-        core.give_room(room);
+        let freed = core.engine().record_outcome(outcome, now());
+        core.release(freed);
         core.sent.notify_waiters();
         if outcome == Outcome::Unknown {
             let mut link = core.link.subscribe();

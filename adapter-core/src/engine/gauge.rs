@@ -29,15 +29,15 @@ impl Engine {
         let stray = |node: &crate::model::NodeId| self.members.get(*node).is_none();
         let accounts = self.members.all().flat_map(|(_, peer)| peer.cluster.iter().chain(&peer.inbox));
         Gauge {
-            queued: self.outbox.len(),
+            queued: self.sending.len(),
             open_requests: self.requests.len(),
             deadlines: self.requests.deadlines(),
-            pending_acks: self.outbox.pending_acks(),
-            answer_bytes: self.outbox.answer_bytes(),
+            pending_acks: self.sending.pending_acks(),
+            answer_bytes: self.sending.answer_bytes(),
             peers,
             departed: self.members.all().filter(|(_, peer)| !peer.is_live()).count(),
-            inboxes: self.outbox.inboxes().count(),
-            stray_inboxes: self.outbox.inboxes().filter(|node| stray(node)).count(),
+            inboxes: self.sending.inboxes().count(),
+            stray_inboxes: self.sending.inboxes().filter(|node| stray(node)).count(),
             held_bytes: accounts.map(|account| account.bytes()).sum(),
             assembled_bytes: self.window.bytes(),
         }

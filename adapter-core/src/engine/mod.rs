@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::model::{AckError, Departure, Event, Limits, Missing, NodeId, SocketId, Stats, Why};
+use crate::model::{AckError, Departure, Event, Limits, MissingNode, MissingReason, NodeId, SocketId, Stats};
 use crate::wire::{Answer, Content, Frame};
 
 #[cfg(test)]
@@ -53,12 +53,12 @@ pub(crate) enum Output {
     /// A node will say nothing (more) to it.
     Missing {
         request: u64,
-        missing: Missing,
+        missing: MissingNode,
     },
     /// Nobody will.
     Ended {
         request: u64,
-        missing: Vec<Missing>,
+        missing: Vec<MissingNode>,
     },
     Event(Event),
     /// Whether the backend has a link.
@@ -76,7 +76,7 @@ pub(crate) struct Asked {
     /// Whom it asks.
     pub(crate) nodes: Vec<NodeId>,
     /// Who was to be asked, and cannot be.
-    pub(crate) missing: Vec<Missing>,
+    pub(crate) missing: Vec<MissingNode>,
 }
 
 /// How an operation is sent.
@@ -104,7 +104,7 @@ pub(crate) struct Engine {
     said_bye: bool,
     /// The control frames of each batch under way: made anew when its outcome stays unknown.
     control_in_flight: VecDeque<Vec<Control>>,
-    outbox: Sending,
+    sending: Sending,
     control: VecDeque<Control>,
     members: Members,
     /// Met since the last batch: where our numbers stand for them is noted with the next one.
@@ -141,7 +141,7 @@ impl Engine {
             leaving: false,
             said_bye: false,
             control_in_flight: VecDeque::new(),
-            outbox: Sending::new(settings.node.id, settings.packing(limits), settings.max_answers, settings.limit()),
+            sending: Sending::new(settings.node.id, settings.packing(limits), settings.max_answers, settings.limit()),
             control: VecDeque::from([Control::Hello, Control::Probe]),
             members: Members::new(settings.max_nodes, settings.silence, Clock::new(settings.tick * 3 / 2, now)),
             met: Vec::new(),
@@ -165,14 +165,14 @@ impl Engine {
 
     // --- what the application asks ---
 
-    /// Queues an operation for the other nodes. `cost` is the room that was reserved for it; answers whether it is
+    /// Queues an operation for the other nodes. `cost` is the capacity that was reserved for it. Returns whether it is
     /// queued, which a volatile one is not while the link is down.
     pub(crate) fn send(&mut self, content: Content, delivery: Delivery, cost: usize, now: Instant) -> bool {
         if delivery == Delivery::Volatile && !self.link_up {
             self.stats.volatile_dropped += 1;
             return false;
         }
-        self.outbox.operation(content, None, delivery == Delivery::Volatile, cost, now);
+        self.sending.operation(content, None, delivery == Delivery::Volatile, cost, now);
         true
     }
 
@@ -188,28 +188,31 @@ impl Engine {
     ) -> Asked {
         let (nodes, missing) = self.whom(only);
         let request = self.requests.ask(nodes.iter().copied(), deadline);
-        self.outbox.operation(content, Some(request), false, cost, now);
+        self.sending.operation(content, Some(request), false, cost, now);
         Asked { request, nodes, missing }
     }
 
     /// Whom a question asks, and who is missing from the start.
-    fn whom(&self, only: Option<NodeId>) -> (Vec<NodeId>, Vec<Missing>) {
+    fn whom(&self, only: Option<NodeId>) -> (Vec<NodeId>, Vec<MissingNode>) {
         let mut nodes = self.members.live();
         nodes.retain(|node| only.is_none_or(|only| only == *node));
         // One that is asked for by name and is not there is missing, not nobody.
         if let Some(node) = only.filter(|only| *only != self.settings.node.id && nodes.is_empty()) {
             let left = self.members.get(node).is_some_and(|peer| peer.life == Life::Gone(Departure::Left));
-            return (nodes, vec![Missing { node, why: if left { Why::Left } else { Why::Died } }]);
+            return (
+                nodes,
+                vec![MissingNode { node, reason: if left { MissingReason::Left } else { MissingReason::Died } }],
+            );
         }
         if self.link_up {
             return (nodes, Vec::new());
         }
-        let unreachable = |node| Missing { node, why: Why::Unreachable };
+        let unreachable = |node| MissingNode { node, reason: MissingReason::Unreachable };
         (Vec::new(), nodes.into_iter().map(unreachable).collect())
     }
 
     /// While the link is down: whom a question would miss.
-    pub(crate) fn out_of_reach(&self, only: Option<NodeId>) -> Option<Vec<Missing>> {
+    pub(crate) fn out_of_reach(&self, only: Option<NodeId>) -> Option<Vec<MissingNode>> {
         (!self.link_up).then(|| self.whom(only).1)
     }
 
@@ -221,36 +224,36 @@ impl Engine {
     /// Queues an answer that was encoded, in one part or several.
     pub(crate) fn answer(&mut self, to: ReplyTo, parts: Vec<Content>, now: Instant) {
         if self.remembers(to) {
-            self.outbox.answer(to, parts, now);
+            self.sending.answer(to, parts, now);
         }
     }
 
     pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: &[SocketId]) {
         if self.remembers(to) {
-            self.outbox.expect_acks(to, sockets);
+            self.sending.expect_acks(to, sockets);
         }
     }
 
     pub(crate) fn ack(&mut self, to: ReplyTo, socket: SocketId, answer: Result<Bytes, AckError>) {
         if self.remembers(to) {
-            self.outbox.ack(to, socket, answer);
+            self.sending.ack(to, socket, answer);
         }
     }
 
     pub(crate) fn end_acks(&mut self, to: ReplyTo) {
         if self.remembers(to) {
-            self.outbox.end_acks(to);
+            self.sending.end_acks(to);
         }
     }
 
     /// The next answers of sockets that wait, to be encoded and given to [`acks_encoded`](Self::acks_encoded).
     pub(crate) fn take_acks(&mut self) -> Option<(ReplyTo, Answer)> {
-        self.outbox.take_acks()
+        self.sending.take_acks()
     }
 
     pub(crate) fn acks_encoded(&mut self, to: ReplyTo, content: Content, now: Instant) {
         if self.remembers(to) {
-            self.outbox.acks_encoded(to, content, now);
+            self.sending.acks_encoded(to, content, now);
         }
     }
 
@@ -266,10 +269,10 @@ impl Engine {
         self.outputs.extend(ended.into_iter().map(Output::from));
     }
 
-    /// The next batch for the broker, if there is anything to send. To be followed by [`settle`](Self::settle), once for each
-    /// batch that is not empty, in their order.
+    /// The next batch for the broker, if there is anything to send. [`record_outcome`](Self::record_outcome) is to be called
+    /// once for each batch that is not empty, in their order.
     pub(crate) fn pack(&mut self, now: Instant) -> Vec<(Destination, Payload)> {
-        let mark = self.outbox.newcomer_mark();
+        let mark = self.sending.newcomer_mark();
         for id in std::mem::take(&mut self.met) {
             if let Some(peer) = self.members.get_mut(id) {
                 peer.welcomed.get_or_insert(mark);
@@ -278,7 +281,7 @@ impl Engine {
         let (control, frames) = self.take_control(now);
         self.settling.take_if(|settling| settling.is_over(now));
         let max_batch = if self.settling.is_some() { 0 } else { self.settings.max_batch };
-        let batch = self.outbox.pack(frames, max_batch);
+        let batch = self.sending.pack(frames, max_batch);
         if !batch.is_empty() {
             self.control_in_flight.push_back(control);
         }
@@ -286,10 +289,10 @@ impl Engine {
     }
 
     /// What became of the oldest batch under way; when that is unknown, so is what became of those behind it. Returns how much
-    /// room the senders get back.
-    pub(crate) fn settle(&mut self, outcome: Outcome, now: Instant) -> usize {
+    /// queue capacity the senders get back.
+    pub(crate) fn record_outcome(&mut self, outcome: Outcome, now: Instant) -> usize {
         let works = self.link_up && !self.is_in_doubt(now);
-        let (room, done) = self.outbox.settle(outcome, works);
+        let (freed, done) = self.sending.record_outcome(outcome, works);
         let control = match done {
             Some(_) => self.control_in_flight.pop_front().unwrap_or_default(),
             None => std::mem::take(&mut self.control_in_flight).into_iter().flatten().collect(),
@@ -301,17 +304,17 @@ impl Engine {
                 self.control.push_front(control);
             }
         }
-        room
+        freed
     }
 
     /// Whether there is anything to send.
     pub(crate) fn has_work(&self) -> bool {
-        !self.control.is_empty() || self.settling.is_none() && !self.outbox.is_empty()
+        !self.control.is_empty() || self.settling.is_none() && !self.sending.is_empty()
     }
 
     /// Takes the limits of the link as it is now; answers whether they have changed.
     pub(crate) fn refresh(&mut self, limits: Limits) -> bool {
-        self.outbox.set_packing(self.settings.packing(limits));
+        self.sending.set_packing(self.settings.packing(limits));
         std::mem::replace(&mut self.limits, limits) != limits
     }
 
@@ -322,17 +325,17 @@ impl Engine {
 
     /// The counter of the newest frame.
     pub(crate) fn counter(&self) -> u64 {
-        self.outbox.counter()
+        self.sending.counter()
     }
 
     /// Whether a batch is under way whose outcome is not known.
     pub(crate) fn is_flying(&self) -> bool {
-        self.outbox.is_flying()
+        self.sending.is_flying()
     }
 
     /// Whether there is more to send than what a message holds that may still grow.
     pub(crate) fn has_more_than_one_message(&self) -> bool {
-        self.settling.is_none() && self.outbox.segments() > 1
+        self.settling.is_none() && self.sending.segments() > 1
     }
 
     /// Whether the broker has the goodbye.
@@ -342,11 +345,11 @@ impl Engine {
 
     /// For how long the oldest of what waits has been waiting.
     pub(crate) fn unsent_for(&self, now: Instant) -> Duration {
-        self.outbox.oldest().map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest))
+        self.sending.oldest().map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest))
     }
 
     /// How many messages were ever queued, and how many the broker has.
     pub(crate) fn progress(&self) -> (u64, u64) {
-        self.outbox.progress()
+        self.sending.progress()
     }
 }

@@ -8,7 +8,7 @@ use super::membership::Life;
 use super::order::{Accepted, Progress, Step};
 use super::requests::Ended;
 use super::{Engine, Output, ReplyTo};
-use crate::model::{Departure, Event, GapChannel, Missing, NodeId, Why};
+use crate::model::{Departure, Event, GapChannel, MissingNode, MissingReason, NodeId};
 use crate::wire::{Answer, Frame, Frames, Number, Skipped, Unreadable};
 
 /// A message that is being received.
@@ -190,8 +190,8 @@ impl Engine {
     fn take_answer(&mut self, request: u64, frame: &Frame) {
         let node = frame.head.sender;
         let missing = match Answer::decode(frame) {
-            Ok(Answer::Unsupported) => Some(Why::Unsupported),
-            Ok(Answer::NoHandler) => Some(Why::NoHandler),
+            Ok(Answer::Unsupported) => Some(MissingReason::Unsupported),
+            Ok(Answer::NoHandler) => Some(MissingReason::NoHandler),
             Ok(answer) => {
                 let last = answer.is_last();
                 self.outputs.push_back(Output::Answer { request, node, answer });
@@ -204,13 +204,13 @@ impl Engine {
             Err(Unreadable::UnknownKind) => return self.count(Unreadable::UnknownKind),
             Err(unreadable) => {
                 self.count(unreadable);
-                Some(Why::Unsupported)
+                Some(MissingReason::Unsupported)
             }
         };
-        if let Some(why) = missing {
-            self.outputs.push_back(Output::Missing { request, missing: Missing { node, why } });
+        if let Some(reason) = missing {
+            self.outputs.push_back(Output::Missing { request, missing: MissingNode { node, reason } });
         }
-        self.outputs.extend(self.requests.settle(request, node, missing).map(Output::from));
+        self.outputs.extend(self.requests.node_done(request, node, missing).map(Output::from));
     }
 
     fn count(&mut self, unreadable: Unreadable) {

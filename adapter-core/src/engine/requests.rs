@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use crate::model::{Missing, NodeId, Why};
+use crate::model::{MissingNode, MissingReason, NodeId};
 
 /// The open questions. Each knows whom it asked: it ends when the last of them has answered, died or left, or at its
 /// deadline, and names those who did not answer.
@@ -17,7 +17,7 @@ pub(crate) struct Requests {
 #[derive(Debug)]
 struct Open {
     waiting: BTreeSet<NodeId>,
-    missing: Vec<Missing>,
+    missing: Vec<MissingNode>,
     deadline: Instant,
 }
 
@@ -25,7 +25,7 @@ struct Open {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) request: u64,
-    pub(crate) missing: Vec<Missing>,
+    pub(crate) missing: Vec<MissingNode>,
 }
 
 impl Requests {
@@ -46,22 +46,22 @@ impl Requests {
     }
 
     /// A node has said its last word, or never will.
-    pub(crate) fn settle(&mut self, request: u64, node: NodeId, missing: Option<Why>) -> Option<Ended> {
+    pub(crate) fn node_done(&mut self, request: u64, node: NodeId, missing: Option<MissingReason>) -> Option<Ended> {
         let open = self.open.get_mut(&request)?;
         if !open.waiting.remove(&node) {
             return None;
         }
-        open.missing.extend(missing.map(|why| Missing { node, why }));
+        open.missing.extend(missing.map(|reason| MissingNode { node, reason }));
         if open.waiting.is_empty() { self.end(request) } else { None }
     }
 
     /// A node is gone: no question waits for it any more. Answers the questions that waited for it, and whether each
     /// has ended with that.
-    pub(crate) fn gone(&mut self, node: NodeId, why: Why) -> Vec<(u64, Option<Ended>)> {
+    pub(crate) fn gone(&mut self, node: NodeId, reason: MissingReason) -> Vec<(u64, Option<Ended>)> {
         let waited = self.open.iter().filter(|(_, open)| open.waiting.contains(&node));
         let mut requests: Vec<u64> = waited.map(|(request, _)| *request).collect();
         requests.sort_unstable();
-        requests.into_iter().map(|request| (request, self.settle(request, node, Some(why)))).collect()
+        requests.into_iter().map(|request| (request, self.node_done(request, node, Some(reason)))).collect()
     }
 
     /// The questions whose time is up.
@@ -102,7 +102,7 @@ impl Requests {
     fn end(&mut self, request: u64) -> Option<Ended> {
         let Open { waiting, mut missing, deadline } = self.open.remove(&request)?;
         self.deadlines.remove(&(deadline, request));
-        missing.extend(waiting.into_iter().map(|node| Missing { node, why: Why::Timeout }));
+        missing.extend(waiting.into_iter().map(|node| MissingNode { node, reason: MissingReason::Timeout }));
         Some(Ended { request, missing })
     }
 }
@@ -121,10 +121,10 @@ mod tests {
         let now = Instant::now();
         let mut requests = Requests::default();
         let request = requests.ask([A, B], now + Duration::from_secs(5));
-        assert_eq!(requests.settle(request, A, None), None);
-        assert_eq!(requests.settle(request, A, None), None, "a second answer of the same node changes nothing");
-        let missing = vec![Missing { node: B, why: Why::Died }];
-        assert_eq!(requests.gone(B, Why::Died), [(request, Some(Ended { request, missing }))]);
+        assert_eq!(requests.node_done(request, A, None), None);
+        assert_eq!(requests.node_done(request, A, None), None, "a second answer of the same node changes nothing");
+        let missing = vec![MissingNode { node: B, reason: MissingReason::Died }];
+        assert_eq!(requests.gone(B, MissingReason::Died), [(request, Some(Ended { request, missing }))]);
         assert_eq!((requests.len(), requests.next_deadline()), (0, None));
     }
 
@@ -133,10 +133,10 @@ mod tests {
         let now = Instant::now();
         let mut requests = Requests::default();
         let request = requests.ask([A, B], now);
-        requests.settle(request, B, None);
-        let missing = vec![Missing { node: A, why: Why::Timeout }];
+        requests.node_done(request, B, None);
+        let missing = vec![MissingNode { node: A, reason: MissingReason::Timeout }];
         assert_eq!(requests.expire(now), [Ended { request, missing }]);
         assert_eq!((requests.len(), requests.next_deadline()), (0, None));
-        assert_eq!(requests.settle(request, A, None), None, "too late");
+        assert_eq!(requests.node_done(request, A, None), None, "too late");
     }
 }

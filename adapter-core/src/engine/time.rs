@@ -44,7 +44,7 @@ impl Engine {
         optional.into_iter().flatten().fold(next, Instant::min)
     }
 
-    /// What the node has to do, in order. `into` is empty, and its room is used for what comes next.
+    /// What the node has to do, in order. `into` is empty, and its memory is used for what comes next.
     pub(crate) fn take_outputs(&mut self, into: &mut VecDeque<Output>) {
         std::mem::swap(&mut self.outputs, into);
     }
@@ -74,7 +74,7 @@ impl Engine {
         self.members.forget(now, self.settings.keep);
         self.tails.forget(now);
         self.window.forget(self.patient(now));
-        self.outbox.forget(|id| self.members.get(id).is_none());
+        self.sending.forget(|id| self.members.get(id).is_none());
         self.resize(now);
         self.watch(now);
     }
@@ -139,10 +139,10 @@ impl Engine {
 
     pub(crate) fn stats(&self) -> Stats {
         Stats {
-            queued: self.outbox.len() as u64,
+            queued: self.sending.len() as u64,
             open_requests: self.requests.len() as u64,
-            answers_dropped: self.outbox.dropped_answers,
-            refused: self.outbox.refused,
+            answers_dropped: self.sending.dropped_answers,
+            refused: self.sending.refused,
             ..self.stats
         }
     }

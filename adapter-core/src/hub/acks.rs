@@ -71,7 +71,7 @@ impl Question {
     }
 
     /// Hands over one socket's answer, unless it has answered already.
-    pub(super) fn settle(&self, place: usize, answer: Result<Bytes, AckError>) {
+    pub(super) fn resolve(&self, place: usize, answer: Result<Bytes, AckError>) {
         let (socket, acks, timer) = {
             let mut state = self.lock();
             let Some(socket) = state.open.get_mut(place).and_then(Option::take) else { return };
@@ -84,7 +84,7 @@ impl Question {
                 _ => (socket, state.acks.clone(), None),
             }
         };
-        self.counters.settled(1);
+        self.counters.resolved(1);
         if let Some(timer) = timer {
             timer.abort();
         }
@@ -102,7 +102,7 @@ impl Question {
             (std::mem::take(&mut state.open), state.acks.take())
         };
         for socket in silent.into_iter().flatten() {
-            self.counters.settled(1);
+            self.counters.resolved(1);
             if let Some(acks) = &acks {
                 acks.ack(socket, Err(AckError::Timeout));
             }
@@ -126,7 +126,7 @@ impl AckHandle {
     /// Answers. Never waits.
     pub fn send(mut self, answer: impl Into<Bytes>) {
         if let Some(ask) = self.0.take() {
-            ask.settle(Ok(answer.into()));
+            ask.resolve(Ok(answer.into()));
         }
     }
 
@@ -137,18 +137,18 @@ impl AckHandle {
 }
 
 impl Ask {
-    fn settle(self, answer: Result<Bytes, AckError>) {
+    fn resolve(self, answer: Result<Bytes, AckError>) {
         if let Some(socket) = self.socket.upgrade() {
             socket.forget(self.question.number);
         }
-        self.question.settle(self.place, answer);
+        self.question.resolve(self.place, answer);
     }
 }
 
 impl Drop for AckHandle {
     fn drop(&mut self) {
         if let Some(ask) = self.0.take() {
-            ask.settle(Err(AckError::Gone));
+            ask.resolve(Err(AckError::Gone));
         }
     }
 }

@@ -29,8 +29,10 @@ use crate::seams::{Acks, LocalSockets};
 /// The sockets of this node in one namespace, for any WebSocket server. Clones are the same hub.
 ///
 /// # Contract
-/// - A packet is handed to each socket as it is; how [`Format::Event`](crate::Format) looks to the clients is up to the
-///   server.
+/// - A packet is handed to each socket as it is. An opaque one has the bytes that were emitted. An event, from
+///   [`Packet::event`], SQL or a server of socketioxide in the same namespace, is JSON: `["name", argument, ..]` is its
+///   `data` if it has no binary data, and [`Packet::event_data`] reads it with and without. How it looks to the clients is
+///   up to the server.
 /// - Nothing here waits. Each socket has its own queue, bounded in deliveries and in bytes, and a full one concerns only
 ///   that socket: see [`SlowPolicy`]. The defaults are wide, so that a burst does not disconnect a socket that reads.
 /// - A packet from another node is a part of a larger message. A socket that does not wait for it when it comes gets a
@@ -85,7 +87,8 @@ impl Hub {
         HubBuilder { rule: Rule { queue: 65_536, bytes: 128 << 20, slow: SlowPolicy::default() } }
     }
 
-    /// Connects a socket with a new id: 20 characters of `[A-Za-z0-9_-]`, 120 random bits.
+    /// Connects a socket with a new id: 16 characters of `[A-Za-z0-9_-]`, 96 random bits, as
+    /// socketioxide has them.
     ///
     /// # Errors
     /// `Unexpected` when the operating system has no random numbers to give.
@@ -272,7 +275,7 @@ impl Inner {
             drop(outbox); // after the lock
         }
         for (question, place) in unanswered {
-            question.settle(place, Err(crate::model::AckError::Gone));
+            question.resolve(place, Err(crate::model::AckError::Gone));
         }
         drop((discarded, cleared, refused));
         wakers.as_mut_slice().iter_mut().filter_map(Option::take).for_each(std::task::Waker::wake);
@@ -296,7 +299,7 @@ impl fmt::Debug for Hub {
 
 fn random_id() -> Result<SocketId> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-    let mut bytes = [0; 20];
+    let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|cause| Error::unexpected("no random numbers for a socket id").with_source(cause))?;
     SocketId::new(bytes.map(|byte| char::from(ALPHABET[usize::from(byte % 64)])).iter().collect::<String>())

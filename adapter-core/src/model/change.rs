@@ -5,7 +5,7 @@ use crate::model::Room;
 /// What to do to sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Change {
+pub enum SocketChange {
     /// Put them into rooms.
     Join(Vec<Room>),
     /// Take them out of rooms.

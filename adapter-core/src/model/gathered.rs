@@ -14,22 +14,22 @@ pub struct Gathered<T> {
     /// What was answered, this node's own part first.
     pub items: Vec<T>,
     /// Who did not answer.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingNode>,
 }
 
 /// A node that did not answer, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Missing {
+pub struct MissingNode {
     /// The node.
     pub node: NodeId,
-    /// Why.
-    pub why: Why,
+    /// Why it did not answer.
+    pub reason: MissingReason,
 }
 
 /// Why a node's answer is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Why {
+pub enum MissingReason {
     /// It had not answered when the time was up.
     Timeout,
     /// It was found dead.
@@ -38,30 +38,30 @@ pub enum Why {
     Left,
     /// It runs a version that does not know the question.
     Unsupported,
-    /// It has no handler for the event, or no room for the question or for its answer; or the handler panicked.
+    /// It has no handler for the event, or no queue capacity for the question or for its answer; or the handler panicked.
     NoHandler,
     /// This node's link to the broker was down when the question was put, so no answer could come. What the question
-    /// changes (`join`, `leave`, `disconnect`, an emit with acks, a server event) is still queued, and goes out when the
+    /// changes (`join_sockets`, `leave_sockets`, `disconnect_sockets`, an emit with acks, a server event) is still queued, and goes out when the
     /// link is back.
     Unreachable,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for MissingReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Timeout => "it did not answer in time",
-            Self::Died => "it died",
-            Self::Left => "it left",
-            Self::Unsupported => "its version does not know the question",
-            Self::NoHandler => "it has no handler for the event, or no room for the question or its answer",
-            Self::Unreachable => "the link to the broker was down",
+            Self::Timeout => "no answer in time",
+            Self::Died => "the node died",
+            Self::Left => "the node left the cluster",
+            Self::Unsupported => "the node's version does not know the request",
+            Self::NoHandler => "the node has no handler for the event, or its queue was full, or the handler panicked",
+            Self::Unreachable => "this node's link to the broker was down",
         })
     }
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for MissingNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node {}: {}", self.node, self.why)
+        write!(f, "node {}: {}", self.node, self.reason)
     }
 }
 

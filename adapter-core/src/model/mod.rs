@@ -3,6 +3,7 @@
 mod change;
 mod error;
 mod event;
+mod event_data;
 mod gathered;
 mod limits;
 mod name;
@@ -13,15 +14,16 @@ mod socket;
 mod stats;
 mod target;
 
-pub use change::Change;
+pub use change::SocketChange;
 pub use error::{Error, ErrorKind, Result, causes};
 pub use event::{Departure, Event, GapChannel};
-pub use gathered::{Gathered, Missing, Why};
+pub use event_data::EventData;
+pub use gathered::{Gathered, MissingNode, MissingReason};
 pub use limits::Limits;
 pub(crate) use name::check_event_name;
 pub use name::{ClusterName, IntoRooms, MAX_NAME, Namespace, Room, SocketId};
 pub use node::{Node, NodeId};
-pub use packet::{Format, Packet};
+pub use packet::{Packet, PacketFormat};
 pub use socket::{AckError, LocalDropped, LocalSocket, Projection, SocketInfo};
 pub use stats::Stats;
-pub use target::{Flags, Target};
+pub use target::{Target, TargetFlags};

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::model::Error;
+use crate::model::{Error, EventData};
 
 /// What is emitted: bytes that the core never looks into, with a tag that says who can read them.
 ///
@@ -14,7 +14,7 @@ use crate::model::Error;
 #[derive(Clone)]
 pub struct Packet {
     /// Who can read `data`.
-    pub format: Format,
+    pub format: PacketFormat,
     /// The bytes, delivered as they are.
     pub data: Bytes,
     /// Whether `data` is a slice of a message from another node.
@@ -27,21 +27,24 @@ const PACKED: usize = 64 << 10;
 /// Who can read a packet's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Format {
+pub enum PacketFormat {
     /// Only the kind of server that made it: its own encoding.
     Opaque,
     /// Everyone: a JSON array of the event's name and its arguments, which each kind of server encodes for its
-    /// own clients. What emitters and SQL send.
+    /// own clients. [`Packet::event`], SQL and the servers of socketioxide send it.
     Event,
+    /// Everyone: an event with binary data, of which [`Packet::event_data`] makes the JSON and the attachments.
+    BinaryEvent,
     /// A tag that this build does not know; carried, and refused by whoever has to read it.
     Other(u8),
 }
 
-impl Format {
+impl PacketFormat {
     pub(crate) const fn tag(self) -> u8 {
         match self {
             Self::Opaque => 0,
             Self::Event => 1,
+            Self::BinaryEvent => 2,
             Self::Other(tag) => tag,
         }
     }
@@ -50,6 +53,7 @@ impl Format {
         match tag {
             0 => Self::Opaque,
             1 => Self::Event,
+            2 => Self::BinaryEvent,
             other => Self::Other(other),
         }
     }
@@ -57,17 +61,17 @@ impl Format {
 
 impl Packet {
     /// Bytes with a tag that says who can read them.
-    pub fn new(format: Format, data: impl Into<Bytes>) -> Self {
+    pub fn new(format: PacketFormat, data: impl Into<Bytes>) -> Self {
         Self { format, data: data.into(), received: false }
     }
 
     /// Bytes in the local sockets' own encoding.
     pub fn opaque(data: impl Into<Bytes>) -> Self {
-        Self::new(Format::Opaque, data)
+        Self::new(PacketFormat::Opaque, data)
     }
 
     /// A slice of a message from another node.
-    pub(crate) fn received(format: Format, data: Bytes) -> Self {
+    pub(crate) fn received(format: PacketFormat, data: Bytes) -> Self {
         Self { format, data, received: true }
     }
 
@@ -83,12 +87,23 @@ impl Packet {
 
     /// An event with one argument, readable by every kind of server: the JSON array `["name", argument]`.
     ///
+    /// What the argument serializes as bytes is sent as binary data and not as JSON: [`Bytes`], or any type of serde's
+    /// `serialize_bytes` (the crate `serde_bytes` has more). A `Vec<u8>` or `[u8]` serializes as a list of numbers. So a
+    /// client of Socket.IO gets a `Buffer` or an `ArrayBuffer` for `Packet::event("file", Bytes::from(file))`.
+    ///
     /// # Errors
     /// `Config` when the argument has no JSON form (a map with keys that are no strings, say).
     pub fn event(name: &str, argument: impl Serialize) -> Result<Self, Error> {
-        let json = serde_json::to_vec(&(name, argument))
-            .map_err(|cause| Error::config("the event's argument has no JSON form").with_source(cause))?;
-        Ok(Self::new(Format::Event, json))
+        EventData::new(name, argument).map(Self::from)
+    }
+
+    /// The JSON and the binary data of an event; `None` for a packet that is no event. The JSON is not checked.
+    pub fn event_data(&self) -> Option<EventData> {
+        match self.format {
+            PacketFormat::Event => Some(EventData { json: self.data.clone(), attachments: Vec::new() }),
+            PacketFormat::BinaryEvent => EventData::decode(&self.data),
+            _ => None,
+        }
     }
 }
 
@@ -144,11 +159,11 @@ mod tests {
     #[test]
     fn an_event_is_a_json_array() {
         let packet = Packet::event("news", [1, 2]).expect("json");
-        assert_eq!((packet.format, &packet.data[..]), (Format::Event, &b"[\"news\",[1,2]]"[..]));
+        assert_eq!((packet.format, &packet.data[..]), (PacketFormat::Event, &b"[\"news\",[1,2]]"[..]));
     }
 
     #[test]
     fn every_tag_survives() {
-        assert!((0..=u8::MAX).all(|tag| Format::from_tag(tag).tag() == tag));
+        assert!((0..=u8::MAX).all(|tag| PacketFormat::from_tag(tag).tag() == tag));
     }
 }

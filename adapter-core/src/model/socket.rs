@@ -1,5 +1,7 @@
 //! What is said about sockets.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +58,18 @@ pub enum AckError {
     /// What the server says, in the server's own encoding.
     Other(#[serde(with = "text")] String),
 }
+
+impl fmt::Display for AckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("the socket did not answer in time"),
+            Self::Gone => f.write_str("the socket disconnected, or its node is gone"),
+            Self::Other(said) => write!(f, "the socket's server says: {said}"),
+        }
+    }
+}
+
+impl std::error::Error for AckError {}
 
 /// Deliveries that local sockets have not taken, by cause. One packet for one socket is one delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -32,7 +32,7 @@ pub struct Stats {
     pub lost: u64,
     /// Answers to questions that had ended.
     pub late_answers: u64,
-    /// Answers of ours that had no room in their queue: the asker sees this node missing.
+    /// Answers of ours that found their queue full: the asker sees this node missing.
     pub answers_dropped: u64,
     /// Messages of ours that the broker refused for good.
     pub refused: u64,

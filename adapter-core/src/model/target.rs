@@ -19,7 +19,7 @@ pub struct Target {
     /// Only the sockets of this node are meant (its other sockets are found by their rooms, as ever).
     pub node: Option<NodeId>,
     /// How the packet may be handled on the way.
-    pub flags: Flags,
+    pub flags: TargetFlags,
 }
 
 impl Target {
@@ -65,9 +65,9 @@ impl Target {
 /// How a packet may be handled; on the wire one byte, whose unknown bits are kept and ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Flags(u8);
+pub struct TargetFlags(u8);
 
-impl Flags {
+impl TargetFlags {
     const VOLATILE: u8 = 1;
 
     /// The packet may be dropped: for a socket that is not ready, and by a cluster that is not connected.

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use tokio::time::Sleep;
 
-use crate::model::{AckError, Missing, NodeId, SocketId, Why};
+use crate::model::{AckError, MissingNode, MissingReason, NodeId, SocketId};
 use crate::seams::AckSink;
 use crate::seams::Acks;
 
@@ -29,12 +29,12 @@ pub struct Ack {
 /// All answers to a broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "`missing` names the nodes whose part is not complete"]
-pub struct Acked {
+pub struct GatheredAcks {
     /// One for each socket that was asked, failures included.
     pub acks: Vec<Ack>,
     /// The nodes whose part is not complete, and why; which of their sockets did not answer is among `acks` as far
     /// as the node had named them.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingNode>,
 }
 
 /// The answers to a broadcast, as they come: one item for each socket that was asked, failures included. Ends when
@@ -80,7 +80,7 @@ impl AckStream {
     }
 
     /// The nodes whose part is not complete although it has ended, and why.
-    pub fn missing(&self) -> Vec<Missing> {
+    pub fn missing(&self) -> Vec<MissingNode> {
         self.collector.lock().missing.clone()
     }
 
@@ -96,12 +96,12 @@ impl AckStream {
     ///
     /// # Cancel safety
     /// Dropping the future drops the stream.
-    pub async fn gather(mut self) -> Acked {
+    pub async fn gather(mut self) -> GatheredAcks {
         let mut acks = Vec::new();
         while let Some(ack) = self.next().await {
             acks.push(ack);
         }
-        Acked { acks, missing: self.missing() }
+        GatheredAcks { acks, missing: self.missing() }
     }
 }
 
@@ -170,7 +170,7 @@ pub(crate) struct Collector(Arc<Mutex<State>>);
 struct State {
     parts: HashMap<NodeId, NodePart>,
     ready: VecDeque<Ack>,
-    missing: Vec<Missing>,
+    missing: Vec<MissingNode>,
     asked: usize,
     waker: Option<Waker>,
 }
@@ -218,7 +218,7 @@ impl Collector {
     }
 
     /// A node's part has ended: by itself, or because it will not answer any more.
-    pub(crate) fn end(&self, node: NodeId, missing: Option<Why>) {
+    pub(crate) fn end(&self, node: NodeId, missing: Option<MissingReason>) {
         let mut state = self.lock();
         state.end(node, missing);
         let waker = state.waker.take();
@@ -236,7 +236,7 @@ impl Collector {
     pub(crate) fn finish(&self) {
         let mut state = self.lock();
         for node in state.parts.keys().copied().collect::<Vec<_>>() {
-            state.end(node, Some(Why::Timeout));
+            state.end(node, Some(MissingReason::Timeout));
         }
         let waker = state.waker.take();
         drop(state);
@@ -250,17 +250,21 @@ impl Collector {
 }
 
 impl State {
-    fn end(&mut self, node: NodeId, missing: Option<Why>) {
+    fn end(&mut self, node: NodeId, missing: Option<MissingReason>) {
         let Some(part) = self.parts.remove(&node) else { return };
         // A node that has named its sockets is not missing when time is up: they are, and each says so. One that ended
-        // without naming any had no room for the question.
+        // without naming any had no capacity for the question.
         let missing = match missing {
-            Some(Why::Timeout) if part.announced => None,
-            None if !part.announced => Some(Why::NoHandler),
-            why => why,
+            Some(MissingReason::Timeout) if part.announced => None,
+            None if !part.announced => Some(MissingReason::NoHandler),
+            reason => reason,
         };
-        self.missing.extend(missing.map(|why| Missing { node, why }));
-        let silent = if missing.is_none_or(|why| why == Why::Timeout) { AckError::Timeout } else { AckError::Gone };
+        self.missing.extend(missing.map(|reason| MissingNode { node, reason }));
+        let silent = if missing.is_none_or(|reason| reason == MissingReason::Timeout) {
+            AckError::Timeout
+        } else {
+            AckError::Gone
+        };
         let failed = |socket| Ack { node, socket, answer: Err(silent.clone()) };
         self.ready.extend(part.expected.into_iter().map(failed));
     }

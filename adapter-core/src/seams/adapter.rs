@@ -6,14 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Change, Gathered, Namespace, Node, NodeId, Packet, Projection, Result, Room, SocketInfo, Target};
+use crate::model::{
+    Gathered, Namespace, Node, NodeId, Packet, Projection, Result, Room, SocketChange, SocketInfo, Target,
+};
 use crate::seams::{AckStream, LocalSockets, ServerEvents};
 
 /// The cluster operations that an application calls. [`Cluster`](crate::Cluster) is the one implementation so far;
 /// another wire dialect would be a second one, which is why bridges are written against this trait.
 ///
 /// # Cancel safety
-/// Every future may be dropped at any await. One that waits for room in the outgoing queue has then done nothing;
+/// Every future may be dropped at any await. One that waits for capacity in the outgoing queue has then done nothing;
 /// one that waits for answers has sent its question, and forgets the answers.
 #[async_trait]
 pub trait Adapter: Send + Sync + 'static {
@@ -70,7 +72,7 @@ pub trait Adapter: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`broadcast`](Self::broadcast), and `Config` for a zero timeout.
-    async fn change(&self, to: Address, change: Change, wait: Wait) -> Result<Gathered<NodeId>>;
+    async fn change(&self, to: Address, change: SocketChange, wait: WaitFor) -> Result<Gathered<NodeId>>;
 
     /// Describes the sockets addressed.
     ///
@@ -160,9 +162,9 @@ pub enum Scope {
 
 /// What a change of sockets waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub enum WaitFor {
     /// Until every live node has applied it, for so long at the most.
     Applied(Duration),
-    /// Only for room in the outgoing queue, for so long at the most.
+    /// Only for capacity in the outgoing queue, for so long at the most.
     Sent(Duration),
 }

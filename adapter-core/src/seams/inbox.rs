@@ -16,23 +16,23 @@ use crate::wire::Glance;
 /// How a backend hands over what it received, and tells of its link. Clones are the same inbox.
 ///
 /// # Contract
-/// [`frame`](Self::frame) never waits. When it answers [`Full`], a backend that can pause its source waits for
+/// [`frame`](Self::frame) never waits. When it answers [`InboxFull`], a backend that can pause its source waits for
 /// [`ready`](Self::ready) and offers the frame again; one that cannot drops it, calls [`down`](Self::down) and, once
 /// it receives again, [`up`](Self::up), so that the core knows that something is missing.
 #[derive(Clone)]
 pub struct Inbox(Arc<Shared>);
 
-/// The inbox has no room for this message, and gives it back.
+/// The inbox is full: it takes no more messages now, and gives this one back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the inbox is full")]
-pub struct Full(pub Bytes);
+pub struct InboxFull(pub Bytes);
 
 struct Shared {
     state: Mutex<State>,
     arrived: Notify,
-    /// Somebody who was told that there is no room may offer it again.
-    room: Notify,
-    /// The cluster was closed. Apart from `room`: a backend's task waits for this all the time.
+    /// Somebody who was told that it is full may offer it again.
+    capacity: Notify,
+    /// The cluster was closed. Apart from `capacity`: a backend's task waits for this all the time.
     over: Notify,
     bounds: Bounds,
     /// Whose inbox it is: what this node published itself, control aside, needs no more than to be counted.
@@ -59,7 +59,7 @@ struct State {
     control_bytes: usize,
     messages: VecDeque<Arrival>,
     bytes: usize,
-    /// Somebody was told that there is no room, and nothing was taken since.
+    /// Somebody was told that it is full, and nothing was taken since.
     full: bool,
     link: VecDeque<LinkChange>,
     channels: BTreeSet<Channel>,
@@ -97,7 +97,7 @@ impl Inbox {
             written: AtomicU64::new(0),
             state: Mutex::default(),
             arrived: Notify::new(),
-            room: Notify::new(),
+            capacity: Notify::new(),
             over: Notify::new(),
             bounds,
             alive: AtomicBool::new(false),
@@ -107,9 +107,9 @@ impl Inbox {
     /// Takes a message that arrived on a channel. Never waits; messages for channels that nobody asked for are dropped.
     ///
     /// # Errors
-    /// [`Full`] when the bound of messages or of bytes is reached; see the contract above. Never for the core's own control
+    /// [`InboxFull`] when the bound of messages or of bytes is reached; see the contract above. Never for the core's own control
     /// messages, which have a bound of their own.
-    pub fn frame(&self, channel: &str, payload: Bytes) -> Result<(), Full> {
+    pub fn frame(&self, channel: &str, payload: Bytes) -> Result<(), InboxFull> {
         let shared = &*self.0;
         let mut state = self.lock();
         let Some(channel) = state.channels.get(channel).cloned() else {
@@ -130,7 +130,7 @@ impl Inbox {
         }
         let arrival = Arrival { channel, payload, at: tokio::time::Instant::now().into_std() };
         // Control is queued twice: ahead of everything for the signs of life, and in its place in the order for what
-        // it says about the messages before it. There it has room of its own behind a full inbox: a goodbye is said once.
+        // it says about the messages before it. There it has a place of its own behind a full inbox: a goodbye is said once.
         let Bounds { mut messages, mut bytes, control: reserve } = shared.bounds;
         if control {
             if state.control.len() < reserve && state.control_bytes < bytes {
@@ -145,7 +145,7 @@ impl Inbox {
             state.full |= !control;
             drop(state);
             shared.arrived.notify_one();
-            return if control { Ok(()) } else { Err(Full(arrival.payload)) };
+            return if control { Ok(()) } else { Err(InboxFull(arrival.payload)) };
         }
         state.bytes += arrival.payload.len();
         state.messages.push_back(arrival);
@@ -154,22 +154,22 @@ impl Inbox {
         Ok(())
     }
 
-    /// Waits until [`frame`](Self::frame) has room again, or the cluster is closed.
+    /// Waits until [`frame`](Self::frame) takes messages again, or the cluster is closed.
     ///
     /// # Cancel safety
     /// Safe: nothing is taken.
     pub async fn ready(&self) {
         loop {
-            let room = self.0.room.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
+            let capacity = self.0.capacity.notified();
+            tokio::pin!(capacity);
+            capacity.as_mut().enable();
             {
                 let state = self.lock();
                 if state.closed || !state.full {
                     return;
                 }
             }
-            room.await;
+            capacity.await;
         }
     }
 
@@ -239,7 +239,7 @@ impl Inbox {
         state.closed = true;
         drop(state);
         self.0.arrived.notify_one();
-        self.0.room.notify_waiters();
+        self.0.capacity.notify_waiters();
         self.0.over.notify_waiters();
     }
 
@@ -282,7 +282,7 @@ impl Inbox {
         let waited_for = !taken.messages.is_empty() && std::mem::take(&mut state.full);
         drop(state);
         if waited_for {
-            self.0.room.notify_waiters();
+            self.0.capacity.notify_waiters();
         }
         taken
     }

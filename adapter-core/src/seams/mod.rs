@@ -9,13 +9,13 @@ pub(crate) mod inbox;
 mod local;
 mod server_event;
 
-pub use acks::{Ack, AckStream, Acked};
-pub use adapter::{Adapter, Address, AttachmentId, Scope, Wait};
+pub use acks::{Ack, AckStream, GatheredAcks};
+pub use adapter::{Adapter, Address, AttachmentId, Scope, WaitFor};
 pub(crate) use backend::cluster_name;
 pub use backend::{Backend, Capabilities, Connect, Outgoing, PublishError, Reason};
 pub use channel::Channel;
-pub use inbox::{Full, Inbox};
+pub use inbox::{Inbox, InboxFull};
 pub(crate) use local::AckSink;
 pub use local::{Acks, LocalSockets};
 pub(crate) use server_event::ReplySink;
-pub use server_event::{Reply, ServerEvent, ServerEvents};
+pub use server_event::{ReplyHandle, ServerEvent, ServerEvents};

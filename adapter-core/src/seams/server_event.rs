@@ -19,18 +19,18 @@ pub struct ServerEvent {
     /// Its data, opaque to the core.
     pub data: Bytes,
     /// How to answer, if the sender waits for one.
-    pub reply: Option<Reply>,
+    pub reply: Option<ReplyHandle>,
 }
 
 /// The one answer to a server-side event. Dropped unused, the sender learns that nobody handled the event.
-pub struct Reply(Option<Arc<dyn ReplySink>>);
+pub struct ReplyHandle(Option<Arc<dyn ReplySink>>);
 
 pub(crate) trait ReplySink: Send + Sync + 'static {
     /// `None`: there will be no answer.
     fn reply(&self, answer: Option<Bytes>);
 }
 
-impl Reply {
+impl ReplyHandle {
     /// An answer that goes where `send` takes it; `None` when there will be none. For implementations of
     /// [`Adapter`](crate::adapter::Adapter).
     pub fn from_fn(send: impl FnOnce(Option<Bytes>) + Send + 'static) -> Self {
@@ -58,7 +58,7 @@ impl Reply {
     }
 }
 
-impl Drop for Reply {
+impl Drop for ReplyHandle {
     fn drop(&mut self) {
         if let Some(sink) = self.0.take() {
             sink.reply(None);
@@ -66,9 +66,9 @@ impl Drop for Reply {
     }
 }
 
-impl std::fmt::Debug for Reply {
+impl std::fmt::Debug for ReplyHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reply")
+        f.write_str("ReplyHandle")
     }
 }
 

@@ -8,7 +8,7 @@ use super::body::{self, AckBatch};
 use super::codec::{Malformed, decode, encode};
 use super::frame::Frame;
 use super::kind::Kind;
-use crate::model::{Change, Format, LocalSocket, Namespace, Packet, Projection, Room, Target};
+use crate::model::{LocalSocket, Namespace, Packet, PacketFormat, Projection, Room, SocketChange, Target};
 
 /// A kind with its body and what follows it: a message without its place in the sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Content {
 pub(crate) enum Operation {
     Broadcast { namespace: Namespace, target: Target, packet: Packet },
     BroadcastWithAck { namespace: Namespace, target: Target, packet: Packet, timeout: Duration },
-    Change { namespace: Namespace, target: Target, change: Change },
+    Change { namespace: Namespace, target: Target, change: SocketChange },
     FetchSockets { namespace: Namespace, target: Target, projection: Projection },
     CountSockets { namespace: Namespace, target: Target },
     ListRooms { namespace: Namespace, target: Target },
@@ -105,13 +105,13 @@ impl Operation {
                 let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
                 Content::new(Kind::BROADCAST_WITH_ACK, &(namespace, target, format.tag(), timeout_ms)).with_packet(data)
             }
-            Self::Change { namespace, target, change: Change::Join(rooms) } => {
+            Self::Change { namespace, target, change: SocketChange::Join(rooms) } => {
                 Content::new(Kind::JOIN, &(namespace, target, rooms))
             }
-            Self::Change { namespace, target, change: Change::Leave(rooms) } => {
+            Self::Change { namespace, target, change: SocketChange::Leave(rooms) } => {
                 Content::new(Kind::LEAVE, &(namespace, target, rooms))
             }
-            Self::Change { namespace, target, change: Change::Disconnect } => {
+            Self::Change { namespace, target, change: SocketChange::Disconnect } => {
                 Content::new(Kind::DISCONNECT, &(namespace, target))
             }
             Self::FetchSockets { namespace, target, projection } => {
@@ -130,7 +130,7 @@ impl Operation {
         Ok(match head.kind {
             Kind::BROADCAST => {
                 let body::Broadcast { namespace, target, format } = decode(&body)?;
-                Self::Broadcast { namespace, target, packet: Packet::received(Format::from_tag(format), packet) }
+                Self::Broadcast { namespace, target, packet: Packet::received(PacketFormat::from_tag(format), packet) }
             }
             Kind::BROADCAST_WITH_ACK => {
                 let body::BroadcastWithAck { namespace, target, format, timeout_ms } = decode(&body)?;
@@ -138,18 +138,18 @@ impl Operation {
                 Self::BroadcastWithAck {
                     namespace,
                     target,
-                    packet: Packet::received(Format::from_tag(format), packet),
+                    packet: Packet::received(PacketFormat::from_tag(format), packet),
                     timeout,
                 }
             }
             kind @ (Kind::JOIN | Kind::LEAVE) => {
                 let body::RoomChange { namespace, target, rooms } = decode(&body)?;
-                let change = if kind == Kind::JOIN { Change::Join(rooms) } else { Change::Leave(rooms) };
+                let change = if kind == Kind::JOIN { SocketChange::Join(rooms) } else { SocketChange::Leave(rooms) };
                 Self::Change { namespace, target, change }
             }
             Kind::DISCONNECT => {
                 let body::Selection { namespace, target } = decode(&body)?;
-                Self::Change { namespace, target, change: Change::Disconnect }
+                Self::Change { namespace, target, change: SocketChange::Disconnect }
             }
             Kind::FETCH_SOCKETS => {
                 let body::FetchSockets { namespace, target, projection } = decode(&body)?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::model::{AckError, Flags, LocalSocket, Namespace, NodeId, Projection, Room, SocketId, Target};
+use crate::model::{AckError, LocalSocket, Namespace, NodeId, Projection, Room, SocketId, Target, TargetFlags};
 
 /// A body of any type.
 pub(crate) trait AnyBody: Debug {
@@ -127,7 +127,7 @@ fn chat() -> Namespace {
 
 fn target() -> Target {
     let target = Target::rooms([room("a"), room("größe")]).except([room("muted")]);
-    Target { node: Some(node(0x20)), flags: Flags::default().volatile(), ..target }
+    Target { node: Some(node(0x20)), flags: TargetFlags::default().volatile(), ..target }
 }
 
 fn head(kind: Kind) -> Head {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::{AckError, Cluster, Socket, Why};
+use adapter_core::{AckError, Cluster, MissingReason, Socket};
 
 use crate::support::{Node, eventually, narrow, three};
 
@@ -73,7 +73,7 @@ async fn g04_the_stream_says_who_is_still_expected_and_names_a_node_that_dies() 
     drop((three.chat, three.cluster));
     let acked = stream.gather().await;
     assert_eq!((acked.acks.len(), &acked.acks[0].answer), (1, &Err(AckError::Gone)));
-    assert_eq!((acked.missing[0].node, acked.missing[0].why), (dead, Why::Died));
+    assert_eq!((acked.missing[0].node, acked.missing[0].reason), (dead, MissingReason::Died));
 }
 
 #[tokio::test]

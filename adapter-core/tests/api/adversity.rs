@@ -9,7 +9,7 @@ use adapter_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
 use adapter_core::{
-    Cluster, ClusterName, Departure, ErrorKind, Event, Memory, NodeId, Packet, Projection, Result, Room, Why,
+    Cluster, ClusterName, Departure, ErrorKind, Event, Memory, MissingReason, NodeId, Packet, Projection, Result, Room,
 };
 
 use crate::bad_input::stranger_inbox;
@@ -104,7 +104,7 @@ async fn g04_g05_a_node_with_a_backlog_stays_a_member_and_keeps_its_deadlines() 
     }
     let asked = two.chat.timeout(Duration::from_millis(500)).count_sockets().await.unwrap();
     let worked_off = two.cluster.stats().received;
-    assert!(asked.is_complete() || asked.missing[0].why == Why::Timeout);
+    assert!(asked.is_complete() || asked.missing[0].reason == MissingReason::Timeout);
     assert!(worked_off < EMITTED, "the question did not wait for the backlog to be worked off");
     eventually(|| two.cluster.stats().received >= EMITTED).await;
     let fence = Node::on(&memory).await;
@@ -217,8 +217,8 @@ async fn g04_a_node_that_is_asked_by_name_and_is_not_there_is_missing() {
     let node = Node::on(&Memory::new()).await;
     let nobody = NodeId::random().unwrap();
     let on = || node.chat.except(Vec::<Room>::new()).on(nobody);
-    let disconnected = on().disconnect().await.unwrap();
-    assert_eq!((disconnected.missing[0].node, disconnected.missing[0].why), (nobody, Why::Died));
+    let disconnected = on().disconnect_sockets().await.unwrap();
+    assert_eq!((disconnected.missing[0].node, disconnected.missing[0].reason), (nobody, MissingReason::Died));
     assert!(!on().fetch_sockets().await.unwrap().is_complete());
     assert_eq!(on().emit_with_ack("?").await.unwrap().gather().await.missing.len(), 1);
 }

@@ -18,7 +18,7 @@ async fn names_that_are_empty_or_too_long_are_refused_where_they_are_used() {
     for bad in ["", long.as_str()] {
         assert_eq!(kind(node.chat.to(bad).emit("x").await), ErrorKind::Config);
         assert_eq!(kind(node.chat.except(["fine", bad]).fetch_sockets().await), ErrorKind::Config);
-        assert_eq!(kind(node.chat.join(bad).await), ErrorKind::Config);
+        assert_eq!(kind(node.chat.join_sockets(bad).await), ErrorKind::Config);
         assert_eq!(kind(node.cluster.of(bad)), ErrorKind::Config);
         assert_eq!(kind(node.chat.server_side_emit(bad, "").await), ErrorKind::Config);
         assert_eq!(kind(Cluster::builder().cluster(bad).connect(Memory::new()).await), ErrorKind::Config);
@@ -55,8 +55,8 @@ async fn what_is_refused_before_anybody_is_served_does_not_claim_to_have_served(
         node.chat.to("room").emit(large()).await.map(drop),
         node.chat.to("room").emit_with_ack(large()).await.map(drop),
         node.chat.to(&bad_name).emit("x").await.map(drop),
-        node.chat.to("room").join(&bad_name).await.map(drop),
-        node.chat.to(&bad_name).disconnect().await.map(drop),
+        node.chat.to("room").join_sockets(&bad_name).await.map(drop),
+        node.chat.to(&bad_name).disconnect_sockets().await.map(drop),
         node.chat.to(&bad_name).fetch_sockets().await.map(drop),
     ] {
         let error = refused.expect_err("refused");
@@ -115,7 +115,7 @@ async fn a_zero_timeout_leaves_no_time_for_answers_and_does_not_wait_for_room() 
     let zero = || node.chat.timeout(Duration::ZERO);
     assert_eq!(kind(zero().fetch_sockets().await), ErrorKind::Config);
     assert_eq!(kind(zero().emit_with_ack("x").await), ErrorKind::Config);
-    assert_eq!(kind(zero().join("a").await), ErrorKind::Config);
+    assert_eq!(kind(zero().join_sockets("a").await), ErrorKind::Config);
     zero().emit("x").await.unwrap();
     let _ = node.chat.timeout(Duration::MAX).fetch_sockets().await.unwrap();
 }
@@ -228,7 +228,7 @@ async fn local_sockets_that_panic_are_counted_and_stop_nobody() {
     let _broken = nodes[1].cluster.namespace("/chat", Broken).await.unwrap();
     let mut there = nodes[1].socket(["room"]);
     nodes[0].chat.emit("one").await.unwrap();
-    assert!(nodes[0].chat.within("room").join("other").await.unwrap().is_complete());
+    assert!(nodes[0].chat.within("room").join_sockets("other").await.unwrap().is_complete());
     assert_eq!(nodes[0].chat.within("other").count_sockets().await.unwrap().total(), 1);
     let acked = nodes[0].chat.to("nobody").emit_with_ack("?").await.unwrap().gather().await;
     assert!(acked.missing.is_empty());
@@ -242,7 +242,7 @@ async fn a_frame_for_a_namespace_that_is_not_here_is_nothing_to_do() {
     let nodes = three().await;
     let nowhere = nodes[0].cluster.of("/nowhere").unwrap();
     nowhere.emit("x").await.unwrap();
-    assert!(nowhere.join("room").await.unwrap().is_complete());
+    assert!(nowhere.join_sockets("room").await.unwrap().is_complete());
     assert_eq!(nowhere.count_sockets().await.unwrap().total(), 0);
     assert!(nowhere.emit_with_ack("?").await.unwrap().gather().await.missing.is_empty());
 }

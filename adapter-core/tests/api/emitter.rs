@@ -10,14 +10,14 @@ async fn g20_an_emitter_does_what_a_node_does_and_is_none() {
     let mut sockets: Vec<_> = nodes.iter().map(|node| node.socket(["start"])).collect();
     let emitter = Emitter::connect(memory).await.unwrap();
     let chat = || emitter.of("/chat").unwrap();
-    chat().within("start").join(["room", "left"]).await.unwrap();
-    chat().within("start").leave("left").await.unwrap();
+    chat().within("start").join_sockets(["room", "left"]).await.unwrap();
+    chat().within("start").leave_sockets("left").await.unwrap();
     chat().to("left").emit("nobody").await.unwrap();
     chat().to("room").except(sockets[0].id()).emit(Packet::event("news", 7).unwrap()).await.unwrap();
     chat().emit("end").await.unwrap();
     assert_eq!(until("end", &mut sockets[0]).await, [""; 0]);
     assert_eq!(until("end", &mut sockets[1]).await, ["[\"news\",7]"]);
-    chat().to(sockets[2].id()).disconnect().await.unwrap();
+    chat().to(sockets[2].id()).disconnect_sockets().await.unwrap();
     assert_eq!(until("end", &mut sockets[2]).await, ["[\"news\",7]"]);
     assert!(sockets[2].next().await.is_none());
     for node in &nodes {

@@ -98,7 +98,7 @@ async fn g19_a_future_dropped_anywhere_breaks_nothing() {
     for polls in 0..200 {
         let mut calls: [std::pin::Pin<Box<dyn Future<Output = ()> + '_>>; 4] = [
             Box::pin(async { drop(one.chat.to("room").emit("x").await) }),
-            Box::pin(async { drop(one.chat.within("room").join("other").await) }),
+            Box::pin(async { drop(one.chat.within("room").join_sockets("other").await) }),
             Box::pin(async { drop(one.chat.fetch_sockets().await) }),
             Box::pin(async { drop(one.chat.to("room").emit_with_ack("?").await.unwrap().gather().await) }),
         ];

@@ -7,11 +7,11 @@ async fn g02_what_one_node_does_happens_everywhere_in_the_order_of_its_calls() {
     let mut here = nodes[0].socket(["start"]);
     let chat = &nodes[0].chat;
     for round in 0..100 {
-        let _ = chat.within("start").no_wait().join("room").await.unwrap();
+        let _ = chat.within("start").no_wait().join_sockets("room").await.unwrap();
         chat.to("room").emit(format!("in {round}")).await.unwrap();
         chat.to("room").emit(format!("large {round} {}", "x".repeat(round * 50))).await.unwrap();
         chat.to("room").emit(format!("small {round}")).await.unwrap();
-        let _ = chat.within("start").no_wait().leave("room").await.unwrap();
+        let _ = chat.within("start").no_wait().leave_sockets("room").await.unwrap();
         chat.to("room").emit("never").await.unwrap();
     }
     chat.emit("end").await.unwrap();
@@ -28,7 +28,7 @@ async fn g02_bye_then_disconnect_delivers_the_bye() {
     let nodes = three().await;
     let mut sockets: Vec<_> = nodes.iter().map(|node| node.socket(["room"])).collect();
     nodes[0].chat.to("room").emit("bye").await.unwrap();
-    let done = nodes[0].chat.within("room").disconnect().await.unwrap();
+    let done = nodes[0].chat.within("room").disconnect_sockets().await.unwrap();
     assert!(done.is_complete() && done.items.len() == 3);
     for socket in &mut sockets {
         assert_eq!(next(socket).await, "bye");
@@ -42,11 +42,11 @@ async fn g03_a_join_that_has_returned_is_seen_by_later_broadcasts_of_any_node() 
     let mut there = nodes[1].socket(["start"]);
     for round in 0..2_000 {
         let room = format!("r{round}");
-        let joined = nodes[0].chat.within("start").join(room.as_str()).await.unwrap();
+        let joined = nodes[0].chat.within("start").join_sockets(room.as_str()).await.unwrap();
         assert!(joined.is_complete());
         nodes[2].chat.to(room.as_str()).emit(room.clone()).await.unwrap();
         assert_eq!(next(&mut there).await, room);
-        let left = nodes[2].chat.within("start").leave(room.as_str()).await.unwrap();
+        let left = nodes[2].chat.within("start").leave_sockets(room.as_str()).await.unwrap();
         assert!(left.is_complete());
         nodes[0].chat.to(room.as_str()).emit("never").await.unwrap();
     }

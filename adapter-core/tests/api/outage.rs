@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::{Cluster, ClusterBuilder, ErrorKind, Event, Hub, Memory, Missing, Why};
+use adapter_core::{Cluster, ClusterBuilder, ErrorKind, Event, Hub, Memory, MissingNode, MissingReason};
 
 use crate::faulty::{Faulty, Mode};
 use crate::support::{Node, eventually, next, until};
@@ -33,7 +33,7 @@ async fn g06_g08_local_sockets_are_served_and_the_rest_goes_out_in_order_afterwa
         one.chat.to("room").emit(format!("{n}")).await.unwrap();
         assert_eq!(next(&mut here).await, n.to_string(), "at once");
     }
-    let _ = one.chat.within("room").no_wait().join("later").await.unwrap();
+    let _ = one.chat.within("room").no_wait().join_sockets("later").await.unwrap();
     one.chat.to("later").emit("joined").await.unwrap();
     link.set(Mode::Up).await;
     for n in 0..100 {
@@ -99,7 +99,7 @@ async fn g04_g08_a_question_in_an_outage_ends_at_once_and_names_everyone() {
     assert!(matches!(events.next().await, Some(Event::Degraded(_))));
     let asked_at = tokio::time::Instant::now();
     let hour = || one.chat.timeout(Duration::from_secs(3600));
-    let unreachable = [Missing { node: other, why: Why::Unreachable }];
+    let unreachable = [MissingNode { node: other, reason: MissingReason::Unreachable }];
 
     let counted = hour().count_sockets().await.unwrap();
     assert_eq!((counted.items, &counted.missing[..]), (vec![(me, 1)], &unreachable[..]));
@@ -109,7 +109,7 @@ async fn g04_g08_a_question_in_an_outage_ends_at_once_and_names_everyone() {
     assert_eq!((rooms.items.len(), &rooms.missing[..]), (1, &unreachable[..]));
     let only_there = hour().on(other).count_sockets().await.unwrap();
     assert_eq!((only_there.items.len(), &only_there.missing[..]), (0, &unreachable[..]));
-    let joined = hour().to("room").join("later").await.unwrap();
+    let joined = hour().to("room").join_sockets("later").await.unwrap();
     assert_eq!((joined.items, &joined.missing[..]), (vec![me], &unreachable[..]));
     let acked = hour().to("nobody").emit_with_ack("?").await.unwrap().gather().await;
     assert_eq!((acked.acks.len(), &acked.missing[..]), (0, &unreachable[..]));

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::{Projection, Why};
+use adapter_core::{MissingReason, Projection};
 
 use crate::support::{eventually, three};
 
@@ -49,7 +49,7 @@ async fn g04_a_node_that_leaves_is_not_waited_for_and_one_that_is_dropped_is_nam
     let gone = three.cluster.node().id;
     drop((three.chat, three.cluster)); // no goodbye
     let asked = one.chat.timeout(Duration::from_secs(60)).count_sockets().await.unwrap();
-    assert_eq!(asked.missing.iter().map(|m| (m.node, m.why)).collect::<Vec<_>>(), [(gone, Why::Died)]);
+    assert_eq!(asked.missing.iter().map(|m| (m.node, m.reason)).collect::<Vec<_>>(), [(gone, MissingReason::Died)]);
     assert_eq!(one.cluster.nodes().len(), 1);
 }
 
@@ -60,7 +60,10 @@ async fn g04_the_deadline_bounds_a_question_and_names_who_is_silent() {
     drop((three.chat, three.cluster));
     // Over before the silence of the dropped node is its death.
     let asked = one.chat.timeout(Duration::from_secs(1)).count_sockets().await.unwrap();
-    assert_eq!(asked.missing.iter().map(|m| (m.node, m.why)).collect::<Vec<_>>(), [(silent, Why::Timeout)]);
+    assert_eq!(
+        asked.missing.iter().map(|m| (m.node, m.reason)).collect::<Vec<_>>(),
+        [(silent, MissingReason::Timeout)]
+    );
     assert_eq!(asked.items.len(), 2);
     drop(two);
 }
@@ -79,6 +82,6 @@ async fn g04_a_change_on_another_node_names_no_node_that_did_nothing() {
     let nodes = three().await;
     let there = nodes[2].cluster.node().id;
     let on = || nodes[0].chat.to("room").on(there);
-    assert_eq!(on().join("more").await.unwrap().items, [there]);
-    assert!(on().no_wait().join("more").await.unwrap().items.is_empty());
+    assert_eq!(on().join_sockets("more").await.unwrap().items, [there]);
+    assert!(on().no_wait().join_sockets("more").await.unwrap().items.is_empty());
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::{Event, NamespaceHandle, Why};
+use adapter_core::{Event, MissingReason, NamespaceHandle};
 use tokio::sync::mpsc;
 
 use crate::support::three;
@@ -47,7 +47,10 @@ async fn g04_one_answer_for_each_node_and_who_has_no_handler_is_named() {
     let answers = nodes[0].chat.server_side_emit_with_ack("do", "it", Duration::from_secs(10)).await.unwrap();
     assert_eq!(answers.items, [(nodes[1].cluster.node().id, "it done".into())]);
     assert_eq!(answers.missing.len(), 1);
-    assert_eq!((answers.missing[0].node, answers.missing[0].why), (nodes[2].cluster.node().id, Why::NoHandler));
+    assert_eq!(
+        (answers.missing[0].node, answers.missing[0].reason),
+        (nodes[2].cluster.node().id, MissingReason::NoHandler)
+    );
 }
 
 #[tokio::test]
@@ -67,7 +70,7 @@ async fn a_handler_ends_with_its_handle() {
     drop(handle);
     assert_eq!(hears.recv().await, None, "the handler was dropped");
     let answers = jobs.server_side_emit_with_ack("two", "", Duration::from_secs(10)).await.unwrap();
-    assert!(answers.missing.iter().all(|missing| missing.why == Why::NoHandler));
+    assert!(answers.missing.iter().all(|missing| missing.reason == MissingReason::NoHandler));
 }
 
 /// Replies to every event, and panics at two of them: in the call, and in its future.
@@ -94,7 +97,7 @@ async fn g04_a_handler_that_panics_goes_on_with_the_next_event() {
         let asked = nodes[0].chat.server_side_emit_with_ack(boom, "", Duration::from_secs(10)).await.unwrap();
         assert!(asked.items.is_empty());
         assert!(
-            asked.missing.iter().any(|missing| (missing.node, missing.why) == (there, Why::NoHandler)),
+            asked.missing.iter().any(|missing| (missing.node, missing.reason) == (there, MissingReason::NoHandler)),
             "{asked:?}"
         );
     }

@@ -95,7 +95,7 @@ impl Attack {
             2 => {
                 self.net.ask();
                 let net = &mut self.net;
-                self.cost.measure(|| net.settle());
+                self.cost.measure(|| net.run_until_quiet());
             }
             3 => self.flood(choices),
             _ => {
@@ -118,15 +118,15 @@ impl Attack {
     }
 
     /// Gives the victim a message; what it says to it is sent at once, or with the next.
-    fn attack(&mut self, inbox: bool, message: Bytes, settle: bool) {
+    fn attack(&mut self, inbox: bool, message: Bytes, quiet: bool) {
         self.impersonated |= messages::senders(&message).any(net::is_honest);
         self.fed += message.len();
         self.greetings += Frames::new(message.clone()).flatten().filter(|frame| frame.head.kind == Kind::HELLO).count();
         let net = &mut self.net;
         self.cost.measure(|| {
             net.deliver(VICTIM, inbox, message);
-            if settle {
-                net.settle();
+            if quiet {
+                net.run_until_quiet();
             }
         });
     }
@@ -137,12 +137,12 @@ impl Attack {
             self.net.broadcast(node, self.broadcast);
         }
         let net = &mut self.net;
-        self.cost.measure(|| net.settle());
+        self.cost.measure(|| net.run_until_quiet());
     }
 
     fn check_costs(&mut self) {
         let net = &mut self.net;
-        self.cost.measure(|| net.settle());
+        self.cost.measure(|| net.run_until_quiet());
         let Cost { held, peak, allocations } = self.cost;
         // A welcome names every node, and all of them are written at once.
         let welcomes = self.greetings * self.net.known * NAMED;

@@ -8,7 +8,7 @@ use super::choices::Script;
 use super::{Choices, messages, target};
 use crate::model::NodeId;
 use crate::seams::inbox::Bounds;
-use crate::seams::{Channel, Full, Inbox};
+use crate::seams::{Channel, Inbox, InboxFull};
 use crate::wire::Glance;
 
 const ME: NodeId = NodeId::from_bytes([1; 16]);
@@ -89,7 +89,7 @@ impl Run {
             assert_eq!(answer, Ok(()));
             self.messages.push_back((channel.to_owned(), payload));
         } else {
-            assert_eq!(answer, Err(Full(payload)));
+            assert_eq!(answer, Err(InboxFull(payload)));
         }
     }
 

@@ -72,12 +72,12 @@ impl Net {
                     node.engine.handle_timeout(self.now);
                 }
             }
-            self.settle();
+            self.run_until_quiet();
         }
     }
 
     /// Delivers until nobody has anything to say.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn run_until_quiet(&mut self) {
         self.known = self.known.max(self.nodes[VICTIM].engine.gauge().peers);
         // What the answers to a batch are answered with, and so on: never many rounds.
         const ROUNDS: usize = 64;
@@ -132,7 +132,7 @@ impl Net {
         if batch.is_empty() {
             return false;
         }
-        node.engine.settle(Outcome::Sent, now);
+        node.engine.record_outcome(Outcome::Sent, now);
         for (to, payload) in batch {
             let message = payload.into_bytes();
             let to_whom = |node: &NetNode| match to {

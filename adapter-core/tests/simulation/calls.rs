@@ -9,7 +9,7 @@ use super::history::{N, Op, Sent, What};
 use super::node::{self, Closing};
 use super::world::{Event, World};
 use crate::engine::{Delivery, Output, ReplyTo};
-use crate::model::{Change, Flags, Namespace, Packet, Projection, Room, SocketId, Target};
+use crate::model::{Namespace, Packet, Projection, Room, SocketChange, SocketId, Target, TargetFlags};
 use crate::wire::{Answer, Operation};
 
 const ROOMS: [&str; 4] = ["a", "b", "c", "d"];
@@ -81,13 +81,13 @@ impl World {
         let operation = match self.random.below(20) {
             0..9 => {
                 if self.random.chance(15) {
-                    target.flags = Flags::default().volatile();
+                    target.flags = TargetFlags::default().volatile();
                 }
                 return (Operation::Broadcast { namespace, target, packet: self.packet(op) }, false);
             }
-            9..12 => Operation::Change { namespace, target, change: Change::Join(self.some_rooms()) },
-            12..14 => Operation::Change { namespace, target, change: Change::Leave(self.some_rooms()) },
-            14 if self.random.chance(50) => Operation::Change { namespace, target, change: Change::Disconnect },
+            9..12 => Operation::Change { namespace, target, change: SocketChange::Join(self.some_rooms()) },
+            12..14 => Operation::Change { namespace, target, change: SocketChange::Leave(self.some_rooms()) },
+            14 if self.random.chance(50) => Operation::Change { namespace, target, change: SocketChange::Disconnect },
             14 => return (Operation::ListRooms { namespace, target }, true),
             15 => {
                 let projection = if self.random.chance(50) { Projection::Ids } else { Projection::Rooms };
@@ -211,11 +211,11 @@ impl World {
                 self.record(node, What::Answered { request, from: node::place(from), answer });
             }
             Output::Missing { request, missing } => {
-                self.record(node, What::Missed { request, from: node::place(missing.node), why: missing.why });
+                self.record(node, What::Missed { request, from: node::place(missing.node), why: missing.reason });
             }
             Output::Ended { request, missing } => {
                 self.nodes[node].questions.remove(&request);
-                let missing = missing.into_iter().map(|missing| (node::place(missing.node), missing.why)).collect();
+                let missing = missing.into_iter().map(|missing| (node::place(missing.node), missing.reason)).collect();
                 self.record(node, What::Ended { request, missing });
             }
             Output::Event(event) => self.tell(node, event),

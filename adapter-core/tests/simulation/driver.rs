@@ -105,14 +105,14 @@ impl World {
         let back = there + self.random.between(0, most);
         self.push(there, Event::Taken(node, prefix));
         let outcome = if prefix.is_some() { Outcome::Unknown } else { Outcome::Sent };
-        self.push(back, Event::Settle(node, self.now, outcome));
+        self.push(back, Event::Outcome(node, self.now, outcome));
     }
 
     /// The broker has the batch, or so many messages of it, and passes them on.
     pub(super) fn taken(&mut self, node: N, prefix: Option<usize>) {
         let swallowed = matches!(self.nodes[node].half_open, Some(Swallows::Both | Swallows::Outgoing));
         if self.nodes[node].engine.is_none() || !self.nodes[node].link_up || swallowed {
-            return; // the batch stays: that is how `settle` knows that it was lost
+            return; // the batch stays: that is how `outcome` knows that it was lost
         }
         let Writer::Publishing(batch) = &mut self.nodes[node].writer else { return };
         let Some(mut batch) = batch.take() else { return };
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// The backend says what became of the publish that began then.
-    pub(super) fn settle(&mut self, node: N, began: Duration, outcome: Outcome) {
+    pub(super) fn outcome(&mut self, node: N, began: Duration, outcome: Outcome) {
         // Not there any more when the link broke meanwhile, which was an unknown outcome already.
         if !matches!(self.nodes[node].writer, Writer::Publishing(_)) || self.nodes[node].published != began {
             return;
@@ -149,12 +149,12 @@ impl World {
             Some(Swallows::Incoming) | None => false,
         };
         if silent && self.now < began + PUBLISH_TIMEOUT {
-            return self.push(began + PUBLISH_TIMEOUT, Event::Settle(node, began, Outcome::Unknown));
+            return self.push(began + PUBLISH_TIMEOUT, Event::Outcome(node, began, Outcome::Unknown));
         }
         let outcome = if lost || !self.nodes[node].link_up { Outcome::Unknown } else { outcome };
         let now = self.instant();
         if let Some(engine) = self.engine(node) {
-            engine.settle(outcome, now);
+            engine.record_outcome(outcome, now);
         }
         if outcome == Outcome::Unknown {
             self.record(node, What::Unsure);
@@ -176,7 +176,7 @@ impl World {
         if self.nodes[node].half_open.take().is_some() {
             // Whoever still waits for a word on the dead link is told that none will come.
             let began = self.nodes[node].published;
-            self.push(self.now, Event::Settle(node, began, Outcome::Unknown));
+            self.push(self.now, Event::Outcome(node, began, Outcome::Unknown));
         }
         self.push(self.now + time, Event::LinkUp(node));
         self.wake_reader(node);

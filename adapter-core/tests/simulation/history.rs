@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::network::{Plan, Swallows};
 use crate::engine::Gauge;
-use crate::model::{Departure, Namespace, Room, SocketId, Why};
+use crate::model::{Departure, MissingReason, Namespace, Room, SocketId};
 use crate::wire::{Answer, Operation};
 
 /// A node by its place in the run.
@@ -100,11 +100,11 @@ pub(super) enum What {
     Missed {
         request: u64,
         from: N,
-        why: Why,
+        why: MissingReason,
     },
     Ended {
         request: u64,
-        missing: Vec<(N, Why)>,
+        missing: Vec<(N, MissingReason)>,
     },
     Up(N),
     Down(N, Departure),

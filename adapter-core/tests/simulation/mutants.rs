@@ -6,7 +6,7 @@ use super::checks::{CHECKS, failures};
 use super::history::{History, Sent, What};
 use super::network::Profile;
 use super::world::run;
-use crate::model::{Departure, Why};
+use crate::model::{Departure, MissingReason};
 use crate::wire::Answer;
 
 /// Falsifies the first history of the profile in which there is something to falsify; the check must fail that did not.
@@ -190,10 +190,11 @@ fn g04_sees_an_answer_of_a_node_that_was_not_asked() {
 #[test]
 fn g04_sees_a_reason_that_does_not_fit() {
     caught("g04_requests", Profile::Wild, |history| {
-        let timeout = |missing: &[(usize, Why)]| missing.iter().any(|(_, why)| *why == Why::Timeout);
+        let timeout =
+            |missing: &[(usize, MissingReason)]| missing.iter().any(|(_, why)| *why == MissingReason::Timeout);
         let at = find(history, |what| matches!(what, What::Ended { missing, .. } if timeout(missing)))?;
         let What::Ended { missing, .. } = &mut history.records[at].what else { return None };
-        missing.iter_mut().for_each(|(_, why)| *why = Why::Died);
+        missing.iter_mut().for_each(|(_, why)| *why = MissingReason::Died);
         Some(())
     });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::checks::{hold, was_forgotten};
 use super::history::{History, Life, N, What};
-use crate::model::{Departure, SocketId, Why};
+use crate::model::{Departure, MissingReason, SocketId};
 use crate::wire::{Answer, Operation};
 
 /// One question, as its asker saw it.
@@ -18,8 +18,8 @@ struct Question {
     asked: BTreeSet<N>,
     /// Last answers, by who gave them.
     answered: BTreeMap<N, Duration>,
-    missed: BTreeMap<N, (Duration, Why)>,
-    ended: Option<(Duration, Vec<(N, Why)>)>,
+    missed: BTreeMap<N, (Duration, MissingReason)>,
+    ended: Option<(Duration, Vec<(N, MissingReason)>)>,
     forgotten: bool,
     acks: BTreeMap<N, Vec<SocketId>>,
     expected: BTreeMap<N, BTreeSet<SocketId>>,
@@ -73,8 +73,8 @@ fn questions(history: &History, asker: N) -> Result<Vec<Question>, String> {
 impl Question {
     /// Whether something of this node may still come.
     fn open(&self, from: N) -> Result<(), String> {
-        let settled = self.answered.contains_key(&from) || self.missed.contains_key(&from);
-        let fine = self.asked.contains(&from) && !settled && self.ended.is_none() && !self.forgotten;
+        let counted = self.answered.contains_key(&from) || self.missed.contains_key(&from);
+        let fine = self.asked.contains(&from) && !counted && self.ended.is_none() && !self.forgotten;
         hold(fine, || format!("node {from} was counted although nothing of it was awaited: {self:?}"))
     }
 
@@ -153,9 +153,9 @@ fn check_end(lives: &[Life], question: &Question) -> Result<(), String> {
         .iter()
         .filter(|node| !question.answered.contains_key(node) && !question.missed.contains_key(node));
     let silent = silent.count();
-    let settled = question.answered.values().chain(question.missed.values().map(|(at, _)| at)).max();
+    let last = question.answered.values().chain(question.missed.values().map(|(at, _)| at)).max();
     if silent == 0 {
-        hold(settled == Some(ended), || format!("everyone had answered at {settled:?}, it ended at {ended:?}"))?;
+        hold(last == Some(ended), || format!("everyone had answered at {last:?}, it ended at {ended:?}"))?;
     } else {
         let closed = asker.closed.is_some_and(|closed| *ended == closed);
         hold(*ended >= question.deadline || closed, || format!("{silent} may still answer, it ended: {question:?}"))?;
@@ -181,13 +181,13 @@ fn check_missing(history: &History, lives: &[Life], question: &Question) -> Resu
     };
     for (node, why) in missing {
         let fits = match why {
-            Why::Died => down(*node, Departure::Died),
-            Why::Left => down(*node, Departure::Left),
-            Why::NoHandler => {
+            MissingReason::Died => down(*node, Departure::Died),
+            MissingReason::Left => down(*node, Departure::Left),
+            MissingReason::NoHandler => {
                 let none = What::Replied { op: question.op, answer: Answer::NoHandler };
                 history.of(*node).any(|record| record.what == none)
             }
-            Why::Timeout => !question.missed.contains_key(node),
+            MissingReason::Timeout => !question.missed.contains_key(node),
             _ => false,
         };
         hold(fits, || format!("node {node} is missing because of {why:?}, which is not so"))?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::model::{Change, LocalSocket, Namespace, Projection, Room, SocketId, Target};
+use crate::model::{LocalSocket, Namespace, Projection, Room, SocketChange, SocketId, Target};
 
 /// Sockets with their rooms.
 #[derive(Clone, Debug, Default)]
@@ -25,13 +25,13 @@ impl Sockets {
         self.all.iter().filter(meant).map(|(id, _)| id.clone()).collect()
     }
 
-    pub(super) fn change(&mut self, namespace: &Namespace, target: &Target, change: &Change) {
+    pub(super) fn change(&mut self, namespace: &Namespace, target: &Target, change: &SocketChange) {
         for id in self.meant(namespace, target) {
             let Some((_, rooms)) = self.all.get_mut(&id) else { continue };
             match change {
-                Change::Join(joined) => rooms.extend(joined.iter().cloned()),
-                Change::Leave(left) => rooms.retain(|room| !left.contains(room)),
-                Change::Disconnect => drop(self.all.remove(&id)),
+                SocketChange::Join(joined) => rooms.extend(joined.iter().cloned()),
+                SocketChange::Leave(left) => rooms.retain(|room| !left.contains(room)),
+                SocketChange::Disconnect => drop(self.all.remove(&id)),
             }
         }
     }

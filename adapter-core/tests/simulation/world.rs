@@ -32,7 +32,7 @@ pub(super) enum Event {
     Write(N),
     /// The broker takes what the node publishes: so many messages of the batch, or all.
     Taken(N, Option<usize>),
-    Settle(N, Duration, Outcome),
+    Outcome(N, Duration, Outcome),
     Arrive(N, Arrival),
     Forget(N, u64),
     Ack(N, ReplyTo, usize, SocketId),
@@ -212,7 +212,7 @@ impl World {
             return self.push(wakes, event);
         }
         self.happen(node, event);
-        self.settle_down(node);
+        self.after_turn(node);
     }
 
     fn happen(&mut self, node: N, event: Event) {
@@ -229,7 +229,7 @@ impl World {
             Event::Read(_) => self.read(node),
             Event::Timer(_) => self.timer(node),
             Event::Write(_) => self.write(node),
-            Event::Settle(_, began, outcome) => self.settle(node, began, outcome),
+            Event::Outcome(_, began, outcome) => self.outcome(node, began, outcome),
             Event::Arrive(_, arrival) => self.arrive(node, arrival),
             Event::Forget(_, request) => {
                 if self.nodes[node].questions.remove(&request).is_some() {
@@ -248,7 +248,7 @@ impl World {
     }
 
     /// What the driver does after every turn: looks what is to be done, and asks for the next.
-    fn settle_down(&mut self, node: N) {
+    fn after_turn(&mut self, node: N) {
         self.drain(node);
         self.wake_writer(node);
         let base = self.base;
@@ -280,7 +280,7 @@ impl World {
         for _ in 0..3 {
             self.connect(node);
         }
-        self.settle_down(node);
+        self.after_turn(node);
     }
 
     fn kill(&mut self, node: N) {
@@ -334,7 +334,7 @@ impl Event {
             | Self::Timer(node)
             | Self::Write(node)
             | Self::Taken(node, _)
-            | Self::Settle(node, ..)
+            | Self::Outcome(node, ..)
             | Self::Arrive(node, _)
             | Self::Forget(node, _)
             | Self::Ack(node, ..)

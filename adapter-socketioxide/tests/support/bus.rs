@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use adapter_core::adapter::{
-    Adapter, Address, AttachmentId, Change, LocalDropped, LocalSockets, Scope, ServerEvents, Wait,
+    Adapter, Address, AttachmentId, LocalDropped, LocalSockets, Scope, ServerEvents, SocketChange, WaitFor,
 };
 use adapter_core::backend::async_trait;
 use adapter_core::{
-    AckStream, Error, ErrorKind, Gathered, Missing, Namespace, Node, NodeId, Packet, Projection, Result, Room,
-    SocketInfo, Why,
+    AckStream, Error, ErrorKind, Gathered, MissingNode, MissingReason, Namespace, Node, NodeId, Packet, Projection,
+    Result, Room, SocketInfo,
 };
 
 type Sockets = Vec<(NodeId, Arc<dyn LocalSockets>)>;
@@ -77,7 +77,7 @@ impl FakeNode {
         self.attachments.lock().expect("sound").len()
     }
 
-    fn reach(&self, to: &Address) -> Result<(Sockets, Vec<Missing>)> {
+    fn reach(&self, to: &Address) -> Result<(Sockets, Vec<MissingNode>)> {
         self.bus.sent.lock().expect("sound").push(to.clone());
         if self.bus.down.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Unavailable, "the broker is away"));
@@ -88,7 +88,7 @@ impl FakeNode {
                 continue;
             }
             if self.bus.silent.lock().expect("sound").contains(&node.me.id) {
-                missing.push(Missing { node: node.me.id, why: Why::Timeout });
+                missing.push(MissingNode { node: node.me.id, reason: MissingReason::Timeout });
                 continue;
             }
             for (id, namespace, local) in node.attachments.lock().expect("sound").iter() {
@@ -140,12 +140,12 @@ impl Adapter for FakeNode {
         Ok(stream)
     }
 
-    async fn change(&self, to: Address, change: Change, _: Wait) -> Result<Gathered<NodeId>> {
+    async fn change(&self, to: Address, change: SocketChange, _: WaitFor) -> Result<Gathered<NodeId>> {
         let (found, missing) = self.reach(&to)?;
         for (_, local) in &found {
             match &change {
-                Change::Join(rooms) => local.join(&to.target, rooms),
-                Change::Leave(rooms) => local.leave(&to.target, rooms),
+                SocketChange::Join(rooms) => local.join(&to.target, rooms),
+                SocketChange::Leave(rooms) => local.leave(&to.target, rooms),
                 _ => local.disconnect(&to.target),
             }
         }

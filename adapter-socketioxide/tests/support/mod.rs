@@ -16,7 +16,11 @@ use client::Client;
 
 /// A cluster of so many nodes, each of which knows all of them.
 pub async fn cluster(nodes: usize) -> Vec<Arc<dyn adapter_core::adapter::Adapter>> {
-    let memory = Memory::new();
+    cluster_on(&Memory::new(), nodes).await
+}
+
+/// The same over this broker.
+pub async fn cluster_on(memory: &Memory, nodes: usize) -> Vec<Arc<dyn adapter_core::adapter::Adapter>> {
     let connected = (0..nodes).map(|_| Cluster::connect(memory.clone()));
     let connected = futures_util::future::try_join_all(connected).await.expect("connected");
     connected.into_iter().map(Into::into).collect()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_socketioxide::{Adapter, State};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{Fuse, Iter, iter};
 use socketioxide::{AckError, SocketError};
@@ -43,6 +44,12 @@ impl Msgpack {
 
     /// The next so many events that the socket gets, as JSON; every frame is read as the client would.
     pub async fn received(&mut self, count: usize) -> Vec<serde_json::Value> {
+        let json = |data: &Bytes| rmp_serde::from_slice(data).expect("msgpack without binary data");
+        self.events(count).await.iter().map(json).collect()
+    }
+
+    /// The same as msgpack.
+    pub async fn events(&mut self, count: usize) -> Vec<Bytes> {
         let mut events = Vec::new();
         while events.len() < count {
             let frame = tokio::time::timeout(Duration::from_secs(5), self.received.recv()).await;
@@ -54,9 +61,9 @@ impl Msgpack {
     }
 }
 
-fn data(packet: PacketData) -> serde_json::Value {
+fn data(packet: PacketData) -> Bytes {
     match packet {
-        PacketData::Event(Value::Bytes(data), _) => rmp_serde::from_slice(&data).expect("msgpack"),
+        PacketData::Event(Value::Bytes(data), _) => data,
         other => panic!("no event: {other:?}"),
     }
 }

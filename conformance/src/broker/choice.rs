@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::url::Url;
-use super::{Missing, Recipe, command, container, local};
+use super::{MissingBroker, Recipe, command, container, local};
 
 /// Where a broker runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,9 +57,9 @@ enum Wish {
     Any,
 }
 
-pub(super) async fn choose(recipe: &Recipe) -> Result<Choice, Missing> {
+pub(super) async fn choose(recipe: &Recipe) -> Result<Choice, MissingBroker> {
     let variable = |name: &str| env::var(format!("CONFORMANCE_{name}")).ok().filter(|value| !value.is_empty());
-    let missing = |why: String| Missing::new(recipe.name, why);
+    let missing = |why: String| MissingBroker::new(recipe.name, why);
     let wish = wish(variable(recipe.setting), variable(recipe.family), recipe).map_err(missing)?;
     if let Wish::External(url) = wish {
         return Ok(Choice::Connect(url));
@@ -71,10 +71,10 @@ pub(super) async fn choose(recipe: &Recipe) -> Result<Choice, Missing> {
 }
 
 /// A program of this machine.
-pub(super) async fn here(recipe: &Recipe) -> Result<Place, Missing> {
+pub(super) async fn here(recipe: &Recipe) -> Result<Place, MissingBroker> {
     let program = recipe.local.what;
     let place = command::blocking(move || place(&Wish::Local, program, String::new())).await;
-    place.map_err(|why| Missing::new(recipe.name, why))
+    place.map_err(|why| MissingBroker::new(recipe.name, why))
 }
 
 fn wish(own: Option<String>, family: Option<String>, recipe: &Recipe) -> Result<Wish, String> {

@@ -8,13 +8,13 @@ use tokio::time::timeout;
 
 use super::probe::Target;
 use super::url::Url;
-use super::{Missing, Probe, Recipe, command, probe};
+use super::{MissingBroker, Probe, Recipe, command, probe};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks the broker at this URL for its version, and gives the addresses of its servers.
-pub(super) async fn connect(recipe: &Recipe, url: &Url) -> Result<(Vec<SocketAddr>, String), Missing> {
-    let missing = |why: String| Missing::new(recipe.name, format!("the external broker: {why}"));
+pub(super) async fn connect(recipe: &Recipe, url: &Url) -> Result<(Vec<SocketAddr>, String), MissingBroker> {
+    let missing = |why: String| MissingBroker::new(recipe.name, format!("the external broker: {why}"));
     let (owned, port) = (url.clone(), default_port(recipe.probe));
     let addresses = command::blocking(move || owned.resolve(port)).await.map_err(missing)?;
     let target = Target { address: addresses[0], url: Some(url) };

@@ -14,7 +14,7 @@ use super::local::Process;
 use super::ports::Port;
 use super::probe::Target;
 use super::server::{Places, Server};
-use super::{Missing, Probe, Provider, Recipe, Setup, command, probe, slots};
+use super::{MissingBroker, Probe, Provider, Recipe, Setup, command, probe, slots};
 
 /// How long a broker may take until it is ready. Most are in a moment; RabbitMQ needs seconds, and more on a busy machine.
 const READY: Duration = Duration::from_secs(120);
@@ -36,10 +36,10 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// Starts all servers, and makes one broker of them. It need not be ready yet.
-    pub(super) async fn start(recipe: &Recipe, place: Place) -> Result<(Self, Vec<SocketAddr>), Missing> {
+    pub(super) async fn start(recipe: &Recipe, place: Place) -> Result<(Self, Vec<SocketAddr>), MissingBroker> {
         let recipe = *recipe;
         let built = command::blocking(move || Self::build(&recipe, &place)).await;
-        let fleet = built.map_err(|why| Missing::new(recipe.name, why))?;
+        let fleet = built.map_err(|why| MissingBroker::new(recipe.name, why))?;
         match recipe.setup {
             Setup::None => fleet.each(|server| server.start()).await?,
             Setup::InTurn => {
@@ -79,7 +79,7 @@ impl Fleet {
     }
 
     /// Does something with every server, at the same time.
-    pub(super) async fn each(&self, work: fn(&dyn Server) -> Result<(), String>) -> Result<(), Missing> {
+    pub(super) async fn each(&self, work: fn(&dyn Server) -> Result<(), String>) -> Result<(), MissingBroker> {
         let started: Vec<_> = self.servers.iter().map(|server| tokio::spawn(on(Arc::clone(server), work))).collect();
         let mut result = Ok(());
         for one in started {
@@ -90,29 +90,33 @@ impl Fleet {
     }
 
     /// Does something with one server.
-    pub(super) async fn one(&self, index: usize, work: fn(&dyn Server) -> Result<(), String>) -> Result<(), Missing> {
+    pub(super) async fn one(
+        &self,
+        index: usize,
+        work: fn(&dyn Server) -> Result<(), String>,
+    ) -> Result<(), MissingBroker> {
         let server = self.servers.get(index).ok_or_else(|| self.missing(format!("there is no server {index}")))?;
         on(Arc::clone(server), work).await.map_err(|why| self.missing(why))
     }
 
     /// Runs a program where one server runs.
-    pub(super) async fn run(&self, index: usize, command: &[&str]) -> Result<String, Missing> {
+    pub(super) async fn run(&self, index: usize, command: &[&str]) -> Result<String, MissingBroker> {
         let server = self.servers.get(index).ok_or_else(|| self.missing(format!("there is no server {index}")))?;
         let (server, command) = (Arc::clone(server), command.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
         command::blocking(move || server.run(&command)).await.map_err(|why| self.missing(why))
     }
 
     /// Waits until the whole broker is ready, and gives its version.
-    pub(super) async fn ready(&self, recipe: &Recipe) -> Result<String, Missing> {
+    pub(super) async fn ready(&self, recipe: &Recipe) -> Result<String, MissingBroker> {
         self.wait(recipe.probe).await
     }
 
-    async fn wait(&self, probe: Probe) -> Result<String, Missing> {
+    async fn wait(&self, probe: Probe) -> Result<String, MissingBroker> {
         self.wait_for_first(probe, self.servers.len()).await
     }
 
     /// Waits until so many of the servers, from the first on, are ready.
-    async fn wait_for_first(&self, probe: Probe, count: usize) -> Result<String, Missing> {
+    async fn wait_for_first(&self, probe: Probe, count: usize) -> Result<String, MissingBroker> {
         let deadline = Instant::now() + READY;
         let mut version = String::new();
         for (index, target) in self.targets().iter().enumerate().take(count) {
@@ -157,8 +161,8 @@ impl Fleet {
         self.addresses.iter().map(|&address| Target { address, url: None }).collect()
     }
 
-    fn missing(&self, why: impl Into<String>) -> Missing {
-        Missing::new(self.name, why)
+    fn missing(&self, why: impl Into<String>) -> MissingBroker {
+        MissingBroker::new(self.name, why)
     }
 }
 

@@ -5,23 +5,23 @@ use std::fmt;
 /// What is missing, and why, in words for people. With `CONFORMANCE_REQUIRE=1` it is a failure, else a case is ignored for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Missing {
+pub struct MissingBroker {
     /// The broker, or the fault that is asked of it.
     pub what: String,
     /// Why it cannot be had.
     pub why: String,
 }
 
-impl Missing {
+impl MissingBroker {
     pub(crate) fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self { what: what.into(), why: why.into() }
     }
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for MissingBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.why)
     }
 }
 
-impl std::error::Error for Missing {}
+impl std::error::Error for MissingBroker {}

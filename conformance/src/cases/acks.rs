@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_core::{AckError, Socket, Why};
+use adapter_core::{AckError, MissingReason, Socket};
 
 use super::requests::who;
 use crate::failure::{Failure, Verdict};
@@ -94,7 +94,7 @@ async fn g04_the_stream_says_who_is_expected_and_names_a_node_that_dies(scene: &
     three.crash();
     let acked = soon("the end of the answers", stream.gather()).await?;
     check_eq!(acked.acks.into_iter().map(|ack| ack.answer).collect::<Vec<_>>(), [Err(AckError::Gone)]);
-    check_eq!(who(&acked.missing), [(dead, Why::Died)]);
+    check_eq!(who(&acked.missing), [(dead, MissingReason::Died)]);
     Ok(())
 }
 

@@ -23,10 +23,10 @@ async fn g20_an_emitter_does_what_a_node_does_and_is_none(scene: &Scene) -> Verd
     let emitter = scene.emitter().await?;
     let chat = || emitter.of("/chat");
     // Order between an emitter's calls is promised by none but the broker; each step is waited for.
-    chat()?.within("start").join(["room", "left"]).await?;
+    chat()?.within("start").join_sockets(["room", "left"]).await?;
     let rooms_of = |socket: &adapter_core::Socket| socket.rooms().len();
     crate::node::eventually("all have joined", || all.iter().all(|socket| rooms_of(socket) == 3)).await?;
-    chat()?.within("start").leave("left").await?;
+    chat()?.within("start").leave_sockets("left").await?;
     crate::node::eventually("all have left", || all.iter().all(|socket| rooms_of(socket) == 2)).await?;
     chat()?.to("left").emit("nobody").await?;
     chat()?.to("room").except(all[0].id()).emit(Packet::event("news", 7)?).await?;
@@ -37,7 +37,7 @@ async fn g20_an_emitter_does_what_a_node_does_and_is_none(scene: &Scene) -> Verd
     for socket in &mut all {
         check_eq!(until("end", socket).await?, [""; 0]);
     }
-    chat()?.to(all[2].id()).disconnect().await?;
+    chat()?.to(all[2].id()).disconnect_sockets().await?;
     is_disconnected(&mut all[2]).await?;
     for node in &nodes {
         check_eq!(node.cluster.nodes().len(), 3, "an emitter is no node");

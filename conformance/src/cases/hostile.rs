@@ -144,7 +144,7 @@ async fn samples(nodes: &[Node; 2], stranger: &mut Link) -> Verdict<Vec<Vec<u8>>
     let (chat, cluster) = (&nodes[0].chat, &nodes[0].cluster);
     chat.to("nobody is here").except("muted").emit("sample").await?;
     cluster.flush(PATIENCE).await?; // each in a message of its own
-    let _ = chat.within("nobody is here").no_wait().join(["a", "b"]).await?;
+    let _ = chat.within("nobody is here").no_wait().join_sockets(["a", "b"]).await?;
     cluster.flush(PATIENCE).await?;
     let _ = chat.within("nobody is here").count_sockets().await?;
     chat.server_side_emit("sample", "data").await?;

@@ -105,7 +105,7 @@ async fn g15_an_empty_or_too_long_name_is_refused_where_it_is_used(scene: &Scene
         let kinds = [
             node.chat.to(bad).emit("x").await.err(),
             node.chat.except(["fine", bad]).fetch_sockets().await.err(),
-            node.chat.join(bad).await.err(),
+            node.chat.join_sockets(bad).await.err(),
             node.cluster.of(bad).err(),
             node.chat.server_side_emit(bad, "").await.err(),
             scene.builder().cluster(bad).connect(scene.connector()?).await.err(),

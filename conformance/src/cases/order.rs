@@ -19,11 +19,11 @@ async fn g02_what_one_node_does_happens_everywhere_in_the_order_of_its_calls(sce
     let chat = &nodes[0].chat;
     let large = |round: usize| format!("large {round} {}", "x".repeat(round * 50));
     for round in 0..100 {
-        let _ = chat.within("start").no_wait().join("room").await?;
+        let _ = chat.within("start").no_wait().join_sockets("room").await?;
         chat.to("room").emit(format!("in {round}")).await?;
         chat.to("room").emit(large(round)).await?;
         chat.to("room").emit(format!("small {round}")).await?;
-        let _ = chat.within("start").no_wait().leave("room").await?;
+        let _ = chat.within("start").no_wait().leave_sockets("room").await?;
         chat.to("room").emit("never").await?;
     }
     chat.emit("end").await?;
@@ -42,7 +42,7 @@ async fn g02_bye_then_disconnect_delivers_the_bye(scene: &Scene) -> Verdict {
     let nodes = scene.nodes::<3>().await?;
     let mut all = sockets(&nodes, ["room"])?;
     nodes[0].chat.to("room").emit("bye").await?;
-    let done = nodes[0].chat.within("room").disconnect().await?;
+    let done = nodes[0].chat.within("room").disconnect_sockets().await?;
     check_eq!((done.items.len(), done.missing.len()), (3, 0), "who has done so, and who has not");
     for socket in &mut all {
         check_eq!(next(socket).await?, "bye");

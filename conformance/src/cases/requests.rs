@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::{Gathered, Missing, NodeId, Projection, Why};
+use adapter_core::{Gathered, MissingNode, MissingReason, NodeId, Projection};
 
 use crate::failure::{Failure, Verdict};
 use crate::node::{eventually, sockets, soon};
@@ -19,8 +19,8 @@ cases! {"requests":
     Nothing g04_many_questions_at_once_get_their_own_answers,
 }
 
-pub(super) fn who(missing: &[Missing]) -> Vec<(NodeId, Why)> {
-    missing.iter().map(|missing| (missing.node, missing.why)).collect()
+pub(super) fn who(missing: &[MissingNode]) -> Vec<(NodeId, MissingReason)> {
+    missing.iter().map(|missing| (missing.node, missing.reason)).collect()
 }
 
 async fn g04_fetch_count_and_rooms_ask_every_node(scene: &Scene) -> Verdict {
@@ -73,7 +73,7 @@ async fn g04_a_node_that_dies_is_named(scene: &Scene) -> Verdict {
     let dead = three.id();
     three.crash();
     let asked = soon("the end of the question", one.chat.timeout(Duration::from_secs(60)).count_sockets()).await??;
-    check_eq!(who(&asked.missing), [(dead, Why::Died)]);
+    check_eq!(who(&asked.missing), [(dead, MissingReason::Died)]);
     check_eq!((asked.items.len(), one.cluster.nodes().len()), (2, 2), "answers, nodes");
     drop(two);
     Ok(())
@@ -87,7 +87,7 @@ async fn g04_the_deadline_bounds_a_question_and_names_who_is_silent(scene: &Scen
     // Long enough for a healthy node on a busy machine, and over before the silence of the other is its death.
     let asked = one.chat.timeout(Duration::from_secs(1)).count_sockets().await?;
     scene.measure_time("ended_after_ms", began.elapsed());
-    check_eq!(who(&asked.missing), [(silent, Why::Timeout)]);
+    check_eq!(who(&asked.missing), [(silent, MissingReason::Timeout)]);
     check_eq!(asked.items.len(), 2, "answers");
     drop(two);
     Ok(())
@@ -109,7 +109,7 @@ async fn g04_a_late_joiner_is_neither_awaited_nor_counted(scene: &Scene) -> Verd
     let question = one.chat.timeout(Duration::from_secs(60)).count_sockets();
     let (asked, late) = tokio::join!(soon("the end of the question", question), scene.node());
     let (asked, late) = (asked??, late?);
-    check_eq!(who(&asked.missing), [(dead, Why::Died)]);
+    check_eq!(who(&asked.missing), [(dead, MissingReason::Died)]);
     let answered: Vec<_> = asked.items.iter().map(|(node, _)| *node).collect();
     check!(!answered.contains(&late.id()), "the late joiner was counted");
     check!(answered.contains(&two.id()) && answered.contains(&one.id()), "only {answered:?} were counted");

@@ -3,7 +3,7 @@
 use std::future::ready;
 use std::time::Duration;
 
-use adapter_core::Why;
+use adapter_core::MissingReason;
 use tokio::sync::mpsc;
 
 use super::requests::who;
@@ -52,6 +52,6 @@ async fn g04_one_answer_for_each_server_and_who_has_no_handler_is_named(scene: &
     })?;
     let answers = nodes[0].chat.server_side_emit_with_ack("do", "it", Duration::from_secs(10)).await?;
     check_eq!(answers.items, [(nodes[1].id(), "it done".into())]);
-    check_eq!(who(&answers.missing), [(nodes[2].id(), Why::NoHandler)]);
+    check_eq!(who(&answers.missing), [(nodes[2].id(), MissingReason::NoHandler)]);
     Ok(())
 }

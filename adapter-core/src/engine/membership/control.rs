@@ -55,7 +55,7 @@ impl Engine {
         while bytes < BATCH
             && let Some(control) = self.control.pop_front()
         {
-            // What a goodbye has no room for goes before it.
+            // What does not fit into a goodbye goes before it.
             let before = if control == Control::Bye { self.other_inboxes(now) } else { Vec::new() };
             for control in before.into_iter().map(Control::Mark).chain([control]) {
                 if let Some(frame) = self.control_frame(control, now) {
@@ -69,7 +69,7 @@ impl Engine {
     }
 
     fn control_frame(&mut self, control: Control, now: Instant) -> Option<(Destination, u64, Content)> {
-        let cluster = self.outbox.cluster_mark();
+        let cluster = self.sending.cluster_mark();
         let me = self.settings.node.id;
         let (to, content) = match control {
             Control::Hello => {
@@ -78,7 +78,7 @@ impl Engine {
             }
             Control::Welcome(to, lists) => {
                 let name = self.settings.node.name.clone();
-                let newcomer = self.outbox.newcomer_mark();
+                let newcomer = self.sending.newcomer_mark();
                 let cluster = *self.members.get_mut(to)?.welcomed.get_or_insert(newcomer);
                 (
                     Destination::Inbox(to),
@@ -94,13 +94,13 @@ impl Engine {
             Control::Beat(to) => (Destination::Inbox(to), self.heartbeat(cluster, false)),
             Control::Probe => (Destination::Inbox(me), content(Kind::PROBE, &Empty {})),
             Control::Suspect(node) => (Destination::Cluster, content(Kind::SUSPECT, &Suspect { node })),
-            Control::Mark(to) => (to, content(Kind::MARK, &Tail { mark: self.outbox.mark(to)? })),
+            Control::Mark(to) => (to, content(Kind::MARK, &Tail { mark: self.sending.mark(to)? })),
             Control::Bye => {
                 let inboxes = self.last_inboxes(now);
                 (Destination::Cluster, content(Kind::BYE, &Bye { cluster, inboxes }))
             }
         };
-        let counter = self.outbox.next_counter();
+        let counter = self.sending.next_counter();
         match control {
             Control::Hello | Control::Probe => self.echo.sent(counter, now),
             Control::Heartbeat | Control::Ask => {
@@ -123,28 +123,28 @@ impl Engine {
     }
 
     /// How much of a control frame may be names or marks.
-    fn room(&self) -> usize {
+    fn capacity(&self) -> usize {
         LARGEST.min(self.limits.max_frame).saturating_sub(AROUND)
     }
 
     /// How many frames a list of all that we know takes.
     pub(super) fn lists(&self) -> u32 {
-        let each = (self.room() / size_of::<NodeId>()).max(1);
+        let each = (self.capacity() / size_of::<NodeId>()).max(1);
         u32::try_from(self.members.ring().len().div_ceil(each).max(1)).unwrap_or(u32::MAX)
     }
 
     /// The names in one frame of a list of so many: an equal share of those that are live now.
     fn names(&self, newcomer: NodeId, index: u32, of: u32) -> Vec<NodeId> {
         let live = self.members.ring();
-        let each = live.len().div_ceil(of.max(1) as usize).min((self.room() / size_of::<NodeId>()).max(1));
+        let each = live.len().div_ceil(of.max(1) as usize).min((self.capacity() / size_of::<NodeId>()).max(1));
         let names = live.iter().copied().skip(each * index as usize).take(each);
         names.filter(|name| *name != newcomer).collect()
     }
 
-    /// The inboxes that were written to last, as many as a goodbye has room for.
+    /// The inboxes that were written to last, as many as fit into a goodbye.
     fn last_inboxes(&self, now: Instant) -> Vec<InboxMark> {
         let recent = self.tails.recent(now).into_iter().take(self.most_inboxes());
-        let mark = |to| self.outbox.mark(to).map(|mark| (to, mark));
+        let mark = |to| self.sending.mark(to).map(|mark| (to, mark));
         let inbox = |(to, mark)| if let Destination::Inbox(node) = to { Some(InboxMark { node, mark }) } else { None };
         recent.filter_map(mark).filter_map(inbox).collect()
     }
@@ -155,7 +155,7 @@ impl Engine {
     }
 
     fn most_inboxes(&self) -> usize {
-        self.room() / (size_of::<NodeId>() + 2 * 9)
+        self.capacity() / (size_of::<NodeId>() + 2 * 9)
     }
 
     /// Says goodbye; what is queued before it is to be sent before it.
@@ -184,7 +184,7 @@ impl Engine {
 
     /// Notes what the broker has taken meanwhile.
     fn note_tails(&mut self, now: Instant) {
-        for to in self.outbox.take_settled() {
+        for to in self.sending.take_confirmed() {
             self.tails.sent(to, now);
         }
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::peer::Life;
 use crate::engine::{Engine, Output};
-use crate::model::{Departure, Event, GapChannel, Missing, NodeId, Why};
+use crate::model::{Departure, Event, GapChannel, MissingNode, MissingReason, NodeId};
 
 impl Engine {
     pub(in crate::engine) fn revive(&mut self, id: NodeId, now: Instant) {
@@ -33,17 +33,17 @@ impl Engine {
         self.members.set(id, Life::Gone(how), now);
         self.is_back(id, now);
         self.outputs.push_back(Output::Event(Event::NodeDown(node, how)));
-        let why = match how {
-            Departure::Left => Why::Left,
+        let reason = match how {
+            Departure::Left => MissingReason::Left,
             Departure::Died => {
                 // What it sent after the last that we heard of it, nobody knows.
                 let gap = Event::Gap { node: id, channel: GapChannel::Cluster, count: None };
                 self.outputs.push_back(Output::Event(gap));
-                Why::Died
+                MissingReason::Died
             }
         };
-        for (request, ended) in self.requests.gone(id, why) {
-            self.outputs.push_back(Output::Missing { request, missing: Missing { node: id, why } });
+        for (request, ended) in self.requests.gone(id, reason) {
+            self.outputs.push_back(Output::Missing { request, missing: MissingNode { node: id, reason } });
             self.outputs.extend(ended.map(Output::from));
         }
         if let Some(readiness) = &mut self.readiness {

@@ -88,12 +88,12 @@ impl Engine {
     /// Looks at a frame in our name: whether it can be ours.
     pub(in crate::engine) fn check_impersonation(&mut self, head: &Head, now: Instant) {
         let goodbye = head.kind == Kind::BYE && !self.leaving;
-        if !goodbye && head.counter <= self.outbox.counter() {
+        if !goodbye && head.counter <= self.sending.counter() {
             return;
         }
         self.stats.impersonated += 1;
         if goodbye {
-            self.outbox.pass(head.counter); // so that the next heartbeat is known to come after it
+            self.sending.pass(head.counter); // so that the next heartbeat is known to come after it
         }
         self.rhythm.want(now); // others may think that we left
         let silent = |told: Instant| now.saturating_duration_since(told) >= IMPERSONATED;

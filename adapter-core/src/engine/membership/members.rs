@@ -129,7 +129,7 @@ impl Members {
         true
     }
 
-    /// Whether there is room for another node, for which the one is forgotten that has been gone for longest.
+    /// Whether there is a place for another node, for which the one is forgotten that has been gone for longest.
     fn has_room(&mut self) -> bool {
         if self.peers.len() < self.max {
             return true;

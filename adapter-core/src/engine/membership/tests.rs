@@ -135,7 +135,7 @@ impl Cluster {
                     break;
                 }
                 sent.extend(batch);
-                member.engine.settle(Outcome::Sent, now);
+                member.engine.record_outcome(Outcome::Sent, now);
             }
         }
         for (to, message) in sent {

@@ -43,7 +43,7 @@ pub(crate) struct Sending {
     cluster: Stream,
     inboxes: HashMap<NodeId, Stream>,
     /// The streams of which the broker has taken something since they were last asked for.
-    settled: BTreeSet<Destination>,
+    confirmed: BTreeSet<Destination>,
     queue: VecDeque<Segment>,
     /// How many segments have left the queue at its front: what the first one's place is, counted over all.
     gone: u64,
@@ -102,7 +102,7 @@ impl Sending {
             counter: 0,
             packing,
             cluster: Stream::new(1),
-            settled: BTreeSet::new(),
+            confirmed: BTreeSet::new(),
             inboxes: HashMap::new(),
             queue: VecDeque::new(),
             gone: 0,
@@ -297,8 +297,8 @@ impl Sending {
     }
 
     /// The streams of which the broker has taken something since this was last called.
-    pub(crate) fn take_settled(&mut self) -> BTreeSet<Destination> {
-        std::mem::take(&mut self.settled)
+    pub(crate) fn take_confirmed(&mut self) -> BTreeSet<Destination> {
+        std::mem::take(&mut self.confirmed)
     }
 
     /// Goes on counting above a counter that somebody else has used in our name, unless no end of counting would be near.
@@ -315,7 +315,7 @@ impl Sending {
     }
 
     /// The next messages for the broker: control first, then what waits, in order, until there are `max_batch` bytes. To be
-    /// followed by [`settle`](Self::settle), once for each batch that is not empty, in their order.
+    /// followed by [`record_outcome`](Self::record_outcome), once for each batch that is not empty, in their order.
     pub(crate) fn pack(
         &mut self,
         control: Vec<(Destination, u64, Content)>,

@@ -18,9 +18,9 @@ const TRIES: u32 = 3;
 
 impl Sending {
     /// Takes the outcome of the oldest batch under way. When it is unknown, so is that of all behind it. `works` says whether
-    /// the link is known to work: then it is the batch that fails. Returns how much room the senders get back, and how many of
+    /// the link is known to work: then it is the batch that fails. Returns how much queue capacity the senders get back, and how many of
     /// the batch's control frames are not to be sent again (none, and none of the batches behind it, when nothing is known).
-    pub(crate) fn settle(&mut self, outcome: Outcome, works: bool) -> (usize, Option<usize>) {
+    pub(crate) fn record_outcome(&mut self, outcome: Outcome, works: bool) -> (usize, Option<usize>) {
         let Some(Flight { control, mut segments }) = self.flights.pop_front() else { return (0, None) };
         let before = control.last().copied().unwrap_or(0);
         match outcome {
@@ -36,12 +36,12 @@ impl Sending {
             Outcome::Refused(index) if index - before < segments.len() => {
                 self.failures = 0;
                 let mut behind = segments.split_off(index - before);
-                let mut room = segments.into_iter().map(|segment| self.sent(segment)).sum();
+                let mut freed = segments.into_iter().map(|segment| self.sent(segment)).sum();
                 if let Some(refused) = behind.pop_front() {
                     self.put_back(behind);
-                    room += self.refuse(refused);
+                    freed += self.refuse(refused);
                 }
-                (room, Some(control.len()))
+                (freed, Some(control.len()))
             }
             // A refusal of something that was not there is no answer at all.
             Outcome::Refused(_) | Outcome::Unknown => {
@@ -59,7 +59,7 @@ impl Sending {
             stream.sent = stream.sent.max(segment.newest.unwrap_or(0));
         }
         if segment.newest.is_some() {
-            self.settled.insert(segment.to);
+            self.confirmed.insert(segment.to);
         }
         self.ended(segment)
     }

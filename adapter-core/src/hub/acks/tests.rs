@@ -2,7 +2,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::hub::{Hub, HubStats, SlowPolicy, Socket};
-use crate::model::{Flags, Target};
+use crate::model::{Target, TargetFlags};
 use crate::seams::AckSink;
 use crate::seams::LocalSockets;
 
@@ -156,7 +156,7 @@ async fn what_is_dropped_on_the_way_says_gone() {
     let hub = Hub::builder().queue(1).slow(SlowPolicy::DropNewest).build();
     let socket = hub.connect().expect("random");
     let first = ask(&hub, &Target::everyone());
-    let volatile = Target { flags: Flags::default().volatile(), ..Target::everyone() };
+    let volatile = Target { flags: TargetFlags::default().volatile(), ..Target::everyone() };
     for second in [ask(&hub, &Target::everyone()), ask(&hub, &volatile)] {
         assert_eq!(heard(&second), [Told::Asked(1), answer(&socket, Err(AckError::Gone)), Told::End]);
     }

@@ -6,7 +6,7 @@ use futures_util::{FutureExt, StreamExt};
 
 use crate::hub::tests::{is_disconnected, taken};
 use crate::hub::{Hub, HubStats, SlowPolicy, Socket};
-use crate::model::{Flags, Format, Packet, Target};
+use crate::model::{Packet, PacketFormat, Target, TargetFlags};
 use crate::seams::LocalSockets;
 
 fn packet(number: u32) -> Packet {
@@ -70,7 +70,7 @@ fn a_queue_holds_at_least_one() {
 fn a_volatile_packet_is_only_for_a_socket_that_is_ready() {
     for slow in [SlowPolicy::Disconnect, SlowPolicy::DropNewest, SlowPolicy::DropOldest] {
         let (hub, mut socket) = overrun(slow, 0);
-        let volatile = Target { flags: Flags::default().volatile(), ..Target::everyone() };
+        let volatile = Target { flags: TargetFlags::default().volatile(), ..Target::everyone() };
         for number in 0..4 {
             hub.broadcast(&volatile, &packet(number));
         }
@@ -156,7 +156,7 @@ fn a_burst_costs_no_memory_once_it_is_taken() {
 /// A 64 KiB message that holds a packet of 100 bytes, as the cluster's reader hands it over.
 fn part_of_a_message() -> Packet {
     let message = Bytes::from(vec![b'm'; 64 << 10]);
-    Packet::received(Format::Opaque, message.slice(40..140))
+    Packet::received(PacketFormat::Opaque, message.slice(40..140))
 }
 
 #[test]

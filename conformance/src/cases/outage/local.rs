@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::{AckError, ErrorKind, Event, Why};
+use adapter_core::{AckError, ErrorKind, Event, MissingReason};
 
 use super::{Load, PACE, all_degraded, all_receive};
-use crate::broker::Missing;
+use crate::broker::MissingBroker;
 use crate::failure::{Failure, Verdict};
 use crate::node::{Node, event, events_so_far, next, sockets, soon};
 use crate::scene::Scene;
@@ -31,7 +31,7 @@ async fn g06_local_sockets_are_served_while_the_broker_is_down(scene: &Scene) ->
         check_eq!(next(&mut here).await?, "to all");
         nodes[0].chat.to("room").local().emit("to mine").await?;
         check_eq!(next(&mut here).await?, "to mine");
-        let _ = nodes[0].chat.within("room").no_wait().join("other").await?;
+        let _ = nodes[0].chat.within("room").no_wait().join_sockets("other").await?;
         nodes[0].chat.to("other").emit("joined").await?;
         check_eq!(next(&mut here).await?, "joined");
         check_eq!(nodes[0].chat.within("room").local().count_sockets().await?.total(), 1);
@@ -59,9 +59,9 @@ async fn g04_questions_end_at_their_deadline_and_name_everyone(scene: &Scene) ->
             all_degraded(&mut events).await?;
         }
         // Once the node knows of the outage nobody is waited for; until then each question may be the one before.
-        let who = |missing: &[adapter_core::Missing]| -> Result<Vec<_>, Failure> {
-            let expected = |why| why == Why::Unreachable || !known && why == Why::Timeout;
-            check!(missing.iter().all(|missing| expected(missing.why)), "why they are missing: {missing:?}");
+        let who = |missing: &[adapter_core::MissingNode]| -> Result<Vec<_>, Failure> {
+            let expected = |why| why == MissingReason::Unreachable || !known && why == MissingReason::Timeout;
+            check!(missing.iter().all(|missing| expected(missing.reason)), "why they are missing: {missing:?}");
             Ok(missing.iter().map(|missing| missing.node).collect())
         };
         let room = || nodes[0].chat.within("room").timeout(DEADLINE);
@@ -70,7 +70,7 @@ async fn g04_questions_end_at_their_deadline_and_name_everyone(scene: &Scene) ->
         let took = began.elapsed();
         check_eq!(who(&fetched.missing)?, others, "who is missing from a fetch");
         check_eq!(fetched.items.len(), 1, "sockets of this node");
-        let joined = soon("the end of a join", room().join("other")).await??;
+        let joined = soon("the end of a join", room().join_sockets("other")).await??;
         check_eq!(who(&joined.missing)?, others, "who is missing from a join");
         let counted = soon("the end of a count", room().count_sockets()).await??;
         check_eq!((who(&counted.missing)?, counted.total()), (others.to_vec(), 1));
@@ -99,7 +99,7 @@ async fn g05_a_broker_that_stands_still_condemns_nobody(scene: &Scene) -> Verdic
 /// An outage longer than the silence that is taken for death.
 async fn nobody_is_condemned<B: Future<Output = Verdict> + Send>(
     scene: &Scene,
-    begin: impl Future<Output = Result<(), Missing>> + Send,
+    begin: impl Future<Output = Result<(), MissingBroker>> + Send,
     end: impl FnOnce() -> B + Send,
 ) -> Verdict {
     let nodes = scene.nodes::<3>().await?;

@@ -108,7 +108,7 @@ fn g14_a_flood_of_greetings_is_answered_within_bounds() {
         let bytes: usize = batch.into_iter().map(|(_, message)| message.into_bytes().len()).sum();
         assert!(bytes <= (64 << 10) + 4096, "{bytes} bytes in one batch");
         replied += bytes;
-        member.engine.settle(Outcome::Sent, now);
+        member.engine.record_outcome(Outcome::Sent, now);
     }
     assert!(replied < flood.len(), "{replied} bytes in reply to {}", flood.len());
     assert!(member.engine.stats().greetings_dropped > 2_000);
