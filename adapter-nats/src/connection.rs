@@ -131,7 +131,7 @@ impl Connection {
     /// What the server announced. The payload alone counts: we send no headers.
     pub(crate) fn limits(&self) -> Limits {
         // One batch is handed to the client after the other.
-        Limits::max_frame(self.client.max_payload()).in_flight(2)
+        Limits::max_frame(self.client.max_payload()).in_flight(2).packed(16 << 10)
     }
 
     /// Servers of the same cluster, as the one that we are connected to knows them.

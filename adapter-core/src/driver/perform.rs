@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 
 use super::core::{A_DAY, Core, now};
+use super::registry::Found;
 use crate::engine::{Engine, ReplyTo};
 use crate::model::{AckError, NodeId, SocketId};
 use crate::seams::{AckSink, Acks, ReplyHandle, ReplySink, Scope, ServerEvent};
@@ -14,6 +15,7 @@ use crate::wire::{Answer, Frame, Kind, Operation, Unreadable};
 #[derive(Default)]
 pub(super) struct Performer {
     before: Option<(Kind, Bytes, Operation)>,
+    found: Found,
 }
 
 impl Performer {
@@ -44,10 +46,11 @@ impl Core {
     /// Carries out what a node asks, and answers if it says where to.
     pub(super) fn perform(self: &Arc<Self>, performer: &mut Performer, reply: Option<ReplyTo>, frame: Frame) {
         let from = frame.head.sender;
+        let mut found = std::mem::take(&mut performer.found);
         match performer.read(frame) {
             Ok(operation) => {
                 if operation.target().is_none_or(|target| target.concerns(self.node.id)) {
-                    self.perform_operation(from, reply, operation);
+                    self.perform_operation(from, reply, operation, &mut found);
                 }
             }
             Err(unreadable) => {
@@ -58,10 +61,17 @@ impl Core {
             }
         }
         performer.done();
+        performer.found = found;
     }
 
-    fn perform_operation(self: &Arc<Self>, from: NodeId, reply: Option<ReplyTo>, operation: &mut Operation) {
-        let here = |namespace| self.registry.here(namespace, Scope::Cluster);
+    fn perform_operation(
+        self: &Arc<Self>,
+        from: NodeId,
+        reply: Option<ReplyTo>,
+        operation: &mut Operation,
+        found: &mut Found,
+    ) {
+        let mut here = |namespace| self.registry.here_again(found, namespace, Scope::Cluster);
         let answer = match operation {
             Operation::Broadcast { namespace, target, packet } => {
                 here(namespace).broadcast(target, packet);

@@ -19,6 +19,8 @@ use crate::seams::{Acks, AttachmentId, LocalSockets, Scope, ServerEvent, ServerE
 #[derive(Default)]
 pub(crate) struct Registry {
     names: RwLock<Names>,
+    /// Counts the changes of `names`.
+    version: AtomicU64,
     newest: AtomicU64,
     panics: Panics,
     /// What local sockets that are detached had dropped until then.
@@ -57,6 +59,10 @@ pub(crate) struct Here<'a> {
     namespace: &'a Namespace,
     registry: &'a Registry,
 }
+
+/// The namespace that was looked up last, and the version of the registry at that time.
+#[derive(Default)]
+pub(crate) struct Found(Option<(u64, Namespace, Option<Arc<Entry>>)>);
 
 impl Registry {
     /// # Errors
@@ -125,12 +131,27 @@ impl Registry {
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Names> {
-        self.names.write().unwrap_or_else(PoisonError::into_inner)
+        let names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever reads this number from now on waits for the change before it looks.
+        self.version.fetch_add(1, Ordering::Release);
+        names
     }
 
     pub(crate) fn here<'a>(&'a self, namespace: &'a Namespace, scope: Scope) -> Here<'a> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
         Here { entry: names.entries.get(namespace).cloned(), scope, namespace, registry: self }
+    }
+
+    /// The same, by the namespace that was looked up before if it is still the one, and nothing has changed.
+    pub(crate) fn here_again<'a>(&'a self, before: &mut Found, namespace: &'a Namespace, scope: Scope) -> Here<'a> {
+        let version = self.version.load(Ordering::Acquire);
+        let known = before.0.as_ref().filter(|(then, name, _)| *then == version && name == namespace);
+        if let Some((.., entry)) = known {
+            return Here { entry: entry.clone(), scope, namespace, registry: self };
+        }
+        let here = self.here(namespace, scope);
+        before.0 = Some((version, namespace.clone(), here.entry.clone()));
+        here
     }
 
     /// Everything is let go.

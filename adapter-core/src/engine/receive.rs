@@ -44,6 +44,7 @@ impl Engine {
             }
             self.stats.malformed += u64::from(message.len == 0); // no frame at all: a stranger's
         }
+        let mut met = None;
         for _ in 0..most {
             let Some(frame) = message.frames.next() else { return };
             match frame {
@@ -60,7 +61,7 @@ impl Engine {
                 }
                 Ok(frame) => {
                     self.stats.received += 1;
-                    self.frame(message, frame, now);
+                    self.frame(message, frame, &mut met, now);
                 }
             }
         }
@@ -81,7 +82,9 @@ impl Engine {
         self.advance(sender, message.inbox, progress, now);
     }
 
-    fn frame(&mut self, message: &Incoming, frame: Frame, now: Instant) {
+    /// `met` is the sender that was met last in this message, and whether that was a fresh sign of life: frames of one sender
+    /// mostly follow each other.
+    fn frame(&mut self, message: &Incoming, frame: Frame, met: &mut Option<(NodeId, bool)>, now: Instant) {
         let (sender, inbox) = (frame.head.sender, message.inbox);
         if frame.head.kind.is_control() {
             if self.marks(inbox, &frame, now).is_err() {
@@ -102,11 +105,18 @@ impl Engine {
         };
         let (patience, patient) = (self.patience(), self.patient(now));
         let unsure = (!self.settings.ordered).then_some(patient);
-        if self.members.meet(sender, now).is_none() {
-            self.stats.strangers_dropped += 1;
-            return;
-        }
-        let fresh = self.members.hear_at(sender, message.at);
+        let fresh = match *met {
+            Some((before, fresh)) if before == sender => fresh,
+            _ if self.members.meet(sender, now).is_none() => {
+                self.stats.strangers_dropped += 1;
+                return;
+            }
+            _ => {
+                let fresh = self.members.hear_at(sender, message.at);
+                *met = Some((sender, fresh));
+                fresh
+            }
+        };
         let Some(peer) = self.members.get_mut(sender) else { return };
         let (live, died) = (peer.life == Life::Live, peer.life == Life::Gone(Departure::Died));
         let account = peer.account(inbox, number, unsure);

@@ -64,7 +64,7 @@ impl Settings {
 
     /// How messages are made for a link.
     pub(super) fn packing(&self, limits: Limits) -> Packing {
-        Packing { max_frame: limits.max_frame, max_packed: self.max_packed }
+        Packing { max_frame: limits.max_frame, max_packed: self.max_packed.min(limits.packed) }
     }
 
     /// The largest body and packet that is put together from pieces: a body may stand beside the largest packet.

@@ -11,6 +11,8 @@ pub struct Limits {
     /// How many may be under way while each is a single message; 1 unless [`in_flight`](Self::in_flight) or
     /// [`singles_in_flight`](Self::singles_in_flight) says more.
     pub singles_in_flight: usize,
+    /// Small packets travel together in messages of about this many bytes; 64 KiB unless [`packed`](Self::packed) says less.
+    pub packed: usize,
 }
 
 impl Limits {
@@ -20,7 +22,14 @@ impl Limits {
     /// Payloads of up to this many bytes (less than [`Self::MIN_FRAME`] counts as that).
     pub const fn max_frame(bytes: usize) -> Self {
         let max_frame = if bytes < Self::MIN_FRAME { Self::MIN_FRAME } else { bytes };
-        Self { max_frame, in_flight: 1, singles_in_flight: 1 }
+        Self { max_frame, in_flight: 1, singles_in_flight: 1, packed: 64 << 10 }
+    }
+
+    /// Small packets travel together in messages of up to this many bytes: for a broker that moves smaller messages faster.
+    #[must_use]
+    pub const fn packed(mut self, bytes: usize) -> Self {
+        self.packed = bytes;
+        self
     }
 
     /// The backend takes so many calls of `publish` at a time (0 counts as 1), and keeps the order in which they were first
