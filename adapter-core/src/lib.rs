@@ -38,6 +38,9 @@
 //! ```
 
 mod api;
+#[cfg(test)]
+#[path = "../tests/bounds/mod.rs"]
+mod bounds;
 mod driver;
 mod engine;
 #[cfg(test)]

@@ -93,7 +93,7 @@ impl Engine {
             self.members.hear_at(sender, message.at);
             // By the clock that stands still while this node is deaf or asleep.
             let patient = self.patient(now);
-            match self.window.accept(frame, self.settings.limit(), patient) {
+            match self.window.accept(frame, message.len, self.settings.limit(), patient) {
                 Accepted::Whole(frame) => self.carry_out(frame),
                 Accepted::Piece => {}
                 Accepted::Copy => self.stats.copies += 1,

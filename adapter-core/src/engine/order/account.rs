@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::assembly::Assembly;
-use super::held::{HeldBytes, HeldInAll};
+use super::held::{HeldBytes, HeldInAll, compact};
 use crate::wire::{Frame, Mark, Number, Part};
 
 /// How long and how much may be held back behind a hole.
@@ -356,6 +354,7 @@ impl Account {
             let Some(assembly) = Assembly::begin(frame.head, part, patience.max_message) else {
                 return; // over the limit: a hole, which will be reported as such
             };
+            self.bytes.add(assembly.bytes());
             place.insert(Held { at: now, what: Message::Pieces(assembly) });
         }
         if let Some(Held { what: Message::Pieces(assembly), .. }) = self.held.get_mut(&n) {
@@ -423,15 +422,6 @@ impl Account {
         self.next = to;
         self.advance(progress);
     }
-}
-
-/// A frame that keeps no message in memory which is much larger than itself.
-fn compact(frame: Frame, message: usize) -> Frame {
-    if 2 * (frame.body.len() + frame.packet.len()) >= message {
-        return frame;
-    }
-    let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
-    Frame { body: copy(&frame.body), packet: copy(&frame.packet), ..frame }
 }
 
 /// What a held frame counts for: an empty one takes room, too.

@@ -33,8 +33,9 @@ pub(crate) fn split(head: &Head, body: &Bytes, packet: &Bytes, max: usize) -> Op
     Some(pieces.collect())
 }
 
-/// What holding a piece costs beside its bytes.
+/// What holding a piece costs beside its bytes, and what their message costs before the first.
 const PIECE: usize = 128;
+const BEGUN: usize = 640;
 
 /// The pieces of one message that have come so far. Holds what came, whatever was claimed.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ impl Assembly {
         if !same || part.of == self.part.of {
             return 0;
         }
-        let held = self.bytes();
+        let held = self.bytes() - BEGUN;
         self.part = part;
         self.pieces.clear();
         self.bytes = 0;
@@ -84,7 +85,7 @@ impl Assembly {
 
     /// How much is held.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + PIECE * self.pieces.len()
+        BEGUN + self.bytes + PIECE * self.pieces.len()
     }
 
     /// Whether every piece is there and they make up the whole.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::assembly::Assembly;
+use super::held::compact;
 use crate::model::NodeId;
 use crate::wire::{Frame, Part};
 
@@ -55,7 +56,9 @@ struct Seen {
 
 impl Window {
     /// Takes a frame: whole, as a copy, or as a piece of something that is not whole yet.
-    pub(crate) fn accept(&mut self, frame: Frame, max_message: usize, now: Instant) -> Accepted {
+    ///
+    /// `message` is how long the message is that it is a slice of: a piece does not keep the whole of a large one.
+    pub(crate) fn accept(&mut self, frame: Frame, message: usize, max_message: usize, now: Instant) -> Accepted {
         let id = (frame.head.sender, frame.head.counter);
         let Some(part) = frame.head.part else {
             return if self.first(id.0, id.1) { Accepted::Whole(frame) } else { Accepted::Copy };
@@ -63,7 +66,7 @@ impl Window {
         if self.senders.get(&id.0).is_some_and(|seen| !seen.is_new(id.1)) {
             return Accepted::Copy; // a late copy of a piece must not begin the whole again
         }
-        self.piece(id, part, frame, max_message, now).map_or(Accepted::Piece, Accepted::Whole)
+        self.piece(id, part, compact(frame, message), max_message, now).map_or(Accepted::Piece, Accepted::Whole)
     }
 
     fn piece(
@@ -81,6 +84,7 @@ impl Window {
                 if self.assemblies.len() >= ASSEMBLIES {
                     self.drop_oldest();
                 }
+                self.bytes += assembly.bytes();
                 self.assemblies.push_back(Open { id, assembly, at: now });
                 self.assemblies.len() - 1
             }

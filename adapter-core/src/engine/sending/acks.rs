@@ -16,6 +16,11 @@ pub(super) struct WaitingAcks {
     full: VecDeque<(ReplyTo, Waiting)>,
 }
 
+/// What a batch counts before anything is in it, an answer in it beside its bytes, and the name of a socket beside its own.
+pub(super) const BATCH: usize = 384;
+pub(super) const ACK: usize = 128;
+pub(super) const NAME: usize = 48;
+
 /// What one node waits for.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -41,12 +46,17 @@ impl WaitingAcks {
         self.waiting(to, bytes, limit).batch.acks.push(ack);
     }
 
-    pub(super) fn end(&mut self, to: ReplyTo) {
-        self.waiting(to, 0, usize::MAX).batch.done = true;
+    pub(super) fn end(&mut self, to: ReplyTo, bytes: usize) {
+        self.waiting(to, bytes, usize::MAX).batch.done = true;
     }
 
-    pub(super) fn break_off(&mut self, to: ReplyTo) {
-        self.waiting(to, 0, usize::MAX).broken = true;
+    pub(super) fn break_off(&mut self, to: ReplyTo, bytes: usize) {
+        self.waiting(to, bytes, usize::MAX).broken = true;
+    }
+
+    /// What has to be counted before anything for it may wait.
+    pub(super) fn beginning(&self, to: ReplyTo) -> usize {
+        if self.batches.contains_key(&to) { 0 } else { BATCH }
     }
 
     /// The batch that waits, or another one when the asker would not take both together.
