@@ -22,8 +22,7 @@ pub(super) fn rows(table: &mut Table) {
     });
     table.row(acks, "names of who will answer", |part| {
         fill(part, |engine, to, n| {
-            let sockets: Vec<_> = (0..100).map(|more| socket(n * 100 + more)).collect();
-            engine.expect_acks(to, &sockets);
+            engine.expect_acks(to, (0..100).map(|more| socket(n * 100 + more)).collect());
         })
     });
     let answers = "answers of the node";

@@ -27,11 +27,15 @@ pub(super) fn rows(table: &mut Table) {
     table.row(numbered, "pieces of 64 KiB", |part| fill(part, |n| piece(n, true, LARGE, 60, 0)));
     table.row(numbered, "pieces of a link of 512 B", |part| fill(part, |n| piece(n, true, PIECE, 200, 0)));
     table.row(numbered, "the last piece alone, of 64 B", |part| fill(part, |n| last_piece(n, true)));
-    table.row(numbered, "pieces of 400 B in messages of 64 KiB", |part| fill(part, |n| piece(n, true, PIECE, 200, LARGE)));
+    table.row(numbered, "pieces of 400 B in messages of 64 KiB", |part| {
+        fill(part, |n| piece(n, true, PIECE, 200, LARGE))
+    });
     let unnumbered = "emitters' large messages";
     table.row(unnumbered, "pieces of 64 KiB", |part| fill(part, |n| piece(n, false, LARGE, 60, 0)));
     table.row(unnumbered, "pieces of a link of 512 B", |part| fill(part, |n| piece(n, false, PIECE, 2_000, 0)));
-    table.row(unnumbered, "pieces of 400 B in messages of 64 KiB", |part| fill(part, |n| piece(n, false, PIECE, 500, LARGE)));
+    table.row(unnumbered, "pieces of 400 B in messages of 64 KiB", |part| {
+        fill(part, |n| piece(n, false, PIECE, 500, LARGE))
+    });
 }
 
 /// Gives a node messages `0`, `1`, .. until no more is held.
@@ -40,7 +44,8 @@ fn fill(part: f64, message: impl Fn(u64) -> Bytes) -> Full {
     full(|| {
         let settings = Settings::new(Node { id: NodeId::from_bytes([9; 16]), name: String::new() });
         // A quarter of the defaults, to be filled soon.
-        let (held_bytes, max_message) = (part_of(settings.held_bytes / 4, part), part_of(settings.max_message / 4, part));
+        let (held_bytes, max_message) =
+            (part_of(settings.held_bytes / 4, part), part_of(settings.max_message / 4, part));
         let settings = Settings { held_bytes, max_message, ..settings };
         let mut engine = Engine::new(settings, Limits::max_frame(1 << 20), now);
         let (mut outputs, mut accounted) = (Default::default(), 0);
@@ -66,7 +71,14 @@ fn head(n: u64, numbered: bool) -> Head {
     sender[0] = (n % SENDERS) as u8;
     let count = 2 + n / SENDERS;
     let number = numbered.then_some(Number { epoch: 1, n: count });
-    Head { kind: Kind::BROADCAST, sender: NodeId::from_bytes(sender), counter: count, number, part: None, request: None }
+    Head {
+        kind: Kind::BROADCAST,
+        sender: NodeId::from_bytes(sender),
+        counter: count,
+        number,
+        part: None,
+        request: None,
+    }
 }
 
 fn whole(n: u64, len: usize) -> Bytes {
