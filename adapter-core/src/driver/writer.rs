@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::core::{Core, now};
 use super::supervisor::{Part, caught};
 use crate::engine::{Destination, Outcome, Payload};
@@ -34,7 +36,14 @@ pub(super) struct Writer {
     refusing: bool,
 }
 
-enum Flight {
+struct Flight {
+    publish: Publish,
+    /// Packets in it. When the engine lets go of them, which it does while it is held, it is not the last: that may run the
+    /// code of their owner.
+    packets: Vec<Bytes>,
+}
+
+enum Publish {
     Under(Pin<Box<dyn Future<Output = Outcome> + Send>>),
     Over(Outcome),
 }
@@ -53,7 +62,7 @@ impl Part for Writer {
         // Begun again after a panic, it does not know what became of what was under way.
         if self.core.engine().is_flying() {
             self.flights.clear();
-            self.settle(Outcome::Unknown).await;
+            self.settle(Outcome::Unknown, Vec::new()).await;
         }
         let mut link = self.core.link.subscribe();
         loop {
@@ -64,7 +73,7 @@ impl Part for Writer {
             }
             tokio::select! {
                 biased;
-                outcome = oldest(&mut self.flights) => self.settle(outcome).await,
+                (outcome, packets) = oldest(&mut self.flights) => self.settle(outcome, packets).await,
                 () = self.core.work.notified() => {}
             }
         }
@@ -90,8 +99,11 @@ impl Writer {
         }
         self.core.inbox.wrote(counter);
         // Put together here: the engine is not held while large packets are copied.
+        let packets = batch.iter().map(|(_, payload)| payload.packet()).filter(|packet| !packet.is_empty());
+        let packets = packets.cloned().collect();
         let batch: Vec<_> = batch.into_iter().map(|(to, payload)| self.outgoing(to, payload)).collect();
-        self.flights.push_back(Flight::Under(Box::pin(publish(Arc::clone(&self.core), batch))));
+        let publish = Publish::Under(Box::pin(publish(Arc::clone(&self.core), batch)));
+        self.flights.push_back(Flight { publish, packets });
         true
     }
 
@@ -120,8 +132,8 @@ impl Writer {
         Outgoing { channel, payload: payload.into_bytes() }
     }
 
-    /// Takes the outcome of the oldest publish under way.
-    async fn settle(&mut self, outcome: Outcome) {
+    /// Takes the outcome of the oldest publish under way, in which were these packets.
+    async fn settle(&mut self, outcome: Outcome, packets: Vec<Bytes>) {
         let core = &self.core;
         match outcome {
             Outcome::Sent => self.refusing = false,
@@ -134,6 +146,7 @@ impl Writer {
             Outcome::Refused(_) => {}
         }
         let room = core.engine().settle(outcome, now());
+        drop(packets);
         core.give_room(room);
         core.sent.notify_waiters();
         if outcome == Outcome::Unknown {
@@ -145,22 +158,21 @@ impl Writer {
 }
 
 /// Waits for the oldest of the publishes, while all of them go on. Never ends when there is none.
-fn oldest(flights: &mut VecDeque<Flight>) -> impl Future<Output = Outcome> {
+fn oldest(flights: &mut VecDeque<Flight>) -> impl Future<Output = (Outcome, Vec<Bytes>)> {
     std::future::poll_fn(move |cx| {
         for flight in flights.iter_mut() {
-            if let Flight::Under(publish) = flight
+            if let Publish::Under(publish) = &mut flight.publish
                 && let Poll::Ready(outcome) = publish.as_mut().poll(cx)
             {
-                *flight = Flight::Over(outcome);
+                flight.publish = Publish::Over(outcome);
             }
         }
-        match flights.front() {
-            Some(Flight::Over(outcome)) => {
-                let outcome = *outcome;
-                flights.pop_front();
-                Poll::Ready(outcome)
+        match flights.pop_front() {
+            Some(Flight { publish: Publish::Over(outcome), packets }) => Poll::Ready((outcome, packets)),
+            under_way => {
+                under_way.into_iter().for_each(|flight| flights.push_front(flight));
+                Poll::Pending
             }
-            _ => Poll::Pending,
         }
     })
 }

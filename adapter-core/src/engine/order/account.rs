@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::assembly::Assembly;
+use super::assembly::{Assembly, Whole};
 use super::held::{HeldBytes, HeldInAll, compact};
 use crate::wire::{Frame, Mark, Number, Part};
 
@@ -62,7 +62,7 @@ impl IntoIterator for Steps {
 #[derive(Debug)]
 pub(crate) enum Step {
     /// To be carried out.
-    Frame(Frame),
+    Frame(Whole),
     /// So many messages, before what follows, will never come.
     Lost(u64),
     /// Some will not; how many is not known.
@@ -197,7 +197,7 @@ impl Account {
             _ if old => progress.copies += 1,
             None if number.n == self.next && self.held.is_empty() && self.unsure.is_none() => {
                 self.next = self.next.saturating_add(1);
-                progress.steps.push(Step::Frame(frame));
+                progress.steps.push(Step::Frame(Whole::AsItCame(frame)));
             }
             None => self.hold(number.n, compact(frame, message), now, &mut progress),
             Some(part) => self.hold_part(number.n, part, compact(frame, message), now, patience, &mut progress),
@@ -378,18 +378,18 @@ impl Account {
             if *entry.key() != self.next || !ready {
                 return;
             }
-            let frame = match entry.remove().what {
+            let whole = match entry.remove().what {
                 Message::Whole(frame) => {
                     self.bytes.sub(size(&frame));
-                    frame
+                    Whole::AsItCame(frame)
                 }
                 Message::Pieces(assembly) => {
                     self.bytes.sub(assembly.bytes());
-                    assembly.join()
+                    Whole::InPieces(assembly)
                 }
             };
             self.next = self.next.saturating_add(1);
-            progress.steps.push(Step::Frame(frame));
+            progress.steps.push(Step::Frame(whole));
         }
     }
 

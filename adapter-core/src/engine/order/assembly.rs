@@ -33,6 +33,39 @@ pub(crate) fn split(head: &Head, body: &Bytes, packet: &Bytes, max: usize) -> Op
     Some(pieces.collect())
 }
 
+/// A message of which everything has come.
+#[derive(Debug)]
+pub(crate) enum Whole {
+    AsItCame(Frame),
+    /// The pieces of a large one.
+    InPieces(Assembly),
+}
+
+impl Whole {
+    pub(crate) fn head(&self) -> &Head {
+        match self {
+            Self::AsItCame(frame) => &frame.head,
+            Self::InPieces(assembly) => &assembly.head,
+        }
+    }
+
+    /// The last byte behind the header.
+    pub(crate) fn last_byte(&self) -> Option<u8> {
+        match self {
+            Self::AsItCame(Frame { body, packet, .. }) => packet.last().or(body.last()).copied(),
+            Self::InPieces(assembly) => assembly.pieces.values().rev().find_map(|piece| piece.last().copied()),
+        }
+    }
+
+    /// In one piece. Copies a large message, so no lock should be held.
+    pub(crate) fn into_frame(self) -> Frame {
+        match self {
+            Self::AsItCame(frame) => frame,
+            Self::InPieces(assembly) => assembly.join(),
+        }
+    }
+}
+
 /// What holding a piece costs beside its bytes, and what their message costs before the first.
 const PIECE: usize = 128;
 const BEGUN: usize = 640;
@@ -94,7 +127,7 @@ impl Assembly {
     }
 
     /// The message; only to be called when it is complete.
-    pub(crate) fn join(self) -> Frame {
+    fn join(self) -> Frame {
         let mut whole = BytesMut::with_capacity(self.bytes);
         self.pieces.values().for_each(|piece| whole.extend_from_slice(piece));
         let mut body = whole.freeze();

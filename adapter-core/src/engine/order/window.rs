@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::assembly::Assembly;
+use super::assembly::{Assembly, Whole};
 use super::held::compact;
 use crate::model::NodeId;
 use crate::wire::{Frame, Part};
@@ -41,7 +41,7 @@ struct Open {
 /// What became of an unnumbered frame.
 #[derive(Debug)]
 pub(crate) enum Accepted {
-    Whole(Frame),
+    Whole(Whole),
     Piece,
     Copy,
 }
@@ -61,7 +61,7 @@ impl Window {
     pub(crate) fn accept(&mut self, frame: Frame, message: usize, max_message: usize, now: Instant) -> Accepted {
         let id = (frame.head.sender, frame.head.counter);
         let Some(part) = frame.head.part else {
-            return if self.first(id.0, id.1) { Accepted::Whole(frame) } else { Accepted::Copy };
+            return if self.first(id.0, id.1) { Accepted::Whole(Whole::AsItCame(frame)) } else { Accepted::Copy };
         };
         if self.senders.get(&id.0).is_some_and(|seen| !seen.is_new(id.1)) {
             return Accepted::Copy; // a late copy of a piece must not begin the whole again
@@ -76,7 +76,7 @@ impl Window {
         frame: Frame,
         max_message: usize,
         now: Instant,
-    ) -> Option<Frame> {
+    ) -> Option<Whole> {
         let at = match self.assemblies.iter().position(|open| open.id == id) {
             Some(at) => at,
             None => {
@@ -101,7 +101,7 @@ impl Window {
         }
         let Open { assembly, .. } = self.assemblies.remove(at)?;
         self.bytes -= assembly.bytes();
-        self.first(id.0, id.1).then(|| assembly.join())
+        self.first(id.0, id.1).then_some(Whole::InPieces(assembly))
     }
 
     fn drop_oldest(&mut self) {

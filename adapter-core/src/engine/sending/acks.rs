@@ -37,9 +37,12 @@ impl Waiting {
 }
 
 impl WaitingAcks {
-    pub(super) fn expect(&mut self, to: ReplyTo, sockets: &[SocketId], bytes: usize, limit: usize) {
-        let waiting = self.waiting(to, bytes, limit);
-        waiting.batch.expected.get_or_insert_default().extend(sockets.iter().cloned());
+    /// Takes the list as it is: it may be long, and the engine is held.
+    pub(super) fn expect(&mut self, to: ReplyTo, mut sockets: Vec<SocketId>, bytes: usize, limit: usize) {
+        match &mut self.waiting(to, bytes, limit).batch.expected {
+            Some(expected) => expected.append(&mut sockets),
+            none => *none = Some(sockets),
+        }
     }
 
     pub(super) fn ack(&mut self, to: ReplyTo, ack: SocketAck, bytes: usize, limit: usize) {

@@ -179,16 +179,22 @@ impl Sending {
     }
 
     /// Names the sockets whose answers will follow.
-    pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: &[SocketId]) {
+    pub(crate) fn expect_acks(&mut self, to: ReplyTo, mut sockets: Vec<SocketId>) {
+        let most = (self.limit / (MAX_NAME + 8)).max(1);
         // At least one batch, which says that there are none.
-        for some in sockets.chunks((self.limit / (MAX_NAME + 8)).max(1)).chain(sockets.is_empty().then_some(sockets)) {
-            let names: usize = some.iter().map(|socket| socket.as_str().len() + acks::NAME).sum();
+        loop {
+            let rest = sockets.split_off(most.min(sockets.len()));
+            let names: usize = sockets.iter().map(|socket| socket.as_str().len() + acks::NAME).sum();
             let bytes = self.acks.beginning(to) + names;
             if !self.has_room(bytes) {
                 let room = self.room_to_refuse(to);
                 return room.into_iter().for_each(|bytes| self.acks.break_off(to, bytes));
             }
-            self.acks.expect(to, some, bytes, self.limit);
+            self.acks.expect(to, sockets, bytes, self.limit);
+            if rest.is_empty() {
+                return;
+            }
+            sockets = rest;
         }
     }
 
