@@ -20,14 +20,19 @@ struct Waited {
     /// The longest that one call took, and that it was blocked: neither running nor waiting for a processor.
     longest: Duration,
     blocked: Duration,
+    /// So many were blocked for longer than the promise. A thread that is put aside while it holds a lock is among the causes.
+    late: usize,
 }
+
+/// What an emit may wait for a lock.
+const PROMISE: Duration = Duration::from_millis(5);
 
 /// Emits on a thread of its own until it is told to stop.
 fn emit_beside(namespace: NamespaceHandle) -> impl FnOnce() -> Waited {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
-        let mut waited = Waited { emits: 0, longest: Duration::ZERO, blocked: Duration::ZERO };
+        let mut waited = Waited { emits: 0, longest: Duration::ZERO, blocked: Duration::ZERO, late: 0 };
         while !stopped.load(Ordering::Relaxed) {
             let (began, ran) = (Instant::now(), scheduled());
             // The part of an emit that takes locks is its first poll.
@@ -35,7 +40,9 @@ fn emit_beside(namespace: NamespaceHandle) -> impl FnOnce() -> Waited {
             let (took, ran) = (began.elapsed(), scheduled().saturating_sub(ran));
             waited.emits += 1;
             waited.longest = waited.longest.max(took);
-            waited.blocked = waited.blocked.max(took.saturating_sub(ran));
+            let blocked = took.saturating_sub(ran);
+            waited.blocked = waited.blocked.max(blocked);
+            waited.late += usize::from(blocked > PROMISE);
             std::thread::sleep(Duration::from_micros(200)); // not a load of its own
         }
         waited
@@ -88,9 +95,9 @@ impl Crowd {
         let stop = emit_beside(beside.clone());
         let began = Instant::now();
         work.await;
-        let (took, Waited { emits, longest, blocked }) = (began.elapsed(), stop());
+        let (took, Waited { emits, longest, blocked, late }) = (began.elapsed(), stop());
         println!(
-            "{what:<58} took {:>6} ms; {emits:>6} emits beside, longest {:>8.3} ms, blocked {:>8.3} ms",
+            "{what:<58} took {:>6} ms; {emits:>6} emits beside, longest {:>8.3} ms, blocked {:>8.3} ms, {late} over 5 ms",
             took.as_millis(),
             longest.as_secs_f64() * 1e3,
             blocked.as_secs_f64() * 1e3
