@@ -180,12 +180,14 @@ impl Sending {
 
     /// Names the sockets whose answers will follow.
     pub(crate) fn expect_acks(&mut self, to: ReplyTo, mut sockets: Vec<SocketId>) {
-        let most = (self.limit / (MAX_NAME + 8)).max(1);
+        let names =
+            |sockets: &[SocketId]| -> usize { sockets.iter().map(|socket| socket.as_str().len() + acks::NAME).sum() };
+        // A list that the asker takes stays as it is: it may be long, and the engine is held.
+        let most = if names(&sockets) <= self.limit { sockets.len() } else { self.limit / (MAX_NAME + acks::NAME) };
         // At least one batch, which says that there are none.
         loop {
-            let rest = sockets.split_off(most.min(sockets.len()));
-            let names: usize = sockets.iter().map(|socket| socket.as_str().len() + acks::NAME).sum();
-            let bytes = self.acks.beginning(to) + names;
+            let rest = sockets.split_off(most.max(1).min(sockets.len()));
+            let bytes = self.acks.beginning(to) + names(&sockets);
             if !self.has_room(bytes) {
                 let room = self.room_to_refuse(to);
                 return room.into_iter().for_each(|bytes| self.acks.break_off(to, bytes));
