@@ -38,6 +38,9 @@
 //! ```
 
 mod api;
+#[cfg(test)]
+#[path = "../tests/bounds/mod.rs"]
+mod bounds;
 mod driver;
 mod engine;
 #[cfg(test)]
@@ -75,8 +78,8 @@ pub mod backend {
 
     pub use crate::api::EmitterFrames;
     pub use crate::kit::{
-        Authority, Backoff, Breaker, HostPort, InPlace, Keeper, Link, Ring, TlsFiles, UrlParts, in_turn, percent_decoded, tcp,
-        tls,
+        Authority, Backoff, Breaker, HostPort, InPlace, Keeper, Link, Ring, TlsFiles, UrlParts, in_turn,
+        percent_decoded, tcp, tls,
     };
     pub use crate::model::{Limits, causes};
     pub use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, InboxFull, Outgoing, PublishError, Reason};

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::{HostPort, InPlace};
 use adapter_core::backend::tls::refusal;
+use adapter_core::backend::{HostPort, InPlace};
 use adapter_core::{Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};

@@ -57,7 +57,10 @@ async fn connect(url: String, receipts: Arc<Receipts>) -> Result<Box<dyn Contest
 impl Plain {
     async fn publish(&self, message: Message) -> Result<()> {
         let (options, properties) = (Default::default(), BasicProperties::default());
-        self.publisher.basic_publish(self.receipts.channel().into(), "".into(), options, &message, properties).await?.await?;
+        self.publisher
+            .basic_publish(self.receipts.channel().into(), "".into(), options, &message, properties)
+            .await?
+            .await?;
         Ok(())
     }
 }

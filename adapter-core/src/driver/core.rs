@@ -10,7 +10,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 
 use super::logging::Log;
 use super::registry::Registry;
-use crate::engine::{Engine, Output};
+use crate::engine::{Engine, Output, Whole};
 use crate::kit::InPlace;
 use crate::model::{Error, ErrorKind, Event, MissingNode, MissingReason, Node, NodeId, Result, Stats};
 use crate::seams::acks::Collector;
@@ -229,7 +229,10 @@ impl Core {
     pub(crate) fn carry_out(&self, output: Output) {
         match output {
             Output::Perform { .. } => {}
-            Output::Answer { request, node, answer } => self.take_answer(request, node, answer),
+            Output::Answer { request, node, whole } => {
+                let answer = self.read_answer(whole);
+                self.take_answer(request, node, answer);
+            }
             Output::Missing { request, missing } => {
                 if let Some(collector) = self.collector(request) {
                     collector.end(missing.node, Some(missing.reason));
@@ -285,6 +288,14 @@ impl Core {
                 self.carry_out(output);
             }
         }
+    }
+
+    /// Reads an answer, which may be long: the engine is not held meanwhile.
+    fn read_answer(&self, whole: Whole) -> Answer {
+        Answer::decode(&whole.into_frame()).unwrap_or_else(|unreadable| {
+            self.engine().unreadable(unreadable, None, now());
+            Answer::Unsupported
+        })
     }
 
     fn take_answer(&self, request: u64, node: NodeId, answer: Answer) {

@@ -110,7 +110,10 @@ impl Core {
     fn answer(&self, to: ReplyTo, answer: Answer) {
         // Encoded here: the engine is not held meanwhile.
         let parts = answer.encode_in_parts();
+        // Nor is it the last to let go of an application's bytes, which may run the code of their owner.
+        let packets: Vec<_> = parts.iter().map(|part| part.packet.clone()).collect();
         self.engine().answer(to, parts, now());
+        drop(packets);
         self.send_queued();
     }
 }
@@ -133,11 +136,13 @@ impl RemoteAcks {
 
 impl AckSink for RemoteAcks {
     fn expect(&self, sockets: Vec<SocketId>) {
-        self.with(|engine| engine.expect_acks(self.to, &sockets));
+        self.with(|engine| engine.expect_acks(self.to, sockets));
     }
 
     fn ack(&self, socket: SocketId, answer: Result<Bytes, AckError>) {
+        let kept = answer.clone();
         self.with(|engine| engine.ack(self.to, socket, answer));
+        drop(kept); // the engine was not the last to let go of it
     }
 }
 

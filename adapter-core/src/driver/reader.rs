@@ -155,7 +155,7 @@ impl Reader {
 
     fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Perform { reply, frame } => self.core.perform(&mut self.performer, reply, frame),
+            Output::Perform { reply, whole } => self.core.perform(&mut self.performer, reply, whole.into_frame()),
             other => self.core.carry_out(other),
         }
     }

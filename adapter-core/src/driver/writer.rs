@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::core::{Core, now};
 use super::supervisor::{Part, caught};
 use crate::engine::{Destination, Outcome, Payload};
@@ -41,6 +43,9 @@ pub(super) struct Writer {
 struct Flight {
     little: bool,
     state: State,
+    /// Packets in it. When the engine lets go of them, which it does while it is held, it is not the last: that may run the
+    /// code of their owner.
+    packets: Vec<Bytes>,
 }
 
 enum State {
@@ -62,7 +67,7 @@ impl Part for Writer {
         // Begun again after a panic, it does not know what became of what was under way.
         if self.core.engine().is_flying() {
             self.flights.clear();
-            self.record_outcome(Outcome::Unknown).await;
+            self.record_outcome(Outcome::Unknown, Vec::new()).await;
         }
         let mut link = self.core.link.subscribe();
         loop {
@@ -74,7 +79,7 @@ impl Part for Writer {
             self.core.writer_is_idle(self.flights.is_empty());
             tokio::select! {
                 biased;
-                outcome = oldest(&mut self.flights) => self.record_outcome(outcome).await,
+                (outcome, packets) = oldest(&mut self.flights) => self.record_outcome(outcome, packets).await,
                 () = self.core.work.notified() => {}
             }
         }
@@ -105,11 +110,13 @@ impl Writer {
         }
         self.core.inbox.wrote(counter);
         // Put together here: the engine is not held while large packets are copied.
+        let packets = batch.iter().map(|(_, payload)| payload.packet()).filter(|packet| !packet.is_empty());
+        let packets = packets.cloned().collect();
         let batch: Vec<_> = batch.into_iter().map(|(to, payload)| self.outgoing(to, payload)).collect();
         self.core.writer_is_idle(false);
         let little = matches!(&batch[..], [only] if only.payload.len() <= LITTLE);
         let publish = Box::pin(publish(Arc::clone(&self.core), batch));
-        self.flights.push_back(Flight { little, state: State::Under(publish) });
+        self.flights.push_back(Flight { little, state: State::Under(publish), packets });
         true
     }
 
@@ -138,8 +145,8 @@ impl Writer {
         Outgoing { channel, payload: payload.into_bytes() }
     }
 
-    /// Takes the outcome of the oldest publish under way.
-    async fn record_outcome(&mut self, outcome: Outcome) {
+    /// Takes the outcome of the oldest publish under way, in which were these packets.
+    async fn record_outcome(&mut self, outcome: Outcome, packets: Vec<Bytes>) {
         let core = &self.core;
         match outcome {
             Outcome::Sent => self.refusing = false,
@@ -152,6 +159,7 @@ impl Writer {
             Outcome::Refused(_) => {}
         }
         let freed = core.engine().record_outcome(outcome, now());
+        drop(packets);
         core.release(freed);
         core.sent.notify_waiters();
         if outcome == Outcome::Unknown {
@@ -163,7 +171,7 @@ impl Writer {
 }
 
 /// Waits for the oldest of the publishes, while all of them go on. Never ends when there is none.
-fn oldest(flights: &mut VecDeque<Flight>) -> impl Future<Output = Outcome> {
+fn oldest(flights: &mut VecDeque<Flight>) -> impl Future<Output = (Outcome, Vec<Bytes>)> {
     std::future::poll_fn(move |cx| {
         for flight in flights.iter_mut() {
             if let State::Under(publish) = &mut flight.state
@@ -172,13 +180,12 @@ fn oldest(flights: &mut VecDeque<Flight>) -> impl Future<Output = Outcome> {
                 flight.state = State::Over(outcome);
             }
         }
-        match flights.front() {
-            Some(Flight { state: State::Over(outcome), .. }) => {
-                let outcome = *outcome;
-                flights.pop_front();
-                Poll::Ready(outcome)
+        match flights.pop_front() {
+            Some(Flight { state: State::Over(outcome), packets, .. }) => Poll::Ready((outcome, packets)),
+            under_way => {
+                under_way.into_iter().for_each(|flight| flights.push_front(flight));
+                Poll::Pending
             }
-            _ => Poll::Pending,
         }
     })
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::model::{AckError, Departure, Event, Limits, MissingNode, MissingReason, NodeId, SocketId, Stats};
-use crate::wire::{Answer, Content, Frame};
+use crate::wire::{Answer, Content};
 
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
@@ -28,7 +28,7 @@ use membership::{
     Clock, Control, Detector, Echo, Greetings, Life, Members, Pace, Readiness, Rhythm, Settling, Tails, Waits,
 };
 use order::Window;
-pub(crate) use order::{SPAN, split};
+pub(crate) use order::{SPAN, Whole, split};
 pub(crate) use receive::Incoming;
 use requests::Requests;
 use sending::Sending;
@@ -42,13 +42,14 @@ pub(crate) enum Output {
     /// [`unreadable`](Engine::unreadable).
     Perform {
         reply: Option<ReplyTo>,
-        frame: Frame,
+        whole: Whole,
     },
-    /// A node has answered a question of ours.
+    /// A node has answered a question of ours. What cannot be read goes back to [`unreadable`](Engine::unreadable), and the node
+    /// has answered what nobody understands.
     Answer {
         request: u64,
         node: NodeId,
-        answer: Answer,
+        whole: Whole,
     },
     /// A node will say nothing (more) to it.
     Missing {
@@ -228,7 +229,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: &[SocketId]) {
+    pub(crate) fn expect_acks(&mut self, to: ReplyTo, sockets: Vec<SocketId>) {
         if self.remembers(to) {
             self.sending.expect_acks(to, sockets);
         }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::membership::Life;
-use super::order::{Accepted, Progress, Step};
+use super::order::{Accepted, Progress, Step, Whole};
 use super::requests::Ended;
 use super::{Engine, Output, ReplyTo};
-use crate::model::{Departure, Event, GapChannel, MissingNode, MissingReason, NodeId};
-use crate::wire::{Answer, Frame, Frames, Number, Skipped, Unreadable};
+use crate::model::{Departure, Event, GapChannel, MissingNode, NodeId};
+use crate::wire::{Answer, Frame, Frames, Head, Number, Skipped, Unreadable};
 
 /// A message that is being received.
 #[derive(Debug)]
@@ -96,8 +96,8 @@ impl Engine {
             self.members.hear_at(sender, message.at);
             // By the clock that stands still while this node is deaf or asleep.
             let patient = self.patient(now);
-            match self.window.accept(frame, self.settings.limit(), patient) {
-                Accepted::Whole(frame) => self.carry_out(frame),
+            match self.window.accept(frame, message.len, self.settings.limit(), patient) {
+                Accepted::Whole(whole) => self.carry_out(whole),
                 Accepted::Piece => {}
                 Accepted::Copy => self.stats.copies += 1,
             }
@@ -122,7 +122,7 @@ impl Engine {
         let account = peer.account(inbox, number, unsure);
         // Nearly every frame is the next one of a live node.
         if live && frame.head.part.is_none() && account.takes_next(number) {
-            return self.carry_out(frame);
+            return self.carry_out(Whole::AsItCame(frame));
         }
         let progress = account.accept(number, frame, message.len, patient, &patience);
         if died && fresh {
@@ -150,7 +150,7 @@ impl Engine {
         let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
         for step in progress.steps {
             match step {
-                Step::Frame(frame) => self.carry_out(frame),
+                Step::Frame(whole) => self.carry_out(whole),
                 Step::LostUncounted => {
                     self.outputs.push_back(Output::Event(Event::Gap { node: id, channel, count: None }));
                 }
@@ -173,11 +173,11 @@ impl Engine {
         self.hole_due = Some(self.hole_due.map_or(due, |earlier| earlier.min(due)));
     }
 
-    fn carry_out(&mut self, frame: Frame) {
-        let (sender, request) = (frame.head.sender, frame.head.request);
-        if frame.head.kind.is_answer() {
+    fn carry_out(&mut self, whole: Whole) {
+        let Head { sender, request, kind, .. } = *whole.head();
+        if kind.is_answer() {
             match request {
-                Some(request) if self.requests.awaits(request, sender) => self.take_answer(request, &frame),
+                Some(request) if self.requests.awaits(request, sender) => self.take_answer(request, sender, whole),
                 Some(_) => self.stats.late_answers += 1,
                 None => self.stats.malformed += 1,
             }
@@ -186,7 +186,7 @@ impl Engine {
         // Who is not a node has no inbox, and waits for nothing.
         let reply =
             request.filter(|_| self.members.get(sender).is_some()).map(|request| ReplyTo { node: sender, request });
-        self.outputs.push_back(Output::Perform { reply, frame });
+        self.outputs.push_back(Output::Perform { reply, whole });
     }
 
     /// A frame that was to be carried out could not be read: that is counted, and an asker is told.
@@ -197,29 +197,23 @@ impl Engine {
         }
     }
 
-    fn take_answer(&mut self, request: u64, frame: &Frame) {
-        let node = frame.head.sender;
-        let missing = match Answer::decode(frame) {
-            Ok(Answer::Unsupported) => Some(MissingReason::Unsupported),
-            Ok(Answer::NoHandler) => Some(MissingReason::NoHandler),
-            Ok(answer) => {
-                let last = answer.is_last();
-                self.outputs.push_back(Output::Answer { request, node, answer });
+    /// Reading an answer is the driver's: here it counts only whether more of it will come.
+    fn take_answer(&mut self, request: u64, node: NodeId, whole: Whole) {
+        let missing = match Answer::is_last_of(whole.head().kind, whole.last_byte()) {
+            // A later version may say more before it answers.
+            None => return self.count(Unreadable::UnknownKind),
+            Some(Err(reason)) => {
+                self.outputs.push_back(Output::Missing { request, missing: MissingNode { node, reason } });
+                Some(reason)
+            }
+            Some(Ok(last)) => {
+                self.outputs.push_back(Output::Answer { request, node, whole });
                 if !last {
                     return;
                 }
                 None
             }
-            // A later version may say more before it answers.
-            Err(Unreadable::UnknownKind) => return self.count(Unreadable::UnknownKind),
-            Err(unreadable) => {
-                self.count(unreadable);
-                Some(MissingReason::Unsupported)
-            }
         };
-        if let Some(reason) = missing {
-            self.outputs.push_back(Output::Missing { request, missing: MissingNode { node, reason } });
-        }
         self.outputs.extend(self.requests.node_done(request, node, missing).map(Output::from));
     }
 

@@ -146,8 +146,8 @@ impl HubBuilder {
         self
     }
 
-    /// How many bytes may wait for one socket: each delivery counts its packet's bytes and 128 more. Default 128 MiB,
-    /// twice what waits for the broker by default, so that a loop of emits has to wait before it fills the queue of a
+    /// How many bytes may wait for one socket: each delivery counts its packet's bytes and 128 more, and another 512 if it
+    /// wants an answer. Default 128 MiB, twice what waits for the broker by default, so that a loop of emits has to wait before it fills the queue of a
     /// socket on its own node; 0 counts as 1.
     ///
     /// The queue takes the next delivery while less than this waits, so a packet of any size finds a place in an empty

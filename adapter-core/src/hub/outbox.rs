@@ -37,6 +37,8 @@ pub(super) struct Rule {
 
 /// What a delivery that waits counts beside its packet's bytes: its place in the queue, which doubles when it grows.
 pub(super) const PLACE: usize = 128;
+/// What one counts beside that if it wants an answer: its question, if nobody else was asked.
+const ASKED: usize = 512;
 
 /// What waits for one socket, and what is said of it.
 pub(super) struct Outbox {
@@ -230,7 +232,7 @@ impl Outbox {
 
 impl Delivery {
     fn cost(&self) -> usize {
-        PLACE + self.packet.data.len()
+        PLACE + self.packet.data.len() + if self.ack.is_some() { ASKED } else { 0 }
     }
 }
 

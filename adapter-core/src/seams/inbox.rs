@@ -48,9 +48,13 @@ struct Shared {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) messages: usize,
+    /// Those of the messages, and [`PLACE`] for each.
     pub(crate) bytes: usize,
     pub(crate) control: usize,
 }
+
+/// What a message counts beside its bytes: its place in the queue, which doubles when it grows.
+pub(crate) const PLACE: usize = 128;
 
 #[derive(Default)]
 struct State {
@@ -72,6 +76,12 @@ pub(crate) struct Arrival {
     pub(crate) channel: Channel,
     pub(crate) payload: Bytes,
     pub(crate) at: Instant,
+}
+
+impl Arrival {
+    fn cost(&self) -> usize {
+        PLACE + self.payload.len()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -134,12 +144,12 @@ impl Inbox {
         let Bounds { mut messages, mut bytes, control: reserve } = shared.bounds;
         if control {
             if state.control.len() < reserve && state.control_bytes < bytes {
-                state.control_bytes += arrival.payload.len();
+                state.control_bytes += arrival.cost();
                 state.control.push_back(arrival.clone());
             }
             (messages, bytes) = (messages + reserve, bytes.saturating_mul(2));
         }
-        let large = !state.messages.is_empty() && state.bytes + arrival.payload.len() > bytes;
+        let large = !state.messages.is_empty() && state.bytes + arrival.cost() > bytes;
         let full = state.messages.len() >= messages || large;
         if full {
             state.full |= !control;
@@ -147,7 +157,7 @@ impl Inbox {
             shared.arrived.notify_one();
             return if control { Ok(()) } else { Err(InboxFull(arrival.payload)) };
         }
-        state.bytes += arrival.payload.len();
+        state.bytes += arrival.cost();
         state.messages.push_back(arrival);
         drop(state);
         shared.arrived.notify_one();
@@ -253,6 +263,13 @@ impl Inbox {
         self.0.own.load(Ordering::Relaxed)
     }
 
+    /// What the messages that wait count, control among them.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        let state = self.lock();
+        state.bytes + state.control_bytes
+    }
+
     /// Whether [`alive`](Self::alive) was called since the last time.
     pub(crate) fn was_alive(&self) -> bool {
         self.0.alive.swap(false, Ordering::Relaxed)
@@ -277,7 +294,7 @@ impl Inbox {
         };
         let taken =
             Taken { link: std::mem::take(&mut state.link), control: std::mem::take(&mut state.control), messages };
-        state.bytes -= taken.messages.iter().map(|arrival| arrival.payload.len()).sum::<usize>();
+        state.bytes -= taken.messages.iter().map(Arrival::cost).sum::<usize>();
         state.control_bytes = 0;
         let waited_for = !taken.messages.is_empty() && std::mem::take(&mut state.full);
         drop(state);

@@ -15,7 +15,7 @@ fn message(kind: Kind) -> Bytes {
 fn a_goodbye_keeps_its_place_behind_a_full_inbox() {
     for bounds in [
         Bounds { messages: 2, bytes: 1 << 20, control: 1 },
-        Bounds { messages: 100, bytes: 2 * message(Kind::BROADCAST).len(), control: 1 },
+        Bounds { messages: 100, bytes: 2 * (PLACE + message(Kind::BROADCAST).len()), control: 1 },
     ] {
         let inbox = Inbox::new(bounds, None);
         inbox.want(&[Channel::new("rc.a").expect("valid")]);
@@ -31,7 +31,7 @@ fn a_goodbye_keeps_its_place_behind_a_full_inbox() {
 
 #[test]
 fn a_flood_of_goodbyes_is_bounded() {
-    let bytes = 2 * message(Kind::BYE).len();
+    let bytes = 2 * (PLACE + message(Kind::BYE).len());
     for (bounds, left) in [
         (Bounds { messages: 2, bytes: 1 << 20, control: 3 }, (3, 5)),
         (Bounds { messages: 100, bytes, control: 100 }, (2, 4)),

@@ -8,7 +8,9 @@ use super::body::{self, AckBatch};
 use super::codec::{Malformed, decode, encode};
 use super::frame::Frame;
 use super::kind::Kind;
-use crate::model::{LocalSocket, Namespace, Packet, PacketFormat, Projection, Room, SocketChange, Target};
+use crate::model::{
+    LocalSocket, MissingReason, Namespace, Packet, PacketFormat, Projection, Room, SocketChange, Target,
+};
 
 /// A kind with its body and what follows it: a message without its place in the sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub(crate) enum Operation {
     ServerEvent { namespace: Namespace, event: String, data: Bytes },
 }
 
-/// Why a frame holds no operation or answer.
+/// MissingReason a frame holds no operation or answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     UnknownKind,
@@ -193,6 +195,18 @@ impl Answer {
         !matches!(self, Self::Acks(AckBatch { done: false, .. }) | Self::Sockets(_, false) | Self::Rooms(_, false))
     }
 
+    /// The same of a kind of frame whose last byte this is, without reading it; or why the node is missing. None when the kind is
+    /// not known. The lists of a body may be long, and say at their end whether they are all.
+    pub(crate) fn is_last_of(kind: Kind, last_byte: Option<u8>) -> Option<Result<bool, MissingReason>> {
+        Some(match kind {
+            Kind::APPLIED | Kind::COUNT | Kind::SERVER_ANSWER => Ok(true),
+            Kind::SOCKETS | Kind::ROOMS | Kind::ACKS => Ok(last_byte == Some(1)),
+            Kind::NO_HANDLER => Err(MissingReason::NoHandler),
+            Kind::UNSUPPORTED => Err(MissingReason::Unsupported),
+            _ => return None,
+        })
+    }
+
     /// Encodes it, in parts if it is large: an answer of many sockets is not one message that others wait behind.
     pub(crate) fn encode_in_parts(self) -> Vec<Content> {
         let name = |room: &Room| room.as_str().len() + 4;
@@ -266,4 +280,31 @@ fn parts<T>(list: Vec<T>, size: impl Fn(&T) -> usize) -> impl Iterator<Item = (V
         over = rest.peek().is_none();
         Some((part, over))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SocketId;
+
+    #[test]
+    fn the_end_of_an_answer_says_whether_it_is_the_last() {
+        let socket = LocalSocket { id: SocketId::new("a").expect("valid"), rooms: Vec::new(), data: Bytes::new() };
+        let acks = |done| AckBatch { expected: None, acks: Vec::new(), done };
+        let answers = [false, true].into_iter().flat_map(|last| {
+            [
+                Answer::Sockets(vec![socket.clone()], last),
+                Answer::Rooms(Vec::new(), last),
+                Answer::Acks(acks(last)),
+                Answer::Applied,
+                Answer::Count(7),
+                Answer::Server(Bytes::from_static(&[0])),
+            ]
+        });
+        for answer in answers {
+            let (text, last, content) = (format!("{answer:?}"), answer.is_last(), answer.encode());
+            let end = content.packet.last().or(content.body.last()).copied();
+            assert_eq!(Answer::is_last_of(content.kind, end), Some(Ok(last)), "{text}");
+        }
+    }
 }

@@ -72,13 +72,23 @@ impl Message {
 
     /// The same for a packet that stays where it is, and is put behind the message by the caller; no frame may follow.
     pub(crate) fn add_without_packet(&mut self, head: &Head, body: &[u8], packet: usize) {
-        debug_assert!(body.len() <= u32::MAX as usize && packet <= u32::MAX as usize, "over 4 GiB");
         debug_assert!(head.part.is_none() || body.is_empty(), "a part's piece is its packet");
+        self.add_head(head, body.len(), Some(body), packet);
+    }
+
+    /// The same for a frame that has a body alone, of so many bytes.
+    pub(crate) fn add_without_body(&mut self, head: &Head, body: usize) {
+        self.add_head(head, body, None, 0);
+    }
+
+    /// Adds a frame as far as it is written here: without its packet, and without its body if there is none.
+    fn add_head(&mut self, head: &Head, length: usize, body: Option<&[u8]>, packet: usize) {
+        debug_assert!(length <= u32::MAX as usize && packet <= u32::MAX as usize, "over 4 GiB");
         if !self.run.as_ref().is_some_and(|run| run.takes(head)) {
             self.begin(head);
         }
         let Some(run) = &mut self.run else { return }; // it was begun above
-        let repeated = run.count > 0 && run.kind == head.kind && self.bytes[run.body.clone()] == *body;
+        let repeated = run.count > 0 && run.kind == head.kind && Some(&self.bytes[run.body.clone()]) == body;
         let tag = |set: bool, tag: u8| if set { tag } else { 0 };
         let out = &mut self.bytes;
         out.put_u8(
@@ -88,7 +98,7 @@ impl Message {
         );
         if !repeated {
             put_varint(out, u32::from(head.kind.0));
-            put_varint(out, body.len() as u32);
+            put_varint(out, length as u32);
         }
         if let Some(part) = head.part {
             [part.index, part.of, part.body, part.packet].into_iter().for_each(|field| put_varint(out, field));
@@ -98,17 +108,18 @@ impl Message {
             out.put_u64_le(request);
         }
         put_varint(out, packet as u32);
-        if !repeated {
+        if !repeated && let Some(body) = body {
             run.body = out.len()..out.len() + body.len();
             run.kind = head.kind;
             out.put_slice(body);
         }
+        let elsewhere = packet + if body.is_none() { length } else { 0 };
         run.count += 1;
         run.counter = run.counter.wrapping_add(1); // nobody counts so far, but for a test
         if let Some(number) = &mut run.number {
             number.n += 1;
         }
-        let length = (out.len() + packet - run.at - HEAD) as u32;
+        let length = (out.len() + elsewhere - run.at - HEAD) as u32;
         out[run.at + COUNT_AT..][..2].copy_from_slice(&run.count.to_le_bytes());
         out[run.at + LENGTH_AT..][..4].copy_from_slice(&length.to_le_bytes());
         if head.part.is_some() {

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use super::choices::Script;
 use super::{Choices, messages, target};
 use crate::model::NodeId;
-use crate::seams::inbox::Bounds;
+use crate::seams::inbox::{Bounds, PLACE};
 use crate::seams::{Channel, Inbox, InboxFull};
 use crate::wire::Glance;
 
 const ME: NodeId = NodeId::from_bytes([1; 16]);
 const CAST: [NodeId; 2] = [ME, NodeId::from_bytes([2; 16])];
-const BOUNDS: Bounds = Bounds { messages: 4, bytes: 400, control: 3 };
+const BOUNDS: Bounds = Bounds { messages: 4, bytes: 400 + 3 * PLACE, control: 3 };
 
 #[test]
 fn inbox() {
@@ -72,13 +72,12 @@ impl Run {
             assert_eq!((answer, self.inbox.own()), (Ok(()), self.own));
             return;
         }
-        let held =
-            |messages: &VecDeque<(String, Bytes)>| messages.iter().map(|(_, payload)| payload.len()).sum::<usize>();
-        let bytes = held(&self.messages) + payload.len();
+        let cost = |payload: &Bytes| PLACE + payload.len();
+        let bytes = self.messages.iter().map(|(_, payload)| cost(payload)).sum::<usize>() + cost(&payload);
         let fits = |most, bound| self.messages.len() < most && (self.messages.is_empty() || bytes <= bound);
         if control {
             assert_eq!(answer, Ok(()), "never full for control");
-            let bytes: usize = self.control.iter().map(Bytes::len).sum();
+            let bytes: usize = self.control.iter().map(cost).sum();
             if self.control.len() < BOUNDS.control && bytes < BOUNDS.bytes {
                 self.control.push_back(payload.clone());
             }

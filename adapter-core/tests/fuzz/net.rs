@@ -155,8 +155,14 @@ impl Net {
         let mut outputs = std::mem::take(&mut self.nodes[node].outputs);
         self.nodes[node].engine.take_outputs(&mut outputs);
         while let Some(output) = outputs.pop_front() {
-            if let Output::Perform { reply, frame } = output {
-                self.perform(node, reply, frame);
+            match output {
+                Output::Perform { reply, whole } => self.perform(node, reply, whole.into_frame()),
+                Output::Answer { whole, .. } => {
+                    if let Err(unreadable) = Answer::decode(&whole.into_frame()) {
+                        self.nodes[node].engine.unreadable(unreadable, None, self.now);
+                    }
+                }
+                _ => {}
             }
         }
         self.nodes[node].outputs = outputs;
@@ -178,7 +184,7 @@ impl Net {
         let socket = || SocketId::new("s1").expect("valid");
         let answer: Vec<Content> = match operation {
             Operation::BroadcastWithAck { .. } => {
-                engine.expect_acks(to, &[socket()]);
+                engine.expect_acks(to, vec![socket()]);
                 engine.ack(to, socket(), Ok(Bytes::from_static(b"ack")));
                 return engine.end_acks(to);
             }

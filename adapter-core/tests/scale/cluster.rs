@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use adapter_core::{Cluster, Event, Events, NamespaceHandle, Node, NodeId};
 use futures_util::FutureExt as _;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use super::broker::{Broker, Table};
@@ -130,7 +131,8 @@ impl Watch {
     pub(crate) fn evictions(&mut self) -> u64 {
         let mut evictions = 0;
         for events in &mut self.0 {
-            while let Some(Some(event)) = events.next().now_or_never() {
+            // All that are there: there are more than a task may take in one turn.
+            while let Some(Some(event)) = unconstrained(events.next()).now_or_never() {
                 match event {
                     Event::NodeDown(..) => evictions += 1,
                     Event::Missed(events) => evictions += events,

@@ -200,14 +200,16 @@ impl World {
 
     fn carry_out(&mut self, node: N, output: Output) {
         match output {
-            Output::Perform { reply, frame } => {
+            Output::Perform { reply, whole } => {
                 let me = node::id(self.seed, node);
-                let operation = Operation::decode(frame).expect("nodes of this build understand each other");
+                let operation =
+                    Operation::decode(whole.into_frame()).expect("nodes of this build understand each other");
                 if operation.target().is_none_or(|target| target.concerns(me)) {
                     self.perform(node, reply, &operation);
                 }
             }
-            Output::Answer { request, node: from, answer } => {
+            Output::Answer { request, node: from, whole } => {
+                let answer = Answer::decode(&whole.into_frame()).expect("nodes of this build understand each other");
                 self.record(node, What::Answered { request, from: node::place(from), answer });
             }
             Output::Missing { request, missing } => {
@@ -285,7 +287,7 @@ impl World {
     }
 
     fn ask_sockets(&mut self, node: N, to: ReplyTo, op: usize, asked: Vec<SocketId>, timeout: Duration) {
-        self.engine(node).into_iter().for_each(|engine| engine.expect_acks(to, &asked));
+        self.engine(node).into_iter().for_each(|engine| engine.expect_acks(to, asked.clone()));
         let mut last = Duration::ZERO;
         for socket in asked {
             let takes = self.random.between(0, 300);

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::assembly::Assembly;
-use super::held::{HeldBytes, HeldInAll};
+use super::assembly::{Assembly, Whole};
+use super::held::{HeldBytes, HeldInAll, compact};
 use crate::wire::{Frame, Mark, Number, Part};
 
 /// How long and how much may be held back behind a hole.
@@ -64,7 +62,7 @@ impl IntoIterator for Steps {
 #[derive(Debug)]
 pub(crate) enum Step {
     /// To be carried out.
-    Frame(Frame),
+    Frame(Whole),
     /// So many messages, before what follows, will never come.
     Lost(u64),
     /// Some will not; how many is not known.
@@ -199,7 +197,7 @@ impl Account {
             _ if old => progress.copies += 1,
             None if number.n == self.next && self.held.is_empty() && self.unsure.is_none() => {
                 self.next = self.next.saturating_add(1);
-                progress.steps.push(Step::Frame(frame));
+                progress.steps.push(Step::Frame(Whole::AsItCame(frame)));
             }
             None => self.hold(number.n, compact(frame, message), now, &mut progress),
             Some(part) => self.hold_part(number.n, part, compact(frame, message), now, patience, &mut progress),
@@ -356,6 +354,7 @@ impl Account {
             let Some(assembly) = Assembly::begin(frame.head, part, patience.max_message) else {
                 return; // over the limit: a hole, which will be reported as such
             };
+            self.bytes.add(assembly.bytes());
             place.insert(Held { at: now, what: Message::Pieces(assembly) });
         }
         if let Some(Held { what: Message::Pieces(assembly), .. }) = self.held.get_mut(&n) {
@@ -379,18 +378,18 @@ impl Account {
             if *entry.key() != self.next || !ready {
                 return;
             }
-            let frame = match entry.remove().what {
+            let whole = match entry.remove().what {
                 Message::Whole(frame) => {
                     self.bytes.sub(size(&frame));
-                    frame
+                    Whole::AsItCame(frame)
                 }
                 Message::Pieces(assembly) => {
                     self.bytes.sub(assembly.bytes());
-                    assembly.join()
+                    Whole::InPieces(assembly)
                 }
             };
             self.next = self.next.saturating_add(1);
-            progress.steps.push(Step::Frame(frame));
+            progress.steps.push(Step::Frame(whole));
         }
     }
 
@@ -423,15 +422,6 @@ impl Account {
         self.next = to;
         self.advance(progress);
     }
-}
-
-/// A frame that keeps no message in memory which is much larger than itself.
-fn compact(frame: Frame, message: usize) -> Frame {
-    if 2 * (frame.body.len() + frame.packet.len()) >= message {
-        return frame;
-    }
-    let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
-    Frame { body: copy(&frame.body), packet: copy(&frame.packet), ..frame }
 }
 
 /// What a held frame counts for: an empty one takes room, too.

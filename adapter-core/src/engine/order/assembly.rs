@@ -33,8 +33,42 @@ pub(crate) fn split(head: &Head, body: &Bytes, packet: &Bytes, max: usize) -> Op
     Some(pieces.collect())
 }
 
-/// What holding a piece costs beside its bytes.
+/// A message of which everything has come.
+#[derive(Debug)]
+pub(crate) enum Whole {
+    AsItCame(Frame),
+    /// The pieces of a large one.
+    InPieces(Assembly),
+}
+
+impl Whole {
+    pub(crate) fn head(&self) -> &Head {
+        match self {
+            Self::AsItCame(frame) => &frame.head,
+            Self::InPieces(assembly) => &assembly.head,
+        }
+    }
+
+    /// The last byte behind the header.
+    pub(crate) fn last_byte(&self) -> Option<u8> {
+        match self {
+            Self::AsItCame(Frame { body, packet, .. }) => packet.last().or(body.last()).copied(),
+            Self::InPieces(assembly) => assembly.pieces.values().rev().find_map(|piece| piece.last().copied()),
+        }
+    }
+
+    /// In one piece. Copies a large message, so no lock should be held.
+    pub(crate) fn into_frame(self) -> Frame {
+        match self {
+            Self::AsItCame(frame) => frame,
+            Self::InPieces(assembly) => assembly.join(),
+        }
+    }
+}
+
+/// What holding a piece costs beside its bytes, and what their message costs before the first.
 const PIECE: usize = 128;
+const BEGUN: usize = 640;
 
 /// The pieces of one message that have come so far. Holds what came, whatever was claimed.
 #[derive(Debug)]
@@ -75,7 +109,7 @@ impl Assembly {
         if !same || part.of == self.part.of {
             return 0;
         }
-        let held = self.bytes();
+        let held = self.bytes() - BEGUN;
         self.part = part;
         self.pieces.clear();
         self.bytes = 0;
@@ -84,7 +118,7 @@ impl Assembly {
 
     /// How much is held.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + PIECE * self.pieces.len()
+        BEGUN + self.bytes + PIECE * self.pieces.len()
     }
 
     /// Whether every piece is there and they make up the whole.
@@ -93,7 +127,7 @@ impl Assembly {
     }
 
     /// The message; only to be called when it is complete.
-    pub(crate) fn join(self) -> Frame {
+    fn join(self) -> Frame {
         let mut whole = BytesMut::with_capacity(self.bytes);
         self.pieces.values().for_each(|piece| whole.extend_from_slice(piece));
         let mut body = whole.freeze();

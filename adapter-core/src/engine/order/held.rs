@@ -1,7 +1,21 @@
-//! How much is held back for senders: each account counts its own part, and all of them one sum.
+//! What is held back for senders, and how much it is: each account counts its own part, and all of them one sum.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use crate::wire::Frame;
+
+/// A frame to be held back: it keeps no message in memory that is half as large again as itself. `message` is how long the one
+/// is that it is a slice of.
+pub(super) fn compact(frame: Frame, message: usize) -> Frame {
+    if 3 * (frame.body.len() + frame.packet.len()) >= 2 * message {
+        return frame;
+    }
+    let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+    Frame { body: copy(&frame.body), packet: copy(&frame.packet), ..frame }
+}
 
 /// The sum of what all accounts of a node hold back, in bytes. Clones are the same sum.
 #[derive(Clone, Debug, Default)]

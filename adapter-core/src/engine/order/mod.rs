@@ -6,6 +6,6 @@ mod held;
 mod window;
 
 pub(crate) use account::{Account, Patience, Progress, Step};
-pub(crate) use assembly::split;
+pub(crate) use assembly::{Whole, split};
 pub(crate) use held::HeldInAll;
 pub(crate) use window::{Accepted, SPAN, Window};

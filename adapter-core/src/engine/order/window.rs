@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::assembly::Assembly;
+use super::assembly::{Assembly, Whole};
+use super::held::compact;
 use crate::model::NodeId;
 use crate::wire::{Frame, Part};
 
@@ -40,7 +41,7 @@ struct Open {
 /// What became of an unnumbered frame.
 #[derive(Debug)]
 pub(crate) enum Accepted {
-    Whole(Frame),
+    Whole(Whole),
     Piece,
     Copy,
 }
@@ -55,15 +56,17 @@ struct Seen {
 
 impl Window {
     /// Takes a frame: whole, as a copy, or as a piece of something that is not whole yet.
-    pub(crate) fn accept(&mut self, frame: Frame, max_message: usize, now: Instant) -> Accepted {
+    ///
+    /// `message` is how long the message is that it is a slice of: a piece does not keep the whole of a large one.
+    pub(crate) fn accept(&mut self, frame: Frame, message: usize, max_message: usize, now: Instant) -> Accepted {
         let id = (frame.head.sender, frame.head.counter);
         let Some(part) = frame.head.part else {
-            return if self.first(id.0, id.1) { Accepted::Whole(frame) } else { Accepted::Copy };
+            return if self.first(id.0, id.1) { Accepted::Whole(Whole::AsItCame(frame)) } else { Accepted::Copy };
         };
         if self.senders.get(&id.0).is_some_and(|seen| !seen.is_new(id.1)) {
             return Accepted::Copy; // a late copy of a piece must not begin the whole again
         }
-        self.piece(id, part, frame, max_message, now).map_or(Accepted::Piece, Accepted::Whole)
+        self.piece(id, part, compact(frame, message), max_message, now).map_or(Accepted::Piece, Accepted::Whole)
     }
 
     fn piece(
@@ -73,7 +76,7 @@ impl Window {
         frame: Frame,
         max_message: usize,
         now: Instant,
-    ) -> Option<Frame> {
+    ) -> Option<Whole> {
         let at = match self.assemblies.iter().position(|open| open.id == id) {
             Some(at) => at,
             None => {
@@ -81,6 +84,7 @@ impl Window {
                 if self.assemblies.len() >= ASSEMBLIES {
                     self.drop_oldest();
                 }
+                self.bytes += assembly.bytes();
                 self.assemblies.push_back(Open { id, assembly, at: now });
                 self.assemblies.len() - 1
             }
@@ -97,7 +101,7 @@ impl Window {
         }
         let Open { assembly, .. } = self.assemblies.remove(at)?;
         self.bytes -= assembly.bytes();
-        self.first(id.0, id.1).then(|| assembly.join())
+        self.first(id.0, id.1).then_some(Whole::InPieces(assembly))
     }
 
     fn drop_oldest(&mut self) {

@@ -16,6 +16,11 @@ pub(super) struct WaitingAcks {
     full: VecDeque<(ReplyTo, Waiting)>,
 }
 
+/// What a batch counts before anything is in it, an answer in it beside its bytes, and the name of a socket beside its own.
+pub(super) const BATCH: usize = 384;
+pub(super) const ACK: usize = 128;
+pub(super) const NAME: usize = 48;
+
 /// What one node waits for.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -32,21 +37,29 @@ impl Waiting {
 }
 
 impl WaitingAcks {
-    pub(super) fn expect(&mut self, to: ReplyTo, sockets: &[SocketId], bytes: usize, limit: usize) {
-        let waiting = self.waiting(to, bytes, limit);
-        waiting.batch.expected.get_or_insert_default().extend(sockets.iter().cloned());
+    /// Takes the list as it is: it may be long, and the engine is held.
+    pub(super) fn expect(&mut self, to: ReplyTo, mut sockets: Vec<SocketId>, bytes: usize, limit: usize) {
+        match &mut self.waiting(to, bytes, limit).batch.expected {
+            Some(expected) => expected.append(&mut sockets),
+            none => *none = Some(sockets),
+        }
     }
 
     pub(super) fn ack(&mut self, to: ReplyTo, ack: SocketAck, bytes: usize, limit: usize) {
         self.waiting(to, bytes, limit).batch.acks.push(ack);
     }
 
-    pub(super) fn end(&mut self, to: ReplyTo) {
-        self.waiting(to, 0, usize::MAX).batch.done = true;
+    pub(super) fn end(&mut self, to: ReplyTo, bytes: usize) {
+        self.waiting(to, bytes, usize::MAX).batch.done = true;
     }
 
-    pub(super) fn break_off(&mut self, to: ReplyTo) {
-        self.waiting(to, 0, usize::MAX).broken = true;
+    pub(super) fn break_off(&mut self, to: ReplyTo, bytes: usize) {
+        self.waiting(to, bytes, usize::MAX).broken = true;
+    }
+
+    /// What has to be counted before anything for it may wait.
+    pub(super) fn beginning(&self, to: ReplyTo) -> usize {
+        if self.batches.contains_key(&to) { 0 } else { BATCH }
     }
 
     /// The batch that waits, or another one when the asker would not take both together.

@@ -9,7 +9,8 @@ use super::Destination;
 use crate::engine::order::split;
 use crate::wire::{Content, Frames, Head, Message, OVERHEAD};
 
-/// A packet above this is not copied into a segment: the segment is a message of its own, put together when it is sent.
+/// A packet above this, or a body without one, is not copied into a segment: the segment is a message of its own, put together
+/// when it is sent.
 const BY_REFERENCE: usize = 4 << 10;
 /// A large message is cut into pieces of this size at the most, so that others get through between them.
 const LARGEST_PIECE: usize = 1 << 20;
@@ -43,7 +44,7 @@ enum What {
     /// More frames may follow.
     Open(Message),
     Written(Bytes),
-    /// A frame whose packet is somewhere else.
+    /// A frame whose packet is somewhere else, or whose body is and which has no packet.
     Joined(Bytes, Bytes),
     /// A piece of a large message, as it was cut.
     Piece(Arc<Large>, u32, Bytes, Bytes),
@@ -76,6 +77,11 @@ impl Payload {
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self(bytes, Bytes::new())
     }
+
+    /// The application's own bytes in it.
+    pub(crate) fn packet(&self) -> &Bytes {
+        &self.1
+    }
 }
 
 /// What a message costs until it is gone.
@@ -95,6 +101,11 @@ impl Packing {
     fn largest(&self) -> usize {
         self.max_frame.min(LARGEST_PIECE + OVERHEAD)
     }
+}
+
+/// Whether it has no packet, and a body that is not copied.
+fn is_large_body(content: &Content) -> bool {
+    content.packet.is_empty() && content.body.len() > BY_REFERENCE
 }
 
 impl Segment {
@@ -121,7 +132,10 @@ impl Segment {
             }
             None => {
                 let mut message = Message::default();
-                if content.packet.len() > BY_REFERENCE {
+                if is_large_body(&content) {
+                    message.add_without_body(&head, content.body.len());
+                    vec![new(What::Joined(message.freeze(), content.body))]
+                } else if content.packet.len() > BY_REFERENCE {
                     message.add_without_packet(&head, &content.body, content.packet.len());
                     vec![new(What::Joined(message.freeze(), content.packet))]
                 } else {
@@ -140,7 +154,8 @@ impl Segment {
     /// Takes a frame if there is room.
     pub(super) fn add(&mut self, head: &Head, content: &Content, cost: Cost, packing: &Packing) -> bool {
         let What::Open(message) = &mut self.what else { return false };
-        if content.packet.len() > BY_REFERENCE || message.len() + OVERHEAD + content.len() > packing.room() {
+        let large = content.packet.len() > BY_REFERENCE || is_large_body(content);
+        if large || message.len() + OVERHEAD + content.len() > packing.room() {
             return false;
         }
         message.add(head, &content.body, &content.packet);
