@@ -75,7 +75,11 @@ pub trait Backend: Send + Sync + 'static {
     async fn unsubscribe(&self, channels: &[Channel]) -> Result<()>;
 
     /// Hands frames to the broker, in order; returns once the broker has them. A publisher receives its own
-    /// frames too, if it is subscribed. A node publishes one batch at a time; an emitter's calls may overlap.
+    /// frames too, if it is subscribed. A node publishes one batch at a time, or
+    /// as many as the [`Limits`] say; an emitter's calls may overlap.
+    ///
+    /// A node that has nothing else under way polls this within the call of the application that emits, and other emits to the
+    /// same namespace wait until it returns `Pending`. So a poll must neither block nor wait for a call to the cluster.
     ///
     /// A link that is only slow needs no time limit here: the core has one, two seconds and what the bytes take at 1 MiB/s. A
     /// shorter one would have a large message sent again and again, and never confirmed.
