@@ -8,7 +8,7 @@ use adapter_core::backend::{
 };
 use adapter_core::{ErrorKind, Result};
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 
 use crate::config::Postgres;
 use crate::connection::{Connection, Pulse, row};
@@ -24,9 +24,14 @@ const CHUNK: usize = 500;
 const THRESHOLDS: [f64; 4] = [0.25, 0.5, 0.75, 0.9];
 /// Many messages in one statement, and so in one transaction: each commit that notifies takes a lock of the whole server.
 /// The rows of `unnest` come in the order of the arrays. A commit need not reach the disk: notifications do not survive a
-/// crash in any case. It is sent as an unnamed statement: a pooler could not carry a prepared one.
+/// crash in any case. This is sent as an unnamed statement, since a pooler could not carry a prepared one.
 const NOTIFY: &str = "SELECT count(pg_notify(channel, payload)), set_config('synchronous_commit', 'off', true) \
                       FROM unnest($1, $2) AS batch (channel, payload)";
+/// The same where nodes have a session of their own, which is set up once.
+const SET_UP: &str = "SET synchronous_commit = off";
+const PREPARED: &str = "SELECT count(pg_notify(channel, payload)) FROM unnest($1, $2) AS batch (channel, payload)";
+/// Most batches of a node at rest.
+const PREPARED_ONE: &str = "SELECT pg_notify($1, $2)";
 
 /// Both connections; the link is up only while both are.
 pub(crate) struct Pair {
@@ -39,10 +44,30 @@ pub(crate) struct Pair {
 #[derive(Clone)]
 pub(crate) struct Handle {
     publisher: Arc<Client>,
+    /// None behind a pooler.
+    prepared: Option<Arc<Prepared>>,
     driver: InPlace,
     pulse: Arc<Pulse>,
     listener: Arc<Client>,
     breaker: Breaker,
+}
+
+/// Statements of a session that has been set up.
+struct Prepared {
+    many: Statement,
+    one: Statement,
+}
+
+impl Prepared {
+    async fn on(client: &Client) -> Result<Self> {
+        client.batch_execute(SET_UP).await.map_err(error)?;
+        let (many, one) = tokio::try_join!(
+            client.prepare_typed(PREPARED, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]),
+            client.prepare_typed(PREPARED_ONE, &[Type::TEXT, Type::TEXT]),
+        )
+        .map_err(error)?;
+        Ok(Self { many, one })
+    }
 }
 
 impl Handle {
@@ -52,8 +77,19 @@ impl Handle {
         let texts: Vec<_> =
             frames.iter().enumerate().map(|(place, frame)| text::encode(place, &frame.payload)).collect();
         let _carries = self.pulse.carries(texts.iter().map(String::len).sum());
-        let parameters = [(&channels as _, Type::TEXT_ARRAY), (&texts as _, Type::TEXT_ARRAY)];
-        self.driver.assist(self.publisher.query_typed(NOTIFY, &parameters)).await.map_err(error)?;
+        let published = match (self.prepared.as_deref(), &channels[..], &texts[..]) {
+            (None, ..) => {
+                let parameters = [(&channels as _, Type::TEXT_ARRAY), (&texts as _, Type::TEXT_ARRAY)];
+                self.driver.assist(self.publisher.query_typed(NOTIFY, &parameters)).await
+            }
+            (Some(prepared), [channel], [text]) => {
+                self.driver.assist(self.publisher.query(&prepared.one, &[channel, text])).await
+            }
+            (Some(prepared), ..) => {
+                self.driver.assist(self.publisher.query(&prepared.many, &[&channels, &texts])).await
+            }
+        };
+        published.map_err(error)?;
         self.pulse.beat();
         Ok(())
     }
@@ -72,8 +108,13 @@ impl Link for Pair {
             Connection::open(&postgres.publish, None),
             Connection::open(&postgres.listen, Some(Intake::new(inbox.clone()))),
         )?;
+        let prepared = match postgres.pooled {
+            true => None,
+            false => Some(Arc::new(Prepared::on(&publisher.client).await?)),
+        };
         let handle = Handle {
             publisher: Arc::clone(&publisher.client),
+            prepared,
             driver: publisher.driver.clone(),
             pulse: Arc::clone(&publisher.pulse),
             listener: Arc::clone(&listener.client),

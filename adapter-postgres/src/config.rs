@@ -29,6 +29,8 @@ use crate::url::{self, Parsed};
 pub struct Postgres {
     pub(crate) listen: Place,
     pub(crate) publish: Place,
+    /// What is published may go through a pooler, which can give each statement to another session.
+    pub(crate) pooled: bool,
 }
 
 /// One server, or several of which one is used, and how to connect to it.
@@ -51,7 +53,7 @@ impl Postgres {
     pub fn from_url(url: &str) -> Result<Self> {
         let Parsed { client, ssl, publish_url } = url::parse(url)?;
         let listen = Place::new(client, &Tls::new(&ssl)?);
-        let this = Self { publish: listen.clone(), listen };
+        let this = Self { publish: listen.clone(), listen, pooled: false };
         match publish_url {
             Some(url) => this.publish_url(&url),
             None => Ok(this),
@@ -69,6 +71,7 @@ impl Postgres {
             return Err(Error::config("the URL in publish_url has no publish_url of its own"));
         }
         self.publish = Place::new(client, &Tls::new(&ssl)?);
+        self.pooled = true;
         Ok(self)
     }
 
