@@ -24,8 +24,8 @@ const STEP: Duration = Duration::from_millis(5);
 const AT_LAST: Duration = Duration::from_secs(30);
 
 fn main() -> Result<()> {
-    let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench"); // which cargo adds
-    let count = arguments.last().map_or(Ok(200), |count| count.parse())?;
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench"); // which cargo adds
+    let count = arguments.next_back().map_or(Ok(200), |count| count.parse())?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async { tokio::spawn(life(count)).await? })
 }

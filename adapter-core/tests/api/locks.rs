@@ -39,7 +39,8 @@ impl Pry {
         if !self.0.free.lock().unwrap().insert(what) {
             return;
         }
-        for namespace in namespaces.iter().filter(|namespace| namespace.name().as_str() != busy).cloned() {
+        for namespace in namespaces.iter().filter(|namespace| namespace.name().as_str() != busy) {
+            let namespace = namespace.clone();
             let (done, is_done) = channel();
             std::thread::spawn(move || {
                 // There is room in the queue: the first poll is all there is, unless it waits for a lock.
