@@ -220,7 +220,14 @@ impl Core {
     /// Something was queued: it is sent on the spot when nothing else is being sent, so that no other thread has to be woken.
     pub(crate) fn send_queued(&self) {
         match self.writer.get() {
-            Some(writer) if self.idle.load(Ordering::Acquire) => writer.run(|| self.work.notify_one()),
+            Some(writer) if self.idle.load(Ordering::Acquire) => {
+                writer.run(|| self.work.notify_one());
+                // A broker that takes it at once, as the embedded one does, leaves nothing under way. Then what follows gathers
+                // until the writer's own task has run: messages would not be packed otherwise.
+                if self.idle.swap(false, Ordering::AcqRel) {
+                    self.work.notify_one();
+                }
+            }
             _ => self.work.notify_one(),
         }
     }
