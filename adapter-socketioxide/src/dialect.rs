@@ -44,8 +44,8 @@ impl Dialect {
     }
 
     /// An event, in this dialect; `None` if it is not a JSON array that begins with the event's name, or has a placeholder for
-    /// an attachment that is not there. It may come from anybody who can write to the broker, so it is checked: one bad
-    /// frame cuts every client.
+    /// an attachment that is not there. Anybody who can publish on the broker can send one, so it is checked: a bad one
+    /// disconnects every client.
     pub(crate) fn event(self, EventData { json, attachments }: EventData) -> Option<Value> {
         let text = std::str::from_utf8(&json).ok()?;
         let first = text.trim_start().strip_prefix('[')?.trim_start();

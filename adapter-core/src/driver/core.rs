@@ -368,7 +368,7 @@ const OVERHEAD: usize = 128;
 pub(crate) struct Capacity<'a>(tokio::sync::SemaphorePermit<'a>);
 
 impl Capacity<'_> {
-    /// It is used: whoever sends the message gives it back. Returns how much it is.
+    /// Passes the reservation on to the queued message, which gives it back once it is sent. Returns its bytes.
     pub(crate) fn take(self) -> usize {
         let bytes = self.0.num_permits();
         self.0.forget();

@@ -132,7 +132,7 @@ impl Registry {
 
     fn write(&self) -> RwLockWriteGuard<'_, Names> {
         let names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        // Whoever reads this number from now on waits for the change before it looks.
+        // A reader that sees the new number waits for this lock, so it sees the change as well.
         self.version.fetch_add(1, Ordering::Release);
         names
     }

@@ -111,7 +111,7 @@ async fn no_wake_gets_lost_between_threads() {
     handle.abort();
 }
 
-/// What the task makes belongs to its own runtime, whoever runs it.
+/// Timers of the task belong to the runtime that spawned it, also when a thread without a runtime polls it.
 #[test]
 fn a_task_runs_in_place_outside_of_a_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

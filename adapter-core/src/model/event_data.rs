@@ -23,7 +23,7 @@ pub struct EventData {
     /// A JSON array of the event's name and its arguments. Where an argument is or holds binary data, the JSON has
     /// Socket.IO's placeholder `{"_placeholder":true,"num":0}`, in which `num` is the index in `attachments`.
     ///
-    /// Nothing here checks it: whoever reads an event of somebody else does.
+    /// This type does not check it. A server checks the events that it receives from other nodes.
     pub json: Bytes,
     /// The binary data.
     pub attachments: Vec<Bytes>,

@@ -165,6 +165,6 @@ pub enum Scope {
 pub enum WaitFor {
     /// Until every live node has applied it, for so long at the most.
     Applied(Duration),
-    /// Only for capacity in the outgoing queue, for so long at the most.
+    /// Waits only for capacity in the outgoing queue, and at most this long.
     Sent(Duration),
 }

@@ -1,6 +1,7 @@
 //! The embedded backend with a switch: an outage, or a link that is dead without anybody's saying so.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use adapter_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, Reason, async_trait,
@@ -18,6 +19,8 @@ pub(crate) enum Mode {
     Dead,
     /// Everything gets through, but the backend cannot tell: every publish has an unknown outcome.
     Doubtful,
+    /// Everything gets through, and the broker never confirms it.
+    Unconfirmed,
 }
 
 /// A node's way to the broker, with its switch.
@@ -27,12 +30,19 @@ pub(crate) struct Faulty(Arc<Shared>);
 struct Shared {
     memory: Memory,
     mode: watch::Sender<Mode>,
+    /// Messages that the backend was given to publish.
+    published: AtomicUsize,
     link: OnceCell<(Arc<dyn Backend>, Inbox)>,
 }
 
 impl Faulty {
     pub(crate) fn on(memory: &Memory) -> Self {
-        Self(Arc::new(Shared { memory: memory.clone(), mode: watch::Sender::new(Mode::Up), link: OnceCell::new() }))
+        let (mode, published, link) = (watch::Sender::new(Mode::Up), AtomicUsize::new(0), OnceCell::new());
+        Self(Arc::new(Shared { memory: memory.clone(), mode, published, link }))
+    }
+
+    pub(crate) fn published(&self) -> usize {
+        self.0.published.load(Ordering::SeqCst)
     }
 
     pub(crate) async fn set(&self, mode: Mode) {
@@ -40,7 +50,7 @@ impl Faulty {
         let channels = inbox.channels();
         let before = self.0.mode.send_replace(mode);
         match mode {
-            Mode::Up | Mode::Doubtful => {
+            Mode::Up | Mode::Doubtful | Mode::Unconfirmed => {
                 link.subscribe(&channels).await.unwrap();
                 if before != mode {
                     inbox.up(link.limits());
@@ -88,12 +98,17 @@ impl Backend for Link {
         self.link.unsubscribe(channels).await
     }
     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
+        self.faulty.0.published.fetch_add(frames.len(), Ordering::SeqCst);
         let mode = *self.faulty.0.mode.borrow();
         match mode {
             Mode::Up => self.link.publish(frames).await,
             Mode::Down => Err(unknown()),
             Mode::Dead => std::future::pending().await,
             Mode::Doubtful => self.link.publish(frames).await.and(Err(unknown())),
+            Mode::Unconfirmed => {
+                self.link.publish(frames).await?;
+                std::future::pending().await
+            }
         }
     }
     async fn reset(&self, _: Reason) {

@@ -16,6 +16,7 @@ mod order;
 mod outage;
 mod requests;
 mod residue;
+mod sending;
 mod server_events;
 mod starting;
 mod supervision;

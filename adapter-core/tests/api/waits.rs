@@ -115,7 +115,7 @@ impl Crowd {
 
 async fn eventually_taken(so: impl Fn() -> bool) {
     while !so() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await; // to look costs little beside what is measured
     }
 }
 
@@ -124,6 +124,7 @@ async fn eventually_taken(so: impl Fn() -> bool) {
 async fn how_long_emitting_waits_while_its_node_is_at_work() {
     let crowd = Crowd::new().await;
     let Crowd { near, far, .. } = &crowd;
+    // The noise of the machine for a time: nothing is waited for.
     crowd.measure("nothing", near, tokio::time::sleep(Duration::from_secs(2))).await;
     crowd.measure("700 packed frames for 100,000 sockets arrive", near, crowd.packed()).await;
     let large = async {
@@ -180,7 +181,7 @@ async fn how_long_emitting_waits_while_its_node_is_at_work() {
             for _ in 0..100 {
                 let socket = crowd.hub.connect().unwrap();
                 socket.join("another room").unwrap();
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await; // the rate of the load
             }
         };
         tokio::join!(packed, joining);
