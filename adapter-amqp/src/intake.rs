@@ -93,7 +93,7 @@ async fn acknowledge(handed: &mut Option<Delivery>, waiting: &mut u16) {
 /// when that is acknowledged.
 async fn tell_losses(losses: &mut Consumer, session: &Session, inbox: &Inbox) -> String {
     while let Some(Ok(lost)) = losses.next().await {
-        inbox.down("this node did not take its messages in time, and the broker dropped some");
+        inbox.dropped("this node did not take its messages in time, and the broker dropped some");
         sleep(RELIEF).await;
         let _ = lost.acker.ack(BasicAckOptions::default()).await; // as with messages
         session.tell_up(inbox);

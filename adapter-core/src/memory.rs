@@ -140,7 +140,7 @@ impl Backend for Link {
                 while let Err(InboxFull(back)) = inbox.frame(frame.channel.as_str(), payload) {
                     payload = back;
                     if tokio::time::timeout_at(until, inbox.ready()).await.is_err() {
-                        inbox.down("this node did not read for a second, and a message was dropped");
+                        inbox.dropped("this node did not read for a second, and a message was dropped");
                         inbox.up(self.broker.limits);
                         break;
                     }

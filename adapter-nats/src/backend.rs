@@ -114,7 +114,7 @@ impl Link for Line {
             match self.0.news().await {
                 News::Over(reason) => return reason,
                 News::Dropped => {
-                    inbox.down("this node did not take its messages in time, and the client dropped some");
+                    inbox.dropped("this node did not take its messages in time, and the client dropped some");
                     sleep(RELIEF).await;
                     self.0.forget_drops();
                     if self.0.is_confirmed().await {

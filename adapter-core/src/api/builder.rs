@@ -9,7 +9,7 @@ use super::Cluster;
 use super::cluster::Inner;
 use crate::driver;
 use crate::driver::{Bounds, Channels, Core, now};
-use crate::engine::{Engine, Settings};
+use crate::engine::{Engine, Keep, Settings};
 use crate::kit::Backoff;
 use crate::model::node::MAX_NODE_NAME;
 use crate::model::{Error, ErrorKind, Node, NodeId, Result, causes};
@@ -30,6 +30,8 @@ pub struct ClusterBuilder {
     connect_timeout: Duration,
     when_unreachable: WhenUnreachable,
     close_timeout: Duration,
+    history_bytes: usize,
+    history_age: Duration,
 }
 
 /// What [`ClusterBuilder::connect`] does when the broker cannot be reached.
@@ -58,6 +60,8 @@ impl Default for ClusterBuilder {
             connect_timeout: Duration::from_secs(10),
             when_unreachable: WhenUnreachable::default(),
             close_timeout: Duration::from_secs(5),
+            history_bytes: 16 << 20,
+            history_age: Duration::from_secs(30),
         }
     }
 }
@@ -102,6 +106,19 @@ impl ClusterBuilder {
     /// `Unavailable` at once. What is queued is kept all the same, and goes out in order. 30 s by default.
     pub fn queue_age(mut self, age: Duration) -> Self {
         self.queue_age = age;
+        self
+    }
+
+    /// How many bytes of what was sent are kept for nodes that miss it and ask for it again; 16 MiB by default, at most 4 GiB. The
+    /// oldest make room. What is not kept any more is reported by [`Event::Gap`](crate::Event::Gap); with 0, all that is lost is.
+    pub fn history_bytes(mut self, bytes: usize) -> Self {
+        self.history_bytes = bytes;
+        self
+    }
+
+    /// For how long it is kept; 30 s by default.
+    pub fn history_age(mut self, age: Duration) -> Self {
+        self.history_age = age;
         self
     }
 
@@ -163,6 +180,9 @@ impl ClusterBuilder {
         if !(1024..=u32::MAX as usize).contains(&self.queue_bytes) {
             return Err(Error::config("queue_bytes is from 1 KiB to 4 GiB"));
         }
+        if self.history_bytes > u32::MAX as usize {
+            return Err(Error::config("history_bytes is at most 4 GiB"));
+        }
         if self.connect_timeout.is_zero() {
             return Err(Error::config("a connect timeout of zero leaves no time to connect"));
         }
@@ -180,6 +200,7 @@ impl ClusterBuilder {
             max_message: self.max_message,
             held_bytes: defaults.held_bytes.max(3 * self.max_message),
             max_answers: defaults.max_answers.max(2 * self.max_message),
+            keep_sent: Keep { bytes: self.history_bytes, age: self.history_age },
             ..defaults
         };
         let bounds =

@@ -9,11 +9,14 @@ use tokio::task::JoinHandle;
 
 use super::{ClusterBuilder, Events, NamespaceHandle};
 use crate::driver::{Core, deadline, now};
+use crate::engine::Engine;
 use crate::model::{Error, ErrorKind, Namespace, Node, Result, Stats};
 use crate::seams::{Adapter, Connect, LocalSockets};
 
 /// How long the goodbye may take at least.
 const GOODBYE: Duration = Duration::from_millis(200);
+/// How long the others have, once it is said, to ask for what they miss.
+const CONFIRMED: Duration = Duration::from_secs(1);
 
 /// One node's connection to its cluster. Clones are the same connection.
 ///
@@ -215,7 +218,12 @@ impl Cluster {
         core.work.notify_one();
         // However long flushing took, the goodbye gets its time: without it the others wait for us.
         let until = until.max(now() + GOODBYE);
-        flushed.and(self.bye_said_until(until).await)
+        let said = self.wait_until(until, Engine::has_said_bye).await;
+        if said.is_ok() {
+            // Who has not confirmed by then reports what it misses.
+            let _ = self.wait_until(until.min(now() + CONFIRMED), Engine::has_left).await;
+        }
+        flushed.and(said)
     }
 
     /// Ends what runs for this node, and whatever waits for it.
@@ -234,15 +242,15 @@ impl Cluster {
         core.inbox.close();
     }
 
-    /// Waits until the goodbye is with the broker.
-    async fn bye_said_until(&self, until: Instant) -> Result<()> {
+    /// Waits until this is true of the goodbye.
+    async fn wait_until(&self, until: Instant, is_true: impl Fn(&Engine) -> bool) -> Result<()> {
         let core = self.core();
         let idle = async {
             loop {
                 let sent = core.sent.notified();
                 tokio::pin!(sent);
                 sent.as_mut().enable();
-                if core.engine().has_said_bye() {
+                if is_true(&core.engine()) {
                     return;
                 }
                 sent.await;

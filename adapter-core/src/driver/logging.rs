@@ -90,6 +90,10 @@ impl Core {
         let (before, gaps) =
             self.log.with(|state| (std::mem::replace(&mut state.before, stats), std::mem::take(&mut state.gaps)));
         self.log_gaps(stats.lost - before.lost, &gaps);
+        if stats.repaired > before.repaired {
+            let (cluster, node, count) = (&self.channels.name, self.node.id, stats.repaired - before.repaired);
+            tracing::info!(%cluster, %node, count, "messages of other nodes that were lost have been sent again");
+        }
         for (what, now, before) in [
             ("messages that are not of the protocol were dropped", stats.malformed, before.malformed),
             ("messages of a newer wire version were dropped", stats.too_new, before.too_new),

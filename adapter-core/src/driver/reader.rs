@@ -115,6 +115,10 @@ impl Reader {
         for change in taken.link {
             match change {
                 LinkChange::Down(reason) => engine.link_down(reason.to_string()),
+                LinkChange::Dropped(reason) => {
+                    engine.was_too_slow(now());
+                    engine.link_down(reason.to_string());
+                }
                 LinkChange::Up(limits) => engine.link_up(limits, now()),
             }
         }
@@ -132,7 +136,12 @@ impl Reader {
         let work = engine.has_work();
         let mut news = VecDeque::new();
         engine.take_outputs(&mut news);
+        let released = engine.take_released();
         drop(engine);
+        drop(released);
+        if core.closed.load(std::sync::atomic::Ordering::Relaxed) {
+            core.sent.notify_waiters(); // `close` looks at who has confirmed
+        }
         core.log_losses(now);
         if work {
             core.work.notify_one();

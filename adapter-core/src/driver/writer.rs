@@ -158,8 +158,11 @@ impl Writer {
             Outcome::Unknown => self.flights.clear(),
             Outcome::Refused(_) => {}
         }
-        let freed = core.engine().record_outcome(outcome, now());
-        drop(packets);
+        let (freed, released) = {
+            let mut engine = core.engine();
+            (engine.record_outcome(outcome, now()), engine.take_released())
+        };
+        drop((packets, released));
         core.release(freed);
         core.sent.notify_waiters();
         if outcome == Outcome::Unknown {

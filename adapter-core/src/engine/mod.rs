@@ -4,11 +4,13 @@
 //! and the time. Outputs are messages to publish and what the node has to do. The driver around it (`cluster`) and the
 //! simulator of the tests are its two users.
 
+mod bucket;
 #[cfg(test)]
 mod gauge;
 mod membership;
 mod order;
 mod receive;
+mod repair;
 mod requests;
 mod sending;
 mod settings;
@@ -25,15 +27,18 @@ use crate::wire::{Answer, Content};
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
 use membership::{
-    Clock, Control, Detector, Echo, Greetings, Life, Members, Pace, Readiness, Rhythm, Settling, Tails, Waits,
+    Clock, Control, Detector, Echo, Farewell, Greetings, Life, Members, Pace, Readiness, Rhythm, Settling, Tails, Waits,
 };
-use order::Window;
+use order::{Reorder, Window};
 pub(crate) use order::{SPAN, Whole, split};
 pub(crate) use receive::Incoming;
 use requests::Requests;
 use sending::Sending;
-pub(crate) use sending::{Destination, Outcome, Payload, ReplyTo};
+pub(crate) use sending::{Destination, Keep, Outcome, Payload, ReplyTo};
 pub(crate) use settings::Settings;
+
+/// What is sent again is no more than this part of a batch.
+const RESENT: usize = 5;
 
 /// What the node has to do, in this order.
 #[derive(Debug)]
@@ -103,6 +108,8 @@ pub(crate) struct Engine {
     leaving: bool,
     /// The broker has it.
     said_bye: bool,
+    /// Who has not confirmed yet that nothing is missing.
+    farewell: Option<Farewell>,
     /// The control frames of each batch under way: made anew when its outcome stays unknown.
     control_in_flight: VecDeque<Vec<Control>>,
     sending: Sending,
@@ -126,6 +133,12 @@ pub(crate) struct Engine {
     tick_due: Instant,
     /// When to look at the holes again; none are open when there is none.
     hole_due: Option<Instant>,
+    /// Where the broker keeps no order: for how long what is missing may still come by itself.
+    reorder: Reorder,
+    /// The counter of the newest probe of ours that has come back in its place among the messages.
+    probed: u64,
+    /// What is missing until then, by the clock that stands still in doubt, was dropped because this node is too slow.
+    too_slow_until: Option<Instant>,
     outputs: VecDeque<Output>,
     stats: Stats,
 }
@@ -141,8 +154,15 @@ impl Engine {
             settling: None,
             leaving: false,
             said_bye: false,
+            farewell: None,
             control_in_flight: VecDeque::new(),
-            sending: Sending::new(settings.node.id, settings.packing(limits), settings.max_answers, settings.limit()),
+            sending: Sending::new(
+                settings.node.id,
+                settings.packing(limits),
+                settings.keep_sent,
+                (settings.max_answers, settings.limit()),
+                now,
+            ),
             control: VecDeque::from([Control::Hello, Control::Probe]),
             members: Members::new(settings.max_nodes, settings.silence, Clock::new(settings.tick * 3 / 2, now)),
             met: Vec::new(),
@@ -158,6 +178,9 @@ impl Engine {
             impersonated: None,
             tick_due: now + settings.tick,
             hole_due: None,
+            reorder: Reorder::default(),
+            probed: 0,
+            too_slow_until: None,
             outputs: VecDeque::new(),
             stats: Stats::default(),
             settings,
@@ -282,7 +305,8 @@ impl Engine {
         let (control, frames) = self.take_control(now);
         self.settling.take_if(|settling| settling.is_over(now));
         let max_batch = if self.settling.is_some() { 0 } else { self.settings.max_batch };
-        let batch = self.sending.pack(frames, max_batch);
+        // What is sent again does not wait for those who are not back: it goes to one that has asked.
+        let batch = self.sending.pack(frames, (self.settings.max_batch / RESENT, max_batch), now);
         if !batch.is_empty() {
             self.control_in_flight.push_back(control);
         }
@@ -293,7 +317,7 @@ impl Engine {
     /// queue capacity the senders get back.
     pub(crate) fn record_outcome(&mut self, outcome: Outcome, now: Instant) -> usize {
         let works = self.link_up && !self.is_in_doubt(now);
-        let (freed, done) = self.sending.record_outcome(outcome, works);
+        let (freed, done) = self.sending.record_outcome(outcome, works, now);
         let control = match done {
             Some(_) => self.control_in_flight.pop_front().unwrap_or_default(),
             None => std::mem::take(&mut self.control_in_flight).into_iter().flatten().collect(),
@@ -310,7 +334,7 @@ impl Engine {
 
     /// Whether there is anything to send.
     pub(crate) fn has_work(&self) -> bool {
-        !self.control.is_empty() || self.settling.is_none() && !self.sending.is_empty()
+        !self.control.is_empty() || self.sending.has_resends() || self.settling.is_none() && !self.sending.is_empty()
     }
 
     /// Takes the limits of the link as it is now; answers whether they have changed.
@@ -344,12 +368,23 @@ impl Engine {
         self.said_bye
     }
 
+    /// Whether the broker has the goodbye, and every live node has confirmed that it misses nothing of what this one has sent.
+    pub(crate) fn has_left(&self) -> bool {
+        self.said_bye && self.farewell.as_ref().is_none_or(Farewell::is_over)
+    }
+
+    /// Bytes of the application that nothing needs any more: to be dropped while the engine is not held, since that may run the
+    /// code of their owner.
+    pub(crate) fn take_released(&mut self) -> Vec<Bytes> {
+        self.sending.take_released()
+    }
+
     /// For how long the oldest of what waits has been waiting.
     pub(crate) fn unsent_for(&self, now: Instant) -> Duration {
         self.sending.oldest().map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest))
     }
 
-    /// How many messages were ever queued, and how many the broker has.
+    /// The turn of what was queued last, and up to which turn the broker has everything.
     pub(crate) fn progress(&self) -> (u64, u64) {
         self.sending.progress()
     }

@@ -1,15 +1,15 @@
 //! What the engine does with what it received.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::membership::Life;
-use super::order::{Accepted, Progress, Step, Whole};
+use super::order::{Accepted, Arrived, Progress, Step, Whole};
 use super::requests::Ended;
 use super::{Engine, Output, ReplyTo};
-use crate::model::{Departure, Event, GapChannel, MissingNode, NodeId};
-use crate::wire::{Answer, Frame, Frames, Head, Number, Skipped, Unreadable};
+use crate::model::{Departure, MissingNode, NodeId};
+use crate::wire::{Answer, Frame, Frames, Head, Kind, Number, Skipped, Unreadable};
 
 /// A message that is being received.
 #[derive(Debug)]
@@ -19,12 +19,14 @@ pub(crate) struct Incoming {
     inbox: bool,
     at: Instant,
     begun: bool,
+    /// What follows is sent again by this node, on its channel: its inbox or not.
+    resent: Option<(NodeId, bool)>,
 }
 
 impl Incoming {
     /// A message that has arrived then, on this node's inbox or on the cluster channel.
     pub(crate) fn new(inbox: bool, message: Bytes, at: Instant) -> Self {
-        Self { len: message.len(), frames: Frames::new(message), inbox, at, begun: false }
+        Self { len: message.len(), frames: Frames::new(message), inbox, at, begun: false, resent: None }
     }
 
     /// Whether all of it was taken.
@@ -55,6 +57,9 @@ impl Engine {
                 }
                 Ok(frame) if frame.head.sender == self.settings.node.id => {
                     self.stats.own += 1;
+                    if frame.head.kind == Kind::PROBE {
+                        self.probed_in_place(frame.head.counter, now);
+                    }
                     if !frame.head.kind.is_control() {
                         self.check_impersonation(&frame.head, now);
                     }
@@ -70,22 +75,35 @@ impl Engine {
     /// Frames that cannot be read keep their places in the order: what follows is not held back for them.
     fn pass(&mut self, message: &Incoming, sender: NodeId, number: Option<Number>, count: u16, now: Instant) {
         let (Some(number), true) = (number, sender != self.settings.node.id) else { return };
-        let patient = self.patient(now);
-        let unsure = (!self.settings.ordered).then_some(patient);
+        let (patience, patient) = (self.patience(now), self.patient(now));
+        let unsure = self.unsure(sender, now);
         if self.members.meet(sender, now).is_none() {
             self.stats.strangers_dropped += 1;
             return;
         }
         self.members.hear_at(sender, message.at);
         let Some(peer) = self.members.get_mut(sender) else { return };
-        let progress = peer.account(message.inbox, number, unsure).pass(number, count, patient);
+        let progress = peer.account(message.inbox, number, unsure).pass(number, count, patient, &patience);
         self.advance(sender, message.inbox, progress, now);
     }
 
     /// `met` is the sender that was met last in this message, and whether that was a fresh sign of life: frames of one sender
     /// mostly follow each other.
-    fn frame(&mut self, message: &Incoming, frame: Frame, met: &mut Option<(NodeId, bool)>, now: Instant) {
-        let (sender, inbox) = (frame.head.sender, message.inbox);
+    fn frame(&mut self, message: &mut Incoming, frame: Frame, met: &mut Option<(NodeId, bool)>, now: Instant) {
+        let sender = frame.head.sender;
+        if frame.head.kind == Kind::RESEND {
+            match self.resend(message.inbox, &frame, now) {
+                Ok(inbox) => message.resent = Some((sender, inbox)),
+                Err(_) => self.stats.malformed += 1,
+            }
+            return;
+        }
+        let (inbox, resent) = match message.resent {
+            None => (message.inbox, false),
+            Some((node, inbox)) if node == sender && frame.head.number.is_some() => (inbox, true),
+            // What has no number comes once or not at all.
+            Some(_) => return,
+        };
         if frame.head.kind.is_control() {
             if self.marks(inbox, &frame, now).is_err() {
                 self.stats.malformed += 1;
@@ -103,8 +121,7 @@ impl Engine {
             }
             return;
         };
-        let (patience, patient) = (self.patience(), self.patient(now));
-        let unsure = (!self.settings.ordered).then_some(patient);
+        let (patience, patient, unsure) = (self.patience(now), self.patient(now), self.unsure(sender, now));
         let fresh = match *met {
             Some((before, fresh)) if before == sender => fresh,
             _ if self.members.meet(sender, now).is_none() => {
@@ -121,10 +138,11 @@ impl Engine {
         let (live, died) = (peer.life == Life::Live, peer.life == Life::Gone(Departure::Died));
         let account = peer.account(inbox, number, unsure);
         // Nearly every frame is the next one of a live node.
-        if live && frame.head.part.is_none() && account.takes_next(number) {
+        if live && !resent && frame.head.part.is_none() && account.takes_next(number) {
             return self.carry_out(Whole::AsItCame(frame));
         }
-        let progress = account.accept(number, frame, message.len, patient, &patience);
+        let arrived = Arrived { number, frame, message: message.len, resent };
+        let progress = account.accept(arrived, patient, &patience);
         if died && fresh {
             self.revive(sender, now);
         }
@@ -147,30 +165,20 @@ impl Engine {
     pub(super) fn advance(&mut self, id: NodeId, inbox: bool, progress: Progress, now: Instant) {
         self.stats.copies += progress.copies;
         self.stats.malformed += progress.leaps;
-        let channel = if inbox { GapChannel::Inbox } else { GapChannel::Cluster };
+        self.stats.repaired += progress.repaired;
+        progress.late.into_iter().for_each(|late| self.reorder.came_late(late));
         for step in progress.steps {
             match step {
                 Step::Frame(whole) => self.carry_out(whole),
-                Step::LostUncounted => {
-                    self.outputs.push_back(Output::Event(Event::Gap { node: id, channel, count: None }));
-                }
-                Step::Lost(count) => {
-                    self.stats.lost = self.stats.lost.saturating_add(count);
-                    self.outputs.push_back(Output::Event(Event::Gap { node: id, channel, count: Some(count) }));
-                }
+                Step::LostUncounted => self.lost(id, inbox, None),
+                Step::Lost(count) => self.lost(id, inbox, Some(count)),
             }
         }
         let Some(peer) = self.members.get_mut(id) else { return };
-        let hole = peer.accounts().filter_map(|(_, account)| account.hole_since()).min();
         if matches!(peer.life, Life::Leaving(..)) {
             self.check_leaving(id, now);
         }
-        let Some(since) = hole else { return };
-        let (patience, patient) = (self.patience().time, self.patient(now));
-        // While that clock stands still there is nothing to look for before the next tick.
-        let least = if self.is_in_doubt(now) { self.settings.tick } else { Duration::ZERO };
-        let due = now + (since + patience).saturating_duration_since(patient).max(least);
-        self.hole_due = Some(self.hole_due.map_or(due, |earlier| earlier.min(due)));
+        self.mind_hole(id, inbox, now);
     }
 
     fn carry_out(&mut self, whole: Whole) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::sending::Packing;
+use super::sending::{Keep, Packing};
 use crate::model::{Limits, Node};
 
 /// The numbers that a cluster may be tuned with; the defaults are those of the promises.
@@ -15,8 +15,12 @@ pub(crate) struct Settings {
     pub(crate) max_answers: usize,
     pub(crate) max_nodes: usize,
     pub(crate) held_bytes: usize,
-    /// How long a hole is waited for where the backend does not keep order.
-    pub(crate) patience: Duration,
+    /// How long a sender may take to say where its messages begin for this node, where the backend does not keep order.
+    pub(crate) beginning: Duration,
+    /// How long what is missing is waited for since something of it came last. 0: nobody is asked for it.
+    pub(crate) repair: Duration,
+    /// What is kept for others.
+    pub(crate) keep_sent: Keep,
     pub(crate) ordered: bool,
     /// Between two heartbeats of a node in a small cluster.
     pub(crate) heartbeat: Duration,
@@ -46,7 +50,9 @@ impl Settings {
             max_answers: 32 << 20,
             max_nodes: 4096,
             held_bytes: 48 << 20,
-            patience: Duration::from_secs(1),
+            beginning: Duration::from_secs(1),
+            repair: Duration::from_secs(5),
+            keep_sent: Keep { bytes: 16 << 20, age: Duration::from_secs(30) },
             ordered: false,
             heartbeat: Duration::from_secs(1),
             ring: 64,

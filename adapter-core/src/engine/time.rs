@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::membership::{Control, Verdict};
-use super::order::Patience;
 use super::{Engine, Output};
 use crate::model::{Event, Node, Stats};
 
@@ -20,6 +19,7 @@ impl Engine {
             self.beat(now);
         }
         self.tell_tails(now);
+        self.sending.check_resends(now);
         if self.hole_due.is_some_and(|due| due <= now) {
             self.check_holes(now);
         }
@@ -40,8 +40,9 @@ impl Engine {
         let settling = self.settling.as_ref().map(|settling| settling.until());
         let optional =
             [self.requests.next_deadline(), self.hole_due, self.watch_due, self.tails.next(), readiness, settling];
+        let optional = optional.into_iter().chain([self.sending.resends_due()]);
         let next = self.rhythm.next().min(self.tick_due);
-        optional.into_iter().flatten().fold(next, Instant::min)
+        optional.flatten().fold(next, Instant::min)
     }
 
     /// What the node has to do, in order. `into` is empty, and its memory is used for what comes next.
@@ -74,6 +75,7 @@ impl Engine {
         self.members.forget(now, self.settings.keep);
         self.tails.forget(now);
         self.window.forget(self.patient(now));
+        self.sending.age(now);
         self.sending.forget(|id| self.members.get(id).is_none());
         self.resize(now);
         self.watch(now);
@@ -104,26 +106,6 @@ impl Engine {
         }
     }
 
-    fn check_holes(&mut self, now: Instant) {
-        self.hole_due = None;
-        let (patience, patient) = (self.patience(), self.patient(now));
-        let mut progress = Vec::new();
-        for (id, peer) in self.members.iter_mut() {
-            for (inbox, account) in peer.accounts().filter(|(_, account)| account.hole_since().is_some()) {
-                progress.push((id, inbox, account.wait(patient, &patience)));
-            }
-        }
-        progress.sort_unstable_by_key(|(id, inbox, _)| (*id, *inbox));
-        for (id, inbox, progress) in progress {
-            self.advance(id, inbox, progress, now);
-        }
-    }
-
-    pub(super) fn patience(&self) -> Patience {
-        let time = if self.settings.ordered { Duration::ZERO } else { self.settings.patience };
-        Patience { time, bytes: self.settings.held_bytes, max_message: self.settings.limit() }
-    }
-
     // --- what others may see ---
 
     /// The age of the last proof that what we publish reaches us, on the cluster channel and on our inbox.
@@ -143,6 +125,9 @@ impl Engine {
             open_requests: self.requests.len() as u64,
             answers_dropped: self.sending.dropped_answers,
             refused: self.sending.refused,
+            resent: self.sending.repairs().1,
+            history_bytes: self.sending.repairs().0 as u64,
+            held_bytes: self.members.held() as u64,
             ..self.stats
         }
     }

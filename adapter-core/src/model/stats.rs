@@ -28,6 +28,14 @@ pub struct Stats {
     pub impersonated: u64,
     /// Copies of frames that had been carried out already.
     pub copies: u64,
+    /// Messages of others that had been lost, and that their senders have sent again.
+    pub repaired: u64,
+    /// Messages of ours that were sent again, to nodes that missed them.
+    pub resent: u64,
+    /// Bytes of what was sent that are kept now, for nodes that miss it.
+    pub history_bytes: u64,
+    /// Bytes that are held back now: what they follow is missing, and was asked for.
+    pub held_bytes: u64,
     /// Messages of others that were lost, as reported by [`Event::Gap`](crate::Event::Gap).
     pub lost: u64,
     /// Answers to questions that had ended.

@@ -17,8 +17,8 @@ use crate::wire::Glance;
 ///
 /// # Contract
 /// [`frame`](Self::frame) never waits. When it answers [`InboxFull`], a backend that can pause its source waits for
-/// [`ready`](Self::ready) and offers the frame again; one that cannot drops it, calls [`down`](Self::down) and, once
-/// it receives again, [`up`](Self::up), so that the core knows that something is missing.
+/// [`ready`](Self::ready) and offers the frame again; one that cannot drops it, calls [`dropped`](Self::dropped) and,
+/// once it receives again, [`up`](Self::up), so that the core knows that something is missing.
 #[derive(Clone)]
 pub struct Inbox(Arc<Shared>);
 
@@ -87,6 +87,8 @@ impl Arrival {
 #[derive(Clone, Debug)]
 pub(crate) enum LinkChange {
     Down(Reason),
+    /// Down since this node was too slow.
+    Dropped(Reason),
     Up(Limits),
 }
 
@@ -192,6 +194,13 @@ impl Inbox {
     /// Tells that the link is down: what is published by others from now on may be missed.
     pub fn down(&self, reason: impl Into<Reason>) {
         self.change(LinkChange::Down(reason.into()));
+    }
+
+    /// Tells that this node did not take its messages in time, and that some were dropped on this side of the broker or for this
+    /// node alone: as [`down`](Self::down), and [`up`](Self::up) follows. What was dropped is reported as lost and not asked for
+    /// again, which would make a node that is too slow still slower.
+    pub fn dropped(&self, reason: impl Into<Reason>) {
+        self.change(LinkChange::Dropped(reason.into()));
     }
 
     /// Tells that the link is there again and that every channel of [`channels`](Self::channels) is confirmed on it.

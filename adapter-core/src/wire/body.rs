@@ -80,6 +80,49 @@ pub(crate) struct Suspect {
     pub(crate) node: NodeId,
 }
 
+/// So many numbers, beginning with `first`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Range {
+    pub(crate) first: u64,
+    pub(crate) count: u64,
+}
+
+/// Which pieces of a large message are missing, of one that was cut in so many.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MissingPieces {
+    pub(crate) n: u64,
+    pub(crate) of: u32,
+    #[serde(with = "list")]
+    pub(crate) missing: Vec<Range>,
+}
+
+/// NACK: what the sender of this has, and misses, of what a node has sent. Without anything that is missing it says that all
+/// is there up to the mark.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Nack {
+    /// Whom it asks.
+    pub(crate) node: NodeId,
+    /// Whether it is about the asker's inbox, or the cluster channel.
+    pub(crate) inbox: bool,
+    /// Everything up to here was carried out or given up.
+    pub(crate) has: Mark,
+    #[serde(with = "list")]
+    pub(crate) missing: Vec<Range>,
+    #[serde(with = "list")]
+    pub(crate) pieces: Vec<MissingPieces>,
+}
+
+/// RESEND: the frames behind it, in the same message, are sent again. They are of this channel, whichever carries them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Resend {
+    /// Whether they are of the reader's inbox, or of the cluster channel.
+    pub(crate) inbox: bool,
+    pub(crate) epoch: u64,
+    /// What was asked for and cannot be had any more.
+    #[serde(with = "list")]
+    pub(crate) gone: Vec<Range>,
+}
+
 /// BROADCAST; the packet follows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Broadcast {

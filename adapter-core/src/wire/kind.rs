@@ -23,7 +23,8 @@ kinds! {
     HEARTBEAT = 3,
     BYE = 4,
     PROBE = 5,
-    // 6 Nack is reserved for repair, 7 and 11 to 15 are free.
+    NACK = 6,
+    // 7 and 11 to 15 are free.
     MARK = 8,
     SUSPECT = 9,
     NODES = 10,
@@ -48,7 +49,10 @@ kinds! {
     SERVER_ANSWER = 69,
     NO_HANDLER = 70,
     UNSUPPORTED = 71,
-    // From 128 on: free. Unknown there means what it means from 16 to 63: a question that is not known.
+
+    // From 128 on: what carries others' frames, or stands before them. Unknown there means what it means from 16 to 63: a
+    // question that is not known.
+    RESEND = 128,
 }
 
 impl Kind {

@@ -48,7 +48,7 @@ pub(crate) enum Operation {
     ServerEvent { namespace: Namespace, event: String, data: Bytes },
 }
 
-/// MissingReason a frame holds no operation or answer.
+/// Why a frame holds no operation or answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     UnknownKind,

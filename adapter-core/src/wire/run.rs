@@ -34,6 +34,9 @@ const REQUEST: usize = 10;
 /// What a frame adds to its body and packet at the most: a run of its own, its kind, its part, its request, its lengths.
 pub(crate) const OVERHEAD: usize = HEAD + NUMBER + 1 + 3 + 5 + 4 * 5 + 1 + REQUEST + 5;
 
+/// What stands before a message that is sent again, at the most: a frame of its own, of its channel and epoch.
+pub(crate) const RESEND_ROOM: usize = HEAD + 1 + 2 + 1 + 1 + (1 + 9 + 1);
+
 /// A message that is being written. It is well-formed after every frame.
 #[derive(Debug, Default)]
 pub(crate) struct Message {
@@ -150,6 +153,11 @@ impl Message {
 
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// How much memory its bytes take.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     pub(crate) fn freeze(self) -> Bytes {

@@ -189,6 +189,7 @@ pub(crate) fn kinds() -> Vec<Sample> {
         heartbeat(1_000, false),
         bye(),
         sample(Kind::PROBE, Empty {}),
+        nack(),
         sample(Kind::MARK, Tail { mark: Mark { epoch: 5, n: 290 } }),
         sample(Kind::SUSPECT, Suspect { node: node(0x20) }),
         sample(Kind::NODES, Nodes { index: 0, nodes: vec![node(0x20), node(0x40)] }),
@@ -209,7 +210,31 @@ pub(crate) fn kinds() -> Vec<Sample> {
         packet(sample(Kind::SERVER_ANSWER, Empty {}), b"42"),
         sample(Kind::NO_HANDLER, Empty {}),
         sample(Kind::UNSUPPORTED, Empty {}),
+        resend(),
     ]
+}
+
+/// Asks for numbers 280 to 283 and 290, and for two pieces of 285.
+fn nack() -> Sample {
+    let range = |first, count| Range { first, count };
+    let pieces = vec![MissingPieces { n: 285, of: 9, missing: vec![range(1, 1), range(8, 1)] }];
+    let has = Mark { epoch: 5, n: 279 };
+    sample(
+        Kind::NACK,
+        Nack { node: node(0x20), inbox: false, has, missing: vec![range(280, 4), range(290, 1)], pieces },
+    )
+}
+
+fn resend() -> Sample {
+    let body = Resend { inbox: false, epoch: 5, gone: vec![Range { first: 280, count: 4 }] };
+    let mut sample = sample(Kind::RESEND, body);
+    (sample.head.number, sample.head.request) = (None, None);
+    sample
+}
+
+/// Nothing is gone.
+fn resend_of_all() -> Sample {
+    Sample { body: Box::new(Resend { inbox: false, epoch: 5, gone: vec![] }), ..resend() }
 }
 
 /// A broadcast in two pieces, cut in the middle of its body.
@@ -265,6 +290,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         vector("run", "four frames behind one head, of which the second repeats the body of the first", run),
         vector("numbered", "a numbered frame behind an unnumbered one", vec![unnumbered, broadcast()]),
         vector("parts", "a broadcast in two pieces, which share a number", parts()),
+        vector("resend-frame", "a frame of the cluster channel that is sent again", vec![resend_of_all(), broadcast()]),
         vector(
             "unknown-extension",
             "extension 200 is passed over; the request behind it is read",

@@ -174,7 +174,9 @@ impl Cast {
     /// Pried into is what is emitted to these namespaces.
     async fn new(to: &[&str]) -> Self {
         let (memory, pry, hub) = (Memory::with_limits(Limits::max_frame(1 << 20)), Pry::default(), Hub::new());
-        let near = Cluster::connect(Broker(memory.clone(), pry.clone())).await.unwrap();
+        // What it keeps of what was sent is let go of soon, to be seen.
+        let near = Cluster::builder().history_bytes(20 << 10);
+        let near = near.connect(Broker(memory.clone(), pry.clone())).await.unwrap();
         let far = Cluster::connect(memory).await.unwrap();
         eventually(|| near.nodes().len() == 2 && far.nodes().len() == 2).await;
         let chat = near.namespace("/chat", Sockets(hub.clone(), pry.clone())).await.unwrap();
@@ -229,7 +231,9 @@ async fn what_arrives_is_carried_out_while_others_emit() {
 async fn what_is_called_here_is_carried_out_while_others_emit_elsewhere() {
     let cast = Cast::new(&["/other"]).await;
     cast.ask(&cast.chat).await;
-    cast.chat.emit(Bytes::from_owner(Owned(vec![0; 8 << 10], cast.pry.clone()))).await.unwrap();
+    for _ in 0..3 {
+        cast.chat.emit(Bytes::from_owner(Owned(vec![0; 8 << 10], cast.pry.clone()))).await.unwrap();
+    }
     cast.clusters[0].flush(SOON).await.unwrap();
     eventually(|| cast.pry.has_seen("a packet is dropped")).await;
     cast.clusters[0].stats();

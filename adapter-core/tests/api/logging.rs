@@ -95,8 +95,17 @@ async fn joining_and_leaving_are_logged() {
 
 #[tokio::test]
 async fn g09_what_was_lost_is_logged_with_its_number() {
+    for (kept, level, line) in [
+        (0, Level::WARN, "messages of other nodes were lost"),
+        (1 << 20, Level::INFO, "messages of other nodes that were lost have been sent again"),
+    ] {
+        lose_seven(kept, level, line).await;
+    }
+}
+
+async fn lose_seven(kept: usize, level: Level, line: &str) {
     let (log, _guard) = Log::start();
-    let (one, link, two) = pair(Cluster::builder()).await;
+    let (one, link, two) = pair(Cluster::builder().history_bytes(kept)).await;
     let mut here = one.socket([]);
     two.chat.emit("before").await.unwrap();
     assert_eq!(next(&mut here).await, "before");
@@ -106,8 +115,10 @@ async fn g09_what_was_lost_is_logged_with_its_number() {
     }
     two.cluster.flush(Duration::from_secs(10)).await.unwrap();
     link.set(Mode::Up).await;
-    eventually(|| log.count(Level::WARN, "messages of other nodes were lost") == 7).await;
-    assert!(log.lines(Level::WARN, "were lost")[0].contains(&format!("sender={}", two.cluster.node().id)));
+    eventually(|| log.count(level, line) == 7).await;
+    if kept == 0 {
+        assert!(log.lines(level, line)[0].contains(&format!("sender={}", two.cluster.node().id)));
+    }
     drop(one);
 }
 

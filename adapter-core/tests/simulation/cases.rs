@@ -122,6 +122,21 @@ fn all_guarantees_hold_when_a_link_is_congested() {
 }
 
 #[test]
+fn all_guarantees_hold_when_single_messages_and_bursts_are_lost() {
+    weather(Profile::Leaky);
+}
+
+#[test]
+fn all_guarantees_hold_when_single_messages_and_bursts_are_lost_and_no_order_is_kept() {
+    weather(Profile::LeakyWild);
+}
+
+#[test]
+fn all_guarantees_hold_when_next_to_nothing_is_kept_of_what_was_sent() {
+    weather(Profile::Forgetful);
+}
+
+#[test]
 fn g01_every_node_carries_out_every_operation_and_every_socket_gets_its_copy() {
     guarantee("g01_reach", &[Profile::OrderedTurbulent, Profile::WildTurbulent]);
 }
@@ -159,6 +174,12 @@ fn g08_an_outage_condemns_nobody_and_what_waited_goes_out() {
 #[test]
 fn g09_what_is_lost_is_reported_where_it_is_missing() {
     guarantee("g09_no_silent_loss", &[Profile::Lossy, Profile::LossyWild]);
+}
+
+#[test]
+fn g09_what_is_lost_is_asked_for_and_carried_out() {
+    let lossy = [Profile::Lossy, Profile::LossyWild, Profile::HalfOpen, Profile::Leaky, Profile::LeakyWild];
+    guarantee("g09_what_is_lost_is_repaired", &lossy);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::wire::Operation;
 pub(super) type Check = fn(&History) -> Result<(), String>;
 
 /// None is named after G6: local sockets are served by the driver (`cluster`), in the call; the engine has no part in it.
-pub(super) const CHECKS: [(&str, Check); 12] = [
+pub(super) const CHECKS: [(&str, Check); 13] = [
     ("g01_reach", g01_reach),
     ("g02_order", g02_order),
     ("g03_read_your_join", g03_read_your_join),
@@ -25,6 +25,7 @@ pub(super) const CHECKS: [(&str, Check); 12] = [
     ("g07_never_deaf", g07_never_deaf),
     ("g08_outage", g08_outage),
     ("g09_no_silent_loss", g09_no_silent_loss),
+    ("g09_what_is_lost_is_repaired", g09_what_is_lost_is_repaired),
     ("g10_once", g10_once),
     ("g12_no_residue", g12_no_residue),
     ("g13_any_size", g13_any_size),
@@ -68,7 +69,9 @@ impl<'a> Duties<'a> {
     fn must(&self, op: usize, node: N) -> bool {
         let sender = self.history.ops[op].sender;
         let Some((at, live)) = self.calls.get(&op) else { return false };
-        let ready = self.lives[node].ready.is_some_and(|ready| ready <= *at && self.greeted(sender, node, ready));
+        // Where greetings are lost, a node may be ready and known to nobody yet.
+        let greeted = |ready: Duration| ready <= *at && self.greeted(sender, node, ready);
+        let ready = self.history.plan.loss == 0 && self.lives[node].ready.is_some_and(greeted);
         sender != node
             && self.vouched(sender)
             && self.lives[node].stays()
@@ -85,7 +88,7 @@ impl<'a> Duties<'a> {
 
     /// All that a node has sent is with the broker.
     fn vouched(&self, node: N) -> bool {
-        self.lives[node].stays() || self.lives[node].closed.is_some()
+        (self.lives[node].stays() || self.lives[node].closed.is_some()) && !self.lives[node].refused
     }
 }
 
@@ -104,6 +107,9 @@ fn carried(history: &History) -> BTreeMap<(N, usize), usize> {
 pub(super) fn g01_reach(history: &History) -> Result<(), String> {
     let (duties, carried) = (Duties::new(history), carried(history));
     for (op, call) in history.ops.iter().enumerate().filter(|(_, op)| op.sent != Sent::Nowhere && !history.plan.lossy) {
+        if was_in_the_middle(history, &duties.lives, op) {
+            continue;
+        }
         for node in 0..history.nodes {
             let missed = duties.must(op, node) && !carried.contains_key(&(node, op));
             hold(!missed, || format!("node {node} has not carried out op {op} of node {}", call.sender))?;
@@ -158,6 +164,15 @@ pub(super) fn was_forgotten(history: &History, lives: &[Life], sender: N) -> boo
     history.plan.profile == Profile::LongSleeper && !lives[sender].away.is_empty()
 }
 
+/// Called by one that fell asleep with it half sent, perhaps, and was forgotten: of a large one the others had some pieces, and
+/// know of none any more. They have reported that they do not know what they miss.
+fn was_in_the_middle(history: &History, lives: &[Life], op: usize) -> bool {
+    let sender = history.ops[op].sender;
+    let called = |record: &&Record| matches!(record.what, What::Called { op: of, .. } if of == op);
+    let at = history.of(sender).find(called).map(|record| record.at);
+    was_forgotten(history, lives, sender) && lives[sender].away.iter().any(|(_, to)| at.is_some_and(|at| at < *to))
+}
+
 /// A sender's numbered operations are carried out in its order, and its goodbye after them.
 pub(super) fn g02_order(history: &History) -> Result<(), String> {
     let mut newest: BTreeMap<(N, N), (u64, usize)> = BTreeMap::new();
@@ -208,7 +223,7 @@ pub(super) fn g09_no_silent_loss(history: &History) -> Result<(), String> {
                         seen = Seen { last: n, begun: true, gap: 0, unknown: false };
                     }
                     What::Gap { of, count: Some(count), inbox } if of == sender => {
-                        hold(history.plan.lossy, || {
+                        hold(history.plan.lossy || duties.lives[sender].refused, || {
                             format!("node {node} misses {count} of node {sender}: nothing was lost")
                         })?;
                         seen.gap += if inbox { 0 } else { count };
@@ -220,6 +235,29 @@ pub(super) fn g09_no_silent_loss(history: &History) -> Result<(), String> {
             if duties.vouched(sender) && duties.lives[node].stays() && !seen.unknown {
                 check_hole(&duties, &numbers, node, &seen, numbers.len() as u64 + 1)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Whatever was lost, a sender that lives still has it, unless it keeps next to nothing: every node that has to carries out
+/// every operation. But for a sender that was thought dead meanwhile: what it had sent until then was given up.
+pub(super) fn g09_what_is_lost_is_repaired(history: &History) -> Result<(), String> {
+    if !history.plan.lossy || history.plan.profile == Profile::Forgetful {
+        return Ok(());
+    }
+    let (duties, carried) = (Duties::new(history), carried(history));
+    let dead = |node: N, sender: N| history.of(node).any(|record| record.what == What::Down(sender, Departure::Died));
+    for (op, call) in history.ops.iter().enumerate().filter(|(_, op)| matches!(op.sent, Sent::Numbered(_))) {
+        for node in (0..history.nodes).filter(|node| !dead(*node, call.sender)) {
+            let missed = duties.must(op, node) && !carried.contains_key(&(node, op));
+            hold(!missed, || format!("node {node} has not carried out op {op} of node {}, which lives", call.sender))?;
+        }
+    }
+    for record in &history.records {
+        if let What::Gap { of, count: Some(count), .. } = record.what {
+            let lives = duties.vouched(of) && duties.lives[record.node].stays() && !dead(record.node, of);
+            hold(!lives, || format!("node {} reports {count} of node {of}, which lives, as lost", record.node))?;
         }
     }
     Ok(())
@@ -247,6 +285,8 @@ fn check_hole(duties: &Duties<'_>, numbers: &[usize], node: N, seen: &Seen, n: u
         between.iter().filter(|op| duties.must(**op, node)).count()
     };
     let most = between.len();
+    // Who thought the sender dead and has forgotten it has said that it does not know how much it misses.
+    let due = if seen.unknown { 0 } else { due };
     let exact = (due as u64..=most as u64).contains(&seen.gap);
     hold(exact, || {
         let last = seen.last;

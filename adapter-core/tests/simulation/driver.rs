@@ -12,6 +12,8 @@ use crate::wire::Glance;
 
 /// As in the real driver, between two tries of a batch.
 const RETRY: Duration = Duration::from_millis(100);
+/// As there, for what the others miss of a node that has said goodbye.
+const CONFIRMED: Duration = Duration::from_secs(1);
 /// As there: without a word for so long, the outcome of a publish is unknown.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -59,6 +61,7 @@ impl World {
             }
         }
         self.let_time_pass(node);
+        self.go_on_closing(node);
     }
 
     fn let_time_pass(&mut self, node: N) {
@@ -73,6 +76,7 @@ impl World {
             self.nodes[node].timer = None;
             self.let_time_pass(node);
         }
+        self.go_on_closing(node);
     }
 
     pub(super) fn wake_writer(&mut self, node: N) {
@@ -127,6 +131,10 @@ impl World {
                 if self.nodes[other].engine.is_none() {
                     continue;
                 }
+                if self.links.loses(other, self.now, &self.plan, &mut self.random) {
+                    self.record(other, What::Lost);
+                    continue;
+                }
                 let copies = 1 + usize::from(self.random.chance(self.plan.copies));
                 for _ in 0..copies {
                     let at = self.links.arrival(node, other, self.now, &self.plan, &mut self.random);
@@ -154,7 +162,11 @@ impl World {
         let outcome = if lost || !self.nodes[node].link_up { Outcome::Unknown } else { outcome };
         let now = self.instant();
         if let Some(engine) = self.engine(node) {
+            let before = engine.stats().refused;
             engine.record_outcome(outcome, now);
+            if engine.stats().refused > before {
+                self.record(node, What::Refused);
+            }
         }
         if outcome == Outcome::Unknown {
             self.record(node, What::Unsure);
@@ -226,6 +238,11 @@ impl World {
                 self.wake_writer(node);
             }
             Closing::SaidBye if engine.has_said_bye() => {
+                self.nodes[node].closing = Closing::Confirming(self.now + CONFIRMED);
+                self.push(self.now + CONFIRMED, Event::Timer(node));
+                self.go_on_closing(node);
+            }
+            Closing::Confirming(until) if engine.has_left() || until <= self.now => {
                 engine.end_requests();
                 self.drain(node);
                 self.record(node, What::Closed);

@@ -113,6 +113,10 @@ pub(super) enum What {
         inbox: bool,
         count: Option<u64>,
     },
+    /// The broker has failed with it so often, by chance, that the node has given up a message of its own.
+    Refused,
+    /// A message did not arrive at this node.
+    Lost,
     /// A message larger than the link takes.
     Oversize(usize),
     /// At the end of the run.
@@ -173,6 +177,8 @@ pub(super) struct Life {
     pub(super) killed: Option<Duration>,
     pub(super) closing: Option<Duration>,
     pub(super) closed: Option<Duration>,
+    /// It has given up a message of its own.
+    pub(super) refused: bool,
     /// Stalls, outages and congestion, from and to.
     pub(super) away: Vec<(Duration, Duration)>,
     /// When a publish had an unknown outcome.
@@ -207,6 +213,7 @@ impl Life {
             killed: first(What::Killed),
             closing: first(What::Closing),
             closed: first(What::Closed),
+            refused: first(What::Refused).is_some(),
             away: away.collect(),
             unsure: history.of(node).filter(|record| record.what == What::Unsure).map(|record| record.at).collect(),
             half_open: half_open.collect(),

@@ -285,12 +285,12 @@ fn g05_sees_a_node_that_did_not_come_back() {
 #[test]
 fn g09_sees_a_gap_that_was_forgotten_and_one_that_counts_wrong() {
     let gap = |history: &History| find(history, |what| matches!(what, What::Gap { inbox: false, count: Some(_), .. }));
-    caught("g09_no_silent_loss", Profile::Lossy, |history| {
+    caught("g09_no_silent_loss", Profile::Forgetful, |history| {
         let at = gap(history)?;
         history.records.remove(at);
         Some(())
     });
-    caught("g09_no_silent_loss", Profile::LossyWild, |history| {
+    caught("g09_no_silent_loss", Profile::Forgetful, |history| {
         let at = gap(history)?;
         let What::Gap { count: Some(count), .. } = &mut history.records[at].what else { return None };
         *count += 1;

@@ -27,6 +27,12 @@ pub(super) enum Profile {
     HalfOpen,
     /// What is sent to one node is seconds late, though nothing is lost.
     Congested,
+    /// Single messages and bursts do not arrive, and nobody says so; the order is kept.
+    Leaky,
+    /// The same without an order.
+    LeakyWild,
+    /// The same with next to nothing kept of what was sent.
+    Forgetful,
 }
 
 /// Which direction of a half-open link swallows what is sent.
@@ -40,7 +46,7 @@ pub(super) enum Swallows {
 }
 
 impl Profile {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Ordered,
         Self::OrderedTurbulent,
         Self::Wild,
@@ -51,6 +57,9 @@ impl Profile {
         Self::LongSleeper,
         Self::HalfOpen,
         Self::Congested,
+        Self::Leaky,
+        Self::LeakyWild,
+        Self::Forgetful,
     ];
 
     pub(super) fn of(seed: u64) -> Self {
@@ -70,6 +79,11 @@ pub(super) struct Plan {
     pub(super) profile: Profile,
     pub(super) ordered: bool,
     pub(super) lossy: bool,
+    /// In a thousand: messages that one receiver does not get, and bursts of them.
+    pub(super) loss: usize,
+    pub(super) bursts: usize,
+    /// Bytes that a node keeps of what it has sent.
+    pub(super) history: usize,
     /// The longest way of a message from the broker to a node.
     pub(super) delay: Duration,
     /// The longest way to the broker, and the same again for its word.
@@ -93,9 +107,11 @@ impl Plan {
     pub(super) fn new(seed: u64, random: &mut Random) -> Self {
         let profile = Profile::of(seed);
         let ordered = match profile {
-            Profile::Ordered | Profile::OrderedTurbulent | Profile::Lossy => true,
-            Profile::Wild | Profile::WildTurbulent | Profile::LossyWild => false,
-            Profile::Sleeper | Profile::LongSleeper | Profile::HalfOpen | Profile::Congested => random.chance(50),
+            Profile::Ordered | Profile::OrderedTurbulent | Profile::Lossy | Profile::Leaky => true,
+            Profile::Wild | Profile::WildTurbulent | Profile::LossyWild | Profile::LeakyWild => false,
+            Profile::Sleeper | Profile::LongSleeper | Profile::HalfOpen | Profile::Congested | Profile::Forgetful => {
+                random.chance(50)
+            }
         };
         let delays: &[u64] = if ordered { &[1, 10, 60] } else { &[20, 100, 300] };
         let ms = |list: &[u64], random: &mut Random| Duration::from_millis(random.pick(list).copied().unwrap_or(1));
@@ -110,10 +126,18 @@ impl Plan {
             Profile::Congested => 4000,
             _ => 0,
         };
+        let leaks = matches!(profile, Profile::Leaky | Profile::LeakyWild | Profile::Forgetful);
         Self {
             profile,
             ordered,
-            lossy: matches!(profile, Profile::Lossy | Profile::LossyWild | Profile::HalfOpen),
+            lossy: leaks || matches!(profile, Profile::Lossy | Profile::LossyWild | Profile::HalfOpen),
+            loss: if leaks { *random.pick(&[3, 10, 30]).unwrap_or(&10) } else { 0 },
+            bursts: if leaks { *random.pick(&[0, 2, 5]).unwrap_or(&0) } else { 0 },
+            history: if profile == Profile::Forgetful {
+                *random.pick(&[0, 3000, 10_000]).unwrap_or(&0)
+            } else {
+                16 << 20
+            },
             delay: ms(delays, random),
             publish: ms(if ordered { &[1, 5] } else { &[1, 10, 40] }, random),
             unknown: if ordered { 3 } else { 8 },
@@ -140,7 +164,12 @@ pub(super) struct Links {
     last: HashMap<(usize, usize), Duration>,
     /// Nodes whose link is congested: until when, and when the last of what is queued there arrives.
     congested: HashMap<usize, (Duration, Duration)>,
+    /// Nodes to which nothing arrives until then.
+    burst: HashMap<usize, Duration>,
 }
+
+/// The longest burst of losses.
+const BURST: u64 = 200;
 
 impl Links {
     /// When a message that the broker takes now arrives.
@@ -166,6 +195,17 @@ impl Links {
     /// From now on, what is sent to this node queues.
     pub(super) fn congest(&mut self, to: usize, until: Duration) {
         self.congested.insert(to, (until, Duration::ZERO));
+    }
+
+    /// Whether a message does not arrive.
+    pub(super) fn loses(&mut self, to: usize, now: Duration, plan: &Plan, random: &mut Random) -> bool {
+        if plan.loss == 0 || now > plan.busy {
+            return false;
+        }
+        if random.below(1000) < plan.bursts {
+            self.burst.insert(to, now + random.between(0, BURST));
+        }
+        self.burst.get(&to).is_some_and(|until| now < *until) || random.below(1000) < plan.loss
     }
 
     fn queue(&mut self, to: usize, at: Duration) -> Duration {

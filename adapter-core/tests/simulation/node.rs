@@ -62,6 +62,8 @@ pub(super) enum Closing {
     /// Waits until the broker has so many messages.
     Flushing(u64),
     SaidBye,
+    /// Waits until then for the others, who may miss something.
+    Confirming(Duration),
 }
 
 impl SimNode {

@@ -9,7 +9,7 @@ use super::history::{History, N, Op, Record, What};
 use super::network::{Links, Plan, Profile, Swallows};
 use super::node::{self, Arrival, Closing, SimNode, Writer};
 use super::random::Random;
-use crate::engine::{Engine, Gauge, Outcome, ReplyTo, Settings};
+use crate::engine::{Engine, Gauge, Keep, Outcome, ReplyTo, Settings};
 use crate::model::{Limits, Node, SocketId};
 use crate::wire::Answer;
 
@@ -122,7 +122,7 @@ impl World {
                 let at = self.random.between(500, busy / 2);
                 self.push(at, Event::Congest(node, self.plan.busy - at));
             }
-            Profile::Ordered | Profile::Wild => {
+            Profile::Ordered | Profile::Wild | Profile::Leaky | Profile::LeakyWild | Profile::Forgetful => {
                 if self.random.chance(50) {
                     let at = self.random.between(1200, 2400);
                     self.expect(first, at);
@@ -272,6 +272,7 @@ impl World {
             ordered: self.plan.ordered,
             keep: self.plan.keep,
             max_batch: 4096,
+            keep_sent: Keep { bytes: self.plan.history, ..defaults.keep_sent },
             ..defaults
         };
         let limits = Limits::max_frame(self.plan.max_frame);

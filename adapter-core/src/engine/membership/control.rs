@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::Farewell;
 use super::detector::successors;
 use super::rhythm::Due;
 use crate::engine::{Destination, Engine};
@@ -37,6 +38,8 @@ pub(in crate::engine) enum Control {
     Suspect(NodeId),
     /// Where the numbers of a channel stand.
     Mark(Destination),
+    /// What this node has and misses of what another one has sent to its inbox, or to the cluster.
+    Nack(NodeId, bool),
     Bye,
 }
 
@@ -95,7 +98,9 @@ impl Engine {
             Control::Probe => (Destination::Inbox(me), content(Kind::PROBE, &Empty {})),
             Control::Suspect(node) => (Destination::Cluster, content(Kind::SUSPECT, &Suspect { node })),
             Control::Mark(to) => (to, content(Kind::MARK, &Tail { mark: self.sending.mark(to)? })),
+            Control::Nack(node, inbox) => return self.nack(node, inbox, now),
             Control::Bye => {
+                self.farewell = Some(self.wait_for_others(cluster));
                 let inboxes = self.last_inboxes(now);
                 (Destination::Cluster, content(Kind::BYE, &Bye { cluster, inboxes }))
             }
@@ -123,7 +128,7 @@ impl Engine {
     }
 
     /// How much of a control frame may be names or marks.
-    fn capacity(&self) -> usize {
+    pub(in crate::engine) fn capacity(&self) -> usize {
         LARGEST.min(self.limits.max_frame).saturating_sub(AROUND)
     }
 
@@ -156,6 +161,18 @@ impl Engine {
 
     fn most_inboxes(&self) -> usize {
         self.capacity() / (size_of::<NodeId>() + 2 * 9)
+    }
+
+    /// Those who may miss something of what this node has sent.
+    fn wait_for_others(&self, last: Mark) -> Farewell {
+        let live = self.members.ring();
+        let waiting = if self.sending.keeps(Destination::Cluster) {
+            live.clone()
+        } else {
+            let inbox = |to| if let Destination::Inbox(node) = to { Some(node) } else { None };
+            self.sending.kept_channels().filter_map(inbox).filter(|node| live.contains(node)).collect()
+        };
+        Farewell::new(last, waiting)
     }
 
     /// Says goodbye; what is queued before it is to be sent before it.

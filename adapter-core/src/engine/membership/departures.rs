@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use super::control::Control;
 use super::peer::Life;
 use crate::engine::{Engine, Output};
-use crate::model::{Departure, Event, GapChannel, MissingNode, MissingReason, NodeId};
+use crate::model::{Departure, Event, MissingNode, MissingReason, NodeId};
 
 impl Engine {
     pub(in crate::engine) fn revive(&mut self, id: NodeId, now: Instant) {
@@ -32,13 +33,19 @@ impl Engine {
         let Some(node) = self.members.get(id).map(|peer| peer.node(id)) else { return };
         self.members.set(id, Life::Gone(how), now);
         self.is_back(id, now);
+        self.give_up(id, now);
+        if let Some(farewell) = &mut self.farewell {
+            farewell.no_longer(id);
+        }
         self.outputs.push_back(Output::Event(Event::NodeDown(node, how)));
         let reason = match how {
-            Departure::Left => MissingReason::Left,
+            Departure::Left => {
+                self.control(Control::Nack(id, false)); // nothing is missing: it need not wait
+                MissingReason::Left
+            }
             Departure::Died => {
                 // What it sent after the last that we heard of it, nobody knows.
-                let gap = Event::Gap { node: id, channel: GapChannel::Cluster, count: None };
-                self.outputs.push_back(Output::Event(gap));
+                self.lost(id, false, None);
                 MissingReason::Died
             }
         };

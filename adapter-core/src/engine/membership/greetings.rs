@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::random::hash_pair;
+use crate::engine::bucket::Bucket;
 use crate::model::NodeId;
 
 /// So many nodes tell a newcomer whom they know.
@@ -15,31 +16,6 @@ const LISTS: u32 = 16;
 const AGAIN: Duration = Duration::from_millis(200);
 /// Of those who greeted before this node was ready, so many are welcomed one by one; more by one heartbeat.
 const ONE_BY_ONE: usize = 8;
-
-/// So many of something in each second.
-#[derive(Debug)]
-struct Bucket {
-    most: u32,
-    left: f64,
-    filled: Instant,
-}
-
-impl Bucket {
-    fn new(most: u32, now: Instant) -> Self {
-        Self { most, left: f64::from(most), filled: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.left = (self.left + passed * f64::from(self.most)).min(f64::from(self.most));
-        self.filled = self.filled.max(now);
-        let some = self.left >= 1.0;
-        if some {
-            self.left -= 1.0;
-        }
-        some
-    }
-}
 
 /// What becomes of a greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +66,16 @@ impl Greetings {
         if welcomed.is_some_and(|welcomed| now.saturating_duration_since(welcomed) < AGAIN) {
             return Reply::Done;
         }
-        if !self.welcomes.take(now) {
+        if !self.welcomes.take(1, now) {
             return Reply::Heartbeat;
         }
-        Reply::Welcome { list: self.lists(newcomer, live) && self.lists.take(now) }
+        Reply::Welcome { list: self.lists(newcomer, live) && self.lists.take(1, now) }
+    }
+
+    /// When within a time this node asks that one: not when others do.
+    pub(crate) fn spread(&self, other: NodeId, within: Duration) -> Duration {
+        let most = u64::try_from(within.as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros(hash_pair(self.me, other) % most.max(1))
     }
 
     /// Whether this node is one of the few that tell this newcomer whom they know.

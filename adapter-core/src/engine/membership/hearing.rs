@@ -66,6 +66,7 @@ impl Engine {
             }
             Said::Heartbeat(heartbeat) => self.hear_heartbeat(sender, frame.head.counter, heartbeat, at),
             Said::Suspect(Suspect { node }) => self.hear_suspicion(node, at),
+            Said::Nack(nack) => self.hear_nack(sender, &nack, at),
             Said::Bye(_) | Said::Tail(_) | Said::Probe | Said::Unknown => {}
         }
     }

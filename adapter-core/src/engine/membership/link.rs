@@ -32,6 +32,7 @@ impl Engine {
             }
             self.outputs.push_back(Output::Link(true));
         }
+        self.ask_anew(now);
         // What was sent meanwhile may be lost on either side: the marks tell, and the echo proves the link.
         if asks {
             self.control(Control::Ask);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::peer::Life;
 use super::said::{Said, read};
 use crate::engine::Engine;
+use crate::engine::order::Progress;
 use crate::model::NodeId;
 use crate::wire::{Frame, Malformed, Mark, Number};
 
@@ -31,27 +32,34 @@ impl Engine {
 
     /// Takes the newest number that a node has used on the cluster channel or on our inbox.
     fn take_mark(&mut self, sender: NodeId, inbox: bool, mark: Option<Mark>, introduction: bool, now: Instant) {
-        let (patience, patient) = (self.patience(), self.patient(now));
+        let (patience, patient) = (self.patience(now), self.patient(now));
         let Some(mark) = mark else { return };
+        // Only an introduction is meant for us; what came before another mark may be late, or lost.
+        let unsure = self.unsure(sender, now).filter(|_| !introduction);
         let Some(peer) = self.members.get_mut(sender) else { return };
         // A mark that is the first we hear of a channel is where our account of it begins.
         let begin = Number { epoch: mark.epoch, n: mark.n.saturating_add(1) };
-        // Only an introduction is meant for us; without an order, another mark may have overtaken what came before it.
-        let unsure = (!self.settings.ordered && !introduction).then_some(patient);
+        let resumes = peer.resumes;
         let account = peer.account(inbox, begin, unsure);
-        // What an introduction says is where this account begins; it may name a message of which pieces are still to come.
-        let progress = if introduction { account.begin(mark) } else { account.mark(mark, patient, &patience) };
+        // What an introduction says is where this account begins; it may name a message of which pieces are still to come. One that
+        // was forgotten here may speak of the first time that it met this node.
+        let progress = match introduction {
+            true if resumes => Progress::default(),
+            true => account.begin(mark),
+            false => account.mark(mark, patient, &patience),
+        };
         self.advance(sender, inbox, progress, now);
     }
 
     /// A node has said goodbye, unless it has been heard to say more since.
     fn goodbye(&mut self, id: NodeId, counter: u64, cluster: Mark, inbox: Option<Mark>, now: Instant) {
-        let until = self.patient(now) + self.patience().time;
+        let until = self.patient(now) + self.settings.repair.max(self.settings.beginning);
         let Some(peer) = self.members.get_mut(id) else { return };
         if counter < peer.beat || !matches!(peer.life, Life::Stranger | Life::Live) {
             return;
         }
         peer.bye = peer.bye.max(counter);
+        peer.last = Some(cluster);
         if !peer.is_live() {
             self.members.set(id, Life::Gone(crate::model::Departure::Left), now);
             return;

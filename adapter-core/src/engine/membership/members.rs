@@ -103,6 +103,7 @@ impl Members {
             beat: 0,
             bye: 0,
             welcomed: None,
+            last: None,
             greeted: None,
             cluster: None,
             inbox: None,

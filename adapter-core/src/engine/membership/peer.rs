@@ -7,6 +7,9 @@ use crate::engine::order::{Account, HeldInAll};
 use crate::model::{Departure, Node, NodeId};
 use crate::wire::{Mark, Number};
 
+/// A node that is heard each second has had no chance to reply when it has been silent for so long.
+const SILENT: Duration = Duration::from_millis(1250);
+
 /// Another node.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -20,7 +23,7 @@ pub(crate) struct Peer {
     /// It has greeted, or was named by others; else it is a stranger, of whom few are kept.
     pub(super) vouched: bool,
     /// We knew it before, and have forgotten it.
-    pub(super) resumes: bool,
+    pub(crate) resumes: bool,
     /// The longest time between two of its heartbeats on the cluster channel, as it says.
     pub(super) period: Option<Duration>,
     /// The counters of its newest heartbeat, and of its goodbye.
@@ -28,6 +31,8 @@ pub(crate) struct Peer {
     pub(super) bye: u64,
     /// Where our numbers stood when we met it: everything after that is meant for it.
     pub(crate) welcomed: Option<Mark>,
+    /// What its goodbye said of the cluster channel.
+    pub(super) last: Option<Mark>,
     /// When we welcomed it last.
     pub(super) greeted: Option<Instant>,
     pub(crate) cluster: Option<Account>,
@@ -89,6 +94,17 @@ impl Peer {
 
     pub(crate) fn accounts(&mut self) -> impl Iterator<Item = (bool, &mut Account)> {
         self.cluster.iter_mut().map(|account| (false, account)).chain(self.inbox.iter_mut().map(|a| (true, a)))
+    }
+
+    /// Whether it has not been heard for longer than a node that is well stays silent, where all hear each other each second.
+    pub(crate) fn is_silent(&self, clock: Duration) -> bool {
+        let often = self.period.is_none_or(|period| period <= Duration::from_secs(1));
+        often && clock.saturating_sub(self.heard) > SILENT
+    }
+
+    /// The last that it sent to all, if it has said goodbye.
+    pub(crate) fn last_mark(&self) -> Option<Mark> {
+        self.last
     }
 
     /// Whether all that it sent before its goodbye has been carried out.

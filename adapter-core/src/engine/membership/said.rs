@@ -1,7 +1,7 @@
 //! What a control frame says, if it may say so where it was heard.
 
 use crate::model::node::MAX_NODE_NAME;
-use crate::wire::{Bye, Frame, Heartbeat, Hello, Kind, Malformed, Mark, Nodes, Suspect, Tail, Welcome, decode};
+use crate::wire::{Bye, Frame, Heartbeat, Hello, Kind, Malformed, Mark, Nack, Nodes, Suspect, Tail, Welcome, decode};
 
 /// What a control frame says.
 #[derive(Debug)]
@@ -12,6 +12,7 @@ pub(super) enum Said {
     Heartbeat(Heartbeat),
     Bye(Bye),
     Tail(Mark),
+    Nack(Nack),
     Suspect(Suspect),
     Probe,
     /// Of a kind that this build does not know.
@@ -42,6 +43,7 @@ pub(super) fn read(frame: &Frame, inbox: bool) -> Result<Said, Malformed> {
         Kind::HEARTBEAT => Said::Heartbeat(decode(body)?),
         Kind::BYE => Said::Bye(decode(body)?),
         Kind::MARK => Said::Tail(decode::<Tail>(body)?.mark),
+        Kind::NACK => Said::Nack(decode(body)?),
         Kind::SUSPECT => Said::Suspect(decode(body)?),
         Kind::PROBE => Said::Probe,
         _ => Said::Unknown,
@@ -67,7 +69,7 @@ impl Said {
             Self::Hello(Hello { cluster, .. }) | Self::Welcome(Welcome { cluster, .. }) => Some(*cluster),
             Self::Heartbeat(Heartbeat { cluster, .. }) | Self::Bye(Bye { cluster, .. }) => Some(*cluster),
             Self::Tail(mark) => Some(*mark),
-            Self::Nodes(_) | Self::Suspect(_) | Self::Probe | Self::Unknown => None,
+            Self::Nodes(_) | Self::Nack(_) | Self::Suspect(_) | Self::Probe | Self::Unknown => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 
 use crate::model::Limits;
-use crate::wire::{Frame, Head, OVERHEAD, Part};
+use crate::wire::{Frame, Head, MissingPieces, OVERHEAD, Part, RESEND_ROOM, Range};
 
 /// The pieces of a body and packet, for a link that takes messages of `max` bytes. None when it fits as it is.
 pub(crate) fn split(head: &Head, body: &Bytes, packet: &Bytes, max: usize) -> Option<Vec<(Head, Bytes)>> {
@@ -84,7 +84,7 @@ impl Assembly {
     pub(crate) fn begin(head: Head, part: Part, max: usize) -> Option<Self> {
         let total = u64::from(part.body) + u64::from(part.packet);
         // No piece but the last is smaller than what the smallest link takes.
-        let smallest = (Limits::MIN_FRAME - OVERHEAD) as u64;
+        let smallest = (Limits::MIN_FRAME - RESEND_ROOM - OVERHEAD) as u64;
         let fits = total <= max as u64 && u64::from(part.of) <= total / smallest + 1;
         fits.then(|| Self { head, part, pieces: BTreeMap::new(), bytes: 0 })
     }
@@ -124,6 +124,18 @@ impl Assembly {
     /// Whether every piece is there and they make up the whole.
     pub(crate) fn is_complete(&self) -> bool {
         self.pieces.len() == self.part.of as usize && self.bytes == self.part.body as usize + self.part.packet as usize
+    }
+
+    /// What is missing of it, which is message `n`, in so many ranges at the most.
+    pub(crate) fn missing(&self, n: u64, most: usize) -> MissingPieces {
+        let (mut missing, mut at) = (Vec::new(), 0);
+        for there in self.pieces.keys().copied().chain([self.part.of]) {
+            if there > at && missing.len() < most {
+                missing.push(Range { first: at.into(), count: (there - at).into() });
+            }
+            at = there.saturating_add(1);
+        }
+        MissingPieces { n, of: self.part.of, missing }
     }
 
     /// The message; only to be called when it is complete.
@@ -186,7 +198,7 @@ mod tests {
         let claim = |of, body, packet| Part { index: 0, of, body, packet };
         assert!(Assembly::begin(head(), claim(2, u32::MAX, u32::MAX), 1 << 24).is_none());
         assert!(Assembly::begin(head(), claim(u32::MAX, 10, 10), 1 << 24).is_none());
-        assert!(Assembly::begin(head(), claim(3, 400, 400), 1 << 24).is_none(), "no link has pieces so small");
+        assert!(Assembly::begin(head(), claim(4, 400, 400), 1 << 24).is_none(), "no link has pieces so small");
         let mut assembly = Assembly::begin(head(), claim(2, 400, 400), 1 << 24).expect("fits");
         assert_eq!(assembly.add(claim(2, 400, 400), vec![0; 801].into()), 0);
         assert_eq!(assembly.add(claim(3, 400, 400), Bytes::from_static(b"a")), 0, "of another message");

@@ -2,14 +2,21 @@
 
 mod acks;
 mod answers;
+mod history;
 mod outcome;
+mod resends;
 mod segment;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use self::acks::WaitingAcks;
+use self::history::History;
+pub(crate) use self::history::Keep;
 pub(crate) use self::outcome::Outcome;
+use self::resends::Resends;
 use self::segment::{Cost, Segment};
 pub(crate) use self::segment::{Packing, Payload};
 use crate::engine::order::split;
@@ -49,6 +56,8 @@ pub(crate) struct Sending {
     /// Where the segment is that the next frame for a destination may join, by its place.
     open: HashMap<Destination, u64>,
     flights: VecDeque<Flight>,
+    history: History,
+    resends: Resends,
     /// Outcomes that were unknown one after the other although the link works.
     failures: u32,
     /// So many messages are sent one at a time: one of them may be what the broker does not take.
@@ -62,6 +71,8 @@ pub(crate) struct Sending {
     pub(crate) refused: u64,
     pushed: u64,
     done: u64,
+    /// How many segments were ever queued, the pieces of a large message counted as one.
+    turns: u64,
 }
 
 /// A batch whose outcome is not known yet.
@@ -69,6 +80,8 @@ pub(crate) struct Sending {
 struct Flight {
     /// For each control frame: how many messages there are up to its end.
     control: Vec<usize>,
+    /// How many messages there are up to the end of what is sent again.
+    resent: usize,
     segments: VecDeque<Segment>,
 }
 
@@ -95,7 +108,13 @@ impl Stream {
 }
 
 impl Sending {
-    pub(crate) fn new(me: NodeId, packing: Packing, max_answers: usize, limit: usize) -> Self {
+    pub(crate) fn new(
+        me: NodeId,
+        packing: Packing,
+        keep: Keep,
+        (max_answers, limit): (usize, usize),
+        now: Instant,
+    ) -> Self {
         Self {
             me,
             counter: 0,
@@ -107,6 +126,8 @@ impl Sending {
             gone: 0,
             open: HashMap::new(),
             flights: VecDeque::new(),
+            history: History::new(keep),
+            resends: Resends::new(now),
             failures: 0,
             one_by_one: 0,
             acks: WaitingAcks::default(),
@@ -117,6 +138,7 @@ impl Sending {
             refused: 0,
             pushed: 0,
             done: 0,
+            turns: 0,
         }
     }
 
@@ -167,7 +189,9 @@ impl Sending {
         {
             return;
         }
-        for segment in Segment::of(to, head, content, cost, at, &packing) {
+        self.turns += 1;
+        for mut segment in Segment::of(to, head, content, cost, at, &packing) {
+            segment.turn = self.turns;
             if segment.is_open() {
                 self.open.insert(to, self.gone + self.queue.len() as u64);
             } else {
@@ -236,15 +260,50 @@ impl Sending {
     /// Forgets the numbers of the inboxes of those who are gone, once nothing waits for them; should one come back, a
     /// higher epoch begins.
     pub(crate) fn forget(&mut self, gone: impl Fn(NodeId) -> bool) {
-        self.inboxes.retain(|node, stream| stream.waiting > 0 || !gone(*node));
+        let history = &mut self.history;
+        self.inboxes.retain(|node, stream| {
+            let keep = stream.waiting > 0 || !gone(*node);
+            if !keep {
+                history.forget(Destination::Inbox(*node));
+            }
+            keep
+        });
     }
 
-    /// The next messages for the broker: control first, then what waits, in order, until there are `max_batch` bytes. To be
+    /// Drops what was sent so long ago that nobody can ask for it.
+    pub(crate) fn age(&mut self, now: Instant) {
+        self.history.age(now);
+    }
+
+    /// Bytes of the application that nothing here needs any more: to be dropped while the engine is not held, since that may
+    /// run the code of their owner.
+    pub(crate) fn take_released(&mut self) -> Vec<Bytes> {
+        self.history.take_released()
+    }
+
+    /// Whether anything that was sent on a channel can still be asked for.
+    pub(crate) fn keeps(&self, to: Destination) -> bool {
+        self.history.has(to)
+    }
+
+    /// The channels of which something is kept.
+    pub(crate) fn kept_channels(&self) -> impl Iterator<Item = Destination> {
+        self.history.channels()
+    }
+
+    /// How many bytes of what was sent are kept, and how many messages were sent again.
+    pub(crate) fn repairs(&self) -> (usize, u64) {
+        (self.history.bytes(), self.resends.resent)
+    }
+
+    /// The next messages for the broker: control first, then what others have asked for again, of about `max_resent` bytes, then what waits,
+    /// in order, until there are `max_batch` bytes. To be
     /// followed by [`record_outcome`](Self::record_outcome), once for each batch that is not empty, in their order.
     pub(crate) fn pack(
         &mut self,
         control: Vec<(Destination, u64, Content)>,
-        max_batch: usize,
+        (max_resent, max_batch): (usize, usize),
+        now: Instant,
     ) -> Vec<(Destination, Payload)> {
         let mut batch = Vec::new();
         let mut ends = Vec::with_capacity(control.len());
@@ -253,6 +312,8 @@ impl Sending {
             self.control_messages(to, &head, &content, &mut batch);
             ends.push(batch.len());
         }
+        batch.extend(self.take_resends(max_resent, now));
+        let resent = batch.len();
         let max_batch = if self.one_by_one > 0 { max_batch.min(1) } else { max_batch };
         let mut segments = VecDeque::new();
         let mut bytes = 0;
@@ -267,7 +328,7 @@ impl Sending {
             self.give_memory_back();
         }
         if !batch.is_empty() {
-            self.flights.push_back(Flight { control: ends, segments });
+            self.flights.push_back(Flight { control: ends, resent, segments });
         }
         batch
     }
@@ -352,9 +413,12 @@ impl Sending {
         }
     }
 
-    /// How many messages were ever queued, and how many of them the broker has (or has refused).
+    /// The turn of what was queued last, and up to which turn the broker has everything (or has refused it). What is queued may
+    /// join a segment whose turn is earlier, so messages that are counted would not do.
     pub(crate) fn progress(&self) -> (u64, u64) {
-        (self.pushed, self.done)
+        let flying = self.flights.iter().find_map(|flight| flight.segments.front());
+        let oldest = flying.or(self.queue.front());
+        (self.turns, oldest.map_or(self.turns, |oldest| oldest.turn - 1))
     }
 
     /// Since when the oldest message has been waiting.

@@ -1,5 +1,7 @@
 //! What becomes of what was sent.
 
+use std::time::Instant;
+
 use super::segment::Segment;
 use super::{Flight, Packing, Sending};
 
@@ -20,23 +22,22 @@ impl Sending {
     /// Takes the outcome of the oldest batch under way. When it is unknown, so is that of all behind it. `works` says whether
     /// the link is known to work: then it is the batch that fails. Returns how much queue capacity the senders get back, and how many of
     /// the batch's control frames are not to be sent again (none, and none of the batches behind it, when nothing is known).
-    pub(crate) fn record_outcome(&mut self, outcome: Outcome, works: bool) -> (usize, Option<usize>) {
-        let Some(Flight { control, mut segments }) = self.flights.pop_front() else { return (0, None) };
-        let before = control.last().copied().unwrap_or(0);
+    pub(crate) fn record_outcome(&mut self, outcome: Outcome, works: bool, now: Instant) -> (usize, Option<usize>) {
+        let Some(Flight { control, resent: before, mut segments }) = self.flights.pop_front() else { return (0, None) };
         match outcome {
             Outcome::Sent => {
                 self.failures = 0;
                 self.one_by_one = self.one_by_one.saturating_sub(segments.len());
-                (segments.into_iter().map(|segment| self.sent(segment)).sum(), Some(control.len()))
+                (segments.into_iter().map(|segment| self.sent(segment, now)).sum(), Some(control.len()))
             }
             Outcome::Refused(index) if index < before => {
                 self.put_back(segments);
-                (0, Some(control.iter().filter(|end| **end <= index).count() + 1))
+                (0, Some((control.iter().filter(|end| **end <= index).count() + 1).min(control.len())))
             }
             Outcome::Refused(index) if index - before < segments.len() => {
                 self.failures = 0;
                 let mut behind = segments.split_off(index - before);
-                let mut freed = segments.into_iter().map(|segment| self.sent(segment)).sum();
+                let mut freed = segments.into_iter().map(|segment| self.sent(segment, now)).sum();
                 if let Some(refused) = behind.pop_front() {
                     self.put_back(behind);
                     freed += self.refuse(refused);
@@ -54,7 +55,11 @@ impl Sending {
         }
     }
 
-    fn sent(&mut self, segment: Segment) -> usize {
+    fn sent(&mut self, mut segment: Segment, now: Instant) -> usize {
+        if let Some(numbers) = segment.numbers() {
+            let payload = segment.payload();
+            self.history.add(segment.to, numbers, payload, now);
+        }
         if let Some(stream) = self.stream(segment.to) {
             stream.sent = stream.sent.max(segment.newest.unwrap_or(0));
         }

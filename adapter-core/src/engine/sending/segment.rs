@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Destination;
 use crate::engine::order::split;
-use crate::wire::{Content, Frames, Head, Message, OVERHEAD};
+use crate::wire::{Content, Frames, Head, Message, OVERHEAD, RESEND_ROOM};
 
 /// A packet above this, or a body without one, is not copied into a segment: the segment is a message of its own, put together
 /// when it is sent.
@@ -28,6 +28,8 @@ pub(crate) struct Packing {
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) to: Destination,
+    /// Its turn among all that were ever queued; what it is cut into has the same.
+    pub(super) turn: u64,
     what: What,
     /// How many of the application's messages end in it.
     pub(super) messages: u64,
@@ -35,19 +37,31 @@ pub(super) struct Segment {
     pub(super) room: usize,
     pub(super) answer_bytes: usize,
     pub(super) at: Instant,
+    /// The first number in it.
+    first: Option<u64>,
     /// The newest number that is complete with it: a mark must not name a message of which pieces are still to be sent.
     pub(super) newest: Option<u64>,
+}
+
+/// The numbers of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    /// If it is a piece of a large one: which, of how many.
+    pub(super) piece: Option<(u32, u32)>,
 }
 
 #[derive(Debug)]
 enum What {
     /// More frames may follow.
     Open(Message),
-    Written(Bytes),
+    /// And how much memory its bytes take.
+    Written(Bytes, usize),
     /// A frame whose packet is somewhere else, or whose body is and which has no packet.
     Joined(Bytes, Bytes),
     /// A piece of a large message, as it was cut.
-    Piece(Arc<Large>, u32, Bytes, Bytes),
+    Piece(Arc<Large>, (u32, u32), Bytes, Bytes),
 }
 
 /// A message that is sent in pieces.
@@ -59,28 +73,55 @@ struct Large {
 
 /// What a message for the broker consists of.
 #[derive(Clone, Debug)]
-pub(crate) struct Payload(Bytes, Bytes);
+pub(crate) struct Payload {
+    /// What stands before a message that is sent again.
+    again: Bytes,
+    before: Bytes,
+    /// The application's own bytes.
+    packet: Bytes,
+    /// How much memory `before` takes.
+    written: usize,
+}
 
 impl Payload {
     /// In one piece. Copies a large packet, so no lock should be held.
     pub(crate) fn into_bytes(self) -> Bytes {
-        let Self(before, packet) = self;
-        if packet.is_empty() {
-            return before;
+        let parts = [&self.again, &self.before, &self.packet];
+        if let [only] = &parts.iter().filter(|part| !part.is_empty()).collect::<Vec<_>>()[..] {
+            return Bytes::clone(only);
         }
-        let mut bytes = BytesMut::with_capacity(before.len() + packet.len());
-        bytes.extend_from_slice(&before);
-        bytes.extend_from_slice(&packet);
+        let mut bytes = BytesMut::with_capacity(parts.iter().map(|part| part.len()).sum());
+        parts.iter().for_each(|part| bytes.extend_from_slice(part));
         bytes.freeze()
     }
 
     pub(super) fn whole(bytes: Bytes) -> Self {
-        Self(bytes, Bytes::new())
+        let written = bytes.len();
+        Self { again: Bytes::new(), before: bytes, packet: Bytes::new(), written }
+    }
+
+    /// The same behind something.
+    pub(super) fn behind(self, again: Bytes) -> Self {
+        Self { again, ..self }
     }
 
     /// The application's own bytes in it.
     pub(crate) fn packet(&self) -> &Bytes {
-        &self.1
+        &self.packet
+    }
+
+    /// The application's own bytes in it, if there are any.
+    pub(super) fn into_packet(self) -> Option<Bytes> {
+        Some(self.packet).filter(|packet| !packet.is_empty())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.again.len() + self.before.len() + self.packet.len()
+    }
+
+    /// How much memory it takes.
+    pub(super) fn held(&self) -> usize {
+        self.again.len() + self.written + self.packet.len()
     }
 }
 
@@ -92,14 +133,14 @@ pub(super) struct Cost {
 }
 
 impl Packing {
-    /// How far a message may grow.
+    /// How far a message may grow: what is sent again has something before it.
     fn room(&self) -> usize {
-        self.max_packed.min(self.max_frame)
+        self.max_packed.min(self.max_frame - RESEND_ROOM)
     }
 
     /// The largest message that is not cut.
     fn largest(&self) -> usize {
-        self.max_frame.min(LARGEST_PIECE + OVERHEAD)
+        (self.max_frame - RESEND_ROOM).min(LARGEST_PIECE + OVERHEAD)
     }
 }
 
@@ -118,15 +159,16 @@ impl Segment {
         at: Instant,
         packing: &Packing,
     ) -> Vec<Self> {
-        let new = |what| Self { to, what, messages: 0, room: 0, answer_bytes: 0, at, newest: None };
+        let first = head.number.map(|number| number.n);
+        let new = |what| Self { to, turn: 0, what, messages: 0, room: 0, answer_bytes: 0, at, first, newest: None };
         let mut segments: Vec<_> = match split(&head, &content.body, &content.packet, packing.largest()) {
             Some(pieces) => {
                 let large = Arc::new(Large { head, content });
                 let piece = |(head, piece): (Head, Bytes)| {
                     let mut message = Message::default();
                     message.add_without_packet(&head, &[], piece.len());
-                    let index = head.part.map_or(0, |part| part.index);
-                    new(What::Piece(Arc::clone(&large), index, message.freeze(), piece))
+                    let piece_of = head.part.map_or((0, 1), |part| (part.index, part.of));
+                    new(What::Piece(Arc::clone(&large), piece_of, message.freeze(), piece))
                 };
                 pieces.into_iter().map(piece).collect()
             }
@@ -162,7 +204,10 @@ impl Segment {
         self.messages += 1;
         self.room += cost.room;
         self.answer_bytes += cost.answer_bytes;
-        self.newest = head.number.map_or(self.newest, |number| Some(number.n));
+        if let Some(number) = head.number {
+            self.first.get_or_insert(number.n);
+            self.newest = Some(number.n);
+        }
         true
     }
 
@@ -174,7 +219,7 @@ impl Segment {
     pub(super) fn len(&self) -> usize {
         match &self.what {
             What::Open(message) => message.len(),
-            What::Written(bytes) => bytes.len(),
+            What::Written(bytes, _) => bytes.len(),
             What::Joined(before, packet) | What::Piece(_, _, before, packet) => before.len() + packet.len(),
         }
     }
@@ -182,19 +227,32 @@ impl Segment {
     /// What is sent. Nothing is added to it any more.
     pub(super) fn payload(&mut self) -> Payload {
         if let What::Open(message) = &mut self.what {
-            self.what = What::Written(std::mem::take(message).freeze());
+            let (held, message) = (message.capacity(), std::mem::take(message));
+            self.what = What::Written(message.freeze(), held);
         }
         match &self.what {
             What::Open(_) => Payload::whole(Bytes::new()), // it was written above
-            What::Written(bytes) => Payload::whole(bytes.clone()),
-            What::Joined(before, packet) | What::Piece(_, _, before, packet) => Payload(before.clone(), packet.clone()),
+            What::Written(bytes, held) => Payload { written: *held, ..Payload::whole(bytes.clone()) },
+            What::Joined(before, packet) | What::Piece(_, _, before, packet) => {
+                Payload { packet: packet.clone(), ..Payload::whole(before.clone()) }
+            }
         }
+    }
+
+    /// Its numbers, if it has any.
+    pub(super) fn numbers(&self) -> Option<Numbers> {
+        let first = self.first?;
+        let piece = match &self.what {
+            What::Piece(_, piece, ..) => Some(*piece),
+            _ => None,
+        };
+        Some(Numbers { first, last: self.newest.unwrap_or(first), piece })
     }
 
     /// The number of the message of which this is a piece, if it is not the first one.
     pub(super) fn begun(&self) -> Option<u64> {
         match &self.what {
-            What::Piece(large, index, ..) if *index > 0 => large.head.number.map(|number| number.n),
+            What::Piece(large, (1.., _), ..) => large.head.number.map(|number| number.n),
             _ => None,
         }
     }
@@ -206,15 +264,23 @@ impl Segment {
 
     /// The same frames in smaller messages: for a link that takes less than the one they were packed for, or one by one. Of a
     /// large message, the pieces that follow this one are to be dropped; their cost is in `rest`.
-    pub(super) fn cut_again(mut self, rest: &[Self], packing: &Packing) -> Vec<Self> {
+    pub(super) fn cut_again(self, rest: &[Self], packing: &Packing) -> Vec<Self> {
         let cost = rest.iter().fold(Cost { room: self.room, answer_bytes: self.answer_bytes }, |cost, piece| Cost {
             room: cost.room + piece.room,
             answer_bytes: cost.answer_bytes + piece.answer_bytes,
         });
+        let (to, at, turn) = (self.to, self.at, self.turn);
+        let mut segments = if let What::Piece(large, ..) = &self.what {
+            Self::of(to, large.head, large.content.clone(), cost, at, packing)
+        } else {
+            self.packed_again(cost, packing)
+        };
+        segments.iter_mut().for_each(|segment| segment.turn = turn);
+        segments
+    }
+
+    fn packed_again(mut self, cost: Cost, packing: &Packing) -> Vec<Self> {
         let (to, at) = (self.to, self.at);
-        if let What::Piece(large, ..) = &self.what {
-            return Self::of(to, large.head, large.content.clone(), cost, at, packing);
-        }
         let mut segments: Vec<Self> = Vec::new();
         for frame in Frames::new(self.payload().into_bytes()).flatten() {
             let content = Content { kind: frame.head.kind, body: frame.body, packet: frame.packet };

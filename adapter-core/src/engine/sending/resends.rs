@@ -1,0 +1,201 @@
+//! What is sent again, to those who asked for it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::{Destination, Payload, Sending};
+use crate::engine::bucket::Bucket;
+use crate::model::NodeId;
+use crate::wire::{Head, Kind, Message, MissingPieces, Nack, RESEND_ROOM, Range, Resend, encode};
+
+/// Questions about what all should have got are gathered for so long: many who miss the same are served at once.
+const GATHERED: Duration = Duration::from_millis(3);
+/// So many askers of one message are served by one copy for all.
+const ALL: usize = 3;
+/// Bytes that are sent again in a second, and in one go.
+const A_SECOND: u32 = 16 << 20;
+/// So many messages wait to be sent again; who asks for more asks again.
+const WAITING: usize = 16_384;
+/// Numbers of so many ranges are said to be gone in one frame.
+const RANGES: usize = 64;
+
+/// What was asked for and is not sent again yet. It has a place of its own in each batch, beside what is new.
+#[derive(Debug)]
+pub(super) struct Resends {
+    /// By channel and place in the history.
+    wanted: BTreeMap<(Destination, u64), Askers>,
+    /// What is gone, of a channel's epoch, by who asked for it.
+    gone: BTreeMap<(Destination, NodeId), (u64, Vec<Range>)>,
+    /// When the first of them may go.
+    due: Option<Instant>,
+    is_due: bool,
+    bucket: Bucket,
+    pub(super) resent: u64,
+}
+
+/// Who asked for a message.
+#[derive(Debug, Default)]
+struct Askers {
+    few: Vec<NodeId>,
+}
+
+impl Resends {
+    pub(super) fn new(now: Instant) -> Self {
+        let bucket = Bucket::new(A_SECOND, now);
+        Self { wanted: BTreeMap::new(), gone: BTreeMap::new(), due: None, is_due: false, bucket, resent: 0 }
+    }
+
+    fn want(&mut self, to: Destination, place: u64, asker: NodeId) {
+        if self.wanted.len() >= WAITING && !self.wanted.contains_key(&(to, place)) {
+            return;
+        }
+        let askers = &mut self.wanted.entry((to, place)).or_default().few;
+        if askers.len() < ALL && !askers.contains(&asker) {
+            askers.push(asker);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.wanted.is_empty() && self.gone.is_empty()
+    }
+}
+
+impl Sending {
+    /// A node misses something of what was sent to the cluster, or to its inbox.
+    pub(crate) fn missed(&mut self, asker: NodeId, nack: &Nack, now: Instant) {
+        let to = if nack.inbox { Destination::Inbox(asker) } else { Destination::Cluster };
+        let current = self.stream(to).map(|stream| (stream.epoch, stream.sent));
+        let mut gone = Vec::new();
+        match current {
+            // Of a count that has not begun, or not this far: nobody can miss it.
+            Some((epoch, _)) if epoch < nack.has.epoch => return,
+            Some((epoch, sent)) if epoch == nack.has.epoch => {
+                for range in &nack.missing {
+                    self.missed_range(to, asker, *range, sent, &mut gone);
+                }
+                for pieces in &nack.pieces {
+                    self.missed_pieces(to, asker, pieces, sent, &mut gone);
+                }
+            }
+            // It was forgotten, and counting has begun anew.
+            _ => {
+                gone.extend(nack.missing.iter().copied());
+                gone.extend(nack.pieces.iter().map(|pieces| Range { first: pieces.n, count: 1 }));
+            }
+        }
+        if !gone.is_empty() {
+            gone.truncate(RANGES);
+            self.resends.gone.insert((to, asker), (nack.has.epoch, gone));
+        }
+        if self.resends.due.is_none() && !self.resends.is_empty() {
+            let wait = if to == Destination::Cluster { GATHERED } else { Duration::ZERO };
+            self.resends.due = Some(now + wait);
+        }
+    }
+
+    fn missed_range(&mut self, to: Destination, asker: NodeId, range: Range, sent: u64, gone: &mut Vec<Range>) {
+        let (mut at, last) = (range.first, range.first.saturating_add(range.count).saturating_sub(1).min(sent));
+        for kept in self.history.of(to, range.first, last) {
+            if kept.numbers.first > at {
+                gone.push(Range { first: at, count: kept.numbers.first - at });
+            }
+            at = at.max(kept.numbers.last.saturating_add(1));
+            self.resends.want(to, kept.place, asker);
+        }
+        if at <= last {
+            gone.push(Range { first: at, count: last - at + 1 });
+        }
+    }
+
+    fn missed_pieces(
+        &mut self,
+        to: Destination,
+        asker: NodeId,
+        pieces: &MissingPieces,
+        sent: u64,
+        gone: &mut Vec<Range>,
+    ) {
+        if pieces.n > sent {
+            return; // not all of it is sent yet
+        }
+        let is_missing = |index: u32| {
+            let index = u64::from(index);
+            pieces.missing.iter().any(|range| range.first <= index && index - range.first < range.count)
+        };
+        let mut found = 0;
+        for kept in self.history.of(to, pieces.n, pieces.n) {
+            let Some((index, of)) = kept.numbers.piece else { continue };
+            found += 1;
+            // Cut in another way meanwhile: what the asker has of it is of no use.
+            if of != pieces.of || is_missing(index) {
+                self.resends.want(to, kept.place, asker);
+            }
+        }
+        if found == 0 {
+            gone.push(Range { first: pieces.n, count: 1 });
+        }
+    }
+
+    /// When something that was asked for is to be sent again.
+    pub(crate) fn resends_due(&self) -> Option<Instant> {
+        self.resends.due.filter(|_| !self.resends.is_due)
+    }
+
+    /// Whether something is to be sent again now.
+    pub(crate) fn has_resends(&self) -> bool {
+        self.resends.is_due
+    }
+
+    /// Lets time pass.
+    pub(crate) fn check_resends(&mut self, now: Instant) {
+        self.resends.is_due |= self.resends.due.is_some_and(|due| due <= now);
+    }
+
+    /// The messages of the next batch that are sent again: of about so many bytes, and at least one.
+    pub(super) fn take_resends(&mut self, most: usize, now: Instant) -> Vec<(Destination, Payload)> {
+        self.check_resends(now);
+        if !self.resends.is_due {
+            return Vec::new();
+        }
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(((to, asker), (epoch, gone))) = self.resends.gone.pop_first() {
+            let head = self.resend_head(to, epoch, gone);
+            batch.push((Destination::Inbox(asker), Payload::whole(head)));
+        }
+        while bytes < most
+            && let Some(((to, place), askers)) = self.resends.wanted.pop_first()
+        {
+            let Some(kept) = self.history.get(to, place) else { continue }; // who asks again is told that it is gone
+            let (payload, len) = (kept.payload.clone(), kept.payload.len());
+            if len + RESEND_ROOM > self.packing.max_frame {
+                continue; // cut for a link that took more
+            }
+            if !self.resends.bucket.take(u32::try_from(len).unwrap_or(u32::MAX), now) {
+                self.resends.wanted.insert((to, place), askers);
+                self.resends.due = Some(now + GATHERED);
+                self.resends.is_due = false;
+                return batch;
+            }
+            let epoch = self.stream(to).map_or(0, |stream| stream.epoch);
+            let all = to == Destination::Cluster && askers.few.len() >= ALL;
+            let receivers = if all { vec![to] } else { askers.few.into_iter().map(Destination::Inbox).collect() };
+            for receiver in receivers {
+                let head = self.resend_head(to, epoch, Vec::new());
+                batch.push((receiver, payload.clone().behind(head)));
+                bytes += len;
+                self.resends.resent += 1;
+            }
+        }
+        if self.resends.is_empty() {
+            (self.resends.due, self.resends.is_due) = (None, false);
+        }
+        batch
+    }
+
+    fn resend_head(&mut self, of: Destination, epoch: u64, gone: Vec<Range>) -> bytes::Bytes {
+        let counter = self.next_counter();
+        let head = Head { kind: Kind::RESEND, sender: self.me, counter, number: None, part: None, request: None };
+        let body = Resend { inbox: of != Destination::Cluster, epoch, gone };
+        Message::of(&head, &encode(&body), &[])
+    }
+}
