@@ -70,9 +70,17 @@ impl Scene {
 
     /// Nodes that know each other.
     pub(crate) async fn nodes<const N: usize>(&self) -> Verdict<[Node; N]> {
+        self.nodes_with(|builder| builder).await
+    }
+
+    /// The same, configured alike.
+    pub(crate) async fn nodes_with<const N: usize>(
+        &self,
+        tune: impl Fn(ClusterBuilder) -> ClusterBuilder,
+    ) -> Verdict<[Node; N]> {
         let mut nodes = Vec::with_capacity(N);
         for _ in 0..N {
-            nodes.push(self.node().await?);
+            nodes.push(Node::connect(tune(self.builder()), self.connector()?).await?);
         }
         acquainted(&nodes).await?;
         nodes.try_into().map_err(|_| Failure::new("as many as asked for"))

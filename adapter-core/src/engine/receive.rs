@@ -121,7 +121,6 @@ impl Engine {
             }
             return;
         };
-        let (patience, patient, unsure) = (self.patience(now), self.patient(now), self.unsure(sender, now));
         let fresh = match *met {
             Some((before, fresh)) if before == sender => fresh,
             _ if self.members.meet(sender, now).is_none() => {
@@ -135,12 +134,18 @@ impl Engine {
             }
         };
         let Some(peer) = self.members.get_mut(sender) else { return };
-        let (live, died) = (peer.life == Life::Live, peer.life == Life::Gone(Departure::Died));
-        let account = peer.account(inbox, number, unsure);
+        let died = peer.life == Life::Gone(Departure::Died);
         // Nearly every frame is the next one of a live node.
-        if live && !resent && frame.head.part.is_none() && account.takes_next(number) {
+        if peer.life == Life::Live
+            && !resent
+            && frame.head.part.is_none()
+            && peer.known_account(inbox).is_some_and(|account| account.takes_next(number))
+        {
             return self.carry_out(Whole::AsItCame(frame));
         }
+        let (patience, patient, unsure) = (self.patience(now), self.patient(now), self.unsure(sender, now));
+        let Some(peer) = self.members.get_mut(sender) else { return };
+        let account = peer.account(inbox, number, unsure);
         let arrived = Arrived { number, frame, message: message.len, resent };
         let progress = account.accept(arrived, patient, &patience);
         if died && fresh {
@@ -155,8 +160,7 @@ impl Engine {
         while self.members.held() > self.settings.held_bytes {
             let Some((id, inbox, bytes)) = self.members.greediest().filter(|(.., bytes)| *bytes > 0) else { return };
             let Some(peer) = self.members.get_mut(id) else { return };
-            let account = if inbox { &mut peer.inbox } else { &mut peer.cluster };
-            let Some(progress) = account.as_mut().map(|account| account.shed(bytes / 2)) else { return };
+            let Some(progress) = peer.known_account(inbox).map(|account| account.shed(bytes / 2)) else { return };
             self.advance(id, inbox, progress, now);
         }
     }

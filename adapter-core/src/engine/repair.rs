@@ -51,8 +51,7 @@ impl Engine {
         let delay = if self.settings.ordered { Duration::ZERO } else { self.reorder.delay() };
         let delay = delay + self.spread(id);
         let Some(peer) = self.members.get_mut(id) else { return };
-        let account = if inbox { &mut peer.inbox } else { &mut peer.cluster };
-        let Some(due) = account.as_mut().and_then(|account| account.ask_after(delay, now)) else { return };
+        let Some(due) = peer.known_account(inbox).and_then(|account| account.ask_after(delay, now)) else { return };
         // What is not due by the time alone is looked at with each tick.
         let due = if due > now { due } else { now + self.settings.tick };
         self.hole_due = Some(self.hole_due.map_or(due, |earlier| earlier.min(due)));
@@ -126,8 +125,7 @@ impl Engine {
         let counter = self.sending.counter() + 1;
         let peer = self.members.get_mut(id)?;
         let last = peer.last_mark();
-        let account = if inbox { &mut peer.inbox } else { &mut peer.cluster };
-        let (has, missing, pieces, tries) = match account {
+        let (has, missing, pieces, tries) = match peer.known_account(inbox) {
             Some(account) if account.hole_since().is_some() => {
                 let has = if account.is_unsure() { NOTHING } else { account.has() };
                 let (missing, pieces, tries) = account.ask(most, counter, now);
@@ -167,10 +165,7 @@ impl Engine {
         if !gone.is_empty() {
             let (patience, patient) = (self.patience(now), self.patient(now));
             let id = frame.head.sender;
-            let account = self.members.get_mut(id).and_then(|peer| {
-                let account = if inbox { &mut peer.inbox } else { &mut peer.cluster };
-                account.as_mut()
-            });
+            let account = self.members.get_mut(id).and_then(|peer| peer.known_account(inbox));
             if let Some(progress) = account.map(|account| account.gone(epoch, &gone, patient, &patience)) {
                 self.advance(id, inbox, progress, now);
             }
@@ -182,8 +177,7 @@ impl Engine {
     pub(super) fn give_up(&mut self, id: NodeId, now: Instant) {
         for inbox in [false, true] {
             let Some(peer) = self.members.get_mut(id) else { return };
-            let account = if inbox { &mut peer.inbox } else { &mut peer.cluster };
-            let Some(progress) = account.as_mut().map(|account| account.give_up_all()) else { continue };
+            let Some(progress) = peer.known_account(inbox).map(|account| account.give_up_all()) else { continue };
             self.advance(id, inbox, progress, now);
         }
     }

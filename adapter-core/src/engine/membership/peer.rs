@@ -70,6 +70,11 @@ impl Peer {
         Node { id, name: self.name.clone() }
     }
 
+    /// The account of one of its channels, if it has one.
+    pub(crate) fn known_account(&mut self, inbox: bool) -> Option<&mut Account> {
+        if inbox { self.inbox.as_mut() } else { self.cluster.as_mut() }
+    }
+
     /// The account of one of its channels; begins with `first` if it has none. `unsure` is the time if something
     /// before that may still be under way.
     pub(crate) fn account(&mut self, inbox: bool, first: Number, unsure: Option<Instant>) -> &mut Account {

@@ -132,6 +132,14 @@ async fn tally(socket: &mut Socket, senders: usize) -> Verdict<Vec<usize>> {
     Ok(got)
 }
 
+/// Checks that a node was not told that anything is lost.
+fn check_none_reported(events: &mut Events) -> Verdict {
+    for event in events_so_far(events) {
+        check!(!matches!(event, Event::Gap { .. }), "{event}");
+    }
+    Ok(())
+}
+
 /// Checks that a node was told exactly what it lost of each sender: what was sent, less what it got.
 async fn check_reported(events: &mut Events, senders: &[Node], sent: &[usize], got: &[usize]) -> Verdict<u64> {
     let mut lost: HashMap<NodeId, u64> = HashMap::new();

@@ -4,21 +4,23 @@ use std::time::{Duration, Instant};
 
 use adapter_core::{ErrorKind, Event};
 
-use super::{Load, PACE, all_degraded, all_healthy, check_reported, tally};
+use super::{Load, PACE, all_degraded, all_healthy, check_none_reported, check_reported, tally};
 use crate::failure::{Failure, Verdict};
 use crate::node::{Node, event, next, sockets, soon};
 use crate::scene::{Scene, acquainted};
 
 cases! {"outage":
-    Faults g08_what_is_sent_during_an_outage_arrives_in_order_or_is_reported,
+    Faults g09_what_is_sent_during_an_outage_arrives_in_order_and_in_full,
+    Faults g09_what_nobody_keeps_is_reported_exactly,
     Faults g08_a_small_bound_is_unavailable_at_once_and_serves_local_sockets,
     Faults g08_what_has_waited_too_long_is_unavailable_at_once,
     Faults g08_a_call_that_waits_for_room_ends_with_the_outage,
     Faults g08_a_volatile_packet_is_not_kept,
 }
 
-/// Before, during and after: each sender's packets arrive once, in order, and what a receiver missed is reported to it.
-async fn g08_what_is_sent_during_an_outage_arrives_in_order_or_is_reported(scene: &Scene) -> Verdict {
+/// Before, during and after: each sender's packets arrive once, in order, and all of them. What the broker took with it is asked
+/// for and sent again.
+async fn g09_what_is_sent_during_an_outage_arrives_in_order_and_in_full(scene: &Scene) -> Verdict {
     let nodes = scene.nodes::<3>().await?;
     let mut there = sockets(&nodes, [])?;
     let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
@@ -38,13 +40,41 @@ async fn g08_what_is_sent_during_an_outage_arrives_in_order_or_is_reported(scene
         node.cluster.flush(super::BACK).await?;
         node.chat.emit(format!("end {name}")).await?;
     }
+    for (at, (socket, events)) in there.iter_mut().zip(&mut events).enumerate() {
+        check_eq!(tally(socket, nodes.len()).await?, sent, "what the socket of node {at} got");
+        check_none_reported(events)?;
+    }
+    scene.measure("sent", sent.iter().sum::<usize>() as u64);
+    scene.measure("repaired", nodes.iter().map(|node| node.cluster.stats().repaired).sum());
+    Ok(())
+}
+
+/// With senders that keep nothing of what they have sent: what a receiver missed is reported to it, to the number.
+async fn g09_what_nobody_keeps_is_reported_exactly(scene: &Scene) -> Verdict {
+    let nodes = scene.nodes_with::<3>(|builder| builder.history_bytes(0)).await?;
+    let mut there = sockets(&nodes, [])?;
+    let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
+    let load = Load::new(&nodes, PACE * 2);
+    let outage = async {
+        load.reaches(20).await;
+        scene.broker()?.kill().await?;
+        load.reaches(60).await;
+        scene.broker()?.start_again().await?;
+        Ok(())
+    };
+    tokio::try_join!(load.run(), outage)?;
+    let sent = [load.packets; 3];
+    all_healthy(&nodes).await?;
+    for (name, node) in nodes.iter().enumerate() {
+        node.cluster.flush(super::BACK).await?;
+        node.chat.emit(format!("end {name}")).await?;
+    }
     let mut lost = 0;
     for (at, (socket, events)) in there.iter_mut().zip(&mut events).enumerate() {
         let got = tally(socket, nodes.len()).await?;
         check_eq!(got[at], sent[at], "what node {at} delivered to its own socket");
         lost += check_reported(events, &nodes, &sent, &got).await?;
     }
-    scene.measure("sent", sent.iter().sum::<usize>() as u64);
     scene.measure("lost_and_reported", lost);
     Ok(())
 }
