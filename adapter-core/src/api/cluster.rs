@@ -177,8 +177,9 @@ impl Cluster {
         tokio::time::timeout_at(until.into(), sent).await.map_err(late)
     }
 
-    /// Leaves the cluster: hands what waits to the broker, says goodbye, and ends everything that this node has here and
-    /// on the broker. Calls after it fail with `Closed`; closing again waits for the end of the first call, and does nothing.
+    /// Leaves the cluster: hands what waits to the broker, says goodbye, waits until every live node has confirmed that it misses
+    /// nothing of what this node has sent (a second at the most), and ends everything that this node has here and on the broker.
+    /// Calls after it fail with `Closed`; closing again waits for the end of the first call, and does nothing.
     ///
     /// # Errors
     /// `Timeout` when the broker did not take everything within the close timeout (5 s by default), or what the

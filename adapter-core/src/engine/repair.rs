@@ -145,11 +145,15 @@ impl Engine {
         if nack.node != self.settings.node.id {
             return;
         }
+        if self.members.meet(asker, at).is_none() {
+            self.stats.strangers_dropped += 1;
+            return;
+        }
         if let Some(farewell) = &mut self.farewell {
             farewell.confirm(asker, nack);
         }
         // A node that is not ready itself welcomes nobody: a newcomer would take it for one that knows the others.
-        if nack.has == NOTHING && !nack.inbox && self.readiness.is_none() {
+        if nack.has == NOTHING && !nack.inbox && self.readiness.is_none() && self.greetings.may_welcome(at) {
             self.control(Control::Welcome(asker, 0));
         }
         self.sending.missed(asker, nack, at);

@@ -5,6 +5,7 @@
 
 mod answers;
 mod held;
+mod history;
 mod hub;
 mod inbox;
 mod outgoing;
@@ -77,6 +78,7 @@ fn g12_what_is_held_is_within_one_and_a_half_times_of_what_is_accounted() {
     outgoing::rows(&mut table);
     inbox::rows(&mut table);
     held::rows(&mut table);
+    history::rows(&mut table);
     answers::rows(&mut table);
     hub::rows(&mut table);
     assert!(table.wrong.is_empty(), "more is held than is accounted:\n{}", table.wrong.join("\n"));

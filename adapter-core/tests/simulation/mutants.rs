@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::checks::{CHECKS, failures};
-use super::history::{History, Sent, What};
+use super::history::{History, Record, Sent, What};
 use super::network::Profile;
 use super::world::run;
 use crate::model::{Departure, MissingReason};
@@ -296,6 +296,29 @@ fn g09_sees_a_gap_that_was_forgotten_and_one_that_counts_wrong() {
         *count += 1;
         Some(())
     });
+}
+
+#[test]
+fn g09_sees_what_was_not_sent_again_and_what_was_given_up_too_early() {
+    // Where nobody was thought dead: what such a node had sent may be given up.
+    let nobody_died =
+        |history: &History| find(history, |what| matches!(what, What::Down(_, Departure::Died))).is_none();
+    for profile in [Profile::Leaky, Profile::LeakyWild, Profile::Lossy] {
+        caught("g09_what_is_lost_is_repaired", profile, |history| {
+            nobody_died(history).then_some(())?;
+            let at = find(history, |what| numbered(history, what))?;
+            history.records.remove(at);
+            Some(())
+        });
+        caught("g09_what_is_lost_is_repaired", profile, |history| {
+            nobody_died(history).then_some(())?;
+            let at = find(history, |what| numbered(history, what))?;
+            let What::Carried { op, .. } = history.records[at].what else { return None };
+            let what = What::Gap { of: history.ops[op].sender, inbox: false, count: Some(1) };
+            history.records.push(Record { what, ..history.records[at].clone() });
+            Some(())
+        });
+    }
 }
 
 #[test]

@@ -66,10 +66,15 @@ impl Greetings {
         if welcomed.is_some_and(|welcomed| now.saturating_duration_since(welcomed) < AGAIN) {
             return Reply::Done;
         }
-        if !self.welcomes.take(1, now) {
+        if !self.may_welcome(now) {
             return Reply::Heartbeat;
         }
         Reply::Welcome { list: self.lists(newcomer, live) && self.lists.take(1, now) }
+    }
+
+    /// Whether one more welcome may be sent now.
+    pub(crate) fn may_welcome(&mut self, now: Instant) -> bool {
+        self.welcomes.take(1, now)
     }
 
     /// When within a time this node asks that one: not when others do.

@@ -87,11 +87,17 @@ impl History {
         if let Some(stream) = self.streams.get_mut(&to)
             && stream.front().is_some_and(|kept| kept.place == place)
         {
-            let kept = stream.pop_front();
+            let mut dropped: Vec<_> = stream.pop_front().into_iter().collect();
+            // The pieces of a large message keep the whole of it in memory, however few there are.
+            let of = dropped.first().map(|kept| kept.numbers).filter(|numbers| numbers.piece.is_some());
+            let belongs = |kept: &mut Kept| of.is_some_and(|of| kept.numbers.first == of.first);
+            while let Some(piece) = stream.pop_front_if(belongs) {
+                dropped.push(piece);
+            }
             if stream.is_empty() {
                 self.streams.remove(&to);
             }
-            if let Some(kept) = kept {
+            for kept in dropped {
                 self.bytes -= kept.cost;
                 self.let_go(kept.payload);
             }

@@ -461,3 +461,32 @@ impl Sending {
         self.inboxes.keys()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wire::Kind;
+
+    #[test]
+    fn g08_what_joins_an_earlier_message_does_not_count_for_a_large_one() {
+        let (now, asker) = (Instant::now(), NodeId::from_bytes([2; 16]));
+        let packing = Packing { max_frame: 600, max_packed: 600 };
+        let keep = Keep { bytes: 0, age: Duration::ZERO };
+        let mut sending = Sending::new(NodeId::from_bytes([1; 16]), packing, keep, (1 << 20, 1 << 20), now);
+        let content = |len| Content { kind: Kind::BROADCAST, body: Bytes::new(), packet: vec![0; len].into() };
+        let to = ReplyTo { node: asker, request: 1 };
+        sending.answer(to, vec![content(1)], now);
+        sending.operation(content(2_000), None, false, 0, now);
+        let (all, _) = sending.progress(); // what a flush waits for
+        sending.answer(to, vec![content(1)], now);
+        assert_eq!(sending.pack(Vec::new(), (0, 1), now).len(), 1, "both answers, in one message");
+        sending.record_outcome(Outcome::Sent, true, now);
+        assert!(sending.progress().1 < all, "the large one is still there");
+        while !sending.pack(Vec::new(), (0, 1), now).is_empty() {
+            sending.record_outcome(Outcome::Sent, true, now);
+        }
+        assert_eq!(sending.progress().1, all);
+    }
+}

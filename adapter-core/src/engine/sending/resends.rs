@@ -16,6 +16,8 @@ const ALL: usize = 3;
 const A_SECOND: u32 = 16 << 20;
 /// So many messages wait to be sent again; who asks for more asks again.
 const WAITING: usize = 16_384;
+/// So many nodes at a time are told that what they ask for is gone; others ask again.
+const ASKERS: usize = 4_096;
 /// Numbers of so many ranges are said to be gone in one frame.
 const RANGES: usize = 64;
 
@@ -83,7 +85,7 @@ impl Sending {
                 gone.extend(nack.pieces.iter().map(|pieces| Range { first: pieces.n, count: 1 }));
             }
         }
-        if !gone.is_empty() {
+        if !gone.is_empty() && self.resends.gone.len() < ASKERS {
             gone.truncate(RANGES);
             self.resends.gone.insert((to, asker), (nack.has.epoch, gone));
         }
