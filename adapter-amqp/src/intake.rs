@@ -16,6 +16,9 @@ use crate::session::Session;
 /// How long the acknowledgement of a message may wait for others.
 const LINGER: Duration = Duration::from_millis(50);
 
+/// How long the connection gets to say why a consumer has ended.
+const CAUSE: Duration = Duration::from_millis(50);
+
 /// How long the node gets, after messages were dropped, before it is told that it receives everything again.
 const RELIEF: Duration = Duration::from_millis(100);
 
@@ -63,7 +66,7 @@ async fn receive(deliveries: &mut Consumer, batch: u16, inbox: &Inbox) -> String
         let mut delivery = match next {
             Some(Ok(delivery)) => delivery,
             Some(Err(cause)) => return format!("the consumer was ended: {cause}"),
-            None => return "the broker cancelled the consumer: its queue was deleted".to_owned(),
+            None => return cancelled("the consumer: its queue was deleted").await,
         };
         let payload = Bytes::from(std::mem::take(&mut delivery.data));
         while inbox.frame(delivery.routing_key.as_str(), payload.clone()).is_err() {
@@ -98,7 +101,13 @@ async fn tell_losses(losses: &mut Consumer, session: &Session, inbox: &Inbox) ->
         let _ = lost.acker.ack(BasicAckOptions::default()).await; // as with messages
         session.tell_up(inbox);
     }
-    "the broker cancelled the consumer of losses".to_owned()
+    cancelled("the consumer of losses").await
+}
+
+/// A consumer has ended. So it does, too, when its connection is closed, and then the connection says why in a moment.
+async fn cancelled(what: &str) -> String {
+    sleep(CAUSE).await;
+    format!("the broker cancelled {what}")
 }
 
 async fn follow_consumer(events: &mut Events) -> String {
