@@ -1,6 +1,6 @@
 //! What control frames say about the messages before them, taken in its place in the order.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::peer::Life;
 use super::said::{Said, read};
@@ -8,6 +8,9 @@ use crate::engine::Engine;
 use crate::engine::order::Progress;
 use crate::model::NodeId;
 use crate::wire::{Frame, Malformed, Mark, Number};
+
+/// A node that has said goodbye stays for a second for those who miss something of it; what has not come by then never will.
+const LEAVES: Duration = Duration::from_millis(1500);
 
 impl Engine {
     /// What a control frame says about the messages before it.
@@ -53,7 +56,7 @@ impl Engine {
 
     /// A node has said goodbye, unless it has been heard to say more since.
     fn goodbye(&mut self, id: NodeId, counter: u64, cluster: Mark, inbox: Option<Mark>, now: Instant) {
-        let until = self.patient(now) + self.settings.repair.max(self.settings.beginning);
+        let until = self.patient(now) + LEAVES;
         let Some(peer) = self.members.get_mut(id) else { return };
         if counter < peer.beat || !matches!(peer.life, Life::Stranger | Life::Live) {
             return;
