@@ -39,7 +39,7 @@ async fn listen(mut arriving: broadcast::Receiver<(String, Bytes)>, link: Arc<Li
                 }
             }
             Err(broadcast::error::RecvError::Lagged(missed)) => {
-                inbox.down(format!("{missed} messages were missed")); // losing is allowed, silently is not
+                inbox.dropped(format!("{missed} messages were missed")); // losing is allowed, silently is not
                 inbox.up(LIMITS);
             }
             Err(broadcast::error::RecvError::Closed) => return inbox.down("the bus is gone"),
