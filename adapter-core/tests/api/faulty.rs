@@ -15,6 +15,8 @@ pub(crate) enum Mode {
     Up,
     /// Nothing gets through, and the backend says so.
     Down,
+    /// Nothing arrives, and the backend says that this node was too slow for it.
+    Dropping,
     /// Nothing gets through, and nobody says so until the link is reset.
     Dead,
     /// Everything gets through, but the backend cannot tell: every publish has an unknown outcome.
@@ -60,6 +62,10 @@ impl Faulty {
                 link.unsubscribe(&channels).await.unwrap();
                 inbox.down("switched off");
             }
+            Mode::Dropping => {
+                link.unsubscribe(&channels).await.unwrap();
+                inbox.dropped("too slow");
+            }
             Mode::Dead => link.unsubscribe(&channels).await.unwrap(),
         }
     }
@@ -101,7 +107,7 @@ impl Backend for Link {
         self.faulty.0.published.fetch_add(frames.len(), Ordering::SeqCst);
         let mode = *self.faulty.0.mode.borrow();
         match mode {
-            Mode::Up => self.link.publish(frames).await,
+            Mode::Up | Mode::Dropping => self.link.publish(frames).await,
             Mode::Down => Err(unknown()),
             Mode::Dead => std::future::pending().await,
             Mode::Doubtful => self.link.publish(frames).await.and(Err(unknown())),

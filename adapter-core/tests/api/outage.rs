@@ -229,16 +229,27 @@ async fn g09_what_was_missed_in_an_outage_is_asked_for_and_comes_in_order() {
 
 #[tokio::test]
 async fn g09_what_is_not_kept_any_more_is_reported_exactly() {
-    let (one, link, two) = pair(Cluster::builder().history_bytes(0)).await;
+    lose_seven(Cluster::builder().history_bytes(0), Mode::Down).await;
+}
+
+#[tokio::test]
+async fn g09_a_node_that_is_too_slow_asks_for_nothing_and_reports_what_it_dropped() {
+    lose_seven(Cluster::builder(), Mode::Dropping).await;
+}
+
+/// Seven messages that nobody sends again.
+async fn lose_seven(builder: ClusterBuilder, mode: Mode) {
+    let (one, link, two) = pair(builder).await;
     let (mut here, mut events) = (one.socket([]), one.cluster.events());
     two.chat.emit("before").await.unwrap();
     assert_eq!(next(&mut here).await, "before");
-    link.set(Mode::Down).await;
+    link.set(mode).await;
     for _ in 0..7 {
         two.chat.emit("missed").await.unwrap();
     }
     two.cluster.flush(Duration::from_secs(10)).await.unwrap();
     link.set(Mode::Up).await;
+    eventually(|| one.cluster.stats().lost == 7).await;
     loop {
         if let Some(Event::Gap { node, count, .. }) = events.next().await {
             assert_eq!((node, count), (two.cluster.node().id, Some(7)));
@@ -247,7 +258,8 @@ async fn g09_what_is_not_kept_any_more_is_reported_exactly() {
     }
     two.chat.emit("after").await.unwrap();
     assert_eq!(next(&mut here).await, "after");
-    assert_eq!(one.cluster.stats().lost, 7);
+    let stats = one.cluster.stats();
+    assert_eq!((stats.lost, stats.repaired, two.cluster.stats().resent), (7, 0, 0));
 }
 
 #[tokio::test]
