@@ -159,6 +159,7 @@ impl Connection {
             subscriptions.insert(channel.clone(), task);
         }
         // A refusal comes before the first echo, but on another path inside the client: the second gives it time.
+        // One that is later still ends the connection (`news`).
         self.confirm(&[]).await.map_err(|(_, error)| error)?;
         self.confirm(&[]).await.map_err(|(_, error)| error)?;
         let Some(refused) =
