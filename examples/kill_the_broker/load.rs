@@ -85,7 +85,7 @@ impl Load {
         score
     }
 
-    /// Stops emitting, waits for what is missing, for so long at the most, and ends.
+    /// Stops emitting, waits up to `patience` until no packet is missing, and closes the servers.
     pub(crate) async fn finish(mut self, kills: u64, patience: Duration) -> Result<Score> {
         self.emitting.shutdown().await;
         let silence = self.score(kills).silence;
@@ -104,14 +104,14 @@ impl Load {
     }
 }
 
-/// Emits numbers, for ever.
+/// Emits numbers until its task is aborted.
 async fn emit(name: usize, room: NamespaceHandle, pause: Duration, [sent, refused]: [Arc<AtomicU64>; 2]) {
     let mut pace = tokio::time::interval(pause);
     let mut n: u64 = 0;
     loop {
         pace.tick().await;
         for _ in 0..BURST {
-            // What the others cannot get, since the broker has been away for too long, is no loss: this call says so.
+            // An error says that the others do not get this packet: the broker has been away for too long. That is no loss.
             match room.emit(format!("{name} {n}")).await {
                 Ok(()) => sent.fetch_add(1, Ordering::Relaxed),
                 Err(_) => refused.fetch_add(1, Ordering::Relaxed),

@@ -99,6 +99,8 @@ pub(crate) enum Delivery {
 pub(crate) struct Engine {
     settings: Settings,
     limits: Limits,
+    /// When this node was subscribed first: what was sent from then on is meant for it, and it has sent nothing before.
+    began: Instant,
     link_up: bool,
     /// When the link came back last.
     up_since: Option<Instant>,
@@ -149,6 +151,7 @@ impl Engine {
         let pace = Pace { heartbeat: settings.heartbeat, ring: settings.ring, beats: settings.beats };
         Self {
             limits,
+            began: now,
             link_up: true,
             up_since: None,
             settling: None,
@@ -373,8 +376,8 @@ impl Engine {
         self.said_bye && self.farewell.as_ref().is_none_or(Farewell::is_over)
     }
 
-    /// Bytes of the application that nothing needs any more: to be dropped while the engine is not held, since that may run the
-    /// code of their owner.
+    /// The packets that nothing needs any more. To be dropped without the engine's lock, because dropping one may run code of the
+    /// application.
     pub(crate) fn take_released(&mut self) -> Vec<Bytes> {
         self.sending.take_released()
     }

@@ -12,15 +12,20 @@ use crate::wire::{Content, Frame, Kind, Malformed, Mark, Nack, Resend, decode, e
 /// served together with all others, who then need not ask.
 const SPREAD: Duration = Duration::from_micros(250);
 const WIDEST: u32 = 200;
-/// After it was too slow for what it was sent, a node asks for nothing that it finds missing for so long.
+/// A node that dropped messages because it was too slow asks for nothing until this much time has passed.
 const TOO_SLOW: Duration = Duration::from_secs(2);
-/// In a cluster of more nodes not each introduces itself to each.
+/// In a cluster of more nodes not each introduces itself to each that comes: for so long after it has come, a node takes what it
+/// hears first of another one for the beginning.
 const INTRODUCED: usize = 64;
+const NEW: Duration = Duration::from_secs(10);
 /// A range takes so many bytes at the most.
 const RANGE: usize = 20;
 
-/// Who has this does not know where a sender's messages begin for it: the sender is to introduce itself again.
+/// Who has this has carried out nothing, and misses nothing.
 const NOTHING: Mark = Mark { epoch: 0, n: 0 };
+/// Who has a mark of this epoch, in which nobody counts, does not know where a sender's messages begin for it: the sender is to
+/// introduce itself again. The number says for how many milliseconds the asker has been subscribed.
+const UNKNOWN: u64 = 0;
 
 impl Engine {
     /// How long what is missing is waited for.
@@ -37,12 +42,12 @@ impl Engine {
     }
 
     /// Whether it is unclear, when the first that is heard of a node is no introduction, where its messages begin for this one:
-    /// what was sent before may be late, or lost. The time since then. Where too many nodes are for each to introduce itself to
-    /// each, they begin with what is heard first if the broker keeps the order.
+    /// what was sent before may be late, or lost. The time since then.
     pub(super) fn unsure(&self, id: NodeId, now: Instant) -> Option<Instant> {
         let many = self.members.ring().len() > INTRODUCED;
+        let new = many && now.saturating_duration_since(self.began) < NEW;
         // One that this node has forgotten has sent it something already.
-        let sure = self.settings.ordered && (many || self.members.get(id).is_some_and(|peer| peer.resumes));
+        let sure = self.settings.ordered && (new || self.members.get(id).is_some_and(|peer| peer.resumes));
         (!sure).then(|| self.patient(now))
     }
 
@@ -123,11 +128,13 @@ impl Engine {
     pub(super) fn nack(&mut self, id: NodeId, inbox: bool, now: Instant) -> Option<(Destination, u64, Content)> {
         let most = (self.capacity() / RANGE).max(1);
         let counter = self.sending.counter() + 1;
+        let age = self.age(now);
         let peer = self.members.get_mut(id)?;
         let last = peer.last_mark();
         let (has, missing, pieces, tries) = match peer.known_account(inbox) {
             Some(account) if account.hole_since().is_some() => {
-                let has = if account.is_unsure() { NOTHING } else { account.has() };
+                let unknown = Mark { epoch: UNKNOWN, n: age };
+                let has = if account.is_unsure() { unknown } else { account.has() };
                 let (missing, pieces, tries) = account.ask(most, counter, now);
                 (has, missing, pieces, tries)
             }
@@ -153,11 +160,27 @@ impl Engine {
             farewell.confirm(asker, nack);
         }
         // A node that is not ready itself welcomes nobody: a newcomer would take it for one that knows the others.
-        if nack.has == NOTHING && !nack.inbox && self.readiness.is_none() && self.greetings.may_welcome(at) {
-            self.control(Control::Welcome(asker, 0));
+        if nack.has.epoch == UNKNOWN && !nack.inbox && self.readiness.is_none() && self.greetings.may_welcome(at) {
+            self.welcome_again(asker, nack.has.n, at);
         }
         self.sending.missed(asker, nack, at);
         self.sending.check_resends(at);
+    }
+
+    /// Tells a node that has been subscribed for so many milliseconds once more where the messages of this one begin for it. For
+    /// one that was there before this one they begin with the first, wherever they stood when the two met.
+    fn welcome_again(&mut self, asker: NodeId, age: u64, at: Instant) {
+        let first = Mark { n: 0, ..self.sending.cluster_mark() };
+        let older = age > self.age(at);
+        if let Some(peer) = self.members.get_mut(asker).filter(|_| older) {
+            peer.welcomed = Some(first);
+        }
+        self.control(Control::Welcome(asker, 0));
+    }
+
+    /// For how many milliseconds this node has been subscribed.
+    fn age(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// What follows in the message is sent again. Answers of which channel that is.

@@ -228,6 +228,46 @@ async fn g09_what_was_missed_in_an_outage_is_asked_for_and_comes_in_order() {
 }
 
 #[tokio::test]
+async fn g09_what_a_new_node_sends_first_arrives_at_one_that_is_cut_off_meanwhile() {
+    let memory = Memory::new();
+    let (one, link) = switched(Cluster::builder(), &memory).await;
+    let mut here = one.socket([]);
+    link.set(Mode::Down).await;
+    let two = Node::on(&memory).await;
+    let missed: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+    for packet in &missed {
+        two.chat.emit(packet.clone()).await.unwrap();
+    }
+    two.cluster.flush(Duration::from_secs(10)).await.unwrap();
+    link.set(Mode::Up).await;
+    two.chat.emit("after").await.unwrap();
+    assert_eq!(until("after", &mut here).await, missed);
+    assert_eq!(one.cluster.stats().lost, 0);
+}
+
+#[tokio::test]
+async fn what_was_sent_before_a_node_came_is_none_of_its_messages() {
+    let memory = Memory::new();
+    let one = Node::on(&memory).await;
+    let (two, link) = switched(Cluster::builder(), &memory).await;
+    one.chat.emit("before").await.unwrap();
+    one.cluster.flush(Duration::from_secs(10)).await.unwrap();
+    // The third comes while the second is cut off, and before what the second sends.
+    link.set(Mode::Down).await;
+    let three = Node::on(&memory).await;
+    let mut there = three.socket([]);
+    two.chat.emit("since").await.unwrap();
+    link.set(Mode::Up).await;
+    one.chat.emit("after").await.unwrap();
+    let mut seen = until("after", &mut there).await;
+    if seen.is_empty() {
+        seen.push(next(&mut there).await);
+    }
+    assert_eq!(seen, ["since"]);
+    assert_eq!(three.cluster.stats().lost, 0);
+}
+
+#[tokio::test]
 async fn g09_what_is_not_kept_any_more_is_reported_exactly() {
     lose_seven(Cluster::builder().history_bytes(0), Mode::Down).await;
 }

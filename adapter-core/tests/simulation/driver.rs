@@ -12,7 +12,7 @@ use crate::wire::Glance;
 
 /// As in the real driver, between two tries of a batch.
 const RETRY: Duration = Duration::from_millis(100);
-/// As there, for what the others miss of a node that has said goodbye.
+/// As in the real driver: how long a node that has said goodbye waits for the others to confirm that they miss nothing.
 const CONFIRMED: Duration = Duration::from_secs(1);
 /// As there: without a word for so long, the outcome of a publish is unknown.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::checks::{CHECKS, failures};
-use super::history::{History, Record, Sent, What};
+use super::history::{History, Life, Record, Sent, What};
 use super::network::Profile;
 use super::world::run;
 use crate::model::{Departure, MissingReason};
@@ -264,9 +264,12 @@ fn g05_sees_a_death_in_an_outage_of_ones_own() {
         let at = find(history, |what| matches!(what, What::LinkDown(_)))?;
         let mut record = history.records[at].clone();
         let long = |(from, to): &(Duration, Duration)| *from == record.at && *to > *from + Duration::from_millis(1_100);
-        lives.iter().all(|life| life.cut_off.iter().any(long)).then_some(())?;
+        let at = record.at;
+        let known = |life: &Life| life.started.is_some_and(|started| started + Duration::from_secs(1) < at);
+        lives.iter().filter(|life| known(life)).all(|life| life.cut_off.iter().any(long)).then_some(())?;
         record.at += Duration::from_millis(1_050);
-        record.what = What::Down((record.node + 1) % lives.len(), Departure::Died);
+        let other = (0..lives.len()).find(|other| *other != record.node && known(&lives[*other]))?;
+        record.what = What::Down(other, Departure::Died);
         history.records.push(record);
         history.records.sort_by_key(|record| record.at);
         Some(())

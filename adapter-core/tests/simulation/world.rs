@@ -98,8 +98,10 @@ impl World {
             Profile::OrderedTurbulent | Profile::WildTurbulent => self.prepare_turbulence(busy),
             Profile::Lossy | Profile::LossyWild => {
                 let outages = 1 + self.random.below(3);
+                let mut last = Duration::ZERO;
                 for _ in 0..outages {
                     let at = self.random.between(800, busy);
+                    last = at;
                     // One in four lasts longer than the silence of a dead node, one in four is the broker's own.
                     let most = if self.random.chance(25) { 5000 } else { 1500 };
                     let one = self.random.below(first);
@@ -108,6 +110,11 @@ impl World {
                         let time = self.random.between(most / 15, most);
                         self.push(at, Event::LinkDown(node, time));
                     }
+                }
+                // One that comes meanwhile is heard by nobody who is cut off.
+                if self.random.chance(50) {
+                    let at = last + self.random.between(0, 1500);
+                    self.expect(first, at);
                 }
             }
             Profile::Sleeper | Profile::LongSleeper => {

@@ -7,7 +7,7 @@ use crate::engine::order::{Account, HeldInAll};
 use crate::model::{Departure, Node, NodeId};
 use crate::wire::{Mark, Number};
 
-/// A node that is heard each second has had no chance to reply when it has been silent for so long.
+/// Nodes of a small cluster send a heartbeat each second. One that has not been heard for this long cannot be asked now.
 const SILENT: Duration = Duration::from_millis(1250);
 
 /// Another node.

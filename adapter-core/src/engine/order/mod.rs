@@ -4,11 +4,16 @@ mod account;
 mod asking;
 mod assembly;
 mod held;
+mod held_messages;
+mod patience;
+mod progress;
 mod ranges;
 mod window;
 
-pub(crate) use account::{Account, Arrived, Patience, Progress, Step};
+pub(crate) use account::{Account, Arrived};
 pub(crate) use asking::Reorder;
 pub(crate) use assembly::{Whole, split};
 pub(crate) use held::HeldInAll;
+pub(crate) use patience::Patience;
+pub(crate) use progress::{Progress, Step};
 pub(crate) use window::{Accepted, SPAN, Window};

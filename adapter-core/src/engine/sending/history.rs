@@ -28,7 +28,8 @@ pub(super) struct History {
     order: VecDeque<(Destination, u64)>,
     newest: u64,
     bytes: usize,
-    /// Bytes of the application that are let go of: whoever has the engine must not run the code of their owner.
+    /// Packets that are not kept any more. They are dropped after the engine's lock has been given back, because dropping one may
+    /// run code of the application.
     released: Vec<Bytes>,
 }
 
@@ -109,7 +110,7 @@ impl History {
         self.released.extend(payload.into_packet());
     }
 
-    /// What is let go of, to be dropped while the engine is not held.
+    /// The packets that are not kept any more, to be dropped without the engine's lock.
     pub(super) fn take_released(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.released)
     }

@@ -8,7 +8,8 @@ use crate::engine::bucket::Bucket;
 use crate::model::NodeId;
 use crate::wire::{Head, Kind, Message, MissingPieces, Nack, RESEND_ROOM, Range, Resend, encode};
 
-/// Questions about what all should have got are gathered for so long: many who miss the same are served at once.
+/// After the first question about the cluster channel, the sender waits this long before it sends anything again: all who miss the
+/// same message get it by one copy.
 const GATHERED: Duration = Duration::from_millis(3);
 /// So many askers of one message are served by one copy for all.
 const ALL: usize = 3;
@@ -24,21 +25,16 @@ const RANGES: usize = 64;
 /// What was asked for and is not sent again yet. It has a place of its own in each batch, beside what is new.
 #[derive(Debug)]
 pub(super) struct Resends {
-    /// By channel and place in the history.
-    wanted: BTreeMap<(Destination, u64), Askers>,
+    /// Who asked for which message, by channel and place in the history.
+    wanted: BTreeMap<(Destination, u64), Vec<NodeId>>,
     /// What is gone, of a channel's epoch, by who asked for it.
     gone: BTreeMap<(Destination, NodeId), (u64, Vec<Range>)>,
     /// When the first of them may go.
     due: Option<Instant>,
+    /// That time has come.
     is_due: bool,
     bucket: Bucket,
     pub(super) resent: u64,
-}
-
-/// Who asked for a message.
-#[derive(Debug, Default)]
-struct Askers {
-    few: Vec<NodeId>,
 }
 
 impl Resends {
@@ -51,7 +47,7 @@ impl Resends {
         if self.wanted.len() >= WAITING && !self.wanted.contains_key(&(to, place)) {
             return;
         }
-        let askers = &mut self.wanted.entry((to, place)).or_default().few;
+        let askers = &mut self.wanted.entry((to, place)).or_default();
         if askers.len() < ALL && !askers.contains(&asker) {
             askers.push(asker);
         }
@@ -179,8 +175,8 @@ impl Sending {
                 return batch;
             }
             let epoch = self.stream(to).map_or(0, |stream| stream.epoch);
-            let all = to == Destination::Cluster && askers.few.len() >= ALL;
-            let receivers = if all { vec![to] } else { askers.few.into_iter().map(Destination::Inbox).collect() };
+            let all = to == Destination::Cluster && askers.len() >= ALL;
+            let receivers = if all { vec![to] } else { askers.into_iter().map(Destination::Inbox).collect() };
             for receiver in receivers {
                 let head = self.resend_head(to, epoch, Vec::new());
                 batch.push((receiver, payload.clone().behind(head)));

@@ -18,28 +18,33 @@ cases! {"outage":
     Faults g08_a_volatile_packet_is_not_kept,
 }
 
-/// Before, during and after: each sender's packets arrive once, in order, and all of them. What the broker took with it is asked
-/// for and sent again.
-async fn g09_what_is_sent_during_an_outage_arrives_in_order_and_in_full(scene: &Scene) -> Verdict {
-    let nodes = scene.nodes::<3>().await?;
-    let mut there = sockets(&nodes, [])?;
-    let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
-    let load = Load::new(&nodes, PACE * 9 / 2);
+/// Emits so many packets on each node, while the broker is killed and started again, then an `end`. Returns how many each sent.
+async fn emit_during_an_outage(scene: &Scene, nodes: &[Node; 3], packets: usize) -> Verdict<[usize; 3]> {
+    let load = Load::new(nodes, packets);
     let outage = async {
-        load.reaches(5).await;
+        load.reaches(10).await;
         scene.broker()?.kill().await?;
         load.reaches(70).await;
         scene.broker()?.start_again().await?;
         Ok(())
     };
     tokio::try_join!(load.run(), outage)?;
-    let sent = [load.packets; 3];
     // The ends are sent when all links are there again, so that everybody gets them.
-    all_healthy(&nodes).await?;
+    all_healthy(nodes).await?;
     for (name, node) in nodes.iter().enumerate() {
         node.cluster.flush(super::BACK).await?;
         node.chat.emit(format!("end {name}")).await?;
     }
+    Ok([packets; 3])
+}
+
+/// Before, during and after: each sender's packets arrive once, in order, and all of them. What the broker took with it is asked
+/// for and sent again.
+async fn g09_what_is_sent_during_an_outage_arrives_in_order_and_in_full(scene: &Scene) -> Verdict {
+    let nodes = scene.nodes::<3>().await?;
+    let mut there = sockets(&nodes, [])?;
+    let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
+    let sent = emit_during_an_outage(scene, &nodes, PACE * 9 / 2).await?;
     for (at, (socket, events)) in there.iter_mut().zip(&mut events).enumerate() {
         check_eq!(tally(socket, nodes.len()).await?, sent, "what the socket of node {at} got");
         check_none_reported(events)?;
@@ -54,21 +59,7 @@ async fn g09_what_nobody_keeps_is_reported_exactly(scene: &Scene) -> Verdict {
     let nodes = scene.nodes_with::<3>(|builder| builder.history_bytes(0)).await?;
     let mut there = sockets(&nodes, [])?;
     let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
-    let load = Load::new(&nodes, PACE * 2);
-    let outage = async {
-        load.reaches(20).await;
-        scene.broker()?.kill().await?;
-        load.reaches(60).await;
-        scene.broker()?.start_again().await?;
-        Ok(())
-    };
-    tokio::try_join!(load.run(), outage)?;
-    let sent = [load.packets; 3];
-    all_healthy(&nodes).await?;
-    for (name, node) in nodes.iter().enumerate() {
-        node.cluster.flush(super::BACK).await?;
-        node.chat.emit(format!("end {name}")).await?;
-    }
+    let sent = emit_during_an_outage(scene, &nodes, PACE * 2).await?;
     let mut lost = 0;
     for (at, (socket, events)) in there.iter_mut().zip(&mut events).enumerate() {
         let got = tally(socket, nodes.len()).await?;

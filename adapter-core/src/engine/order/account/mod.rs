@@ -1,89 +1,17 @@
 //! What one sender has sent us on one channel: in order, once, holes found.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+mod missing;
+
+use std::time::Instant;
 
 use super::asking::Asking;
-use super::assembly::{Assembly, Whole};
-use super::held::{HeldBytes, HeldInAll, compact};
+use super::assembly::Whole;
+use super::held::{HeldInAll, compact};
+use super::held_messages::HeldMessages;
+use super::patience::{LONGEST, Patience};
+use super::progress::{Progress, Step};
 use super::ranges::Ranges;
-use crate::wire::{Frame, Mark, MissingPieces, Number, Part, Range};
-
-/// How long and how much may be held back behind a hole.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// The backend keeps the order of each sender's messages.
-    pub(crate) ordered: bool,
-    /// How long a sender may take to say where its messages begin for this node.
-    pub(crate) beginning: Duration,
-    /// How long a hole is waited for since something that fills it came last. Where this is none, nobody is asked: a hole is a
-    /// loss as soon as it is seen.
-    pub(crate) repair: Duration,
-    pub(crate) bytes: usize,
-    pub(crate) max_message: usize,
-    /// The counter of the newest probe of this node that has come back in its place.
-    pub(crate) probed: u64,
-}
-
-/// However much comes of it meanwhile, a hole is waited for no longer than so many times its patience.
-const LONGEST: u32 = 3;
-
-/// What came of a frame or of time passing.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// In order.
-    pub(crate) steps: Steps,
-    /// Copies that were dropped.
-    pub(crate) copies: u64,
-    /// Frames that were dropped since no honest sender counts so fast.
-    pub(crate) leaps: u64,
-    /// Messages that had been lost, and were sent again.
-    pub(crate) repaired: u64,
-    /// How much later than what was sent after it the frame came, if it did.
-    pub(crate) late: Option<Duration>,
-}
-
-/// Steps in order. Nearly always there is one, so the first is not put into a list.
-#[derive(Debug, Default)]
-pub(crate) struct Steps {
-    first: Option<Step>,
-    more: Vec<Step>,
-}
-
-impl Steps {
-    pub(crate) fn push(&mut self, step: Step) {
-        match self.first {
-            None => self.first = Some(step),
-            Some(_) => self.more.push(step),
-        }
-    }
-}
-
-impl Extend<Step> for Steps {
-    fn extend<T: IntoIterator<Item = Step>>(&mut self, steps: T) {
-        steps.into_iter().for_each(|step| self.push(step));
-    }
-}
-
-impl IntoIterator for Steps {
-    type Item = Step;
-    type IntoIter = std::iter::Chain<std::option::IntoIter<Step>, std::vec::IntoIter<Step>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.first.into_iter().chain(self.more)
-    }
-}
-
-/// What is next in an account.
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// To be carried out.
-    Frame(Whole),
-    /// So many messages, before what follows, will never come.
-    Lost(u64),
-    /// Some will not; how many is not known.
-    LostUncounted,
-}
+use crate::wire::{Frame, Mark, Number, Range};
 
 /// After so many marks of a sender that are behind what was taken in its name, its word counts.
 const FORGED: u32 = 30;
@@ -111,8 +39,7 @@ pub(crate) struct Account {
     /// The number to be carried out next.
     next: u64,
     /// What came too early, or is not whole yet.
-    held: BTreeMap<u64, Held>,
-    bytes: HeldBytes,
+    held: HeldMessages,
     /// The newest number known to have been sent, from a mark.
     known: Option<(u64, Instant)>,
     /// What the sender does not have any more, or what came and cannot be read.
@@ -131,35 +58,13 @@ pub(crate) struct Account {
     behind: u32,
 }
 
-#[derive(Debug)]
-struct Held {
-    at: Instant,
-    what: Message,
-}
-
-#[derive(Debug)]
-enum Message {
-    Whole(Frame),
-    Pieces(Assembly),
-}
-
-impl Held {
-    fn bytes(&self) -> usize {
-        match &self.what {
-            Message::Whole(frame) => size(frame),
-            Message::Pieces(assembly) => assembly.bytes(),
-        }
-    }
-}
-
 impl Account {
     /// Expects this number next.
     pub(crate) fn expecting(number: Number, all: HeldInAll) -> Self {
         Self {
             epoch: number.epoch,
             next: number.n,
-            held: BTreeMap::new(),
-            bytes: HeldBytes::new(all),
+            held: HeldMessages::new(all),
             known: None,
             gone: Ranges::default(),
             asking: None,
@@ -205,10 +110,7 @@ impl Account {
     /// It begins here: what was held of earlier messages is of no use.
     fn be_sure(&mut self, progress: &mut Progress) {
         (self.unsure, self.asking) = (None, None);
-        let behind = self.held.split_off(&self.next);
-        for earlier in std::mem::replace(&mut self.held, behind).into_values() {
-            self.bytes.sub(earlier.bytes());
-        }
+        self.held.drop_below(self.next);
         self.advance(progress);
     }
 
@@ -238,8 +140,11 @@ impl Account {
                 self.next = self.next.saturating_add(1);
                 progress.steps.push(Step::Frame(Whole::AsItCame(frame)));
             }
-            None => self.hold(number.n, compact(frame, message), now, &mut progress),
-            Some(part) => self.hold_part(number.n, part, compact(frame, message), now, patience, &mut progress),
+            None => progress.copies += u64::from(!self.held.hold(number.n, compact(frame, message), now)),
+            Some(part) => {
+                let frame = compact(frame, message);
+                progress.copies += u64::from(!self.held.hold_part(number.n, part, frame, now, patience.max_message));
+            }
         }
         if resent && progress.copies == copies {
             self.filled = Some(now);
@@ -254,11 +159,7 @@ impl Account {
 
     /// Whether nothing of a message is missing any more.
     fn is_whole(&self, n: u64) -> bool {
-        match self.held.get(&n) {
-            Some(Held { what: Message::Pieces(assembly), .. }) => assembly.is_complete(),
-            Some(_) => true,
-            None => n < self.next,
-        }
+        self.held.has_whole(n).unwrap_or(n < self.next)
     }
 
     fn leaps_to(&self, number: Number) -> bool {
@@ -321,7 +222,7 @@ impl Account {
     /// Everything that is missing is lost: the sender is gone, so there is nobody to ask.
     pub(crate) fn give_up_all(&mut self) -> Progress {
         let mut progress = Progress::default();
-        while self.unsure.is_none() && self.hole_since().is_some() {
+        while self.hole_since().is_some() {
             self.skip(&mut progress);
         }
         progress
@@ -335,7 +236,7 @@ impl Account {
         }
         if self.behind >= FORGED {
             // Somebody else has counted in the sender's name: what the sender says counts, and what it sent meanwhile is lost.
-            *self = Self::expecting(Number { epoch: mark.epoch, n: mark.n.saturating_add(1) }, self.bytes.all());
+            *self = Self::expecting(Number { epoch: mark.epoch, n: mark.n.saturating_add(1) }, self.held.all());
             progress.steps.push(Step::LostUncounted);
             return progress;
         }
@@ -367,7 +268,7 @@ impl Account {
     /// Gives up on the oldest that is missing until no more than so much is held.
     pub(crate) fn shed(&mut self, bytes: usize) -> Progress {
         let mut progress = Progress::default();
-        while self.bytes.get() > bytes && !self.held.is_empty() {
+        while self.held.bytes() > bytes && !self.held.is_empty() {
             self.skip(&mut progress);
         }
         progress
@@ -392,7 +293,7 @@ impl Account {
             return self.unsure;
         }
         let by_mark = self.known.filter(|(n, _)| *n >= self.next).map(|(_, at)| at);
-        let behind = self.held.range(self.next.saturating_add(1)..).next().map(|(_, held)| held.at);
+        let behind = self.held.first_behind(self.next).map(|(_, at)| at);
         match (by_mark, behind) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -401,7 +302,7 @@ impl Account {
 
     /// How much is held back.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.get()
+        self.held.bytes()
     }
 
     /// Whether everything up to the mark has been carried out.
@@ -415,47 +316,7 @@ impl Account {
             while self.hole_since().is_some() {
                 self.skip(progress);
             }
-            *self = Self::expecting(Number { epoch, n: 1 }, self.bytes.all());
-        }
-    }
-
-    fn hold(&mut self, n: u64, frame: Frame, now: Instant, progress: &mut Progress) {
-        // The whole takes the place of its pieces: it may have been cut differently when it was sent again.
-        let pieces = match self.held.get(&n) {
-            Some(Held { what: Message::Whole(_), .. }) => {
-                progress.copies += 1;
-                return;
-            }
-            Some(Held { what: Message::Pieces(assembly), at }) => Some((assembly.bytes(), *at)),
-            None => None,
-        };
-        self.bytes.sub(pieces.map_or(0, |(bytes, _)| bytes));
-        self.bytes.add(size(&frame));
-        let at = pieces.map_or(now, |(_, at)| at);
-        self.held.insert(n, Held { at, what: Message::Whole(frame) });
-    }
-
-    fn hold_part(
-        &mut self,
-        n: u64,
-        part: Part,
-        frame: Frame,
-        now: Instant,
-        patience: &Patience,
-        progress: &mut Progress,
-    ) {
-        if let std::collections::btree_map::Entry::Vacant(place) = self.held.entry(n) {
-            let Some(assembly) = Assembly::begin(frame.head, part, patience.max_message) else {
-                return; // over the limit: a hole, which will be reported as such
-            };
-            self.bytes.add(assembly.bytes());
-            place.insert(Held { at: now, what: Message::Pieces(assembly) });
-        }
-        if let Some(Held { what: Message::Pieces(assembly), .. }) = self.held.get_mut(&n) {
-            self.bytes.sub(assembly.begin_anew_if_cut_differently(part));
-            let more = assembly.add(part, frame.packet);
-            self.bytes.add(more);
-            progress.copies += u64::from(more == 0);
+            *self = Self::expecting(Number { epoch, n: 1 }, self.held.all());
         }
     }
 
@@ -465,7 +326,7 @@ impl Account {
             return;
         }
         loop {
-            match self.take_next() {
+            match self.held.take(self.next) {
                 Some(whole) => {
                     self.next = self.next.saturating_add(1);
                     progress.steps.push(Step::Frame(whole));
@@ -479,34 +340,17 @@ impl Account {
         self.gone.forget_below(self.next);
     }
 
-    /// Takes what is next out of what is held, if it is whole.
-    fn take_next(&mut self) -> Option<Whole> {
-        let entry = self.held.first_entry().filter(|entry| *entry.key() == self.next)?;
-        if matches!(&entry.get().what, Message::Pieces(assembly) if !assembly.is_complete()) {
-            return None;
-        }
-        let held = entry.remove();
-        self.bytes.sub(held.bytes());
-        Some(match held.what {
-            Message::Whole(frame) => Whole::AsItCame(frame),
-            Message::Pieces(assembly) => Whole::InPieces(assembly),
-        })
-    }
-
     /// What is next is lost, up to what is held or this number.
     fn lose_until(&mut self, end: u64, progress: &mut Progress) {
-        if let Some(dropped) = self.held.remove(&self.next) {
-            self.bytes.sub(dropped.bytes());
-        }
-        let held = self.held.keys().next().copied();
-        let to = held.map_or(end, |held| held.min(end));
+        self.held.drop_one(self.next);
+        let to = self.held.first().map_or(end, |held| held.min(end));
         progress.steps.push(Step::Lost(to - self.next));
         self.next = to;
     }
 
     fn give_up(&mut self, now: Instant, patience: &Patience, progress: &mut Progress) {
         while let Some(since) = self.hole_since() {
-            if !self.time_is_up(since, now, patience) && self.bytes.get() <= patience.bytes {
+            if !self.time_is_up(since, now, patience) && self.held.bytes() <= patience.bytes {
                 return;
             }
             self.skip(progress);
@@ -528,9 +372,13 @@ impl Account {
     /// Gives up on the numbers before the next one that may still be whole, or up to the newest one known.
     fn skip(&mut self, progress: &mut Progress) {
         if self.unsure.is_some() {
-            return self.be_sure(progress); // what came first is where it begins
+            // What came first is where it begins; what was before that, nobody has said.
+            if self.asking.is_some_and(|asking| asking.tries() > 0) {
+                progress.steps.push(Step::LostUncounted);
+            }
+            return self.be_sure(progress);
         }
-        let held = self.held.range(self.next.saturating_add(1)..).next().map(|(n, _)| *n);
+        let held = self.held.first_behind(self.next).map(|(n, _)| n);
         let known = self.known.map(|(n, _)| n.saturating_add(1));
         let to = held.or(known).unwrap_or(self.next).max(self.next.saturating_add(1));
         if to == self.next {
@@ -540,95 +388,4 @@ impl Account {
         self.lose_until(to, progress);
         self.advance(progress);
     }
-
-    // --- asking for what is missing ---
-
-    /// The newest number that is known to have been sent as a whole.
-    fn newest(&self) -> u64 {
-        let known = self.known.map_or(0, |(n, _)| n);
-        // Of the last one that came, pieces may still be under way.
-        let last = self.held.last_key_value().map_or(0, |(n, held)| match held.what {
-            Message::Whole(_) => *n,
-            Message::Pieces(_) => n.saturating_sub(1),
-        });
-        known.max(last)
-    }
-
-    /// If something is missing that was not asked for yet, it is to be asked for after so long. Returns whether something is
-    /// missing, for which this is the time to look again.
-    pub(crate) fn ask_after(&mut self, delay: Duration, now: Instant) -> Option<Instant> {
-        self.hole_since()?;
-        match self.asking {
-            Some(asking) if self.next <= asking.upto || self.unsure.is_some() => {}
-            _ => self.asking = Some(Asking::new(now + delay, self.newest())),
-        }
-        self.asking.map(|asking| asking.due())
-    }
-
-    /// Whether its sender is to be asked now.
-    pub(crate) fn asks(&self, probed: u64, now: Instant) -> bool {
-        let asking = self.asking.filter(|_| self.hole_since().is_some());
-        asking.is_some_and(|asking| asking.is_due(probed, now))
-    }
-
-    /// What was asked before may be lost: asks as if for the first time.
-    pub(crate) fn ask_anew(&mut self, now: Instant) {
-        if self.asking.is_some() {
-            self.asking = Some(Asking::new(now, self.newest()));
-        }
-    }
-
-    /// Whether it is not clear yet where it begins.
-    pub(crate) fn is_unsure(&self) -> bool {
-        self.unsure.is_some()
-    }
-
-    /// Everything up to here has been carried out, or given up.
-    pub(crate) fn has(&self) -> Mark {
-        Mark { epoch: self.epoch, n: self.next.saturating_sub(1) }
-    }
-
-    /// What is missing, in so many ranges at the most; it is asked for now, in a frame of this counter. Returns how often it has
-    /// been, too.
-    pub(crate) fn ask(&mut self, most: usize, counter: u64, now: Instant) -> (Vec<Range>, Vec<MissingPieces>, u32) {
-        let (missing, pieces, upto) = self.missing(most);
-        let asking = self.asking.get_or_insert_with(|| Asking::new(now, upto));
-        asking.asked(counter, upto, now);
-        (missing, pieces, asking.tries())
-    }
-
-    fn missing(&self, most: usize) -> (Vec<Range>, Vec<MissingPieces>, u64) {
-        let (mut missing, mut pieces, mut at) = (Vec::new(), Vec::new(), self.next);
-        let newest = self.newest();
-        if self.unsure.is_some() {
-            return (missing, pieces, newest);
-        }
-        let mut room = most;
-        for (n, held) in self.held.range(self.next..=newest.max(self.next)).take_while(|(n, _)| **n <= newest) {
-            for range in self.gone.without(at, *n).take(room) {
-                missing.push(range);
-                room -= 1;
-            }
-            at = n.saturating_add(1);
-            if let Message::Pieces(assembly) = &held.what
-                && !assembly.is_complete()
-                && room > 0
-            {
-                let of = assembly.missing(*n, room);
-                room = room.saturating_sub(of.missing.len());
-                pieces.push(of);
-            }
-            if room == 0 {
-                return (missing, pieces, *n);
-            }
-        }
-        missing.extend(self.gone.without(at, newest.saturating_add(1)).take(room));
-        (missing, pieces, newest)
-    }
-}
-
-/// What a held frame counts for: an empty one takes room, too.
-fn size(frame: &Frame) -> usize {
-    const HELD: usize = 320;
-    HELD + frame.body.len() + frame.packet.len()
 }

@@ -1,0 +1,84 @@
+//! What is missing of an account, and when its sender is asked for it.
+
+use std::time::{Duration, Instant};
+
+use super::Account;
+use crate::engine::order::asking::Asking;
+use crate::wire::{Mark, MissingPieces, Range};
+
+impl Account {
+    /// The newest number that is known to have been sent as a whole.
+    pub(super) fn newest(&self) -> u64 {
+        let known = self.known.map_or(0, |(n, _)| n);
+        known.max(self.held.newest().unwrap_or(0))
+    }
+
+    /// If something is missing that was not asked for yet, it is to be asked for after so long. Returns whether something is
+    /// missing, for which this is the time to look again.
+    pub(crate) fn ask_after(&mut self, delay: Duration, now: Instant) -> Option<Instant> {
+        self.hole_since()?;
+        match self.asking {
+            Some(asking) if self.next <= asking.upto || self.unsure.is_some() => {}
+            _ => self.asking = Some(Asking::new(now + delay, self.newest())),
+        }
+        self.asking.map(|asking| asking.due())
+    }
+
+    /// Whether its sender is to be asked now.
+    pub(crate) fn asks(&self, probed: u64, now: Instant) -> bool {
+        let asking = self.asking.filter(|_| self.hole_since().is_some());
+        asking.is_some_and(|asking| asking.is_due(probed, now))
+    }
+
+    /// What was asked before may be lost: asks as if for the first time.
+    pub(crate) fn ask_anew(&mut self, now: Instant) {
+        if self.asking.is_some() {
+            self.asking = Some(Asking::new(now, self.newest()));
+        }
+    }
+
+    /// Whether it is not clear yet where it begins.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.unsure.is_some()
+    }
+
+    /// Everything up to here has been carried out, or given up.
+    pub(crate) fn has(&self) -> Mark {
+        Mark { epoch: self.epoch, n: self.next.saturating_sub(1) }
+    }
+
+    /// What is missing, in so many ranges at the most; it is asked for now, in a frame of this counter. Returns how often it has
+    /// been, too.
+    pub(crate) fn ask(&mut self, most: usize, counter: u64, now: Instant) -> (Vec<Range>, Vec<MissingPieces>, u32) {
+        let (missing, pieces, upto) = self.missing(most);
+        let asking = self.asking.get_or_insert_with(|| Asking::new(now, upto));
+        asking.asked(counter, upto, now);
+        (missing, pieces, asking.tries())
+    }
+
+    fn missing(&self, most: usize) -> (Vec<Range>, Vec<MissingPieces>, u64) {
+        let (mut missing, mut pieces, mut at) = (Vec::new(), Vec::new(), self.next);
+        let newest = self.newest();
+        if self.unsure.is_some() {
+            return (missing, pieces, newest);
+        }
+        let mut room = most;
+        for (n, incomplete) in self.held.between(self.next, newest) {
+            for range in self.gone.without(at, n).take(room) {
+                missing.push(range);
+                room -= 1;
+            }
+            at = n.saturating_add(1);
+            if let Some(assembly) = incomplete.filter(|_| room > 0) {
+                let of = assembly.missing(n, room);
+                room = room.saturating_sub(of.missing.len());
+                pieces.push(of);
+            }
+            if room == 0 {
+                return (missing, pieces, n);
+            }
+        }
+        missing.extend(self.gone.without(at, newest.saturating_add(1)).take(room));
+        (missing, pieces, newest)
+    }
+}
