@@ -45,6 +45,8 @@ pub(crate) struct Core {
     waiters: Mutex<HashMap<u64, Waiter>>,
     ready: Mutex<Option<oneshot::Sender<()>>>,
     pub(crate) events: broadcast::Sender<Event>,
+    /// Why the link is down or silent, if it is: what a new reader of events is told first.
+    degraded: Mutex<Option<String>>,
     pub(crate) events_dropped: AtomicU64,
     pub(crate) log: Log,
     pub(crate) closed: AtomicBool,
@@ -108,6 +110,7 @@ impl Core {
             waiters: Mutex::default(),
             ready: Mutex::new(Some(ready)),
             events: broadcast::Sender::new(events),
+            degraded: Mutex::default(),
             events_dropped: AtomicU64::new(0),
             log: Log::default(),
             closed: AtomicBool::new(false),
@@ -355,7 +358,33 @@ impl Core {
         }
     }
 
+    /// The broker is not there yet. To be called before anything runs for this node.
+    pub(crate) fn begin_away(&self, reason: String) {
+        let mut outputs = VecDeque::new();
+        {
+            let mut engine = self.engine();
+            engine.begin_away(reason);
+            engine.take_outputs(&mut outputs);
+        }
+        outputs.into_iter().for_each(|output| self.carry_out(output));
+    }
+
+    /// What happens from now on, and what a reader has to know before.
+    pub(crate) fn read_events(&self) -> (Option<Event>, broadcast::Receiver<Event>) {
+        let receiver = self.events.subscribe(); // first: between the two, something may be told twice but not be missed
+        (self.degraded().clone().map(Event::Degraded), receiver)
+    }
+
+    fn degraded(&self) -> MutexGuard<'_, Option<String>> {
+        self.degraded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tell(&self, event: Event) {
+        match &event {
+            Event::Degraded(reason) => *self.degraded() = Some(reason.clone()),
+            Event::Recovered => *self.degraded() = None,
+            _ => {}
+        }
         self.log_event(&event);
         let _ = self.events.send(event); // nobody listens: nothing to do
     }
