@@ -12,10 +12,12 @@ use super::logging::Log;
 use super::registry::Registry;
 use crate::engine::{Engine, Output, Whole};
 use crate::kit::InPlace;
-use crate::model::{Error, ErrorKind, Event, MissingNode, MissingReason, Node, NodeId, Result, Stats};
+use crate::model::{
+    Error, ErrorKind, Event, MAX_NAME, MissingNode, MissingReason, Node, NodeId, Result, Room, Stats, Target,
+};
 use crate::seams::acks::Collector;
 use crate::seams::{Backend, Channel, Inbox};
-use crate::wire::{AckAnswer, AckBatch, Answer, Content};
+use crate::wire::{AckAnswer, AckBatch, Answer, Content, Operation};
 
 /// What the handle, the reader and the writer of one node share.
 pub(crate) struct Core {
@@ -150,6 +152,23 @@ impl Core {
         }
         let text = format!("a message of {len} bytes is over max_message, which is {max}");
         Err(Error::new(ErrorKind::TooLarge, text))
+    }
+
+    /// The same before the operation is made: it is encoded only if its packet or its names are so many bytes that this may be
+    /// too large.
+    pub(crate) fn check_names(
+        &self,
+        packet: usize,
+        target: &Target,
+        rooms: &[Room],
+        operation: impl FnOnce() -> Operation,
+    ) -> Result<()> {
+        let all = target.rooms.iter().flatten().chain(&target.except).chain(rooms);
+        let names = all.fold(BESIDE_NAMES, |sum, room| sum + room.as_str().len() + LENGTH);
+        if packet <= self.bounds.max_message && names <= self.bounds.max_message {
+            return Ok(());
+        }
+        self.check_size(&operation().encode())
     }
 
     /// Reserves capacity for a message in the outgoing queue. It is the caller's until `Capacity::take`.
@@ -389,6 +408,11 @@ impl Core {
         let _ = self.events.send(event); // nobody listens: nothing to do
     }
 }
+
+/// What an encoded operation has beside its packet and the names of rooms, at the most: a namespace, and some numbers.
+const BESIDE_NAMES: usize = MAX_NAME + 256;
+/// What one name has beside its bytes.
+const LENGTH: usize = 9;
 
 /// What a queued message costs beside its bytes.
 const OVERHEAD: usize = 128;
