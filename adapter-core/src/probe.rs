@@ -86,7 +86,9 @@ impl Tap {
             // What is control is also in the lane of the others, which is the one that is read here.
             let taken = self.inbox.take(true);
             self.waiting.extend(taken.link.into_iter().map(|change| match change {
-                LinkChange::Down(reason) | LinkChange::Dropped(reason) => Tapped::Down(reason),
+                LinkChange::Down(reason) | LinkChange::Dropped(reason) | LinkChange::Refused(_, reason) => {
+                    Tapped::Down(reason)
+                }
                 LinkChange::Up(limits) => Tapped::Up(limits),
             }));
             let frames = taken.messages.into_iter().map(|arrival| Tapped::Frame(arrival.channel, arrival.payload));

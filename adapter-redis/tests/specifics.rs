@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use adapter_core::backend::{Connect, Outgoing, PublishError};
 use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Bytes, ErrorKind};
+use adapter_core::{Bytes, Cluster, ErrorKind, Event, Hub, MissingReason, WhenUnreachable};
 use adapter_redis::{Mode, Redis};
 use support::{ALL, Node, Tested, ask, channel, eventually, on, pair, port, redis, refusal, talk, told, tries, with};
 
@@ -309,4 +309,56 @@ async fn a_server_without_sharded_pubsub_is_refused_at_connecting() -> Tested {
 
 fn message(payload: impl Into<Bytes>) -> Outgoing {
     Outgoing::new(channel(ALL), payload.into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g06_a_node_that_starts_before_its_server_serves_its_sockets_and_joins_when_it_comes() -> Tested {
+    let server = redis().await;
+    let url = server.url();
+    server.kill().await?; // what is left of it is the port
+    let refused = Cluster::connect(Redis::from_url(&url)?).await.expect_err("by default");
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+
+    let mut early = Vec::new();
+    for name in ["one", "two"] {
+        let builder = Cluster::builder().node_name(name).when_unreachable(WhenUnreachable::ServeLocally);
+        let cluster = builder.connect(Redis::from_url(&url)?).await?;
+        let (events, hub) = (cluster.events(), Hub::new());
+        let chat = cluster.namespace("/chat", hub.clone()).await?;
+        let mut socket = hub.connect()?;
+        chat.emit(name).await?;
+        assert_eq!(socket.next().await.expect("connected").packet.data, name, "before the server is there");
+        assert_eq!(chat.count_sockets().await?.missing[0].reason, MissingReason::Unreachable);
+        early.push((cluster, events, socket, chat));
+    }
+
+    server.start_again().await?;
+    for (other, (cluster, events, socket, _chat)) in ["two", "one"].into_iter().zip(&mut early) {
+        assert!(matches!(events.next().await, Some(Event::Degraded(_))));
+        while events.next().await != Some(Event::Recovered) {}
+        assert_eq!(socket.next().await.expect("connected").packet.data, other, "what has waited");
+        assert_eq!((cluster.nodes().len(), cluster.stats().lost), (2, 0));
+    }
+    let late = Cluster::connect(Redis::from_url(&url)?).await?;
+    let counted = late.of("/chat")?.count_sockets().await?;
+    assert_eq!((counted.total(), counted.missing.len()), (2, 0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_serves_without_its_server_says_when_the_server_refuses_it() -> Tested {
+    let server = redis().await;
+    let wrong = server.url().replace("redis://", "redis://nobody:secret@");
+    let connect = async || {
+        let builder = Cluster::builder().when_unreachable(WhenUnreachable::ServeLocally);
+        builder.connect(Redis::from_url(&wrong).expect("valid")).await
+    };
+    assert_eq!(connect().await.expect_err("known at once").kind(), ErrorKind::Denied);
+    server.kill().await?;
+    let node = connect().await?;
+    let mut events = node.events();
+    assert!(matches!(events.next().await, Some(Event::Degraded(_))));
+    server.start_again().await?;
+    assert!(matches!(events.next().await, Some(Event::Refused { kind: ErrorKind::Denied, .. })));
+    Ok(())
 }

@@ -28,7 +28,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// socketioxide's adapter over any Roomcast cluster: one for each namespace of this node.
 ///
-/// Local sockets are always served first, and whatever the broker's state; the rest of the cluster then gets the same.
+/// A call that is wrong in itself (a packet over `max_message`, a name that the cluster cannot carry, a timeout of zero) is refused
+/// before anybody is served. Else local sockets are served first, and whatever the broker's state; the rest of the cluster then
+/// gets the same.
 /// Nodes that do not answer are logged, since socketioxide's types cannot name them; what came is returned.
 pub struct Adapter<E> {
     state: State,
@@ -60,7 +62,7 @@ struct Route {
 }
 
 impl<E: SocketEmitter> Adapter<E> {
-    /// Where options lead. An error is for after the local sockets were served.
+    /// Where options lead. An error is for after the local sockets were served, unless [`Route::checked`] returns it.
     fn route(&self, options: &BroadcastOptions) -> Route {
         let to = |node| {
             let target = target::outgoing(options, node)?;
@@ -93,18 +95,34 @@ impl<E: SocketEmitter> Adapter<E> {
         Ok(Link { namespace, attachment })
     }
 
-    /// A name that the cluster cannot carry is no error for what stays here.
-    async fn change(&self, route: Route, change: Result<SocketChange, adapter_core::Error>) -> Result<(), Error> {
+    /// Where a change of sockets leads, and what is changed there. A name that the cluster cannot carry is no error for what
+    /// stays here.
+    fn route_change(
+        &self,
+        options: &BroadcastOptions,
+        change: impl FnOnce() -> Result<SocketChange, adapter_core::Error>,
+    ) -> Result<(Route, Option<SocketChange>), Error> {
+        let mut there = None;
+        let route = self.route(options).checked(|address| {
+            let change = there.insert(change()?);
+            self.state.cluster.check_change(address, change, self.applied())
+        })?;
+        Ok((route, there))
+    }
+
+    fn applied(&self) -> WaitFor {
+        WaitFor::Applied(self.state.request_timeout)
+    }
+
+    async fn change(&self, route: Route, change: Option<SocketChange>) -> Result<(), Error> {
         let failed = route.failure();
-        if let Beyond::To(address) = route.beyond.map_err(&failed)? {
-            let change = change.map_err(&failed)?;
+        if let (Beyond::To(address), Some(change)) = (route.beyond.map_err(&failed)?, change) {
             let asked = self.asked(match &change {
                 SocketChange::Join(_) => "join",
                 SocketChange::Leave(_) => "leave",
                 _ => "disconnect",
             });
-            let wait = WaitFor::Applied(self.state.request_timeout);
-            let applied = self.state.cluster.change(address, change, wait).await.map_err(&failed)?;
+            let applied = self.state.cluster.change(address, change, self.applied()).await.map_err(&failed)?;
             asked.log(&applied.missing);
         }
         Ok(())
@@ -115,6 +133,10 @@ impl<E: SocketEmitter> Adapter<E> {
         let server_id = std::str::from_utf8(&socket.data).ok()?.parse().ok()?;
         self.state.peers.remember(server_id, socket.node);
         Some(RemoteSocketData { id: socket.id.as_str().parse().ok()?, server_id, ns: self.sockets.path().clone() })
+    }
+
+    fn checked(&self, route: Route, packet: Option<&adapter_core::Packet>) -> Result<Route, Error> {
+        route.checked(|address| packet.map_or(Ok(()), |packet| self.state.cluster.check_broadcast(address, packet)))
     }
 
     fn asked(&self, operation: &'static str) -> Asked {
@@ -132,6 +154,16 @@ impl<E> Adapter<E> {
 }
 
 impl Route {
+    /// Refuses what is wrong whatever the state of the broker: nobody has been served yet.
+    fn checked(self, check: impl FnOnce(&Address) -> Result<(), adapter_core::Error>) -> Result<Self, Error> {
+        let wrong = |error: &adapter_core::Error| matches!(error.kind(), ErrorKind::Config | ErrorKind::TooLarge);
+        match self.beyond {
+            Err(error) if wrong(&error) => Err(error.into()),
+            Ok(Beyond::To(ref address)) => check(address).map(|()| self).map_err(Error::from),
+            _ => Ok(self),
+        }
+    }
+
     /// How an error of the cluster's part is told.
     fn failure(&self) -> impl Fn(adapter_core::Error) -> Error + use<> {
         if self.here { Error::after_local } else { Error::from }
@@ -152,8 +184,8 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
     }
 
     /// Attaches and reports success within the call: of several first clients of a dynamic namespace all but one would
-    /// else be lost. Success is reported even if the cluster refused, so that local clients are served; every
-    /// operation then says that the cluster was not reached.
+    /// else be lost. Success is reported even if the cluster refused, so that clients can connect and are served by what is `local()`;
+    /// every other operation then says that the cluster was not reached, and a name that the cluster cannot carry serves nobody.
     fn init(self: Arc<Self>, on_success: impl FnOnce() + Send + 'static) -> Attached {
         let attached = self.attach();
         let _ = self.link.set(attached.clone().map_err(|error| error.kind()));
@@ -183,8 +215,9 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
 
     async fn broadcast(&self, packet: Packet, options: BroadcastOptions) -> Result<(), BroadcastError> {
         let route = self.route(&options);
-        let failed = route.failure();
         let to_send = matches!(route.beyond, Ok(Beyond::To(_))).then(|| encode(&packet)).flatten();
+        let route = self.checked(route, to_send.as_ref())?;
+        let failed = route.failure();
         let served = if route.here { self.sockets.deliver(packet, options) } else { Ok(()) };
         match (route.beyond.map_err(&failed)?, to_send) {
             (Beyond::To(address), Some(packet)) => {
@@ -204,9 +237,13 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
         timeout: Option<Duration>,
     ) -> Result<Acks<E>, Error> {
         let timeout = timeout.unwrap_or_else(|| self.sockets.local.ack_timeout());
-        let route = self.route(&options);
-        let failed = route.failure();
         let to_send = encode(&packet);
+        let route = self.checked(self.route(&options), to_send.as_ref())?;
+        if timeout.is_zero() && !matches!(route.beyond, Ok(Beyond::Nothing)) {
+            let text = "a timeout of zero leaves no time for an answer";
+            return Err(adapter_core::Error::new(ErrorKind::Config, text).into());
+        }
+        let failed = route.failure();
         let only = options.sid.filter(|_| !route.here);
         let local = if route.here { self.sockets.ask(packet, options, timeout) } else { Default::default() };
         let remote = match (route.beyond.map_err(&failed)?, to_send) {
@@ -222,7 +259,7 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
 
     async fn add_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
-        let (route, change) = (self.route(&options), target::rooms(&rooms).map(SocketChange::Join));
+        let (route, change) = self.route_change(&options, || target::rooms(&rooms).map(SocketChange::Join))?;
         if route.here {
             self.sockets.join_rooms(options, rooms);
         }
@@ -231,7 +268,7 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
 
     async fn del_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
-        let (route, change) = (self.route(&options), target::rooms(&rooms).map(SocketChange::Leave));
+        let (route, change) = self.route_change(&options, || target::rooms(&rooms).map(SocketChange::Leave))?;
         if route.here {
             self.sockets.leave_rooms(options, rooms);
         }
@@ -239,9 +276,9 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
     }
 
     async fn disconnect_socket(&self, options: BroadcastOptions) -> Result<(), BroadcastError> {
-        let route = self.route(&options);
+        let (route, change) = self.route_change(&options, || Ok(SocketChange::Disconnect))?;
         let served = if route.here { self.sockets.disconnect_all(options) } else { Ok(()) };
-        self.change(route, Ok(SocketChange::Disconnect)).await?;
+        self.change(route, change).await?;
         served.map_err(BroadcastError::Socket)
     }
 

@@ -135,18 +135,6 @@ async fn a_question_that_fails_has_served_nobody() {
 }
 
 #[tokio::test]
-async fn a_room_that_the_cluster_cannot_carry_is_local() {
-    let bus = Bus::new();
-    let io = server(bus.node()).await;
-    let mut client = Client::connect(&io).await;
-    io.local().broadcast().join("").await.expect("joined");
-    let error = io.to("").emit("news", &()).await.expect_err("told");
-    assert!(matches!(error, BroadcastError::Adapter(_)));
-    assert!(client.next().await.starts_with("2[\"news\""));
-    assert_eq!(io.broadcast().join("").await.expect_err("told").kind(), ErrorKind::Config);
-}
-
-#[tokio::test]
 async fn g04_a_silent_node_does_not_spoil_the_others_answers() {
     let bus = Bus::new();
     let (near, far) = (bus.node(), bus.node());

@@ -1,37 +1,27 @@
 //! How a node is configured and started.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-use super::Cluster;
-use super::cluster::Inner;
-use crate::driver;
-use crate::driver::{Bounds, Channels, Core, now};
-use crate::engine::{Engine, Keep, Settings};
-use crate::kit::Backoff;
+use super::{Cluster, connecting};
 use crate::model::node::MAX_NODE_NAME;
-use crate::model::{Error, ErrorKind, Node, NodeId, Result, causes};
-use crate::seams::inbox;
-use crate::seams::inbox::CloseOnDrop;
-use crate::seams::{Backend, Channel, Connect, Inbox, cluster_name};
+use crate::model::{Error, NodeId, Result};
+use crate::seams::Connect;
 
 /// Configures a node, then connects it.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClusterBuilder {
-    cluster: Option<String>,
-    node_name: String,
-    node_id: Option<NodeId>,
-    max_message: usize,
-    queue_bytes: usize,
-    queue_age: Duration,
-    connect_timeout: Duration,
-    when_unreachable: WhenUnreachable,
-    close_timeout: Duration,
-    history_bytes: usize,
-    history_age: Duration,
+    pub(super) cluster: Option<String>,
+    pub(super) node_name: String,
+    pub(super) node_id: Option<NodeId>,
+    pub(super) max_message: usize,
+    pub(super) queue_bytes: usize,
+    pub(super) queue_age: Duration,
+    pub(super) connect_timeout: Duration,
+    pub(super) when_unreachable: WhenUnreachable,
+    pub(super) close_timeout: Duration,
+    pub(super) history_bytes: usize,
+    pub(super) history_age: Duration,
 }
 
 /// What [`ClusterBuilder::connect`] does when the broker cannot be reached.
@@ -46,6 +36,19 @@ pub enum WhenUnreachable {
     /// Tries again, with pauses of 50 ms that grow to a second, until the connect timeout has passed: then `Timeout`, with the
     /// last attempt's error as its source. Errors that waiting cannot mend, `Config` and `Denied`, are the result at once.
     Wait,
+    /// Connecting returns all the same, and the node joins the cluster when the broker comes, without a restart. It waits for the
+    /// first attempt, a second at the most; a broker that is there is joined before it returns.
+    ///
+    /// Until then the node is as in an outage. Its namespaces serve their local sockets. What is emitted waits for the broker within
+    /// [`queue_bytes`](ClusterBuilder::queue_bytes) and [`queue_age`](ClusterBuilder::queue_age), then is `Unavailable`. Questions
+    /// return at once with this node's own part, and the others, none of which is known, as one missing
+    /// [`NodeId::UNKNOWN`](crate::NodeId::UNKNOWN). [`Cluster::health`] is [`Duration::MAX`], and [`Cluster::events`] begins with
+    /// [`Event::Degraded`](crate::Event::Degraded); [`Event::Recovered`](crate::Event::Recovered) tells that it has joined.
+    ///
+    /// Attempts go on for ever, with pauses of 50 ms that grow to 5 s, each for the connect timeout at the most. An error of the first
+    /// attempt that waiting cannot mend is the result of connecting; that of a later one is an
+    /// [`Event::Refused`](crate::Event::Refused) and in the log, and the pauses are then up to 10 s.
+    ServeLocally,
 }
 
 impl Default for ClusterBuilder {
@@ -131,7 +134,7 @@ impl ClusterBuilder {
 
     /// What [`connect`](Self::connect) does when the broker cannot be reached; [`WhenUnreachable::Fail`] by default. With
     /// [`WhenUnreachable::Wait`], a server that starts before its broker waits for it, as long as
-    /// [`connect_timeout`](Self::connect_timeout) says.
+    /// [`connect_timeout`](Self::connect_timeout) says; with [`WhenUnreachable::ServeLocally`], it serves its local sockets meanwhile.
     ///
     /// # Examples
     /// ```
@@ -151,7 +154,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// Connects. When it returns, this node receives, and knows the nodes that were there.
+    /// Connects. When it returns, this node receives, and knows the nodes that were there; with
+    /// [`WhenUnreachable::ServeLocally`] that may come later.
     ///
     /// # Errors
     /// `Config` for a bad setting; what the backend says (`Config`, `Denied`, `Unavailable`); `Timeout` when the connect timeout
@@ -161,15 +165,10 @@ impl ClusterBuilder {
     /// Dropped, nothing is left but what other nodes may have heard of this one.
     pub async fn connect(self, backend: impl Connect) -> Result<Cluster> {
         self.check()?;
-        let mut failed = None;
-        let connected = tokio::time::timeout(self.connect_timeout, self.start(&backend, &mut failed)).await;
-        connected.unwrap_or_else(|_| {
-            let late = Error::new(ErrorKind::Timeout, "connecting took longer than the connect timeout");
-            Err(match failed {
-                Some(cause) => late.with_source(cause),
-                None => late,
-            })
-        })
+        match self.when_unreachable {
+            WhenUnreachable::ServeLocally => connecting::serve_locally(&self, backend).await,
+            WhenUnreachable::Fail | WhenUnreachable::Wait => connecting::in_time(&self, &backend).await,
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -187,80 +186,6 @@ impl ClusterBuilder {
             return Err(Error::config("a connect timeout of zero leaves no time to connect"));
         }
         Ok(())
-    }
-
-    /// `failed` takes the error of each attempt after which another one is made.
-    async fn start(&self, connect: &impl Connect, failed: &mut Option<Error>) -> Result<Cluster> {
-        let name = cluster_name(self.cluster.as_deref(), connect)?;
-        let id = self.node_id.map_or_else(NodeId::random, Ok)?;
-        let node = Node { id, name: self.node_name.clone() };
-        let channels = Channels { cluster: Channel::cluster(&name), inbox: Channel::inbox(&name, node.id), name };
-        let defaults = Settings::new(node.clone());
-        let settings = Settings {
-            max_message: self.max_message,
-            held_bytes: defaults.held_bytes.max(3 * self.max_message),
-            max_answers: defaults.max_answers.max(2 * self.max_message),
-            keep_sent: Keep { bytes: self.history_bytes, age: self.history_age },
-            ..defaults
-        };
-        let bounds =
-            inbox::Bounds { messages: 65_536, bytes: settings.held_bytes.max(2 * self.max_message), control: 8192 };
-        let wanted = [channels.cluster.clone(), channels.inbox.clone()];
-        let (backend, inbox, guard) = self.reach(connect, node.id, bounds, &wanted, failed).await?;
-
-        let settings = Settings { ordered: backend.capabilities().ordered, ..settings };
-        let engine = Engine::new(settings, backend.limits(), now());
-        let bounds = Bounds { max_message: self.max_message, queue: self.queue_bytes, queue_age: self.queue_age };
-        let (ready, is_ready) = oneshot::channel();
-        let core = Arc::new(Core::new(node, channels, bounds, 256, backend, inbox.clone(), engine, ready));
-        let tasks = driver::start(&core);
-        let inner =
-            Inner { core, tasks: Mutex::new(tasks), close_timeout: self.close_timeout, farewell: Default::default() };
-        guard.disarm(); // the cluster closes the inbox from now on
-        let cluster = Cluster(Arc::new(inner));
-        is_ready.await.map_err(|_| Error::unexpected("the node's reader has ended"))?;
-        Ok(cluster)
-    }
-
-    /// Connects and subscribes, in as many attempts as `when_unreachable` says.
-    async fn reach(
-        &self,
-        connect: &impl Connect,
-        me: NodeId,
-        bounds: inbox::Bounds,
-        wanted: &[Channel],
-        failed: &mut Option<Error>,
-    ) -> Result<(Arc<dyn Backend>, Inbox, CloseOnDrop)> {
-        let mut backoff = Backoff::default();
-        loop {
-            // A new inbox each time: the old one has heard of a link that is gone.
-            let inbox = Inbox::new(bounds, Some(me));
-            let guard = CloseOnDrop::new(inbox.clone());
-            let attempt = async {
-                let backend = connect.connect(inbox.clone()).await?;
-                inbox.want(wanted);
-                backend.subscribe(wanted).await?;
-                Ok(backend)
-            };
-            match attempt.await {
-                Ok(backend) => return Ok((backend, inbox, guard)),
-                Err(error) if self.waits_after(&error) => {
-                    if failed.is_none() {
-                        let cause = causes(&error).last().map(ToString::to_string).unwrap_or_default();
-                        tracing::warn!(%cause, "connecting is tried again: {error}");
-                    }
-                    *failed = Some(error);
-                }
-                Err(error) => return Err(error),
-            }
-            drop(guard);
-            backoff.wait().await;
-        }
-    }
-
-    fn waits_after(&self, error: &Error) -> bool {
-        self.when_unreachable == WhenUnreachable::Wait
-            && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
     }
 }
 

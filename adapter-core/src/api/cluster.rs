@@ -129,16 +129,20 @@ impl Cluster {
         Adapter::nodes(self)
     }
 
-    /// What happens to the cluster from now on. Each reader has a queue of its own; one that is too slow is told how
+    /// What happens to the cluster from now on; a node that is degraded already says that first
+    /// ([`Event::Degraded`](crate::Event::Degraded)). Each reader has a queue of its own; one that is too slow is told how
     /// much it missed.
     pub fn events(&self) -> Events {
-        Events::new(self.core().events.subscribe())
+        let (first, events) = self.core().read_events();
+        Events::new(first, events)
     }
 
     /// How old the proof is that what this node publishes reaches it: the age of the heartbeat or the probe that came
-    /// back last, whichever is older. Below 1.5 s all is well; it grows while the broker is away.
+    /// back last, whichever is older. Below 1.5 s all is well; it grows while the broker is away. [`Duration::MAX`] before a node
+    /// that began without its broker has joined.
     pub fn health(&self) -> Duration {
-        self.core().engine().health(now())
+        let engine = self.core().engine();
+        if engine.is_joining() { Duration::MAX } else { engine.health(now()) }
     }
 
     /// What was counted since this node connected.
@@ -215,6 +219,9 @@ impl Cluster {
     async fn say_farewell(&self, until: Instant) -> Result<()> {
         let core = self.core();
         let flushed = self.flush_until(until).await;
+        if core.engine().is_joining() {
+            return flushed; // nobody knows this node
+        }
         core.engine().say_bye();
         core.work.notify_one();
         // However long flushing took, the goodbye gets its time: without it the others wait for us.

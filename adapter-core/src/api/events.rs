@@ -10,7 +10,13 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use crate::model::Event;
 
 /// What happens to the cluster, as it happens, for one reader: by [`next`](Self::next), or as a stream.
-pub struct Events(Pin<Box<dyn Future<Output = Received> + Send + Sync>>);
+pub struct Events {
+    /// That the node was degraded already.
+    first: Option<Event>,
+    /// It was told, and may come again.
+    told: bool,
+    next: Pin<Box<dyn Future<Output = Received> + Send + Sync>>,
+}
 
 /// What was received, and the receiver to go on with.
 type Received = (Result<Event, RecvError>, broadcast::Receiver<Event>);
@@ -20,8 +26,8 @@ async fn receive(mut events: broadcast::Receiver<Event>) -> Received {
 }
 
 impl Events {
-    pub(super) fn new(events: broadcast::Receiver<Event>) -> Self {
-        Self(Box::pin(receive(events)))
+    pub(super) fn new(first: Option<Event>, events: broadcast::Receiver<Event>) -> Self {
+        Self { first, told: false, next: Box::pin(receive(events)) }
     }
 
     /// The next event; `None` when the node is gone. A reader that was too slow gets [`Event::Missed`] first.
@@ -37,13 +43,21 @@ impl Stream for Events {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        let (received, events) = ready!(self.0.as_mut().poll(cx));
-        self.0 = Box::pin(receive(events));
-        Poll::Ready(match received {
-            Ok(event) => Some(event),
-            Err(RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
-            Err(RecvError::Closed) => None,
-        })
+        if let Some(first) = self.first.take() {
+            self.told = true;
+            return Poll::Ready(Some(first));
+        }
+        loop {
+            let (received, events) = ready!(self.next.as_mut().poll(cx));
+            self.next = Box::pin(receive(events));
+            let told = std::mem::take(&mut self.told);
+            return Poll::Ready(match received {
+                Ok(Event::Degraded(_)) if told => continue,
+                Ok(event) => Some(event),
+                Err(RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
+                Err(RecvError::Closed) => None,
+            });
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod builder;
 mod cluster;
+mod connecting;
 mod emitter;
 mod emitter_calls;
 mod emitter_frames;

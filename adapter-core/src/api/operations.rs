@@ -52,6 +52,30 @@ impl Adapter for Cluster {
         self.core().registry.panics().note(&format!("the handler of server events of {namespace}"), said);
     }
 
+    fn check_broadcast(&self, to: &Address, packet: &Packet) -> Result<()> {
+        let core = self.core();
+        let Address { namespace, target, scope } = to;
+        core.registry.here(namespace, *scope).check(packet)?;
+        core.check_names(packet.data.len(), target, &[], || {
+            let (namespace, target) = (namespace.clone(), target.clone());
+            Operation::Broadcast { namespace, target, packet: packet.clone() }
+        })
+    }
+
+    fn check_change(&self, to: &Address, change: &SocketChange, wait: WaitFor) -> Result<()> {
+        if let WaitFor::Applied(timeout) = wait {
+            check_timeout(timeout)?;
+        }
+        let rooms = match change {
+            SocketChange::Join(rooms) | SocketChange::Leave(rooms) => &rooms[..],
+            SocketChange::Disconnect => &[],
+        };
+        self.core().check_names(0, &to.target, rooms, || {
+            let (namespace, target) = (to.namespace.clone(), to.target.clone());
+            Operation::Change { namespace, target, change: change.clone() }
+        })
+    }
+
     async fn broadcast(&self, to: Address, packet: Packet, wait: Duration) -> Result<()> {
         let Address { namespace, target, scope } = to;
         self.core().registry.here(&namespace, scope).check(&packet)?;

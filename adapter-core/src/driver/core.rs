@@ -12,10 +12,12 @@ use super::logging::Log;
 use super::registry::Registry;
 use crate::engine::{Engine, Output, Whole};
 use crate::kit::InPlace;
-use crate::model::{Error, ErrorKind, Event, MissingNode, MissingReason, Node, NodeId, Result, Stats};
+use crate::model::{
+    Error, ErrorKind, Event, MAX_NAME, MissingNode, MissingReason, Node, NodeId, Result, Room, Stats, Target,
+};
 use crate::seams::acks::Collector;
 use crate::seams::{Backend, Channel, Inbox};
-use crate::wire::{AckAnswer, AckBatch, Answer, Content};
+use crate::wire::{AckAnswer, AckBatch, Answer, Content, Operation};
 
 /// What the handle, the reader and the writer of one node share.
 pub(crate) struct Core {
@@ -45,6 +47,8 @@ pub(crate) struct Core {
     waiters: Mutex<HashMap<u64, Waiter>>,
     ready: Mutex<Option<oneshot::Sender<()>>>,
     pub(crate) events: broadcast::Sender<Event>,
+    /// Why the link is down or silent, if it is: what a new reader of events is told first.
+    degraded: Mutex<Option<String>>,
     pub(crate) events_dropped: AtomicU64,
     pub(crate) log: Log,
     pub(crate) closed: AtomicBool,
@@ -108,6 +112,7 @@ impl Core {
             waiters: Mutex::default(),
             ready: Mutex::new(Some(ready)),
             events: broadcast::Sender::new(events),
+            degraded: Mutex::default(),
             events_dropped: AtomicU64::new(0),
             log: Log::default(),
             closed: AtomicBool::new(false),
@@ -147,6 +152,23 @@ impl Core {
         }
         let text = format!("a message of {len} bytes is over max_message, which is {max}");
         Err(Error::new(ErrorKind::TooLarge, text))
+    }
+
+    /// The same before the operation is made: it is encoded only if its packet or its names are so many bytes that this may be
+    /// too large.
+    pub(crate) fn check_names(
+        &self,
+        packet: usize,
+        target: &Target,
+        rooms: &[Room],
+        operation: impl FnOnce() -> Operation,
+    ) -> Result<()> {
+        let all = target.rooms.iter().flatten().chain(&target.except).chain(rooms);
+        let names = all.fold(BESIDE_NAMES, |sum, room| sum + room.as_str().len() + LENGTH);
+        if packet <= self.bounds.max_message && names <= self.bounds.max_message {
+            return Ok(());
+        }
+        self.check_size(&operation().encode())
     }
 
     /// Reserves capacity for a message in the outgoing queue. It is the caller's until `Capacity::take`.
@@ -355,11 +377,42 @@ impl Core {
         }
     }
 
+    /// The broker is not there yet. To be called before anything runs for this node.
+    pub(crate) fn begin_away(&self, reason: String) {
+        let mut outputs = VecDeque::new();
+        {
+            let mut engine = self.engine();
+            engine.begin_away(reason);
+            engine.take_outputs(&mut outputs);
+        }
+        outputs.into_iter().for_each(|output| self.carry_out(output));
+    }
+
+    /// What happens from now on, and what a reader has to know before.
+    pub(crate) fn read_events(&self) -> (Option<Event>, broadcast::Receiver<Event>) {
+        let receiver = self.events.subscribe(); // first: between the two, something may be told twice but not be missed
+        (self.degraded().clone().map(Event::Degraded), receiver)
+    }
+
+    fn degraded(&self) -> MutexGuard<'_, Option<String>> {
+        self.degraded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tell(&self, event: Event) {
+        match &event {
+            Event::Degraded(reason) => *self.degraded() = Some(reason.clone()),
+            Event::Recovered => *self.degraded() = None,
+            _ => {}
+        }
         self.log_event(&event);
         let _ = self.events.send(event); // nobody listens: nothing to do
     }
 }
+
+/// What an encoded operation has beside its packet and the names of rooms, at the most: a namespace, and some numbers.
+const BESIDE_NAMES: usize = MAX_NAME + 256;
+/// What one name has beside its bytes.
+const LENGTH: usize = 9;
 
 /// What a queued message costs beside its bytes.
 const OVERHEAD: usize = 128;

@@ -71,6 +71,9 @@ impl Core {
                 state.gaps.unknown += u64::from(count.is_none());
             }),
             Event::Degraded(reason) => tracing::warn!(%cluster, %node, %reason, "the broker is away"),
+            Event::Refused { kind, reason } => {
+                tracing::error!(%cluster, %node, ?kind, %reason, "connecting is refused; it is tried again");
+            }
             Event::Recovered => tracing::info!(%cluster, %node, "the broker is back"),
             _ => {}
         }

@@ -111,7 +111,11 @@ impl Reader {
         let core = &self.core;
         let mut taken = core.inbox.take(self.waiting.is_empty());
         self.waiting.append(&mut taken.messages);
+        // Foreign code: before the engine is held. A backend that was not there before tells now.
+        let is_up = taken.link.iter().any(|change| matches!(change, LinkChange::Up(_)));
+        let ordered = is_up.then(|| core.backend.capabilities().ordered);
         let mut engine = core.engine();
+        ordered.into_iter().for_each(|ordered| engine.set_ordered(ordered));
         for change in taken.link {
             match change {
                 LinkChange::Down(reason) => engine.link_down(reason.to_string()),
@@ -119,6 +123,7 @@ impl Reader {
                     engine.was_too_slow(now());
                     engine.link_down(reason.to_string());
                 }
+                LinkChange::Refused(kind, reason) => engine.link_refused(kind, reason.to_string()),
                 LinkChange::Up(limits) => engine.link_up(limits, now()),
             }
         }

@@ -21,13 +21,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::model::{AckError, Departure, Event, Limits, MissingNode, MissingReason, NodeId, SocketId, Stats};
+use crate::model::{
+    AckError, Departure, ErrorKind, Event, Limits, MissingNode, MissingReason, NodeId, SocketId, Stats,
+};
 use crate::wire::{Answer, Content};
 
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
 use membership::{
-    Clock, Control, Detector, Echo, Farewell, Greetings, Life, Members, Pace, Readiness, Rhythm, Settling, Tails, Waits,
+    Clock, Control, Detector, Echo, Farewell, Greetings, Life, Members, Pace, Readiness, Rhythm, Settling, Tails,
 };
 use order::{Reorder, Window};
 pub(crate) use order::{SPAN, Whole, split};
@@ -106,6 +108,8 @@ pub(crate) struct Engine {
     up_since: Option<Instant>,
     /// The link is back; the others' may not be.
     settling: Option<Settling>,
+    /// This node began without its broker, and has not joined yet: nobody else is known, and what is sent waits.
+    joining: bool,
     /// The goodbye has been said: nothing after it may say that we live.
     leaving: bool,
     /// The broker has it.
@@ -147,7 +151,6 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(settings: Settings, limits: Limits, now: Instant) -> Self {
-        let waits = Waits { alone: settings.alone, named: settings.named, again: settings.greet_again };
         let pace = Pace { heartbeat: settings.heartbeat, ring: settings.ring, beats: settings.beats };
         Self {
             limits,
@@ -155,6 +158,7 @@ impl Engine {
             link_up: true,
             up_since: None,
             settling: None,
+            joining: false,
             leaving: false,
             said_bye: false,
             farewell: None,
@@ -171,7 +175,7 @@ impl Engine {
             met: Vec::new(),
             requests: Requests::default(),
             window: Window::default(),
-            readiness: Some(Readiness::new(waits, settings.max_nodes, now)),
+            readiness: Some(Readiness::new(settings.waits(), settings.max_nodes, now)),
             greetings: Greetings::new(settings.node.id, now),
             echo: Echo::new(now),
             rhythm: Rhythm::new(settings.node.id, pace, now),
@@ -223,6 +227,11 @@ impl Engine {
     fn whom(&self, only: Option<NodeId>) -> (Vec<NodeId>, Vec<MissingNode>) {
         let mut nodes = self.members.live();
         nodes.retain(|node| only.is_none_or(|only| only == *node));
+        let unreachable = |node| MissingNode { node, reason: MissingReason::Unreachable };
+        if self.joining && only != Some(self.settings.node.id) {
+            // An answer that lacks those who are not known yet must not look complete.
+            return (Vec::new(), nodes.into_iter().chain([only.unwrap_or(NodeId::UNKNOWN)]).map(unreachable).collect());
+        }
         // One that is asked for by name and is not there is missing, not nobody.
         if let Some(node) = only.filter(|only| *only != self.settings.node.id && nodes.is_empty()) {
             let left = self.members.get(node).is_some_and(|peer| peer.life == Life::Gone(Departure::Left));
@@ -234,13 +243,17 @@ impl Engine {
         if self.link_up {
             return (nodes, Vec::new());
         }
-        let unreachable = |node| MissingNode { node, reason: MissingReason::Unreachable };
         (Vec::new(), nodes.into_iter().map(unreachable).collect())
     }
 
     /// While the link is down: whom a question would miss.
     pub(crate) fn out_of_reach(&self, only: Option<NodeId>) -> Option<Vec<MissingNode>> {
-        (!self.link_up).then(|| self.whom(only).1)
+        (!self.link_up || self.joining).then(|| self.whom(only).1)
+    }
+
+    /// The link cannot be made, for a reason that waiting alone may not mend.
+    pub(crate) fn link_refused(&mut self, kind: ErrorKind, reason: String) {
+        self.outputs.push_back(Output::Event(Event::Refused { kind, reason }));
     }
 
     /// The answers to a question are of no interest any more.
@@ -307,7 +320,7 @@ impl Engine {
         }
         let (control, frames) = self.take_control(now);
         self.settling.take_if(|settling| settling.is_over(now));
-        let max_batch = if self.settling.is_some() { 0 } else { self.settings.max_batch };
+        let max_batch = if self.holds_back() { 0 } else { self.settings.max_batch };
         // What is sent again does not wait for those who are not back: it goes to one that has asked.
         let batch = self.sending.pack(frames, (self.settings.max_batch / RESENT, max_batch), now);
         if !batch.is_empty() {
@@ -337,7 +350,12 @@ impl Engine {
 
     /// Whether there is anything to send.
     pub(crate) fn has_work(&self) -> bool {
-        !self.control.is_empty() || self.sending.has_resends() || self.settling.is_none() && !self.sending.is_empty()
+        !self.control.is_empty() || self.sending.has_resends() || !self.holds_back() && !self.sending.is_empty()
+    }
+
+    /// Whether what is queued waits for others to be there.
+    fn holds_back(&self) -> bool {
+        self.settling.is_some() || self.joining
     }
 
     /// Takes the limits of the link as it is now; answers whether they have changed.
@@ -363,7 +381,7 @@ impl Engine {
 
     /// Whether there is more to send than what a message holds that may still grow.
     pub(crate) fn has_more_than_one_message(&self) -> bool {
-        self.settling.is_none() && self.sending.segments() > 1
+        !self.holds_back() && self.sending.segments() > 1
     }
 
     /// Whether the broker has the goodbye.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::membership::Waits;
 use super::sending::{Keep, Packing};
 use crate::model::{Limits, Node};
 
@@ -66,6 +67,11 @@ impl Settings {
             greet_again: Duration::from_millis(250),
             keep: Duration::from_secs(60),
         }
+    }
+
+    /// How long a newcomer waits for what.
+    pub(super) fn waits(&self) -> Waits {
+        Waits { alone: self.alone, named: self.named, again: self.greet_again }
     }
 
     /// How messages are made for a link.

@@ -98,6 +98,8 @@ impl Engine {
                 let reason = "our own heartbeats do not come back".to_owned();
                 self.outputs.push_back(Output::Event(Event::Degraded(reason)));
             }
+            // Not before others are known: until then questions find nobody.
+            Verdict::Recovered if self.joining => self.echo.stay_degraded(),
             Verdict::Recovered => self.outputs.push_back(Output::Event(Event::Recovered)),
             Verdict::Dead => {
                 let reason = "our own heartbeats do not come back, nor does anything else".to_owned();

@@ -6,26 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
+use crate::kit::outage::Outage;
 use crate::kit::{Authority, Backoff, Breaker, Link};
-use crate::model::{Error, ErrorKind, Limits, Result, causes};
+use crate::model::{Error, ErrorKind, Limits, Result};
 use crate::seams::{Backend, Capabilities, Channel, Inbox, Outgoing, PublishError, Reason};
 use async_trait::async_trait;
 
-/// The longest pause between two attempts in an outage of up to half a minute.
-const LONGEST: Duration = Duration::from_millis(500);
-/// After a long outage the pauses are this part of it, so that a broker is not kept down by those who want it back.
-const PART: u32 = 60;
-/// But never longer than this: after five minutes.
-const PATIENT: Duration = Duration::from_secs(5);
-/// The longest pause after a refusal, of which at most half is cut: a login that is wrong stays so until somebody acts, and
-/// each attempt counts at a directory that locks accounts.
-const REFUSED: Duration = Duration::from_secs(10);
 /// How often a server is asked whether it is the authority, and how long it may take to answer.
 const ASK: Duration = Duration::from_secs(2);
-/// So many different causes of one outage are logged.
-const CAUSES: usize = 8;
 
 /// The backend that keeps a [`Link`] up: it connects again when the link breaks, for ever and with a [`Backoff`],
 /// subscribes to everything that is wanted, and tells the [`Inbox`]. The example is at [`Link`].
@@ -227,17 +217,15 @@ async fn again<L: Link>(
     inbox: &Inbox,
     backoff: &mut Backoff,
 ) -> Made<L> {
-    let (mut told, down, mut longest) = (HashSet::new(), Instant::now(), LONGEST);
+    let mut outage = Outage::new();
     loop {
-        backoff.wait_at_most(longest).await;
+        backoff.wait_at_most(outage.longest()).await;
         match in_time::<L, _>(L::timeout(source), restore(source, shared, inbox)).await {
             Ok(made) => return made,
             Err(error) => {
                 shared.down();
-                longest = if error.may_pass() { (down.elapsed() / PART).clamp(LONGEST, PATIENT) } else { REFUSED };
                 // Once for each cause; the core tells that the link is down, with its cluster and node.
-                let cause = causes(&error).last().map(ToString::to_string).unwrap_or_default();
-                if told.len() < CAUSES && told.insert(cause.clone()) {
+                if let Some(cause) = outage.failed(&error) {
                     tracing::warn!(broker = L::BROKER, kind = ?error.kind(), %cause, "not connected again yet: {error}");
                 }
             }

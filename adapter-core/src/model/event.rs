@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{Node, NodeId};
+use crate::model::{ErrorKind, Node, NodeId};
 
 /// Something that happened to the cluster, as this node sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,17 @@ pub enum Event {
     },
     /// The link to the broker is down or silent: remote sockets get what is sent from now on later, or not.
     Degraded(String),
-    /// The link is there again.
+    /// The link is there again; for a node that began without its broker: it has joined the cluster.
     Recovered,
+    /// A node that began without its broker ([`WhenUnreachable::ServeLocally`](crate::WhenUnreachable::ServeLocally)) cannot
+    /// connect now for a reason that waiting alone may not mend: a name or a password that the broker refuses, say. It tries
+    /// again all the same. Told once for each cause.
+    Refused {
+        /// What kind of error it was.
+        kind: ErrorKind,
+        /// The error, for people.
+        reason: String,
+    },
     /// Code of the application that the cluster called has panicked: a handler of server events, or local sockets. The
     /// cluster went on. At most one event a second for each `what`; [`Stats::panics`](crate::Stats::panics) counts all.
     Panicked {
@@ -72,6 +81,7 @@ impl fmt::Display for Event {
                 write!(f, "messages lost: an unknown number from node {node} {channel}")
             }
             Self::Degraded(reason) => write!(f, "the link to the broker is down: {reason}"),
+            Self::Refused { reason, .. } => write!(f, "connecting to the broker is refused: {reason}"),
             Self::Recovered => f.write_str("the link to the broker is up again"),
             Self::Panicked { what, count } => write!(f, "panicked {count} times: {what}"),
             Self::Impersonated => f.write_str("somebody publishes in the name of this node"),

@@ -20,7 +20,7 @@ pub struct Gathered<T> {
 /// A node that did not answer, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MissingNode {
-    /// The node.
+    /// The node; [`NodeId::UNKNOWN`] for all others together while this node has not met them yet.
     pub node: NodeId,
     /// Why it did not answer.
     pub reason: MissingReason,

@@ -12,6 +12,10 @@ use crate::model::Error;
 pub struct NodeId([u8; 16]);
 
 impl NodeId {
+    /// No node's: who would have been asked by a node that has not met its cluster yet
+    /// ([`WhenUnreachable::ServeLocally`](crate::WhenUnreachable::ServeLocally)).
+    pub const UNKNOWN: Self = Self([0; 16]);
+
     /// A new id from the operating system's random source.
     ///
     /// # Errors

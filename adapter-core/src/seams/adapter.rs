@@ -53,6 +53,25 @@ pub trait Adapter: Send + Sync + 'static {
         let _ = (namespace, said);
     }
 
+    /// What [`broadcast`](Self::broadcast) would refuse whatever the state of the broker. Who serves its own sockets itself
+    /// ([`Scope::Beyond`]) asks it before that: what fails afterwards has been delivered here. Refuses nothing by default.
+    ///
+    /// # Errors
+    /// `TooLarge`, `Config`.
+    fn check_broadcast(&self, to: &Address, packet: &Packet) -> Result<()> {
+        let _ = (to, packet);
+        Ok(())
+    }
+
+    /// The same for [`change`](Self::change).
+    ///
+    /// # Errors
+    /// `TooLarge`, `Config`.
+    fn check_change(&self, to: &Address, change: &SocketChange, wait: WaitFor) -> Result<()> {
+        let _ = (to, change, wait);
+        Ok(())
+    }
+
     /// Gives a packet to the sockets addressed. Returns once it is in the outgoing queue; a full one is waited for up
     /// to `wait`.
     ///

@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::model::{Limits, NodeId};
+use crate::model::{Error, ErrorKind, Limits, NodeId};
 use crate::seams::{Channel, Reason};
 use crate::wire::Glance;
 
@@ -90,6 +90,8 @@ pub(crate) enum LinkChange {
     /// Down since this node was too slow.
     Dropped(Reason),
     Up(Limits),
+    /// Still down, for a reason that waiting alone may not mend.
+    Refused(ErrorKind, Reason),
 }
 
 /// What waited, taken in one go.
@@ -206,6 +208,11 @@ impl Inbox {
     /// Tells that the link is there again and that every channel of [`channels`](Self::channels) is confirmed on it.
     pub fn up(&self, limits: Limits) {
         self.change(LinkChange::Up(limits));
+    }
+
+    /// Tells that the first link cannot be made, for a reason that waiting alone may not mend.
+    pub(crate) fn refused(&self, error: &Error) {
+        self.change(LinkChange::Refused(error.kind(), Reason::from(error.to_string())));
     }
 
     /// Every channel that is wanted now: what to subscribe to after connecting again.

@@ -4,6 +4,7 @@
 
 mod acks;
 mod adversity;
+mod away;
 mod bad_input;
 mod broadcast;
 mod bursts;

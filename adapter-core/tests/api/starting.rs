@@ -15,28 +15,35 @@ use crate::support::Node;
 
 /// What one attempt to connect does.
 #[derive(Clone, Copy)]
-enum Attempt {
+pub(crate) enum Attempt {
     Refuses(ErrorKind),
     /// The link breaks while the node subscribes.
     BreaksAtOnce,
+    Panics,
+    NeverEnds,
 }
 
 /// A broker that fails so often, then is there.
 #[derive(Clone)]
-struct Late {
+pub(crate) struct Late {
     memory: Memory,
     failures: Arc<Mutex<VecDeque<Attempt>>>,
     attempts: Arc<AtomicUsize>,
 }
 
 impl Late {
-    fn new(memory: &Memory, failures: impl IntoIterator<Item = Attempt>) -> Self {
+    pub(crate) fn new(memory: &Memory, failures: impl IntoIterator<Item = Attempt>) -> Self {
         let failures = Arc::new(Mutex::new(failures.into_iter().collect()));
         Self { memory: memory.clone(), failures, attempts: Arc::default() }
     }
 
-    fn attempts(&self) -> usize {
+    pub(crate) fn attempts(&self) -> usize {
         self.attempts.load(Ordering::SeqCst)
+    }
+
+    /// It fails no more.
+    pub(crate) fn comes(&self) {
+        self.failures.lock().unwrap().clear();
     }
 }
 
@@ -51,6 +58,8 @@ impl Connect for Late {
                 inbox.down("broken at once");
                 Ok(Arc::new(Broken))
             }
+            Some(Attempt::Panics) => panic!("as the test has asked"),
+            Some(Attempt::NeverEnds) => std::future::pending().await,
             None => self.memory.connect(inbox).await,
         }
     }
@@ -81,7 +90,7 @@ impl Backend for Broken {
     }
 }
 
-const AWAY: Attempt = Attempt::Refuses(ErrorKind::Unavailable);
+pub(crate) const AWAY: Attempt = Attempt::Refuses(ErrorKind::Unavailable);
 
 #[tokio::test(start_paused = true)]
 async fn by_default_the_first_failure_is_the_result() {

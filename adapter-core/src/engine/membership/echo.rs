@@ -141,6 +141,11 @@ impl Echo {
         if std::mem::replace(&mut self.degraded, true) { Verdict::Fine } else { Verdict::Degraded }
     }
 
+    /// The link works, and yet this node is of no use to others.
+    pub(in crate::engine) fn stay_degraded(&mut self) {
+        self.degraded = true;
+    }
+
     fn begin_anew(&mut self) {
         (self.waited, self.missed, self.silent) = (Duration::ZERO, [Duration::ZERO; 2], Duration::ZERO);
     }

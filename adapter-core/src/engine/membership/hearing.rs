@@ -198,6 +198,7 @@ impl Engine {
                 silent.push(id);
             }
         }
+        self.joining = false;
         self.resize(now);
         if self.rhythm.is_ring() {
             // There none of them may be heard for minutes.

@@ -2,14 +2,33 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Control, Settling, Verdict};
+use super::{Control, Readiness, Settling, Verdict, Waits};
 use crate::engine::{Engine, Output};
 use crate::model::{Event, Limits, NodeId};
 
 /// For a link that comes back sooner after it came back before, nobody is waited for: it flaps.
 const STEADY: Duration = Duration::from_secs(2);
+/// Others may have waited for the same broker: a node that finds nobody there waits so long for them, or it would send what it
+/// kept to nobody.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 impl Engine {
+    /// The broker is not there yet: this node joins the cluster when it is, and holds back until then what it sends.
+    pub(crate) fn begin_away(&mut self, reason: String) {
+        self.joining = true;
+        self.link_down(reason);
+    }
+
+    /// Whether this node began without its broker and has not joined yet.
+    pub(crate) fn is_joining(&self) -> bool {
+        self.joining
+    }
+
+    /// Whether the backend keeps the order of what one node sends.
+    pub(crate) fn set_ordered(&mut self, ordered: bool) {
+        self.settings.ordered = ordered;
+    }
+
     pub(crate) fn link_down(&mut self, reason: String) {
         if std::mem::replace(&mut self.link_up, false) {
             self.outputs.push_back(Output::Link(false));
@@ -26,11 +45,14 @@ impl Engine {
         if !std::mem::replace(&mut self.link_up, true) {
             // A link that says again and again that it dropped something must not hold back all that this node sends.
             let flaps = self.up_since.replace(now).is_some_and(|since| now.saturating_duration_since(since) < STEADY);
-            asks = !flaps;
+            asks = !flaps && !self.joining;
             if asks {
                 self.settling = Some(Settling::new(self.members.live(), now));
             }
             self.outputs.push_back(Output::Link(true));
+        }
+        if self.joining {
+            return self.greet_anew(now);
         }
         self.ask_anew(now);
         // What was sent meanwhile may be lost on either side: the marks tell, and the echo proves the link.
@@ -39,6 +61,14 @@ impl Engine {
         } else {
             self.rhythm.want(now);
         }
+        self.control(Control::Probe);
+    }
+
+    /// What was awaited before can have reached nobody.
+    fn greet_anew(&mut self, now: Instant) {
+        let waits = Waits { alone: TOGETHER, ..self.settings.waits() };
+        self.readiness = Some(Readiness::new(waits, self.settings.max_nodes, now));
+        self.control(Control::Hello);
         self.control(Control::Probe);
     }
 
