@@ -1,0 +1,211 @@
+//! Starts the nodes, does what the plan says, and gathers the histories.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex as StdMutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::history::{History, Run, now};
+use super::node::Post;
+use super::plan::{Fault, LIFE, Plan, Strike};
+use super::process::Process;
+use super::recovery::Blow;
+use crate::broker::Broker;
+use crate::failure::Verdict;
+use crate::proxy::Proxy;
+use crate::subject::Subject;
+
+/// How long a node may take to connect, while others are struck.
+const READY: Duration = Duration::from_secs(90);
+/// How long the nodes may take, after the load, to have all that they are owed.
+const DONE: Duration = Duration::from_secs(120);
+const CLOSED: Duration = Duration::from_secs(30);
+
+/// What is run, and where.
+pub(crate) struct Director<'a> {
+    subject: &'a Subject,
+    broker: &'a Broker,
+    cluster: String,
+    seed: u64,
+    rate: u32,
+    folder: &'a Path,
+    seats: Vec<Seat>,
+    blows: StdMutex<Vec<Blow>>,
+}
+
+/// The place of one node: the way to the broker, and the process that runs there now.
+struct Seat {
+    node: u32,
+    proxy: Proxy,
+    now: Mutex<Option<Process>>,
+    /// Every run, in the order of their starts; all but the last were killed.
+    starts: StdMutex<u32>,
+}
+
+/// What is left of a run.
+pub(crate) struct Evidence {
+    pub(crate) histories: Vec<History>,
+    pub(crate) blows: Vec<Blow>,
+    /// Those that were killed.
+    pub(crate) killed: Vec<Run>,
+}
+
+impl<'a> Director<'a> {
+    pub(crate) async fn new(
+        subject: &'a Subject,
+        broker: &'a Broker,
+        (cluster, seed): (String, u64),
+        (nodes, rate): (u32, u32),
+        folder: &'a Path,
+    ) -> Verdict<Self> {
+        let mut seats = Vec::new();
+        for node in 0..nodes {
+            let proxy = broker.proxy().await?;
+            seats.push(Seat { node, proxy, now: Mutex::default(), starts: StdMutex::default() });
+        }
+        let rate = (rate / nodes.max(1)).max(1);
+        Ok(Self { subject, broker, cluster, seed, rate, folder, seats, blows: StdMutex::default() })
+    }
+
+    /// Runs it from beginning to end.
+    pub(crate) async fn run(&self, plan: &Plan, length: Duration) -> Verdict<Evidence> {
+        try_join_all(self.seats.iter().map(|seat| self.start(seat))).await?;
+        for seat in &self.seats {
+            seat.order("go").await?;
+        }
+        let began = Instant::now();
+        let strikes = try_join_all(plan.strikes.iter().map(|strike| self.strike(began, strike)));
+        tokio::try_join!(self.kill_brokers(&plan.outages), strikes)?;
+        sleep_until(began + length).await;
+        for seat in &self.seats {
+            seat.order("stop").await?;
+        }
+        // A node that does not come to the end is what its history is there to show.
+        join_all(self.seats.iter().map(|seat| seat.says("done", DONE))).await.into_iter().for_each(drop);
+        for seat in &self.seats {
+            drop(seat.order("close").await);
+        }
+        join_all(self.seats.iter().map(Seat::ends)).await.into_iter().for_each(drop);
+        self.evidence()
+    }
+
+    /// Starts a process for a node, and waits until it is part of the cluster.
+    async fn start(&self, seat: &Seat) -> Verdict {
+        let run = Run { node: seat.node, start: seat.next() };
+        let post = Post {
+            label: self.subject.label(),
+            url: self.subject.with_options(self.broker.url_through(&seat.proxy)),
+            cluster: self.cluster.clone(),
+            run,
+            nodes: u32::try_from(self.seats.len()).unwrap_or(u32::MAX),
+            rate: self.rate,
+            seed: self.seed,
+            history: self.history_of(run),
+        };
+        let mut process = Process::start(&post)?;
+        process.says("ready", READY).await?;
+        *seat.now.lock().await = Some(process);
+        Ok(())
+    }
+
+    async fn kill_brokers(&self, outages: &[Duration]) -> Verdict {
+        for away in outages {
+            sleep(LIFE).await;
+            let from = now();
+            self.broker.kill().await?;
+            sleep(*away).await;
+            self.broker.start_again().await?;
+            self.note(Fault::BrokerKilled, None, from);
+        }
+        Ok(())
+    }
+
+    async fn strike(&self, began: Instant, strike: &Strike) -> Verdict {
+        sleep_until(began + strike.at).await;
+        let Some(seat) = self.seats.get(strike.node as usize) else { return Ok(()) };
+        let from = now();
+        match strike.fault {
+            Fault::LinkCut => seat.proxy.cut(),
+            Fault::LinkDead => seat.proxy.black_hole(),
+            Fault::LinkSlow => {
+                seat.proxy.delay(strike.delay);
+                sleep(strike.lasts).await;
+                seat.proxy.delay(Duration::ZERO);
+            }
+            Fault::NodePaused => {
+                let mut process = seat.now.lock().await;
+                if let Some(process) = &mut *process {
+                    process.pause().await?;
+                    sleep(strike.lasts).await;
+                    process.resume().await?;
+                }
+            }
+            Fault::NodeKilled => {
+                // None: it is still on its way back from the last time.
+                let Some(process) = seat.now.lock().await.take() else { return Ok(()) };
+                process.kill()?;
+                sleep(strike.lasts).await;
+                self.note(Fault::NodeKilled, Some(seat.node), from);
+                self.start(seat).await?;
+                return seat.order("go").await;
+            }
+            Fault::BrokerKilled => {}
+        }
+        self.note(strike.fault, Some(seat.node), from);
+        Ok(())
+    }
+
+    fn note(&self, fault: Fault, node: Option<u32>, from: u64) {
+        let over_at_once = matches!(fault, Fault::LinkCut | Fault::LinkDead);
+        let to = if over_at_once { from } else { now() };
+        self.blows.lock().unwrap_or_else(PoisonError::into_inner).push(Blow { fault, node, from, to });
+    }
+
+    fn history_of(&self, run: Run) -> PathBuf {
+        self.folder.join(format!("node-{run}.history"))
+    }
+
+    fn evidence(&self) -> Verdict<Evidence> {
+        let (mut histories, mut killed) = (Vec::new(), Vec::new());
+        for seat in &self.seats {
+            let starts = *seat.starts.lock().unwrap_or_else(PoisonError::into_inner);
+            for start in 0..starts {
+                let run = Run { node: seat.node, start };
+                histories.push(History::read(run, &self.history_of(run))?);
+                killed.extend((start + 1 < starts).then_some(run));
+            }
+        }
+        let blows = self.blows.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Evidence { histories, blows, killed })
+    }
+}
+
+impl Seat {
+    fn next(&self) -> u32 {
+        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        *starts += 1;
+        *starts - 1
+    }
+
+    async fn order(&self, word: &str) -> Verdict {
+        self.now.lock().await.as_mut().map_or(Ok(()), |process| process.tell(word))
+    }
+
+    async fn says(&self, word: &str, limit: Duration) -> Verdict {
+        match &mut *self.now.lock().await {
+            Some(process) => process.says(word, limit).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn ends(&self) -> Verdict {
+        match &mut *self.now.lock().await {
+            Some(process) => process.ends(CLOSED).await,
+            None => Ok(()),
+        }
+    }
+}
