@@ -63,7 +63,7 @@ pub(crate) struct Questions {
 struct Sender {
     /// When each number was sent.
     sent: HashMap<u64, u64>,
-    /// When each round's message went to the room, and to whose guest.
+    /// When each round's room was joined, and by whose guest.
     inside: HashMap<u64, (u64, u32)>,
     refused: HashSet<u64>,
     refused_inside: HashSet<u64>,
@@ -190,8 +190,8 @@ impl Findings {
         for (run, sender) in senders.iter().filter(|(run, _)| run.node != history.run.node) {
             let heard = heard.get(run).unwrap_or(&nothing);
             let owed = sender.sent.iter().filter(|(n, at)| **at >= ready && !sender.refused.contains(n));
-            let rooms = sender.inside.iter().filter(|(round, (at, guest))| {
-                *at >= ready && *guest == history.run.node && !sender.refused_inside.contains(round)
+            let rooms = sender.inside.iter().filter(|(round, (joined, guest))| {
+                *joined >= ready && *guest == history.run.node && !sender.refused_inside.contains(round)
             });
             let owed: Vec<_> = owed.map(|(n, _)| (&heard.all, *n)).collect();
             let rooms = rooms.map(|(round, _)| (&heard.inside, *round));
@@ -226,7 +226,7 @@ impl Sender {
             match line {
                 Line::Sent { at, n } => drop(sender.sent.insert(*n, *at)),
                 Line::Refused { n } => drop(sender.refused.insert(*n)),
-                Line::SentInside { at, round, guest } => drop(sender.inside.insert(*round, (*at, *guest))),
+                Line::SentInside { joined, round, guest } => drop(sender.inside.insert(*round, (*joined, *guest))),
                 Line::RefusedInside { round } => drop(sender.refused_inside.insert(*round)),
                 Line::Ended { .. } => sender.ended = true,
                 _ => {}

@@ -134,7 +134,7 @@ fn a_node_that_does_not_come_to_the_end_is_named() {
 
 #[test]
 fn rooms_reach_who_has_joined_and_nobody_who_has_left() {
-    let inside = |round| Line::SentInside { at: 200, round, guest: 1 };
+    let inside = |round| Line::SentInside { joined: 200, round, guest: 1 };
     let got = |round| Line::GotInside { at: 210, from: A, round };
     let found = |at: Run, receiver: Vec<Line>| {
         let mut all =
@@ -152,6 +152,18 @@ fn rooms_reach_who_has_joined_and_nobody_who_has_left() {
     assert_eq!(found(B, vec![got(0), left, got(1)]).strays, 1);
     assert_eq!(found(Run { node: 2, start: 0 }, vec![got(0)]).strays, 1);
     assert_eq!(found(B, vec![got(0), got(1), got(2)]).invented, 1);
+}
+
+#[test]
+fn a_guest_that_connects_after_the_join_was_called_is_in_no_room() {
+    let mut late = lived(B_AGAIN, vec![]);
+    late.lines[0] = Line::Ready { at: 205, id: id(B_AGAIN) };
+    let found = |joined| {
+        let sender = lived(A, [Line::SentInside { joined, round: 0, guest: 1 }]);
+        Findings::of(&[sender, late.clone()], &[], &[])
+    };
+    assert_eq!((found(200).due, found(200).lost), (0, 0));
+    assert_eq!((found(206).due, found(206).lost), (1, 1));
 }
 
 #[test]

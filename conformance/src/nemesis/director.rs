@@ -9,9 +9,10 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::Options;
 use super::history::{History, Run, now};
 use super::node::Post;
-use super::plan::{Fault, LIFE, Plan, Strike};
+use super::plan::{Fault, LIFE, PEACE, Plan, Strike};
 use super::process::Process;
 use super::recovery::Blow;
 use crate::broker::Broker;
@@ -29,9 +30,7 @@ const CLOSED: Duration = Duration::from_secs(30);
 pub(crate) struct Director<'a> {
     subject: &'a Subject,
     broker: &'a Broker,
-    cluster: String,
-    seed: u64,
-    rate: u32,
+    options: &'a Options,
     folder: &'a Path,
     seats: Vec<Seat>,
     blows: StdMutex<Vec<Blow>>,
@@ -50,6 +49,8 @@ struct Seat {
 pub(crate) struct Evidence {
     pub(crate) histories: Vec<History>,
     pub(crate) blows: Vec<Blow>,
+    /// For how long there was load: longer than asked for where the broker takes its time to start.
+    pub(crate) length: Duration,
     /// Those that were killed.
     pub(crate) killed: Vec<Run>,
 }
@@ -58,17 +59,15 @@ impl<'a> Director<'a> {
     pub(crate) async fn new(
         subject: &'a Subject,
         broker: &'a Broker,
-        (cluster, seed): (String, u64),
-        (nodes, rate): (u32, u32),
+        options: &'a Options,
         folder: &'a Path,
     ) -> Verdict<Self> {
         let mut seats = Vec::new();
-        for node in 0..nodes {
+        for node in 0..options.nodes {
             let proxy = broker.proxy().await?;
             seats.push(Seat { node, proxy, now: Mutex::default(), starts: StdMutex::default() });
         }
-        let rate = (rate / nodes.max(1)).max(1);
-        Ok(Self { subject, broker, cluster, seed, rate, folder, seats, blows: StdMutex::default() })
+        Ok(Self { subject, broker, options, folder, seats, blows: StdMutex::default() })
     }
 
     /// Runs it from beginning to end.
@@ -79,8 +78,9 @@ impl<'a> Director<'a> {
         }
         let began = Instant::now();
         let strikes = try_join_all(plan.strikes.iter().map(|strike| self.strike(began, strike)));
-        tokio::try_join!(self.kill_brokers(&plan.outages), strikes)?;
+        tokio::try_join!(self.kill_brokers(&plan.outages, began + length.saturating_sub(PEACE)), strikes)?;
         sleep_until(began + length).await;
+        let length = began.elapsed();
         for seat in &self.seats {
             seat.order("stop").await?;
         }
@@ -90,7 +90,7 @@ impl<'a> Director<'a> {
             drop(seat.order("close").await);
         }
         join_all(self.seats.iter().map(Seat::ends)).await.into_iter().for_each(drop);
-        self.evidence()
+        self.evidence(length)
     }
 
     /// Starts a process for a node, and waits until it is part of the cluster.
@@ -99,11 +99,12 @@ impl<'a> Director<'a> {
         let post = Post {
             label: self.subject.label(),
             url: self.subject.with_options(self.broker.url_through(&seat.proxy)),
-            cluster: self.cluster.clone(),
+            cluster: format!("n{:016x}", self.options.seed),
             run,
-            nodes: u32::try_from(self.seats.len()).unwrap_or(u32::MAX),
-            rate: self.rate,
-            seed: self.seed,
+            nodes: self.options.nodes,
+            rate: (self.options.rate / self.options.nodes.max(1)).max(1),
+            seed: self.options.seed,
+            history_bytes: self.options.history_bytes,
             history: self.history_of(run),
         };
         let mut process = Process::start(&post)?;
@@ -112,9 +113,13 @@ impl<'a> Director<'a> {
         Ok(())
     }
 
-    async fn kill_brokers(&self, outages: &[Duration]) -> Verdict {
+    /// Kills the broker as often as planned, and less often where it takes so long to start that the time is up before.
+    async fn kill_brokers(&self, outages: &[Duration], until: Instant) -> Verdict {
         for away in outages {
             sleep(LIFE).await;
+            if Instant::now() >= until {
+                break;
+            }
             let from = now();
             self.broker.kill().await?;
             sleep(*away).await;
@@ -169,7 +174,7 @@ impl<'a> Director<'a> {
         self.folder.join(format!("node-{run}.history"))
     }
 
-    fn evidence(&self) -> Verdict<Evidence> {
+    fn evidence(&self, length: Duration) -> Verdict<Evidence> {
         let (mut histories, mut killed) = (Vec::new(), Vec::new());
         for seat in &self.seats {
             let starts = *seat.starts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,7 +185,7 @@ impl<'a> Director<'a> {
             }
         }
         let blows = self.blows.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Evidence { histories, blows, killed })
+        Ok(Evidence { histories, blows, killed, length })
     }
 }
 

@@ -26,8 +26,9 @@ pub(crate) enum Line {
     Refused { n: u64 },
     /// The socket got this number of that run.
     Got { at: u64, from: Run, n: u64 },
-    /// Has let the guest of a node join the room of this round, and is about to emit to the room.
-    SentInside { at: u64, round: u64, guest: u32 },
+    /// Has let the guest of a node join the room of this round, and is about to emit to the room. The time is that of the call that
+    /// joins, which may take seconds: a guest that connects meanwhile is in no room.
+    SentInside { joined: u64, round: u64, guest: u32 },
     /// That emit was refused.
     RefusedInside { round: u64 },
     /// The guest got what was sent to it inside.
@@ -111,7 +112,7 @@ impl fmt::Display for Line {
             Self::Sent { at, n } => write!(f, "s {at} {n}"),
             Self::Refused { n } => write!(f, "refused {n}"),
             Self::Got { at, from, n } => write!(f, "g {at} {from} {n}"),
-            Self::SentInside { at, round, guest } => write!(f, "si {at} {round} {guest}"),
+            Self::SentInside { joined, round, guest } => write!(f, "si {joined} {round} {guest}"),
             Self::RefusedInside { round } => write!(f, "refused-inside {round}"),
             Self::GotInside { at, from, round } => write!(f, "gi {at} {from} {round}"),
             Self::GotOutside { at, from, round } => write!(f, "go {at} {from} {round}"),
@@ -138,8 +139,8 @@ impl FromStr for Line {
             ["s", at, n] => Self::Sent { at: number(at)?, n: number(n)? },
             ["refused", n] => Self::Refused { n: number(n)? },
             ["g", at, from, n] => Self::Got { at: number(at)?, from: from.parse()?, n: number(n)? },
-            ["si", at, round, guest] => {
-                Self::SentInside { at: number(at)?, round: number(round)?, guest: number(guest)? }
+            ["si", joined, round, guest] => {
+                Self::SentInside { joined: number(joined)?, round: number(round)?, guest: number(guest)? }
             }
             ["refused-inside", round] => Self::RefusedInside { round: number(round)? },
             ["gi", at, from, round] => Self::GotInside { at: number(at)?, from: from.parse()?, round: number(round)? },
@@ -182,7 +183,7 @@ mod tests {
             Line::Sent { at, n },
             Line::Refused { n },
             Line::Got { at, from, n },
-            Line::SentInside { at, round, guest: 4 },
+            Line::SentInside { joined: at, round, guest: 4 },
             Line::RefusedInside { round },
             Line::GotInside { at, from, round },
             Line::GotOutside { at, from, round },

@@ -73,11 +73,10 @@ pub(crate) async fn strike(subject: &Subject, broker: &Broker, options: &Options
     let mut folder = tempfile::Builder::new().prefix("roomcast-nemesis-").tempdir()?;
     let length = Duration::from_secs(options.seconds);
     let plan = Plan::new(options.seed, length, options.nodes);
-    let cluster = format!("n{:016x}", options.seed);
-    let load = (options.nodes, options.rate);
-    let director = Director::new(subject, broker, (cluster, options.seed), load, folder.path()).await?;
+    let director = Director::new(subject, broker, options, folder.path()).await?;
     let evidence = director.run(&plan, length).await?;
     drop(director); // and with it the nodes
+    let length = evidence.length;
     let found =
         tokio::task::spawn_blocking(move || Findings::of(&evidence.histories, &evidence.blows, &evidence.killed));
     let mut report = Report {
@@ -86,6 +85,7 @@ pub(crate) async fn strike(subject: &Subject, broker: &Broker, options: &Options
         seed: options.seed,
         length,
         nodes: options.nodes,
+        history_bytes: options.history_bytes,
         histories: None,
         found: found.await?,
     };

@@ -29,6 +29,8 @@ pub(crate) struct Post {
     /// Messages a second that this node emits to all.
     pub(crate) rate: u32,
     pub(crate) seed: u64,
+    /// See [`Options`](super::Options).
+    pub(crate) history_bytes: Option<usize>,
     pub(crate) history: PathBuf,
 }
 
@@ -64,9 +66,10 @@ struct Worker {
 
 impl Post {
     /// As arguments of a program.
-    pub(crate) fn arguments(&self) -> [String; 8] {
-        let Self { label, url, cluster, run, nodes, rate, seed, history } = self;
+    pub(crate) fn arguments(&self) -> [String; 9] {
+        let Self { label, url, cluster, run, nodes, rate, seed, history_bytes, history } = self;
         let history = history.display().to_string();
+        let kept = history_bytes.map_or_else(|| "default".to_owned(), |bytes| bytes.to_string());
         [
             label.clone(),
             url.clone(),
@@ -75,15 +78,27 @@ impl Post {
             nodes.to_string(),
             rate.to_string(),
             seed.to_string(),
+            kept,
             history,
         ]
     }
 
     pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Option<Self> {
         let arguments: Vec<_> = arguments.into_iter().collect();
-        let [label, url, cluster, run, nodes, rate, seed, history] = arguments.try_into().ok()?;
+        let [label, url, cluster, run, nodes, rate, seed, kept, history] = arguments.try_into().ok()?;
+        let history_bytes = if kept == "default" { None } else { Some(kept.parse().ok()?) };
         let (run, nodes, rate) = (run.parse().ok()?, nodes.parse().ok()?, rate.parse().ok()?);
-        Some(Self { label, url, cluster, run, nodes, rate, seed: seed.parse().ok()?, history: history.into() })
+        Some(Self {
+            label,
+            url,
+            cluster,
+            run,
+            nodes,
+            rate,
+            seed: seed.parse().ok()?,
+            history_bytes,
+            history: history.into(),
+        })
     }
 }
 
@@ -95,6 +110,10 @@ pub(crate) async fn work(subject: &Subject, post: Post, mut orders: mpsc::Receiv
     let log = Log::create(&post.history)?;
     let builder = Cluster::builder().cluster(post.cluster.as_str()).node_name(format!("node {}", post.run));
     let builder = builder.when_unreachable(WhenUnreachable::Wait).connect_timeout(CONNECTING);
+    let builder = match post.history_bytes {
+        Some(bytes) => builder.history_bytes(bytes),
+        None => builder,
+    };
     let cluster = builder.connect((subject.connect)(&post.url)?).await?;
     let mut events = cluster.events();
     let hub = || Hub::builder().queue(500_000).queue_bytes(1 << 30).build();
@@ -193,8 +212,9 @@ impl Worker {
                 let guest = self.rooms.within(id.as_str()).timeout(QUESTION);
                 if round % 2 == 0 { guest } else { guest.no_wait() }
             };
+            let joined = now();
             if guest().join_sockets(room.as_str()).await.is_ok() {
-                self.log.add(&Line::SentInside { at: now(), round, guest: node })?;
+                self.log.add(&Line::SentInside { joined, round, guest: node })?;
                 let inside = Message::Inside(self.post.run, round).padded(SMALL);
                 if self.rooms.to(room.as_str()).emit(inside).await.is_err() {
                     self.log.add(&Line::RefusedInside { round })?;
@@ -331,8 +351,11 @@ mod tests {
             nodes: 4,
             rate: 500,
             seed: u64::MAX,
+            history_bytes: Some(0),
             history: "/tmp/a b".into(),
         };
+        assert_eq!(Post::parse(post.arguments()), Some(post.clone()));
+        let post = Post { history_bytes: None, ..post };
         assert_eq!(Post::parse(post.arguments()), Some(post.clone()));
         assert_eq!(Post::parse(post.arguments().into_iter().skip(1)), None);
     }

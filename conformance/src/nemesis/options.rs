@@ -12,6 +12,9 @@ pub struct Options {
     pub rate: u32,
     /// From which it follows what is struck when; random by default.
     pub seed: u64,
+    /// How many bytes of what it has sent a node keeps for those that miss it; the cluster's own default if there is none. With 0
+    /// nothing is repaired, and all that is lost has to be reported.
+    pub history_bytes: Option<usize>,
     /// Whether the histories are kept when all is well; they are not by default. They take some 100 bytes for each delivery.
     pub keep: bool,
     /// Which subject: its name, with its variant if it has one. The first one by default.
@@ -21,13 +24,14 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let seed = getrandom::u64().unwrap_or_default();
-        Self { seconds: 60, nodes: 4, rate: 2_000, seed, keep: false, subject: None }
+        Self { seconds: 60, nodes: 4, rate: 2_000, seed, history_bytes: None, keep: false, subject: None }
     }
 }
 
 impl Options {
     /// What [`parse`](Self::parse) takes.
-    pub const USAGE: &str = "[--seconds N] [--nodes N] [--rate N] [--seed N] [--subject NAME] [--keep]";
+    pub const USAGE: &str =
+        "[--seconds N] [--nodes N] [--rate N] [--seed N] [--subject NAME] [--history BYTES] [--keep]";
 
     /// Reads arguments. The error is a sentence for people.
     ///
@@ -41,7 +45,7 @@ impl Options {
                 options.keep = true;
                 continue;
             }
-            if !["--seconds", "--nodes", "--rate", "--seed", "--subject"].contains(&flag.as_str()) {
+            if !["--seconds", "--nodes", "--rate", "--seed", "--subject", "--history"].contains(&flag.as_str()) {
                 return Err(format!("there is no option {flag:?}; there are {}", Self::USAGE));
             }
             let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
@@ -50,6 +54,7 @@ impl Options {
                 "--nodes" => options.nodes = number(&flag, &value, 2, 16)?,
                 "--rate" => options.rate = number(&flag, &value, 1, 1_000_000)?,
                 "--seed" => options.seed = number(&flag, &value, 0, u64::MAX)?,
+                "--history" => options.history_bytes = Some(number(&flag, &value, 0, 4 << 30)?),
                 _ => options.subject = Some(value),
             }
         }
@@ -79,9 +84,30 @@ mod tests {
 
     #[test]
     fn arguments_are_read_and_what_is_wrong_is_named() {
-        let words = ["--seconds", "20", "--nodes", "3", "--rate", "100", "--seed", "7", "--keep", "--subject", "a b"];
-        let expected =
-            Options { seconds: 20, nodes: 3, rate: 100, seed: 7, keep: true, subject: Some("a b".to_owned()) };
+        let words = [
+            "--seconds",
+            "20",
+            "--nodes",
+            "3",
+            "--rate",
+            "100",
+            "--seed",
+            "7",
+            "--history",
+            "0",
+            "--keep",
+            "--subject",
+            "a b",
+        ];
+        let expected = Options {
+            seconds: 20,
+            nodes: 3,
+            rate: 100,
+            seed: 7,
+            history_bytes: Some(0),
+            keep: true,
+            subject: Some("a b".to_owned()),
+        };
         assert_eq!(read(&words), Ok(expected));
         for (words, part) in [
             (&["--nodes", "1"][..], "from 2 to 16"),

@@ -48,7 +48,7 @@ pub(crate) const LIFE: Duration = Duration::from_secs(5);
 /// Between two strikes at nodes and links.
 const PACE: Duration = Duration::from_millis(1_700);
 /// What the end of a run is free of, so that a death is known before the run is over.
-const PEACE: Duration = Duration::from_secs(3);
+pub(crate) const PEACE: Duration = Duration::from_secs(3);
 /// What a node that was struck is left alone for afterwards.
 const REST: Duration = Duration::from_secs(3);
 

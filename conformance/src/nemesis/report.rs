@@ -7,9 +7,6 @@ use std::time::Duration;
 use super::check::Findings;
 use super::plan::Fault;
 
-/// Whether nodes ask for what they have missed, so that every message has to come. Without it, what is lost has to be reported.
-pub(crate) const REPAIRS: bool = true;
-
 /// What came of a run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -24,6 +21,8 @@ pub struct Report {
     pub length: Duration,
     /// How many nodes there were at a time.
     pub nodes: u32,
+    /// As in [`Options`](super::Options): with less than the default, what is lost may be reported instead of repaired.
+    pub history_bytes: Option<usize>,
     /// Where the histories are, if they were to be kept, or something is wrong with them.
     pub histories: Option<PathBuf>,
     pub(crate) found: Findings,
@@ -31,15 +30,15 @@ pub struct Report {
 
 impl Report {
     /// Whether every promise held: nothing came twice, out of order, from nowhere or to the wrong socket, every node came to
-    /// its end, and nothing was lost.
+    /// its end, and nothing was lost; what is reported as lost counts as lost if nodes keep as much as they do by default.
     pub fn is_clean(&self) -> bool {
-        self.found.is_clean() && (!REPAIRS || self.found.reported == 0)
+        self.found.is_clean() && (self.found.reported == 0 || self.history_bytes.is_some())
     }
 
     /// How often nothing was as promised, for a sentence: `lost 3, doubled 1`. Empty for a clean run.
     pub fn complaints(&self) -> String {
         let Findings { lost, reported, doubled, disordered, strays, invented, unfinished, .. } = &self.found;
-        let reported = if REPAIRS { *reported } else { 0 };
+        let reported = if self.history_bytes.is_none() { *reported } else { 0 };
         let unfinished_count = unfinished.len() as u64;
         let all = [
             ("lost without a report", *lost),

@@ -22,7 +22,7 @@ use conformance::report::{MARK, Matrix, junit, longest, read, replace_between_ma
 const USAGE: &str = "usage: conformance report <folder> [--junit <file>] [--markdown <file>]
        conformance matrix [--from <folder>] [--check | --write] <page>
        conformance broker <name>
-       conformance nemesis --backend <name> [--seconds N] [--nodes N] [--rate N] [--seed N] [--subject NAME] [--keep]";
+       conformance nemesis --backend <name> [--seconds N] [--nodes N] [--rate N] [--seed N] [--subject NAME] [--history BYTES] [--keep]";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
