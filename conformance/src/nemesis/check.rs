@@ -20,6 +20,9 @@ pub(crate) struct Findings {
     pub(crate) lost: u64,
     /// Of these, what did not come, and was reported.
     pub(crate) reported: u64,
+    /// Of these, what did not come, is in no gap, and was the first that a node sent which had started later than the receiver: before
+    /// the receiver heard of it. Not among the lost.
+    pub(crate) unheard: u64,
     /// What a node that was killed had sent last, and took with it.
     pub(crate) gone_with_senders: u64,
     /// Deliveries of the same message to the same socket, but the first.
@@ -67,6 +70,8 @@ struct Sender {
     inside: HashMap<u64, (u64, u32)>,
     refused: HashSet<u64>,
     refused_inside: HashSet<u64>,
+    /// When it was connected.
+    ready: Option<u64>,
     ended: bool,
 }
 
@@ -119,7 +124,7 @@ impl Findings {
     /// Nothing was lost without a report, nothing came twice, out of order, from nowhere or to the wrong socket, and every node
     /// came to the end.
     pub(crate) fn is_clean(&self) -> bool {
-        let bad = self.lost + self.doubled + self.disordered + self.strays + self.invented;
+        let bad = self.lost + self.unheard + self.doubled + self.disordered + self.strays + self.invented;
         bad == 0 && self.unfinished.is_empty()
     }
 
@@ -183,9 +188,7 @@ impl Findings {
 
     /// Weighs what a run that came to the end was owed against what it got and what was reported to it.
     fn balance(&mut self, history: &History, senders: &HashMap<Run, Sender>, heard: &HashMap<Run, Heard>) {
-        let ready =
-            history.lines.iter().find_map(|line| if let Line::Ready { at, .. } = line { Some(*at) } else { None });
-        let Some(ready) = ready else { return };
+        let Some(ready) = senders.get(&history.run).and_then(|this| this.ready) else { return };
         let nothing = Heard::default();
         for (run, sender) in senders.iter().filter(|(run, _)| run.node != history.run.node) {
             let heard = heard.get(run).unwrap_or(&nothing);
@@ -193,14 +196,21 @@ impl Findings {
             let rooms = sender.inside.iter().filter(|(round, (joined, guest))| {
                 *joined >= ready && *guest == history.run.node && !sender.refused_inside.contains(round)
             });
-            let owed: Vec<_> = owed.map(|(n, _)| (&heard.all, *n)).collect();
-            let rooms = rooms.map(|(round, _)| (&heard.inside, *round));
-            let (mut due, mut missing, mut tail) = (0, 0, 0);
-            for (stream, n) in owed.into_iter().chain(rooms) {
+            let owed = owed.map(|(n, at)| (&heard.all, *n, *at));
+            let rooms = rooms.map(|(round, (joined, _))| (&heard.inside, *round, *joined));
+            // Whoever was there before the sender may have heard nothing of its first messages.
+            let first = sender.ready.filter(|began| *began > ready).map(|_| sender.first_of(heard));
+            let (mut due, mut missing, mut tail, mut unheard) = (0, 0, 0, 0);
+            for (stream, n, at) in owed.chain(rooms) {
                 due += 1;
-                if !stream.seen.contains(&n) {
-                    let last = !sender.ended && stream.newest.is_none_or(|newest| n > newest);
-                    if last { tail += 1 } else { missing += 1 }
+                if stream.seen.contains(&n) {
+                    continue;
+                }
+                let last = !sender.ended && stream.newest.is_none_or(|newest| n > newest);
+                match first {
+                    Some(first) if at < first && !(last && heard.unknown) => unheard += 1,
+                    _ if last => tail += 1,
+                    _ => missing += 1,
                 }
             }
             // What a killed sender sent last is a gap of unknown count; without one it is lost in silence, too.
@@ -210,11 +220,13 @@ impl Findings {
             } else {
                 missing += tail;
             }
-            let reported = missing.min(heard.reported);
             self.due += due;
-            self.delivered += due - missing;
-            self.reported += reported;
+            self.delivered += due - missing - unheard;
+            let reported = missing.min(heard.reported);
             self.lost += missing - reported;
+            let reported_first = unheard.min(heard.reported - reported);
+            self.unheard += unheard - reported_first;
+            self.reported += reported + reported_first;
         }
     }
 }
@@ -228,11 +240,20 @@ impl Sender {
                 Line::Refused { n } => drop(sender.refused.insert(*n)),
                 Line::SentInside { joined, round, guest } => drop(sender.inside.insert(*round, (*joined, *guest))),
                 Line::RefusedInside { round } => drop(sender.refused_inside.insert(*round)),
+                Line::Ready { at, .. } => sender.ready = Some(*at),
                 Line::Ended { .. } => sender.ended = true,
                 _ => {}
             }
         }
         sender
+    }
+
+    /// When it sent the first message that came; later than all if none did.
+    fn first_of(&self, heard: &Heard) -> u64 {
+        let all = heard.all.seen.iter().filter_map(|n| self.sent.get(n)).min();
+        let inside =
+            heard.inside.seen.iter().filter_map(|round| self.inside.get(round)).map(|(joined, _)| joined).min();
+        all.into_iter().chain(inside).min().copied().unwrap_or(u64::MAX)
     }
 }
 

@@ -109,6 +109,25 @@ fn who_starts_later_is_owed_what_is_sent_from_then_on() {
 }
 
 #[test]
+fn what_a_newcomer_sent_before_it_was_heard_of_is_found_and_told_apart() {
+    let found = |ready, got: Vec<Line>| {
+        let mut newcomer = lived(A, sends(0..10));
+        newcomer.lines[0] = Line::Ready { at: ready, id: id(A) };
+        Findings::of(&[newcomer, lived(B, got)], &[], &[])
+    };
+    let late = found(50, gets(A, 3..10));
+    assert_eq!((late.lost, late.unheard, late.due, late.delivered), (0, 3, 10, 7));
+    assert!(!late.is_clean());
+    let told = found(50, gets(A, 3..10).into_iter().chain([gap(A, Some(3))]).collect());
+    assert_eq!((told.unheard, told.reported, told.is_clean()), (0, 3, true));
+    let hole = found(50, gets(A, (2..5).chain(6..10)));
+    assert_eq!((hole.lost, hole.unheard), (1, 2));
+    assert_eq!(found(50, vec![]).unheard, 10);
+    let older = found(0, gets(A, 3..10));
+    assert_eq!((older.lost, older.unheard), (3, 0), "the receiver came later, and knew it when it was ready");
+}
+
+#[test]
 fn what_a_killed_node_sent_last_is_a_gap_of_unknown_count() {
     let found = |receiver: Vec<Line>| Findings::of(&[lived(A, receiver), died(B, sends(0..10))], &[], &[B]);
     let told = found(gets(B, 0..8).into_iter().chain([gap(B, None)]).collect());

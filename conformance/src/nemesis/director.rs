@@ -185,6 +185,8 @@ impl<'a> Director<'a> {
             }
         }
         let blows = self.blows.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let line = |blow: &Blow| format!("{blow}\n");
+        std::fs::write(self.folder.join("strikes"), blows.iter().map(line).collect::<String>())?;
         Ok(Evidence { histories, blows, killed, length })
     }
 }

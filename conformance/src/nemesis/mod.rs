@@ -74,7 +74,14 @@ pub(crate) async fn strike(subject: &Subject, broker: &Broker, options: &Options
     let length = Duration::from_secs(options.seconds);
     let plan = Plan::new(options.seed, length, options.nodes);
     let director = Director::new(subject, broker, options, folder.path()).await?;
-    let evidence = director.run(&plan, length).await?;
+    let evidence = match director.run(&plan, length).await {
+        Ok(evidence) => evidence,
+        Err(failure) => {
+            folder.disable_cleanup(true); // they may say why
+            eprintln!("the histories so far are in {}", folder.path().display());
+            return Err(failure);
+        }
+    };
     drop(director); // and with it the nodes
     let length = evidence.length;
     let found =

@@ -16,6 +16,14 @@ pub(crate) struct Blow {
     pub(crate) to: u64,
 }
 
+/// For whoever reads the histories: what was done to which node, from when to when.
+impl std::fmt::Display for Blow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let node = self.node.map_or("-".to_owned(), |node| node.to_string());
+        write!(f, "{} {} {node} {}", self.from, self.to, self.fault)
+    }
+}
+
 /// How nodes came back from one kind of fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recovery {

@@ -35,13 +35,21 @@ impl Report {
         self.found.is_clean() && (self.found.reported == 0 || self.history_bytes.is_some())
     }
 
+    /// The same, but for what a node that had just started sent before another one, whose link was broken then, heard of it.
+    pub(crate) fn is_clean_but_for_beginnings(&self) -> bool {
+        let mut rest = self.clone();
+        rest.found.unheard = 0;
+        rest.is_clean()
+    }
+
     /// How often nothing was as promised, for a sentence: `lost 3, doubled 1`. Empty for a clean run.
     pub fn complaints(&self) -> String {
-        let Findings { lost, reported, doubled, disordered, strays, invented, unfinished, .. } = &self.found;
+        let Findings { lost, unheard, reported, doubled, disordered, strays, invented, unfinished, .. } = &self.found;
         let reported = if self.history_bytes.is_none() { *reported } else { 0 };
         let unfinished_count = unfinished.len() as u64;
         let all = [
             ("lost without a report", *lost),
+            ("a new node's first messages lost without a report", *unheard),
             ("lost and reported", reported),
             ("doubled", *doubled),
             ("out of order", *disordered),
@@ -54,12 +62,19 @@ impl Report {
     }
 
     /// What is worth a place in the suite's report.
-    pub(crate) fn measures(&self) -> [(&'static str, u64); 5] {
+    pub(crate) fn measures(&self) -> [(&'static str, u64); 6] {
         let kills = self.found.recoveries.get(&Fault::BrokerKilled).map_or(0, |of| of.blows);
         let slowest = self.found.recoveries.values().map(|of| of.slowest).max().unwrap_or(0);
         let Findings { sent, repaired, .. } = self.found;
         let back = ("slowest_recovery_ms", slowest / 1_000);
-        [("sent", sent), ("delivered", self.found.delivered), ("repaired", repaired), ("kills", kills), back]
+        [
+            ("sent", sent),
+            ("delivered", self.found.delivered),
+            ("repaired", repaired),
+            ("kills", kills),
+            ("unheard", self.found.unheard),
+            back,
+        ]
     }
 }
 
@@ -81,6 +96,7 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         row(f, "LOST WITHOUT A REPORT", found.lost)?;
+        row(f, "A NEW NODE'S FIRST, LOST WITHOUT A REPORT", found.unheard)?;
         row(f, "DOUBLED", found.doubled)?;
         row(f, "OUT OF ORDER", found.disordered)?;
         row(f, "TO A SOCKET NOT IN THE ROOM", found.strays)?;
