@@ -11,7 +11,7 @@ mod missing;
 mod pg;
 mod ports;
 mod probe;
-mod processes;
+pub(crate) mod processes;
 mod recipe;
 pub mod recipes;
 mod resp;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::cases;
+use crate::nemesis;
 use crate::report::{Record, Writer};
 use crate::stage::Stage;
 use crate::subject::Subject;
@@ -25,7 +26,13 @@ pub enum Outcome {
 ///
 /// Takes the arguments of `cargo test`. Cases run beside each other, four at a time unless `--test-threads` says otherwise:
 /// they mostly wait.
+///
+/// With `--nemesis` as the first argument it strikes one subject for a while instead, and says what came of it: [`nemesis`].
 pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
+    let subjects: Vec<_> = subjects.into_iter().collect();
+    if let Some(done) = nemesis::command::asked_for(&subjects, std::env::args().skip(1)) {
+        return done;
+    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(4);
     let stages: Vec<_> = subjects.into_iter().map(|subject| Arc::new(Stage::new(subject))).collect();

@@ -29,6 +29,7 @@ mod cases;
 mod frame;
 mod harness;
 mod link;
+pub mod nemesis;
 mod node;
 pub mod proxy;
 mod random;

@@ -5,12 +5,11 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::leftovers::Folder;
+use super::processes::{spawn, started_by};
 use super::server::{Places, Server};
 use super::{Launch, command, processes};
 
@@ -151,50 +150,8 @@ fn alive(child: &mut Child) -> bool {
     matches!(child.try_wait(), Ok(None))
 }
 
-/// A command whose process the kernel kills when this one ends, where util-linux is there to ask it for that; and which
-/// this user runs.
-fn started_by(program: &Path, user: Option<&str>) -> Result<Command, String> {
-    static SETPRIV: LazyLock<Option<PathBuf>> = LazyLock::new(|| find("setpriv"));
-    let Some(setpriv) = &*SETPRIV else {
-        return match user {
-            None => Ok(Command::new(program)),
-            Some(user) => Err(format!("no setpriv on the PATH, by which {user} could run {}", program.display())),
-        };
-    };
-    let mut command = Command::new(setpriv);
-    if let Some(user) = user {
-        command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups"]);
-    }
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-    Ok(command)
-}
-
 fn is_root() -> bool {
     command::run("id", &["-u"], Duration::from_secs(5)).is_ok_and(|id| id == "0")
-}
-
-/// Starts a process from a thread that never ends: the kernel's "parent" whose death kills it is a thread, and a test's or a
-/// runtime's threads end early.
-fn spawn(command: Command) -> io::Result<Child> {
-    type Order = (Command, Sender<io::Result<Child>>);
-    static SPAWNER: LazyLock<Mutex<Sender<Order>>> = LazyLock::new(|| {
-        let (orders, taken) = channel::<Order>();
-        thread::spawn(move || {
-            for (mut command, answer) in taken {
-                // Nobody waits any more if this fails, and the child must not run on alone.
-                if let Err(unsent) = answer.send(command.spawn())
-                    && let Ok(mut child) = unsent.0
-                {
-                    let _ = child.kill().and_then(|()| child.wait());
-                }
-            }
-        });
-        Mutex::new(orders)
-    });
-    let (answer, answered) = channel();
-    let sent = SPAWNER.lock().unwrap_or_else(PoisonError::into_inner).send((command, answer));
-    sent.map_err(io::Error::other)?;
-    answered.recv().map_err(io::Error::other)?
 }
 
 /// A program on the PATH, or where system daemons are, which the PATH of users often leaves out.

@@ -1,10 +1,13 @@
 //! A server's processes: the one that was started, and those that it has started in turn.
 
-use std::fs;
-use std::process::Child;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
+use std::{fs, io, thread};
 
-use super::command;
+use super::{command, local};
 
 /// How long killed processes may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,6 +24,48 @@ fn family(process: u32) -> Vec<u32> {
         next += 1;
     }
     found
+}
+
+/// A command whose process the kernel kills when this one ends, where util-linux is there to ask it for that; and which
+/// this user runs.
+pub(crate) fn started_by(program: &Path, user: Option<&str>) -> Result<Command, String> {
+    static SETPRIV: LazyLock<Option<std::path::PathBuf>> = LazyLock::new(|| local::find("setpriv"));
+    let Some(setpriv) = &*SETPRIV else {
+        return match user {
+            None => Ok(Command::new(program)),
+            Some(user) => Err(format!("no setpriv on the PATH, by which {user} could run {}", program.display())),
+        };
+    };
+    let mut command = Command::new(setpriv);
+    if let Some(user) = user {
+        command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups"]);
+    }
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    Ok(command)
+}
+
+/// Starts a process from a thread that never ends: the kernel's "parent" whose death kills it is a thread, and a test's or a
+/// runtime's threads end early.
+pub(crate) fn spawn(command: Command) -> io::Result<Child> {
+    type Order = (Command, Sender<io::Result<Child>>);
+    static SPAWNER: LazyLock<Mutex<Sender<Order>>> = LazyLock::new(|| {
+        let (orders, taken) = channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, answer) in taken {
+                // Nobody waits any more if this fails, and the child must not run on alone.
+                if let Err(unsent) = answer.send(command.spawn())
+                    && let Ok(mut child) = unsent.0
+                {
+                    let _ = child.kill().and_then(|()| child.wait());
+                }
+            }
+        });
+        Mutex::new(orders)
+    });
+    let (answer, answered) = channel();
+    let sent = SPAWNER.lock().unwrap_or_else(PoisonError::into_inner).send((command, answer));
+    sent.map_err(io::Error::other)?;
+    answered.recv().map_err(io::Error::other)?
 }
 
 /// Sends a signal to all of them.
@@ -51,7 +96,7 @@ pub(super) fn kill(child: &mut Child) -> Result<(), String> {
 }
 
 /// The shell's own `kill`, since the standard library sends no signal but SIGKILL.
-pub(super) fn send(processes: &[u32], signal: &str) -> Result<(), String> {
+pub(crate) fn send(processes: &[u32], signal: &str) -> Result<(), String> {
     let (first, others) = processes.split_first().ok_or("no process")?;
     let others: Vec<_> = others.iter().map(u32::to_string).collect();
     // Of the others some may have ended by now.

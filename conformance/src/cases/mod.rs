@@ -34,6 +34,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         outage::back::CASES,
         outage::queue::CASES,
         outage::link::CASES,
+        outage::nemesis::CASES,
         limits::CASES,
         names::CASES,
         hostile::CASES,

@@ -66,6 +66,7 @@ impl Engine {
 
     /// What was awaited before can have reached nobody.
     fn greet_anew(&mut self, now: Instant) {
+        self.began = now;
         let waits = Waits { alone: TOGETHER, ..self.settings.waits() };
         self.readiness = Some(Readiness::new(waits, self.settings.max_nodes, now));
         self.control(Control::Hello);

@@ -4,12 +4,14 @@
 //! conformance report <folder> [--junit <file>] [--markdown <file>]
 //! conformance matrix [--from <folder>] [--check | --write] <page>
 //! conformance broker <name>
+//! conformance nemesis --backend <name> [--seconds <n>] ..
 //! ```
 //! A report that is printed ends with the longest that a subject took to notice that its link was dead, and to receive again.
 //! The matrix goes between the page's marks; `--check` fails when it is stale, and is the default. A broker runs until its
-//! standard input ends; see `broker.rs`.
+//! standard input ends; see `broker.rs`. The nemesis strikes a backend's broker, links and nodes under load, and says what came of it.
 
 mod broker;
+mod nemesis;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,8 @@ use conformance::report::{MARK, Matrix, junit, longest, read, replace_between_ma
 
 const USAGE: &str = "usage: conformance report <folder> [--junit <file>] [--markdown <file>]
        conformance matrix [--from <folder>] [--check | --write] <page>
-       conformance broker <name>";
+       conformance broker <name>
+       conformance nemesis --backend <name> [--seconds N] [--nodes N] [--rate N] [--seed N] [--subject NAME] [--history BYTES] [--keep]";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
@@ -36,6 +39,7 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
         Some("report") => report(arguments),
         Some("matrix") => matrix(arguments),
         Some("broker") => broker::broker(&arguments.next().ok_or(USAGE)?),
+        Some("nemesis") => nemesis::nemesis(arguments),
         _ => Err(USAGE.to_owned()),
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod back;
 pub(super) mod link;
 pub(super) mod local;
+pub(super) mod nemesis;
 pub(super) mod queue;
 
 use std::collections::HashMap;
