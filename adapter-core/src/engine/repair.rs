@@ -14,9 +14,10 @@ const SPREAD: Duration = Duration::from_micros(250);
 const WIDEST: u32 = 200;
 /// A node that dropped messages because it was too slow asks for nothing until this much time has passed.
 const TOO_SLOW: Duration = Duration::from_secs(2);
-/// In a cluster of more nodes not each introduces itself to each that comes: for so long after it has come, a node takes what it
-/// hears first of another one for the beginning.
+/// In a cluster of more nodes not each introduces itself to each that comes: a new node takes what it hears first of another one
+/// for the beginning.
 const INTRODUCED: usize = 64;
+/// For so long after it has come a node is new.
 const NEW: Duration = Duration::from_secs(10);
 /// A range takes so many bytes at the most.
 const RANGE: usize = 20;
@@ -45,7 +46,7 @@ impl Engine {
     /// what was sent before may be late, or lost. The time since then.
     pub(super) fn unsure(&self, id: NodeId, now: Instant) -> Option<Instant> {
         let many = self.members.ring().len() > INTRODUCED;
-        let new = many && now.saturating_duration_since(self.began) < NEW;
+        let new = many && self.is_new(now);
         // One that this node has forgotten has sent it something already.
         let sure = self.settings.ordered && (new || self.members.get(id).is_some_and(|peer| peer.resumes));
         (!sure).then(|| self.patient(now))
@@ -81,6 +82,8 @@ impl Engine {
             let resumes = peer.resumes;
             for (inbox, account) in peer.accounts().filter(|(_, account)| account.hole_since().is_some()) {
                 let progress = match () {
+                    // What is under way may still come, whatever became of the sender.
+                    () if account.is_unsure() => account.wait(patient, &patience),
                     () if left => account.give_up_all(),
                     // It cannot reply now; if it is dead, that is found elsewhere.
                     () if silent => account.postpone(patient),
@@ -176,6 +179,11 @@ impl Engine {
             peer.welcomed = Some(first);
         }
         self.control(Control::Welcome(asker, 0));
+    }
+
+    /// Whether this node has come a short time ago.
+    pub(super) fn is_new(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.began) < NEW
     }
 
     /// For how many milliseconds this node has been subscribed.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::broken::Bug;
 use super::history::{N, Op, Sent, What};
 use super::node::{self, Closing};
 use super::world::{Event, World};
@@ -167,6 +168,15 @@ impl World {
         }
     }
 
+    /// Sends the newest operation of a node once more: what a bug does.
+    pub(super) fn send_again(&mut self, node: N) {
+        let newest = self.ops.iter().rev().find(|op| op.sender == node && matches!(op.sent, Sent::Numbered(_)));
+        let (Some(content), now) = (newest.map(|op| op.operation.encode()), self.instant()) else { return };
+        self.engine(node).into_iter().for_each(|engine| {
+            engine.send(content.clone(), Delivery::Numbered, 0, now);
+        });
+    }
+
     /// Gives an operation to the node's own sockets; answers whom it meant.
     fn serve(&mut self, node: N, op: usize, operation: &Operation) -> Vec<SocketId> {
         let Some(target) = operation.target() else { return Vec::new() };
@@ -178,7 +188,8 @@ impl World {
                 }
             }
             Operation::Change { namespace, change, .. } => {
-                self.nodes[node].sockets.change(namespace, target, change);
+                let bug = self.bug;
+                self.nodes[node].sockets.change(namespace, target, change, bug);
             }
             _ => {}
         }
@@ -194,11 +205,15 @@ impl World {
             if outputs.is_empty() {
                 return;
             }
+            if self.bug == Some(Bug::TaskForEachMessage) {
+                let len = outputs.len();
+                (0..len).for_each(|at| outputs.swap(at, at + self.random.below(len - at)));
+            }
             outputs.drain(..).for_each(|output| self.carry_out(node, output));
         }
     }
 
-    fn carry_out(&mut self, node: N, output: Output) {
+    pub(super) fn carry_out(&mut self, node: N, output: Output) {
         match output {
             Output::Perform { reply, whole } => {
                 let me = node::id(self.seed, node);
@@ -223,6 +238,7 @@ impl World {
             Output::Event(event) => self.tell(node, event),
             Output::Link(_) => {}
             Output::Reset(_) => self.reset(node),
+            Output::Ready if self.nodes[node].ready => {} // as a bug had it, too soon
             Output::Ready => {
                 self.nodes[node].ready = true;
                 self.record(node, What::Ready);

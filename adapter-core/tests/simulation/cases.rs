@@ -3,6 +3,7 @@
 use super::checks::{CHECKS, failures};
 use super::history::History;
 use super::network::Profile;
+use super::shrink::{as_test, shrink};
 use super::world::run;
 
 /// How many seeds of each profile the ordinary run takes; `ROOMCAST_SEEDS` says how many in all.
@@ -30,16 +31,19 @@ fn weather(profile: Profile) {
         return; // one seed alone was asked for
     }
     let count = variable("ROOMCAST_SEEDS").map_or(SEEDS, |all| all.div_ceil(Profile::ALL.len() as u64));
-    let mut failed = Vec::new();
+    let (mut failed, mut short) = (Vec::new(), String::new());
     for seed in profile.seeds(count) {
         for (check, why) in failures(&run(seed)) {
+            if short.is_empty() {
+                short = as_test(seed, &shrink(seed, check));
+            }
             failed.push(format!("{check} failed, seed {seed:#x}, {profile:?}: {why}\n  {}", again(seed)));
         }
         if failed.len() >= variable("ROOMCAST_FAILURES").unwrap_or(5) as usize {
             break;
         }
     }
-    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+    assert!(failed.is_empty(), "\n{}\n{short}", failed.join("\n"));
 }
 
 /// Runs a few seeds of some profiles through one check.
@@ -134,6 +138,16 @@ fn all_guarantees_hold_when_single_messages_and_bursts_are_lost_and_no_order_is_
 #[test]
 fn all_guarantees_hold_when_next_to_nothing_is_kept_of_what_was_sent() {
     weather(Profile::Forgetful);
+}
+
+#[test]
+fn all_guarantees_hold_when_some_nodes_do_not_hear_others() {
+    weather(Profile::Split);
+}
+
+#[test]
+fn all_guarantees_hold_when_some_nodes_do_not_hear_others_and_no_order_is_kept() {
+    weather(Profile::SplitWild);
 }
 
 #[test]

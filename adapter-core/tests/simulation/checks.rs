@@ -151,7 +151,7 @@ fn sockets_got_theirs(history: &History, node: N) -> Result<(), String> {
             Operation::Broadcast { namespace, target, .. } | Operation::BroadcastWithAck { namespace, target, .. } => {
                 owed.extend(sockets.meant(namespace, target).into_iter().map(|socket| (socket, op)));
             }
-            Operation::Change { namespace, target, change } => sockets.change(namespace, target, change),
+            Operation::Change { namespace, target, change } => sockets.change(namespace, target, change, None),
             _ => {}
         }
     }
@@ -208,6 +208,9 @@ struct Seen {
     unknown: bool,
 }
 
+/// Of two nodes that have been well for so long, and lose nothing, none says that it does not know what it misses.
+const WELL: Duration = Duration::from_secs(4);
+
 /// What was not carried out was reported, at its place and in its number.
 pub(super) fn g09_no_silent_loss(history: &History) -> Result<(), String> {
     let duties = Duties::new(history);
@@ -228,7 +231,13 @@ pub(super) fn g09_no_silent_loss(history: &History) -> Result<(), String> {
                         })?;
                         seen.gap += if inbox { 0 } else { count };
                     }
-                    What::Gap { of, count: None, .. } if of == sender => seen.unknown = true,
+                    What::Gap { of, count: None, .. } if of == sender => {
+                        let well = |node: N| duties.lives[node].is_well(record.at.saturating_sub(WELL), record.at);
+                        hold(history.plan.lossy || !well(sender) || !well(node), || {
+                            format!("node {node} does not know what it misses of node {sender}, at {:?}", record.at)
+                        })?;
+                        seen.unknown = true;
+                    }
                     _ => {}
                 }
             }
@@ -247,7 +256,9 @@ pub(super) fn g09_what_is_lost_is_repaired(history: &History) -> Result<(), Stri
         return Ok(());
     }
     let (duties, carried) = (Duties::new(history), carried(history));
-    let dead = |node: N, sender: N| history.of(node).any(|record| record.what == What::Down(sender, Departure::Died));
+    let thought = |node: N, other: N| history.of(node).any(|record| record.what == What::Down(other, Departure::Died));
+    // Whoever cannot be heard by a sender cannot ask it, however well the sender lives.
+    let dead = |node: N, sender: N| thought(node, sender) || history.plan.splits() && thought(sender, node);
     for (op, call) in history.ops.iter().enumerate().filter(|(_, op)| matches!(op.sent, Sent::Numbered(_))) {
         for node in (0..history.nodes).filter(|node| !dead(*node, call.sender)) {
             let missed = duties.must(op, node) && !carried.contains_key(&(node, op));

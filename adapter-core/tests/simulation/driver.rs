@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use super::broken::Bug;
 use super::history::{N, What};
 use super::network::{LATE, Profile, Swallows};
 use super::node::{self, Arrival, Closing, Writer};
 use super::world::{Event, World};
 use crate::engine::{Destination, Incoming, Outcome};
 use crate::model::Limits;
-use crate::wire::Glance;
+use crate::wire::{Frames, Glance, Kind};
 
 /// As in the real driver, between two tries of a batch.
 const RETRY: Duration = Duration::from_millis(100);
@@ -16,6 +19,10 @@ const RETRY: Duration = Duration::from_millis(100);
 const CONFIRMED: Duration = Duration::from_secs(1);
 /// As there: without a word for so long, the outcome of a publish is unknown.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
+
+fn is_sent_again(message: &Bytes) -> bool {
+    Frames::new(message.clone()).next().is_some_and(|frame| frame.is_ok_and(|frame| frame.head.kind == Kind::RESEND))
+}
 
 impl World {
     pub(super) fn wake_reader(&mut self, node: N) {
@@ -26,7 +33,11 @@ impl World {
 
     pub(super) fn arrive(&mut self, node: N, arrival: Arrival) {
         let swallowed = matches!(self.nodes[node].half_open, Some(Swallows::Both | Swallows::Incoming));
-        if self.nodes[node].link_up && !swallowed {
+        let deaf = self.bug == Some(Bug::DeafAfterReconnect) && self.nodes[node].was_down;
+        if self.nodes[node].link_up && !swallowed && !deaf {
+            if self.bug == Some(Bug::PoisonLoop) && !Glance::at(&arrival.message).is_some_and(|glance| glance.control) {
+                self.after(0, 1, Event::Arrive(node, arrival.clone()));
+            }
             self.nodes[node].inbox.push_back(Arrival { at: self.now, ..arrival });
             self.wake_reader(node);
         }
@@ -121,7 +132,14 @@ impl World {
         let Writer::Publishing(batch) = &mut self.nodes[node].writer else { return };
         let Some(mut batch) = batch.take() else { return };
         batch.truncate(prefix.unwrap_or(batch.len()));
+        if let Some(bug) = self.bug {
+            let passed = |(to, message)| bug.passed_on(message, &mut self.random).into_iter().map(move |one| (to, one));
+            batch = batch.into_iter().flat_map(passed).collect();
+        }
         for (to, message) in batch {
+            if is_sent_again(&message) {
+                self.record(node, What::Resent);
+            }
             for other in 0..self.nodes.len() {
                 let inbox = match to {
                     Destination::Cluster => false,
@@ -131,7 +149,7 @@ impl World {
                 if self.nodes[other].engine.is_none() {
                     continue;
                 }
-                if self.links.loses(other, self.now, &self.plan, &mut self.random) {
+                if self.links.loses(node, other, self.now, &self.plan, &mut self.random) {
                     self.record(other, What::Lost);
                     continue;
                 }
@@ -170,6 +188,9 @@ impl World {
         }
         if outcome == Outcome::Unknown {
             self.record(node, What::Unsure);
+            if self.bug == Some(Bug::RetryAsNew) {
+                self.send_again(node);
+            }
             self.nodes[node].writer = Writer::Retrying;
             self.push(self.now + RETRY, Event::Write(node));
         } else {
@@ -184,6 +205,7 @@ impl World {
             return; // it ends with the outage before it
         }
         self.nodes[node].link.push_back(false);
+        self.nodes[node].was_down = true;
         self.record(node, What::LinkDown(time));
         if self.nodes[node].half_open.take().is_some() {
             // Whoever still waits for a word on the dead link is told that none will come.
@@ -232,7 +254,7 @@ impl World {
         let closing = self.nodes[node].closing;
         let Some(engine) = self.nodes[node].engine.as_mut() else { return };
         match closing {
-            Closing::Flushing(all) if engine.progress().1 >= all => {
+            Closing::Flushing(all) if engine.progress().1 >= all || self.bug == Some(Bug::ConfirmedTooSoon) => {
                 engine.say_bye();
                 self.nodes[node].closing = Closing::SaidBye;
                 self.wake_writer(node);

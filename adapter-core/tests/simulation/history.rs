@@ -47,6 +47,8 @@ pub(super) enum What {
     LinkDown(Duration),
     /// The link swallows what is sent, and nobody says so.
     HalfOpen(Swallows),
+    /// For so long, this node does not hear some others, or is not heard by them.
+    Split(Duration),
     /// Until then, at the latest, what is sent to this node is late.
     Congested(Duration),
     /// A publish of this node has an unknown outcome.
@@ -117,6 +119,8 @@ pub(super) enum What {
     Refused,
     /// A message did not arrive at this node.
     Lost,
+    /// This node has sent a message again.
+    Resent,
     /// A message larger than the link takes.
     Oversize(usize),
     /// At the end of the run.
@@ -203,7 +207,9 @@ impl Life {
             _ => None,
         });
         let away = history.of(node).filter_map(|record| match record.what {
-            What::Stalled(time) | What::LinkDown(time) | What::Congested(time) => Some((record.at, record.at + time)),
+            What::Stalled(time) | What::LinkDown(time) | What::Congested(time) | What::Split(time) => {
+                Some((record.at, record.at + time))
+            }
             What::HalfOpen(_) => Some((record.at, back(record.at))),
             _ => None,
         });

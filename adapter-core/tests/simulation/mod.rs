@@ -2,8 +2,10 @@
 //! what came of them. No run waits or follows a clock, so a seed gives the same run again.
 //!
 //! `ROOMCAST_SEEDS=100000` runs that many seeds in all instead of a thousand; `ROOMCAST_SEED=0x1234` runs that one
-//! alone and, by the test `one_seed` with `--nocapture`, prints its history. The seed chooses the weather too.
+//! alone and, by the test `one_seed` with `--nocapture`, prints its history. The seed chooses the weather too. Of a seed that
+//! fails, what is not needed is left out, and the rest is printed as a test.
 
+mod broken;
 mod calls;
 mod cases;
 mod checks;
@@ -18,5 +20,7 @@ mod outages;
 mod outages_mutants;
 mod random;
 mod requests;
+mod schedule;
+mod shrink;
 mod sockets;
 mod world;

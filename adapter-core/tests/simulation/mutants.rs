@@ -365,7 +365,8 @@ fn g18_sees_a_node_that_the_first_question_left_out() {
         let (started, at) = (lives[newcomer].started?, history.records[first].at);
         let there = |node: &usize| {
             let life = &lives[*node];
-            life.ready.is_some_and(|ready| ready < started) && life.is_well(started, at)
+            let greeted = !life.unsure.iter().any(|unsure| *unsure <= at);
+            life.ready.is_some_and(|ready| ready < started) && greeted && life.is_well(started, at)
         };
         let What::Asked { asked, .. } = &mut history.records[first].what else { return None };
         let place = asked.iter().position(there)?;

@@ -33,6 +33,35 @@ pub(super) enum Profile {
     LeakyWild,
     /// The same with next to nothing kept of what was sent.
     Forgetful,
+    /// What some nodes send does not reach some others, one way or both ways, and nobody says so; the order is kept.
+    Split,
+    /// The same without an order.
+    SplitWild,
+}
+
+/// What these nodes send does not reach those.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Split {
+    pub(super) from: Vec<usize>,
+    pub(super) to: Vec<usize>,
+}
+
+impl Split {
+    /// Of so many nodes: two halves that do not hear each other, one of two that does not hear the other, or the same of two nodes
+    /// alone.
+    pub(super) fn draw(nodes: usize, random: &mut Random) -> Vec<Self> {
+        let mut all: Vec<_> = (0..nodes).collect();
+        (0..nodes).for_each(|at| all.swap(at, at + random.below(nodes - at)));
+        let to = if random.chance(30) { vec![all[1]] } else { all.split_off(1 + random.below(nodes - 1)) };
+        let from = if to.len() == 1 && random.chance(50) {
+            vec![all[0]]
+        } else {
+            all.into_iter().filter(|node| !to.contains(node)).collect()
+        };
+        let there = Self { from, to };
+        let back = Self { from: there.to.clone(), to: there.from.clone() };
+        if random.chance(50) { vec![there, back] } else { vec![there] }
+    }
 }
 
 /// Which direction of a half-open link swallows what is sent.
@@ -46,7 +75,7 @@ pub(super) enum Swallows {
 }
 
 impl Profile {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Ordered,
         Self::OrderedTurbulent,
         Self::Wild,
@@ -60,6 +89,8 @@ impl Profile {
         Self::Leaky,
         Self::LeakyWild,
         Self::Forgetful,
+        Self::Split,
+        Self::SplitWild,
     ];
 
     pub(super) fn of(seed: u64) -> Self {
@@ -104,11 +135,18 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Whether some nodes do not hear others for a while.
+    pub(super) fn splits(&self) -> bool {
+        matches!(self.profile, Profile::Split | Profile::SplitWild)
+    }
+
     pub(super) fn new(seed: u64, random: &mut Random) -> Self {
         let profile = Profile::of(seed);
         let ordered = match profile {
-            Profile::Ordered | Profile::OrderedTurbulent | Profile::Lossy | Profile::Leaky => true,
-            Profile::Wild | Profile::WildTurbulent | Profile::LossyWild | Profile::LeakyWild => false,
+            Profile::Ordered | Profile::OrderedTurbulent | Profile::Lossy | Profile::Leaky | Profile::Split => true,
+            Profile::Wild | Profile::WildTurbulent | Profile::LossyWild | Profile::LeakyWild | Profile::SplitWild => {
+                false
+            }
             Profile::Sleeper | Profile::LongSleeper | Profile::HalfOpen | Profile::Congested | Profile::Forgetful => {
                 random.chance(50)
             }
@@ -124,13 +162,18 @@ impl Plan {
             Profile::LongSleeper => 8000,
             Profile::HalfOpen => 9000,
             Profile::Congested => 4000,
+            Profile::Split | Profile::SplitWild => 8000,
             _ => 0,
         };
         let leaks = matches!(profile, Profile::Leaky | Profile::LeakyWild | Profile::Forgetful);
         Self {
             profile,
             ordered,
-            lossy: leaks || matches!(profile, Profile::Lossy | Profile::LossyWild | Profile::HalfOpen),
+            lossy: leaks
+                || matches!(
+                    profile,
+                    Profile::Lossy | Profile::LossyWild | Profile::HalfOpen | Profile::Split | Profile::SplitWild
+                ),
             loss: if leaks { *random.pick(&[3, 10, 30]).unwrap_or(&10) } else { 0 },
             bursts: if leaks { *random.pick(&[0, 2, 5]).unwrap_or(&0) } else { 0 },
             history: if profile == Profile::Forgetful {
@@ -166,6 +209,8 @@ pub(super) struct Links {
     congested: HashMap<usize, (Duration, Duration)>,
     /// Nodes to which nothing arrives until then.
     burst: HashMap<usize, Duration>,
+    /// What is split, and until when.
+    splits: Vec<(Split, Duration)>,
 }
 
 /// The longest burst of losses.
@@ -197,8 +242,17 @@ impl Links {
         self.congested.insert(to, (until, Duration::ZERO));
     }
 
+    /// From now on, what some send does not reach others.
+    pub(super) fn split(&mut self, split: Split, until: Duration) {
+        self.splits.push((split, until));
+    }
+
     /// Whether a message does not arrive.
-    pub(super) fn loses(&mut self, to: usize, now: Duration, plan: &Plan, random: &mut Random) -> bool {
+    pub(super) fn loses(&mut self, from: usize, to: usize, now: Duration, plan: &Plan, random: &mut Random) -> bool {
+        self.splits.retain(|(_, until)| now < *until);
+        if self.splits.iter().any(|(split, _)| split.from.contains(&from) && split.to.contains(&to)) {
+            return true;
+        }
         if plan.loss == 0 || now > plan.busy {
             return false;
         }

@@ -22,6 +22,8 @@ pub(super) struct SimNode {
     pub(super) ready: bool,
     pub(super) link_up: bool,
     pub(super) half_open: Option<Swallows>,
+    /// The link has broken once.
+    pub(super) was_down: bool,
     pub(super) stalled_until: Duration,
     pub(super) closing: Closing,
     /// What arrived and what became of the link, until the reader looks.
@@ -75,6 +77,7 @@ impl SimNode {
             ready: false,
             link_up: true,
             half_open: None,
+            was_down: false,
             stalled_until: Duration::ZERO,
             closing: Closing::No,
             inbox: VecDeque::new(),

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use super::broken::Bug;
 use crate::model::{LocalSocket, Namespace, Projection, Room, SocketChange, SocketId, Target};
 
 /// Sockets with their rooms.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sockets {
     all: BTreeMap<SocketId, (Namespace, BTreeSet<Room>)>,
+    /// Joined again: for a bug that counts.
+    twice: BTreeSet<(SocketId, Room)>,
 }
 
 impl Sockets {
@@ -25,10 +28,22 @@ impl Sockets {
         self.all.iter().filter(meant).map(|(id, _)| id.clone()).collect()
     }
 
-    pub(super) fn change(&mut self, namespace: &Namespace, target: &Target, change: &SocketChange) {
+    pub(super) fn change(&mut self, namespace: &Namespace, target: &Target, change: &SocketChange, bug: Option<Bug>) {
         for id in self.meant(namespace, target) {
             let Some((_, rooms)) = self.all.get_mut(&id) else { continue };
             match change {
+                SocketChange::Join(joined) if bug == Some(Bug::HalfAJoin) => rooms.extend(joined.first().cloned()),
+                SocketChange::Join(joined) if bug == Some(Bug::RoomsCounted) => {
+                    self.twice.extend(
+                        joined
+                            .iter()
+                            .filter(|room| !rooms.insert((*room).clone()))
+                            .map(|room| (id.clone(), room.clone())),
+                    );
+                }
+                SocketChange::Leave(left) if bug == Some(Bug::RoomsCounted) => {
+                    rooms.retain(|room| !left.contains(room) || self.twice.remove(&(id.clone(), room.clone())));
+                }
                 SocketChange::Join(joined) => rooms.extend(joined.iter().cloned()),
                 SocketChange::Leave(left) => rooms.retain(|room| !left.contains(room)),
                 SocketChange::Disconnect => drop(self.all.remove(&id)),

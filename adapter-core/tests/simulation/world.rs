@@ -1,15 +1,17 @@
 //! Virtual time: what happens next, and to whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::broken::Bug;
 use super::history::{History, N, Op, Record, What};
-use super::network::{Links, Plan, Profile, Swallows};
+use super::network::{Links, Plan, Split, Swallows};
 use super::node::{self, Arrival, Closing, SimNode, Writer};
 use super::random::Random;
-use crate::engine::{Engine, Gauge, Keep, Outcome, ReplyTo, Settings};
+use super::shrink::Cut;
+use crate::engine::{Engine, Gauge, Keep, Outcome, Output, ReplyTo, Settings};
 use crate::model::{Limits, Node, SocketId};
 use crate::wire::Answer;
 
@@ -24,6 +26,8 @@ pub(super) enum Event {
     LinkUp(N),
     HalfOpen(N, Swallows),
     Congest(N, Duration),
+    /// What is split off each other, for so long.
+    Split(Vec<Split>, Duration),
     Call(N),
     CallOnce(N),
     Connect(N),
@@ -54,6 +58,8 @@ pub(super) struct World {
     pub(super) links: Links,
     pub(super) ops: Vec<Op>,
     records: Vec<Record>,
+    /// What is wrong with all nodes.
+    pub(super) bug: Option<Bug>,
 }
 
 /// A run has some ten thousand events.
@@ -61,22 +67,23 @@ const ENDLESS: u64 = 1_000_000;
 
 /// Runs a seed to its end.
 pub(super) fn run(seed: u64) -> History {
-    let mut random = Random::new(seed);
-    let plan = Plan::new(seed, &mut random);
-    let mut world = World {
-        seed,
-        plan,
-        random,
-        now: Duration::ZERO,
-        base: Instant::now(),
-        queue: BTreeMap::new(),
-        queued: 0,
-        nodes: Vec::new(),
-        links: Links::default(),
-        ops: Vec::new(),
-        records: Vec::new(),
-    };
-    world.prepare();
+    run_with(seed, &Cut::default(), None)
+}
+
+/// What a seed draws up: the place of each event, when it happens, and what it is.
+pub(super) fn schedule(seed: u64) -> Vec<(u64, Duration, String)> {
+    let queue = World::new(seed, None).queue;
+    queue.into_iter().map(|((at, place), event)| (place, at, format!("{event:?}"))).collect()
+}
+
+/// Runs what is left of a seed, with a bug or without.
+pub(super) fn run_with(seed: u64, cut: &Cut, bug: Option<Bug>) -> History {
+    let mut world = World::new(seed, bug);
+    world.queue.retain(|(_, place), _| !cut.without.contains(place));
+    if let Some(busy) = cut.busy.filter(|busy| *busy < world.plan.busy) {
+        world.plan.end -= world.plan.busy - busy;
+        world.plan.busy = busy;
+    }
     while let Some(((at, _), event)) = world.queue.pop_first().filter(|((at, _), _)| *at <= world.plan.end) {
         world.now = at;
         world.step(event);
@@ -86,94 +93,33 @@ pub(super) fn run(seed: u64) -> History {
 }
 
 impl World {
-    /// Draws up who comes when, and what happens to whom.
-    fn prepare(&mut self) {
-        let busy = self.plan.busy.as_millis() as u64;
-        let first = self.plan.nodes;
-        for node in 0..first {
-            let at = self.random.between(0, 100);
-            self.expect(node, at);
-        }
-        match self.plan.profile {
-            Profile::OrderedTurbulent | Profile::WildTurbulent => self.prepare_turbulence(busy),
-            Profile::Lossy | Profile::LossyWild => {
-                let outages = 1 + self.random.below(3);
-                let mut last = Duration::ZERO;
-                for _ in 0..outages {
-                    let at = self.random.between(800, busy);
-                    last = at;
-                    // One in four lasts longer than the silence of a dead node, one in four is the broker's own.
-                    let most = if self.random.chance(25) { 5000 } else { 1500 };
-                    let one = self.random.below(first);
-                    let nodes = if self.random.chance(25) { 0..first } else { one..one + 1 };
-                    for node in nodes {
-                        let time = self.random.between(most / 15, most);
-                        self.push(at, Event::LinkDown(node, time));
-                    }
-                }
-                // One that comes meanwhile is heard by nobody who is cut off.
-                if self.random.chance(50) {
-                    let at = last + self.random.between(0, 1500);
-                    self.expect(first, at);
-                }
-            }
-            Profile::Sleeper | Profile::LongSleeper => {
-                let time = if self.plan.profile == Profile::Sleeper { 5000 } else { 9000 };
-                let node = self.random.below(first);
-                let at = self.random.between(1500, busy.min(2500));
-                self.push(at, Event::Stall(node, Duration::from_millis(time)));
-            }
-            Profile::HalfOpen => self.prepare_half_open(busy),
-            Profile::Congested => {
-                let node = self.random.below(first);
-                let at = self.random.between(500, busy / 2);
-                self.push(at, Event::Congest(node, self.plan.busy - at));
-            }
-            Profile::Ordered | Profile::Wild | Profile::Leaky | Profile::LeakyWild | Profile::Forgetful => {
-                if self.random.chance(50) {
-                    let at = self.random.between(1200, 2400);
-                    self.expect(first, at);
-                }
-            }
-        }
+    /// Before anything has happened.
+    fn new(seed: u64, bug: Option<Bug>) -> Self {
+        let mut random = Random::new(seed);
+        let plan = Plan::new(seed, &mut random);
+        let mut world = Self {
+            seed,
+            plan,
+            random,
+            now: Duration::ZERO,
+            base: Instant::now(),
+            queue: BTreeMap::new(),
+            queued: 0,
+            nodes: Vec::new(),
+            links: Links::default(),
+            ops: Vec::new(),
+            records: Vec::new(),
+            bug,
+        };
+        world.prepare();
+        world
     }
 
-    fn prepare_turbulence(&mut self, busy: u64) {
-        let first = self.plan.nodes;
-        for late in 0..self.random.below(3) {
-            let at = self.random.between(300, busy);
-            self.expect(first + late, at);
-        }
-        for node in 0..first {
-            let at = self.random.between(500, busy);
-            match self.random.below(6) {
-                0 => self.push(at, Event::Kill(node)),
-                1 => self.push(at, Event::Close(node)),
-                2 | 3 => {
-                    // Longer than a second may cost the node its place, but nobody else's.
-                    let most = if self.random.chance(25) { 2000 } else { 1000 };
-                    let time = self.random.between(300, most);
-                    self.push(at, Event::Stall(node, time));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// One link, or all; while there is much to do, or when all is quiet.
-    fn prepare_half_open(&mut self, busy: u64) {
-        let first = self.plan.nodes;
-        let one = self.random.below(first);
-        let nodes = if self.random.chance(25) { 0..first } else { one..one + 1 };
-        let at = self.random.between(800, busy + 1000);
-        let ways = [Swallows::Both, Swallows::Incoming, Swallows::Outgoing];
-        let swallows = self.random.pick(&ways).copied().unwrap_or(Swallows::Both);
-        nodes.for_each(|node| self.push(at, Event::HalfOpen(node, swallows)));
-    }
-
-    fn expect(&mut self, node: N, at: Duration) {
-        self.nodes.resize_with(self.nodes.len().max(node + 1), SimNode::new);
-        self.push(at, Event::Start(node));
+    fn split(&mut self, splits: Vec<Split>, time: Duration) {
+        let concerned = splits.iter().flat_map(|split| split.from.iter().chain(&split.to)).copied();
+        let concerned: BTreeSet<_> = concerned.collect();
+        concerned.into_iter().for_each(|node| self.record(node, What::Split(time)));
+        splits.into_iter().for_each(|split| self.links.split(split, self.now + time));
     }
 
     pub(super) fn push(&mut self, at: Duration, event: Event) {
@@ -208,6 +154,7 @@ impl World {
                 return self.record(node, What::Stalled(time));
             }
             Event::Taken(node, prefix) => return self.taken(node, prefix),
+            Event::Split(splits, time) => return self.split(splits, time),
             _ => {}
         }
         let node = event.node();
@@ -224,7 +171,7 @@ impl World {
 
     fn happen(&mut self, node: N, event: Event) {
         match event {
-            Event::Start(_) | Event::Kill(_) | Event::Stall(..) | Event::Taken(..) => {}
+            Event::Start(_) | Event::Kill(_) | Event::Stall(..) | Event::Taken(..) | Event::Split(..) => {}
             Event::Close(_) => self.close(node),
             Event::LinkDown(_, time) => self.link_down(node, time),
             Event::LinkUp(_) => self.link_up(node),
@@ -277,7 +224,8 @@ impl World {
             beats: self.plan.watchers.map_or(defaults.beats, |_| 1),
             max_message: self.plan.max_message,
             ordered: self.plan.ordered,
-            keep: self.plan.keep,
+            keep: self.bug.map_or(self.plan.keep, |bug| bug.keep(self.plan.keep)),
+            repair: self.bug.map_or(defaults.repair, |bug| bug.repair(defaults.repair)),
             max_batch: 4096,
             keep_sent: Keep { bytes: self.plan.history, ..defaults.keep_sent },
             ..defaults
@@ -285,6 +233,9 @@ impl World {
         let limits = Limits::max_frame(self.plan.max_frame);
         self.nodes[node].engine = Some(Engine::new(settings, limits, self.instant()));
         self.record(node, What::Started);
+        if self.bug == Some(Bug::ReadyTooSoon) {
+            self.carry_out(node, Output::Ready);
+        }
         for _ in 0..3 {
             self.connect(node);
         }
@@ -348,6 +299,7 @@ impl Event {
             | Self::Ack(node, ..)
             | Self::EndAcks(node, _)
             | Self::Reply(node, ..) => *node,
+            Self::Split(splits, _) => splits.iter().find_map(|split| split.from.first()).copied().unwrap_or(0),
         }
     }
 }

@@ -99,7 +99,8 @@ impl Detector {
         let mut found = Vec::new();
         self.suspects.retain(|node, suspicion| {
             let alive = heard(*node);
-            if alive.is_some_and(|heard| heard >= suspicion.since) {
+            // The reply to a suspicion may come before the suspicion does. Who is dead was heard long before.
+            if alive.is_some_and(|heard| heard + GRACE >= suspicion.since) {
                 return false;
             }
             if alive.is_some() && !suspicion.over && clock >= suspicion.since + GRACE && proven >= suspicion.real {
@@ -164,20 +165,30 @@ mod tests {
     fn g05_a_suspect_that_is_not_heard_is_dead_after_the_grace_and_one_that_is_heard_lives() {
         let real = Instant::now();
         let mut detector = Detector::default();
-        detector.suspect(node(1), ms(100), real, false);
-        detector.suspect(node(2), ms(100), real, false);
-        let heard = |of| Some(if of == node(2) { ms(300) } else { ms(99) });
-        assert_eq!(detector.next(), Some(ms(600)));
-        assert_eq!(detector.judge(ms(599), real, heard), []);
-        assert_eq!(detector.judge(ms(600), real, heard), [Finding::Dead(node(1))]);
+        detector.suspect(node(1), ms(2000), real, false);
+        detector.suspect(node(2), ms(2000), real, false);
+        let heard = |of| Some(if of == node(2) { ms(2300) } else { ms(0) });
+        assert_eq!(detector.next(), Some(ms(2500)));
+        assert_eq!(detector.judge(ms(2499), real, heard), []);
+        assert_eq!(detector.judge(ms(2500), real, heard), [Finding::Dead(node(1))]);
         assert_eq!((detector.judge(ms(9000), real, heard), detector.next()), (vec![], None));
+    }
+
+    #[test]
+    fn g05_a_reply_that_came_before_the_suspicion_counts() {
+        let real = Instant::now();
+        let mut detector = Detector::default();
+        detector.suspect(node(1), ms(900), real, false);
+        detector.suspect(node(2), ms(900), real, false);
+        let heard = |of| Some(if of == node(2) { ms(400) } else { ms(399) });
+        assert_eq!(detector.judge(ms(1400), real, heard), [Finding::Dead(node(1))]);
     }
 
     #[test]
     fn g08_nobody_is_condemned_before_this_node_has_proof_of_its_own_link() {
         let real = Instant::now();
         let mut detector = Detector::default();
-        detector.suspect(node(1), ms(100), real + ms(100), false);
+        detector.suspect(node(1), ms(2000), real + ms(100), false);
         let heard = |_| Some(ms(0));
         assert_eq!(detector.judge(ms(5000), real + ms(99), heard), []);
         assert_eq!(detector.judge(ms(5250), real + ms(100), heard), [Finding::Dead(node(1))]);

@@ -59,9 +59,13 @@ impl Engine {
                 }
             }
             Said::Nodes(Nodes { index, nodes }) => {
-                let me = self.settings.node.id;
-                if let Some(readiness) = &mut self.readiness {
-                    readiness.names(sender, index, nodes.into_iter().filter(|node| *node != me));
+                let (me, new) = (self.settings.node.id, self.is_new(at));
+                let others = nodes.into_iter().filter(|node| *node != me);
+                match &mut self.readiness {
+                    Some(readiness) => readiness.names(sender, index, others),
+                    // A list that comes after all: others count on this node to watch those who are on it.
+                    None if new => self.believe(others.collect(), at),
+                    None => {}
                 }
             }
             Said::Heartbeat(heartbeat) => self.hear_heartbeat(sender, frame.head.counter, heartbeat, at),
@@ -186,24 +190,28 @@ impl Engine {
         }
     }
 
-    /// Whether connecting is complete.
-    pub(in crate::engine) fn check_ready(&mut self, now: Instant) {
-        let Some(readiness) = self.readiness.take_if(|readiness| readiness.is_ready(now)) else { return };
-        // Those who were named and did not answer count as live; if they are not, the detector will tell.
+    /// Those who were named and did not answer count as live; if they are not, the detector will tell.
+    fn believe(&mut self, named: Vec<NodeId>, now: Instant) {
         let mut silent = Vec::new();
-        for id in readiness.silent() {
+        for id in named {
             let stranger = self.members.meet_member(id, now).is_some_and(|peer| peer.life == Life::Stranger);
             if stranger {
                 self.revive(id, now);
                 silent.push(id);
             }
         }
-        self.joining = false;
         self.resize(now);
         if self.rhythm.is_ring() {
             // There none of them may be heard for minutes.
             silent.into_iter().take(SILENT).for_each(|id| self.suspect(id, now, true));
         }
+    }
+
+    /// Whether connecting is complete.
+    pub(in crate::engine) fn check_ready(&mut self, now: Instant) {
+        let Some(readiness) = self.readiness.take_if(|readiness| readiness.is_ready(now)) else { return };
+        self.believe(readiness.silent().collect(), now);
+        self.joining = false;
         match self.greetings.waited() {
             Some(waited) => waited.into_iter().for_each(|newcomer| self.welcome(newcomer, now)),
             None => self.rhythm.want(now),

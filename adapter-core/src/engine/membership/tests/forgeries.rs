@@ -131,6 +131,21 @@ fn g14_names_that_do_not_exist_hold_up_a_newcomer_for_a_second() {
 }
 
 #[test]
+fn g05_a_newcomer_that_is_ready_believes_names_that_come_late_and_an_old_node_does_not() {
+    let mut cluster = Cluster::of(3);
+    let newcomer = cluster.start();
+    cluster.run(ms(500));
+    assert!(cluster.member(newcomer).ready.is_some());
+    for (node, live) in [(newcomer, 4), (0, 3)] {
+        let names = Nodes { index: 0, nodes: vec![stranger(7)] };
+        cluster.run(ms(if node == 0 { 6000 } else { 0 })); // by then the stranger is dead, and node 0 is old
+        cluster.deliver(Destination::Inbox(id(node)), forged(Kind::NODES, id(1), 1, &names));
+        assert_eq!(cluster.live(node), live, "node {node}");
+    }
+    assert_eq!(cluster.live(newcomer), 3, "who is named and never heard is dead");
+}
+
+#[test]
 fn g14_a_sign_of_life_that_is_too_old_revives_nobody() {
     let mut cluster = Cluster::of(3);
     cluster.kill(2);

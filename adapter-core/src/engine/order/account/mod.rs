@@ -241,8 +241,7 @@ impl Account {
             return progress;
         }
         self.enter(mark.epoch, &mut progress);
-        // The message behind the mark may be a large one of which pieces came before the mark.
-        self.begin_no_later(Number { epoch: mark.epoch, n: mark.n.saturating_add(2) });
+        self.begin_no_later(Number { epoch: mark.epoch, n: mark.n.saturating_add(1) });
         let news = mark.epoch == self.epoch && mark.n >= self.next && self.known.is_none_or(|(n, _)| n < mark.n);
         if news {
             self.known = Some((mark.n, now));
@@ -360,7 +359,9 @@ impl Account {
     fn time_is_up(&self, since: Instant, now: Instant, patience: &Patience) -> bool {
         let passed = |since| now.saturating_duration_since(since);
         if self.unsure.is_some() {
-            return passed(since) >= patience.beginning;
+            // Who asks waits for a reply, and asks again if it is lost.
+            let asked = self.asking.is_some_and(|asking| asking.tries() > 0);
+            return passed(since) >= patience.beginning * if asked { LONGEST } else { 1 };
         }
         let quiet = self.filled.map_or(since, |filled| filled.max(since));
         let asked = self.asking.is_some_and(|asking| asking.is_exhausted(patience.probed));
