@@ -3,6 +3,7 @@
 
 mod relay {
     pub(crate) mod backend;
+    pub(crate) mod recipe;
     pub(crate) mod server;
     pub(crate) mod subject;
     pub(crate) mod wire;

@@ -7,6 +7,9 @@ use conformance::broker::{Broker, recipes};
 use conformance::{Proxy, Recipe};
 use roomcast::{Cluster, ClusterBuilder, Error, ErrorKind, Result};
 
+use crate::relay;
+use crate::relay::backend::Relay;
+
 /// A broker that is struck now and then.
 pub(crate) enum Victim {
     /// One of our own: killed, and started again.
@@ -16,16 +19,31 @@ pub(crate) enum Victim {
 }
 
 impl Victim {
-    /// Starts the broker of this name, or connects to the one of this URL.
-    pub(crate) async fn start(adapter: &str) -> Result<Self> {
-        let recipe: &Recipe = match adapter {
+    /// Starts the broker of this name, or connects to the one of this URL. Without either it starts a Redis, or the relay where no
+    /// Redis is installed.
+    pub(crate) async fn start(adapter: Option<&str>) -> Result<Self> {
+        let Some(adapter) = adapter else {
+            return match Broker::start(&recipes::REDIS).await {
+                Ok(broker) => Ok(Self::Broker(Box::new(broker))),
+                Err(missing) => {
+                    println!("{missing}: over the relay of this program instead\n");
+                    Self::start_broker(&relay::recipe::recipe()).await
+                }
+            };
+        };
+        Self::start_broker(match adapter {
             "redis" => &recipes::REDIS,
+            "relay" => return Self::start_broker(&relay::recipe::recipe()).await,
             "nats" => &recipes::NATS,
             "amqp" | "rabbitmq" => &recipes::RABBITMQ,
             "postgres" | "postgresql" => &recipes::POSTGRES,
             url if url.contains("://") => return Self::behind_a_proxy(url).await,
             other => return Err(Error::new(ErrorKind::Config, format!("there is no adapter {other:?}"))),
-        };
+        })
+        .await
+    }
+
+    async fn start_broker(recipe: &Recipe) -> Result<Self> {
         Ok(Self::Broker(Box::new(Broker::start(recipe).await.map_err(failed)?)))
     }
 
@@ -60,6 +78,9 @@ impl Victim {
 
     pub(crate) async fn connect(&self, builder: ClusterBuilder) -> Result<Cluster> {
         match self {
+            Self::Broker(broker) if broker.url().starts_with("relay://") => {
+                builder.connect(Relay::from_url(&broker.url())?).await
+            }
             Self::Broker(broker) => builder.connect(roomcast::backend(&broker.url())?).await,
             Self::Links(url, _) => builder.connect(roomcast::backend(url)?).await,
         }

@@ -1,33 +1,10 @@
 //! The relay as what is put to the test.
 
-use conformance::broker::{Launch, Probe, Setup};
-use conformance::{Recipe, Subject};
+use conformance::Subject;
 
 use super::backend::Relay;
+use super::recipe::recipe;
 
 pub(crate) fn subject() -> Subject {
     Subject::new("relay", |url| Ok(Box::new(Relay::from_url(url)?))).broker(recipe())
-}
-
-fn recipe() -> Recipe {
-    let program = std::env::current_exe().unwrap_or_default().display().to_string();
-    let program: &'static str = Box::leak(program.into_boxed_str()); // a recipe is plain data
-    Recipe {
-        name: "relay",
-        setting: "RELAY",
-        family: "RELAY",
-        scheme: "relay",
-        servers: 1,
-        local: Launch {
-            what: program,
-            arguments: &[&["serve", "{port}"]],
-            environment: &[],
-            prepare: &[],
-            user: None,
-            stop: "TERM",
-        },
-        container: Launch { what: "", arguments: &[], environment: &[], prepare: &[], user: None, stop: "TERM" },
-        probe: Probe::Redis, // the relay answers that one question
-        setup: Setup::None,
-    }
 }
