@@ -19,6 +19,8 @@ pub(crate) enum Mode {
     Dropping,
     /// Nothing gets through, and nobody says so until the link is reset.
     Dead,
+    /// One in a hundred of the messages that this node publishes is lost, and nobody says so.
+    Leaky,
     /// Everything gets through, but the backend cannot tell: every publish has an unknown outcome.
     Doubtful,
     /// Everything gets through, and the broker never confirms it.
@@ -52,7 +54,7 @@ impl Faulty {
         let channels = inbox.channels();
         let before = self.0.mode.send_replace(mode);
         match mode {
-            Mode::Up | Mode::Doubtful | Mode::Unconfirmed => {
+            Mode::Up | Mode::Leaky | Mode::Doubtful | Mode::Unconfirmed => {
                 link.subscribe(&channels).await.unwrap();
                 if before != mode {
                     inbox.up(link.limits());
@@ -104,10 +106,15 @@ impl Backend for Link {
         self.link.unsubscribe(channels).await
     }
     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
-        self.faulty.0.published.fetch_add(frames.len(), Ordering::SeqCst);
+        let before = self.faulty.0.published.fetch_add(frames.len(), Ordering::SeqCst);
         let mode = *self.faulty.0.mode.borrow();
         match mode {
             Mode::Up | Mode::Dropping => self.link.publish(frames).await,
+            Mode::Leaky => {
+                let stays = |(at, _): &(usize, &Outgoing)| (before + at) % 100 != 99;
+                let left: Vec<_> = frames.iter().enumerate().filter(stays).map(|(_, frame)| frame.clone()).collect();
+                self.link.publish(&left).await
+            }
             Mode::Down => Err(unknown()),
             Mode::Dead => std::future::pending().await,
             Mode::Doubtful => self.link.publish(frames).await.and(Err(unknown())),

@@ -19,6 +19,7 @@ mod requests;
 mod residue;
 mod sending;
 mod server_events;
+mod soak;
 mod starting;
 mod supervision;
 mod support;
