@@ -123,7 +123,7 @@ impl World {
         }
         let op = self.ops.len();
         let (operation, asks) = self.operation(op);
-        let (me, now) = (node::id(self.seed, node), self.instant());
+        let (me, now) = (node::id(self.seed, node), self.instant(node));
         let content = operation.encode();
         let target = operation.target();
         let leaves = target.is_none_or(|target| target.node != Some(me) && !target.is_nobody());
@@ -140,7 +140,7 @@ impl World {
             let timeout = self.random.pick(&[50, 300, 1000, 4000]).copied().unwrap_or(50);
             let deadline = self.now + Duration::from_millis(timeout);
             let crate::engine::Asked { request, nodes: asked, .. } =
-                engine.ask(content, only, 0, self.base + deadline, now);
+                engine.ask(content, only, 0, now + Duration::from_millis(timeout), now);
             question = Some((request, asked, deadline));
             numbered
         } else {
@@ -171,7 +171,7 @@ impl World {
     /// Sends the newest operation of a node once more: what a bug does.
     pub(super) fn send_again(&mut self, node: N) {
         let newest = self.ops.iter().rev().find(|op| op.sender == node && matches!(op.sent, Sent::Numbered(_)));
-        let (Some(content), now) = (newest.map(|op| op.operation.encode()), self.instant()) else { return };
+        let (Some(content), now) = (newest.map(|op| op.operation.encode()), self.instant(node)) else { return };
         self.engine(node).into_iter().for_each(|engine| {
             engine.send(content.clone(), Delivery::Numbered, 0, now);
         });
@@ -286,7 +286,7 @@ impl World {
     }
 
     pub(super) fn reply(&mut self, node: N, to: ReplyTo, op: usize, answer: Answer) {
-        let now = self.instant();
+        let now = self.instant(node);
         self.record(node, What::Replied { op, answer: answer.clone() });
         self.engine(node).into_iter().for_each(|engine| engine.answer(to, answer.clone().encode_in_parts(), now));
     }

@@ -151,6 +151,11 @@ fn all_guarantees_hold_when_some_nodes_do_not_hear_others_and_no_order_is_kept()
 }
 
 #[test]
+fn all_guarantees_hold_when_a_node_is_suspended_and_does_not_know_it() {
+    weather(Profile::Suspended);
+}
+
+#[test]
 fn g01_every_node_carries_out_every_operation_and_every_socket_gets_its_copy() {
     guarantee("g01_reach", &[Profile::OrderedTurbulent, Profile::WildTurbulent]);
 }

@@ -46,7 +46,8 @@ impl World {
     /// Everything that is there: the link first, then the control lane, then all messages in their order.
     pub(super) fn read(&mut self, node: N) {
         self.nodes[node].read_due = false;
-        let now = self.instant();
+        let lag = self.nodes[node].lag;
+        let now = self.instant(node);
         for up in std::mem::take(&mut self.nodes[node].link) {
             let limits = Limits::max_frame(self.plan.max_frame);
             match self.engine(node) {
@@ -59,12 +60,12 @@ impl World {
         for arrival in
             arrived.iter().filter(|arrival| Glance::at(&arrival.message).is_some_and(|glance| glance.control))
         {
-            let at = self.base + arrival.at;
+            let at = self.base + arrival.at.saturating_sub(lag);
             self.engine(node).into_iter().for_each(|engine| engine.hear(arrival.inbox, arrival.message.clone(), at));
         }
         self.drain(node);
         for arrival in arrived {
-            let mut message = Incoming::new(arrival.inbox, arrival.message, self.base + arrival.at);
+            let mut message = Incoming::new(arrival.inbox, arrival.message, self.base + arrival.at.saturating_sub(lag));
             while !message.is_done() {
                 let Some(engine) = self.engine(node) else { return };
                 engine.receive(&mut message, 3, now);
@@ -76,7 +77,7 @@ impl World {
     }
 
     fn let_time_pass(&mut self, node: N) {
-        let now = self.instant();
+        let now = self.instant(node);
         if let Some(engine) = self.engine(node).filter(|engine| engine.next_timeout() <= now) {
             engine.handle_timeout(now);
         }
@@ -100,7 +101,7 @@ impl World {
     }
 
     pub(super) fn write(&mut self, node: N) {
-        let now = self.instant();
+        let now = self.instant(node);
         self.nodes[node].writer = Writer::Idle;
         let Some(engine) = self.engine(node).filter(|engine| engine.is_link_up()) else { return };
         while let Some((to, answer)) = engine.take_acks() {
@@ -178,7 +179,7 @@ impl World {
             return self.push(began + PUBLISH_TIMEOUT, Event::Outcome(node, began, Outcome::Unknown));
         }
         let outcome = if lost || !self.nodes[node].link_up { Outcome::Unknown } else { outcome };
-        let now = self.instant();
+        let now = self.instant(node);
         if let Some(engine) = self.engine(node) {
             let before = engine.stats().refused;
             engine.record_outcome(outcome, now);

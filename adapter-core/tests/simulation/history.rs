@@ -44,6 +44,8 @@ pub(super) enum What {
     Closing,
     Closed,
     Stalled(Duration),
+    /// The same, and its clock stands still.
+    Suspended(Duration),
     LinkDown(Duration),
     /// The link swallows what is sent, and nobody says so.
     HalfOpen(Swallows),
@@ -185,6 +187,8 @@ pub(super) struct Life {
     pub(super) refused: bool,
     /// Stalls, outages and congestion, from and to.
     pub(super) away: Vec<(Duration, Duration)>,
+    /// When its clock stood still.
+    pub(super) suspended: Vec<(Duration, Duration)>,
     /// When a publish had an unknown outcome.
     pub(super) unsure: Vec<Duration>,
     /// Outages that the backend reports.
@@ -207,10 +211,16 @@ impl Life {
             _ => None,
         });
         let away = history.of(node).filter_map(|record| match record.what {
-            What::Stalled(time) | What::LinkDown(time) | What::Congested(time) | What::Split(time) => {
-                Some((record.at, record.at + time))
-            }
+            What::Stalled(time)
+            | What::Suspended(time)
+            | What::LinkDown(time)
+            | What::Congested(time)
+            | What::Split(time) => Some((record.at, record.at + time)),
             What::HalfOpen(_) => Some((record.at, back(record.at))),
+            _ => None,
+        });
+        let suspended = history.of(node).filter_map(|record| match record.what {
+            What::Suspended(time) => Some((record.at, record.at + time)),
             _ => None,
         });
         Self {
@@ -221,6 +231,7 @@ impl Life {
             closed: first(What::Closed),
             refused: first(What::Refused).is_some(),
             away: away.collect(),
+            suspended: suspended.collect(),
             unsure: history.of(node).filter(|record| record.what == What::Unsure).map(|record| record.at).collect(),
             half_open: half_open.collect(),
             cut_off,
@@ -241,6 +252,15 @@ impl Life {
     pub(super) fn outages(&self) -> impl Iterator<Item = (Duration, Duration)> {
         let half_open = self.half_open.iter().map(|(from, to, _)| (*from, *to));
         self.cut_off.iter().copied().chain(half_open)
+    }
+
+    /// A time by its own clock: so much later if the clock has stood still since then.
+    pub(super) fn by_its_clock(&self, from: Duration, to: Duration) -> Duration {
+        let mut to = to;
+        for (begin, end) in self.suspended.iter().filter(|(begin, _)| *begin >= from) {
+            to += if *begin <= to { *end - *begin } else { Duration::ZERO };
+        }
+        to
     }
 
     /// From when on nothing hinders a node that was hindered then, for so long.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::checks::hold;
 use super::history::{History, Life, N, What};
+use super::network::Profile;
 use crate::engine::Gauge;
 use crate::model::Departure;
 
@@ -88,8 +89,10 @@ fn unwatched(history: &History, lives: &[Life], node: N, dead: N, at: Duration) 
 fn check_return(history: &History, lives: &[Life], node: N, other: N) -> Result<(), String> {
     let Some((_, wakes)) = lives[other].away.iter().max_by_key(|(_, to)| *to) else { return Ok(()) };
     // Nobody in a ring knows when what was split is whole again: the next heartbeat to all tells.
-    let period =
-        SECOND * if history.plan.watchers.is_some() && history.plan.splits() { history.nodes as u32 } else { 0 };
+    // Nor does a node that was suspended know that it was away.
+    let unaware = history.plan.splits() || history.plan.profile == Profile::Suspended;
+    let periods = if history.plan.watchers.is_some() { history.nodes as u32 } else { 1 };
+    let period = SECOND * if unaware { periods } else { 0 };
     let by = *wakes + SECOND + period + history.plan.delay;
     if !lives[other].stays() || !lives[node].is_well(*wakes, by) || by > history.plan.end {
         return Ok(());

@@ -37,6 +37,8 @@ pub(super) enum Profile {
     Split,
     /// The same without an order.
     SplitWild,
+    /// A node and its clock stand still, as those of a machine that is suspended: it does not know that it was away.
+    Suspended,
 }
 
 /// What these nodes send does not reach those.
@@ -75,7 +77,7 @@ pub(super) enum Swallows {
 }
 
 impl Profile {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Ordered,
         Self::OrderedTurbulent,
         Self::Wild,
@@ -91,6 +93,7 @@ impl Profile {
         Self::Forgetful,
         Self::Split,
         Self::SplitWild,
+        Self::Suspended,
     ];
 
     pub(super) fn of(seed: u64) -> Self {
@@ -147,9 +150,12 @@ impl Plan {
             Profile::Wild | Profile::WildTurbulent | Profile::LossyWild | Profile::LeakyWild | Profile::SplitWild => {
                 false
             }
-            Profile::Sleeper | Profile::LongSleeper | Profile::HalfOpen | Profile::Congested | Profile::Forgetful => {
-                random.chance(50)
-            }
+            Profile::Sleeper
+            | Profile::LongSleeper
+            | Profile::HalfOpen
+            | Profile::Congested
+            | Profile::Forgetful
+            | Profile::Suspended => random.chance(50),
         };
         let delays: &[u64] = if ordered { &[1, 10, 60] } else { &[20, 100, 300] };
         let ms = |list: &[u64], random: &mut Random| Duration::from_millis(random.pick(list).copied().unwrap_or(1));
@@ -161,7 +167,7 @@ impl Plan {
             Profile::Sleeper => 4000,
             Profile::LongSleeper => 8000,
             Profile::HalfOpen => 9000,
-            Profile::Congested => 4000,
+            Profile::Congested | Profile::Suspended => 4000,
             Profile::Split | Profile::SplitWild => 8000,
             _ => 0,
         };

@@ -25,6 +25,8 @@ pub(super) struct SimNode {
     /// The link has broken once.
     pub(super) was_down: bool,
     pub(super) stalled_until: Duration,
+    /// For how long its clock has stood still.
+    pub(super) lag: Duration,
     pub(super) closing: Closing,
     /// What arrived and what became of the link, until the reader looks.
     pub(super) inbox: VecDeque<Arrival>,
@@ -79,6 +81,7 @@ impl SimNode {
             half_open: None,
             was_down: false,
             stalled_until: Duration::ZERO,
+            lag: Duration::ZERO,
             closing: Closing::No,
             inbox: VecDeque::new(),
             link: VecDeque::new(),

@@ -147,7 +147,8 @@ fn check_end(lives: &[Life], question: &Question) -> Result<(), String> {
         let away = asker.away.iter().filter(|(from, to)| *from <= at && at <= *to);
         away.map(|(_, to)| *to + Duration::from_millis(4)).max().unwrap_or(at)
     };
-    hold(*ended <= awake(question.deadline), || format!("it ended at {ended:?}, after its deadline: {question:?}"))?;
+    let deadline = asker.by_its_clock(question.called, question.deadline);
+    hold(*ended <= awake(deadline), || format!("it ended at {ended:?}, after its deadline: {question:?}"))?;
     let silent = question
         .asked
         .iter()

@@ -46,6 +46,15 @@ impl World {
                 self.push(at, Event::Stall(node, Duration::from_millis(time)));
             }
             Profile::HalfOpen => self.prepare_half_open(busy),
+            Profile::Suspended => {
+                for _ in 0..1 + self.random.below(2) {
+                    let node = self.random.below(first);
+                    let at = self.random.between(800, busy);
+                    let most = if self.random.chance(40) { 5000 } else { 1000 };
+                    let time = self.random.between(most / 5, most);
+                    self.push(at, Event::Suspend(node, time));
+                }
+            }
             Profile::Split | Profile::SplitWild => self.prepare_splits(busy),
             Profile::Congested => {
                 let node = self.random.below(first);

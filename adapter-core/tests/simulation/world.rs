@@ -22,6 +22,7 @@ pub(super) enum Event {
     Kill(N),
     Close(N),
     Stall(N, Duration),
+    Suspend(N, Duration),
     LinkDown(N, Duration),
     LinkUp(N),
     HalfOpen(N, Swallows),
@@ -136,8 +137,9 @@ impl World {
         self.records.push(Record { at: self.now, node, what });
     }
 
-    pub(super) fn instant(&self) -> Instant {
-        self.base + self.now
+    /// What the clock of a node shows.
+    pub(super) fn instant(&self, node: N) -> Instant {
+        self.base + self.now.saturating_sub(self.nodes[node].lag)
     }
 
     pub(super) fn engine(&mut self, node: N) -> Option<&mut Engine> {
@@ -152,6 +154,11 @@ impl World {
             Event::Stall(node, time) if self.nodes[node].engine.is_some() => {
                 self.nodes[node].stalled_until = self.now + time;
                 return self.record(node, What::Stalled(time));
+            }
+            Event::Suspend(node, time) if self.nodes[node].engine.is_some() => {
+                self.nodes[node].stalled_until = self.now + time;
+                self.nodes[node].lag += time;
+                return self.record(node, What::Suspended(time));
             }
             Event::Taken(node, prefix) => return self.taken(node, prefix),
             Event::Split(splits, time) => return self.split(splits, time),
@@ -171,7 +178,12 @@ impl World {
 
     fn happen(&mut self, node: N, event: Event) {
         match event {
-            Event::Start(_) | Event::Kill(_) | Event::Stall(..) | Event::Taken(..) | Event::Split(..) => {}
+            Event::Start(_)
+            | Event::Kill(_)
+            | Event::Stall(..)
+            | Event::Suspend(..)
+            | Event::Taken(..)
+            | Event::Split(..) => {}
             Event::Close(_) => self.close(node),
             Event::LinkDown(_, time) => self.link_down(node, time),
             Event::LinkUp(_) => self.link_up(node),
@@ -205,9 +217,9 @@ impl World {
     fn after_turn(&mut self, node: N) {
         self.drain(node);
         self.wake_writer(node);
-        let base = self.base;
+        let (base, lag) = (self.base, self.nodes[node].lag);
         let Some(engine) = self.nodes[node].engine.as_ref() else { return };
-        let next = engine.next_timeout().saturating_duration_since(base).max(self.now);
+        let next = (engine.next_timeout().saturating_duration_since(base) + lag).max(self.now);
         if self.nodes[node].timer.is_none_or(|timer| timer > next) {
             self.nodes[node].timer = Some(next);
             self.push(next, Event::Timer(node));
@@ -231,7 +243,7 @@ impl World {
             ..defaults
         };
         let limits = Limits::max_frame(self.plan.max_frame);
-        self.nodes[node].engine = Some(Engine::new(settings, limits, self.instant()));
+        self.nodes[node].engine = Some(Engine::new(settings, limits, self.instant(node)));
         self.record(node, What::Started);
         if self.bug == Some(Bug::ReadyTooSoon) {
             self.carry_out(node, Output::Ready);
@@ -282,6 +294,7 @@ impl Event {
             | Self::Kill(node)
             | Self::Close(node)
             | Self::Stall(node, _)
+            | Self::Suspend(node, _)
             | Self::LinkDown(node, _)
             | Self::LinkUp(node)
             | Self::HalfOpen(node, _)
