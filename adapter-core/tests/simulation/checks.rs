@@ -257,8 +257,11 @@ pub(super) fn g09_what_is_lost_is_repaired(history: &History) -> Result<(), Stri
     }
     let (duties, carried) = (Duties::new(history), carried(history));
     let thought = |node: N, other: N| history.of(node).any(|record| record.what == What::Down(other, Departure::Died));
-    // Whoever cannot be heard by a sender cannot ask it, however well the sender lives.
-    let dead = |node: N, sender: N| thought(node, sender) || history.plan.splits() && thought(sender, node);
+    // Whoever cannot be heard by a sender, or cannot hear it, for about as long as what is missing is waited for, does not get it,
+    // however well the sender lives.
+    let cut = |node: N| duties.lives[node].away.iter().map(|(from, to)| *to - *from).sum::<Duration>() > WELL;
+    let split = |node: N, sender: N| history.plan.splits() && (thought(sender, node) || cut(node) && cut(sender));
+    let dead = |node: N, sender: N| thought(node, sender) || split(node, sender);
     for (op, call) in history.ops.iter().enumerate().filter(|(_, op)| matches!(op.sent, Sent::Numbered(_))) {
         for node in (0..history.nodes).filter(|node| !dead(*node, call.sender)) {
             let missed = duties.must(op, node) && !carried.contains_key(&(node, op));

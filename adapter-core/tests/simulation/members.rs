@@ -62,6 +62,10 @@ fn check_departure(history: &History, lives: &[Life], node: N, other: N) -> Resu
         (_, Some(at)) => (at, SECOND + plan.delay + SLACK + Duration::from_millis(250), Departure::Left),
         _ => return Ok(()),
     };
+    // Its goodbye was said before this node was there.
+    if lives[other].closing.is_some_and(|closing| lives[node].started.is_some_and(|started| started >= closing)) {
+        return Ok(());
+    }
     let limit = limit + unwatched(history, lives, node, other, at);
     let well = lives[node].is_well(at.saturating_sub(SECOND), at + limit);
     if !well || seen(history, node, other, at).is_none() || at + limit > plan.end {

@@ -157,7 +157,12 @@ impl Plan {
             | Profile::Forgetful
             | Profile::Suspended => random.chance(50),
         };
-        let delays: &[u64] = if ordered { &[1, 10, 60] } else { &[20, 100, 300] };
+        let delays: &[u64] = match profile {
+            _ if ordered => &[1, 10, 60],
+            // In a ring a node that hears another half of the cluster is suspected by this one, and has half a second to reply.
+            Profile::SplitWild => &[20, 100],
+            _ => &[20, 100, 300],
+        };
         let ms = |list: &[u64], random: &mut Random| Duration::from_millis(random.pick(list).copied().unwrap_or(1));
         let busy = random.between(2500, 4500);
         let watchers = [None, Some(1), None, Some(2)][(seed / Profile::ALL.len() as u64 % 4) as usize];

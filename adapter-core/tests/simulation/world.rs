@@ -155,6 +155,7 @@ impl World {
                 self.nodes[node].stalled_until = self.now + time;
                 return self.record(node, What::Stalled(time));
             }
+            Event::Suspend(node, _) if self.nodes[node].stalled_until > self.now => return, // it is already
             Event::Suspend(node, time) if self.nodes[node].engine.is_some() => {
                 self.nodes[node].stalled_until = self.now + time;
                 self.nodes[node].lag += time;
