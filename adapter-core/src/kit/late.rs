@@ -117,18 +117,22 @@ impl<C: Connect> Attempts<C> {
                 }
                 Err(error) => {
                     let news = outage.failed(&error);
-                    if let Some(Ok(())) = first.take().map(|first| first.send(Err(error.clone()))) {
-                        // Whoever connects tells it.
-                    } else if waiting_helps(&error) {
-                        if let Some(cause) = news {
-                            tracing::warn!(kind = ?error.kind(), %cause, "not connected yet: {error}");
-                        }
-                    } else if news.is_some() {
-                        self.inbox.refused(&error);
+                    // The error of the first attempt is the caller's, as long as the caller waits for it.
+                    let taken = first.take().is_some_and(|first| first.send(Err(error.clone())).is_ok());
+                    if let Some(cause) = news.filter(|_| !taken) {
+                        self.tell(&error, &cause);
                     }
                 }
             }
             backoff.wait_at_most(outage.longest()).await;
+        }
+    }
+
+    fn tell(&self, error: &Error, cause: &str) {
+        if waiting_helps(error) {
+            tracing::warn!(kind = ?error.kind(), %cause, "not connected yet: {error}");
+        } else {
+            self.inbox.refused(error);
         }
     }
 

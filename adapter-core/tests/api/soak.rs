@@ -18,17 +18,17 @@ async fn outages(nodes: [&Node; 2], link: &Faulty, sockets: &mut [Socket; 2], co
                 node.chat.emit(format!("{outage} {n}")).await.unwrap();
             }
         }
-        sleep(Duration::from_millis(500)).await;
+        sleep(Duration::from_millis(500)).await; // by the paused clock, as all here: the outage lasts
         link.set(Mode::Up).await;
         let sender = nodes[outage % 2];
         sender.cluster.flush(Duration::from_secs(10)).await.unwrap();
-        sleep(Duration::from_millis(4500)).await;
+        sleep(Duration::from_millis(4500)).await; // until the next outage
         sender.chat.emit("end").await.unwrap();
         for socket in sockets.iter_mut() {
             assert_eq!(until("end", socket).await.len(), 20, "outage {outage}");
         }
     }
-    sleep(Duration::from_secs(70)).await; // for so long something of the past is kept
+    sleep(Duration::from_secs(70)).await; // nodes keep nothing for longer than a minute
 }
 
 #[test]

@@ -32,8 +32,8 @@ pub(super) enum Bug {
     NeverGivesUp,
 }
 
-/// Each bug, what it is, in which weather it shows, and which check catches it.
-pub(super) const BUGS: [(Bug, &str, Profile, &str); 15] = [
+/// Each bug: what it does, the weather in which it shows, and the check that catches it.
+const BUGS: [(Bug, &str, Profile, &str); 15] = [
     (Bug::DeafAfterReconnect, "a link that is back is not subscribed", Profile::Lossy, "g07_never_deaf"),
     (Bug::RoomsCounted, "who joins twice has to leave twice", Profile::Ordered, "g01_reach"),
     (Bug::TaskForEachMessage, "a task for each message: they overtake each other", Profile::Ordered, "g02_order"),

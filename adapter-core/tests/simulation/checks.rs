@@ -208,7 +208,7 @@ struct Seen {
     unknown: bool,
 }
 
-/// Of two nodes that have been well for so long, and lose nothing, none says that it does not know what it misses.
+/// A gap of unknown count is an error if no link loses messages and both nodes have been well for this long.
 const WELL: Duration = Duration::from_secs(4);
 
 /// What was not carried out was reported, at its place and in its number.
@@ -257,8 +257,7 @@ pub(super) fn g09_what_is_lost_is_repaired(history: &History) -> Result<(), Stri
     }
     let (duties, carried) = (Duties::new(history), carried(history));
     let thought = |node: N, other: N| history.of(node).any(|record| record.what == What::Down(other, Departure::Died));
-    // Whoever cannot be heard by a sender, or cannot hear it, for about as long as what is missing is waited for, does not get it,
-    // however well the sender lives.
+    // Repair needs both directions. A split that lasts longer than the receiver's patience ends in a gap, although the sender lives.
     let cut = |node: N| duties.lives[node].away.iter().map(|(from, to)| *to - *from).sum::<Duration>() > WELL;
     let split = |node: N, sender: N| history.plan.splits() && (thought(sender, node) || cut(node) && cut(sender));
     let dead = |node: N, sender: N| thought(node, sender) || split(node, sender);

@@ -27,7 +27,7 @@ pub(super) enum Event {
     LinkUp(N),
     HalfOpen(N, Swallows),
     Congest(N, Duration),
-    /// What is split off each other, for so long.
+    /// These splits begin, and end after this time.
     Split(Vec<Split>, Duration),
     Call(N),
     CallOnce(N),

@@ -16,7 +16,7 @@ pub(crate) struct Blow {
     pub(crate) to: u64,
 }
 
-/// For whoever reads the histories: what was done to which node, from when to when.
+/// One line of the file `strikes`: begin, end, node and fault.
 impl std::fmt::Display for Blow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let node = self.node.map_or("-".to_owned(), |node| node.to_string());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::model::Departure;
+use crate::wire::{Heartbeat, Mark, Number};
 
 /// Who is said to have died at a node, and when the last of them was.
 fn deaths(cluster: &mut Cluster, n: usize) -> (BTreeSet<usize>, Duration) {
@@ -214,4 +215,71 @@ fn g09_a_node_that_was_forgotten_misses_nothing_that_it_had() {
         assert!(!events.iter().any(|event| matches!(event, Event::Gap { count: Some(_), .. })), "{events:?}");
         assert_eq!((cluster.live(n), cluster.member(n).performed), (1, 51), "node {n}");
     }
+}
+
+#[test]
+fn g09_an_old_node_of_a_large_cluster_gets_what_a_new_one_has_sent_before_it_was_heard() {
+    let mut cluster = Cluster::of(66);
+    cluster.run(ms(5000));
+    cluster.reset();
+    cluster.member(0).link = false;
+    let newcomer = cluster.start();
+    cluster.run(ms(1200));
+    assert!(cluster.member(newcomer).ready.is_some());
+    (0..3).for_each(|_| cluster.emit(newcomer));
+    cluster.run(ms(50));
+    cluster.member(0).link = true;
+    cluster.emit(newcomer);
+    cluster.run(ms(2000));
+    assert_eq!(cluster.member(0).performed, 4);
+    assert!(!cluster.events(0).iter().any(|event| matches!(event, Event::Gap { .. })));
+}
+
+#[test]
+fn g09_where_nobody_can_say_where_messages_begin_a_gap_of_unknown_count_is_told() {
+    let mut cluster = Cluster::of(3);
+    cluster.member(0).link = false;
+    let newcomer = cluster.start();
+    cluster.run(ms(500));
+    cluster.reset();
+    cluster.emit(newcomer);
+    cluster.run(ms(20));
+    cluster.kill(newcomer);
+    cluster.member(0).link = true;
+    let numbered = |message: &Bytes| Frames::new(message.clone()).flatten().any(|frame| frame.head.number.is_some());
+    let spoken = cluster.sent.iter().find(|(_, message)| numbered(message)).cloned().expect("it has emitted");
+    cluster.deliver(spoken.0, spoken.1);
+    cluster.run(ms(2500));
+    assert_eq!(cluster.member(0).performed, 0, "it waits for a reply");
+    cluster.run(ms(1000));
+    assert_eq!(cluster.member(0).performed, 1);
+    let gap = |event: &Event| matches!(event, Event::Gap { node, count: None, .. } if *node == id(newcomer));
+    assert!(cluster.events(0).iter().any(gap));
+}
+
+#[test]
+fn g09_messages_that_begin_with_a_mark_go_on_with_the_next_number() {
+    let mut cluster = Cluster::of(3);
+    let unknown = id(40);
+    let heartbeat = Heartbeat { name: "x".into(), cluster: Mark { epoch: 1, n: 5 }, period: 1000, asks: false };
+    cluster.deliver(Destination::Cluster, forged(Kind::HEARTBEAT, unknown, 7, &heartbeat));
+    cluster.run(ms(3500)); // nobody says where its messages begin
+    let operation = Operation::Broadcast {
+        namespace: Namespace::new("/").expect("valid"),
+        target: Target::everyone(),
+        packet: "x".into(),
+    };
+    let content = operation.encode();
+    let head = Head {
+        kind: content.kind,
+        sender: unknown,
+        counter: 8,
+        number: Some(Number { epoch: 1, n: 6 }),
+        part: None,
+        request: None,
+    };
+    cluster.reset();
+    cluster.deliver(Destination::Cluster, Message::of(&head, &content.body, &content.packet));
+    cluster.take_outputs(0);
+    assert_eq!(cluster.member(0).performed, 1);
 }
