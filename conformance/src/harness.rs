@@ -30,7 +30,8 @@ pub enum Outcome {
 /// With `--nemesis` as the first argument it strikes one subject for a while instead, and says what came of it: [`nemesis`].
 pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
     let subjects: Vec<_> = subjects.into_iter().collect();
-    if let Some(done) = nemesis::command::asked_for(&subjects, std::env::args().skip(1)) {
+    let contestants: Vec<_> = subjects.iter().map(nemesis::Contestant::from).collect();
+    if let Some(done) = nemesis::command::asked_for(&contestants, std::env::args().skip(1)) {
         return done;
     }
     let mut arguments = Arguments::from_args();

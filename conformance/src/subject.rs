@@ -89,10 +89,14 @@ impl Subject {
 
     /// The URL with this subject's options.
     pub(crate) fn with_options(&self, url: String) -> String {
-        match self.options {
-            "" => url,
-            options if url.contains('?') => format!("{url}&{options}"),
-            options => format!("{url}?{options}"),
-        }
+        with_options(url, self.options)
+    }
+}
+
+pub(crate) fn with_options(url: String, options: &str) -> String {
+    match options {
+        "" => url,
+        options if url.contains('?') => format!("{url}&{options}"),
+        options => format!("{url}?{options}"),
     }
 }

@@ -17,6 +17,7 @@ pub struct ClusterBuilder {
     pub(super) max_message: usize,
     pub(super) queue_bytes: usize,
     pub(super) queue_age: Duration,
+    pub(super) max_lag: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) when_unreachable: WhenUnreachable,
     pub(super) close_timeout: Duration,
@@ -60,6 +61,7 @@ impl Default for ClusterBuilder {
             max_message: 16 << 20,
             queue_bytes: 64 << 20,
             queue_age: Duration::from_secs(30),
+            max_lag: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             when_unreachable: WhenUnreachable::default(),
             close_timeout: Duration::from_secs(5),
@@ -109,6 +111,14 @@ impl ClusterBuilder {
     /// `Unavailable` at once. What is queued is kept all the same, and goes out in order. 30 s by default.
     pub fn queue_age(mut self, age: Duration) -> Self {
         self.queue_age = age;
+        self
+    }
+
+    /// How far this node may fall behind what it is sent, because its local sockets take too long for it; 30 s by default, at
+    /// least 1 ms. A node that is further behind drops everything that waits here and goes on with what comes next: it is in real
+    /// time again. [`Event::Gap`](crate::Event::Gap) says of each sender how many messages it has missed.
+    pub fn max_lag(mut self, lag: Duration) -> Self {
+        self.max_lag = lag;
         self
     }
 
@@ -178,6 +188,9 @@ impl ClusterBuilder {
         check_max_message(self.max_message)?;
         if !(1024..=u32::MAX as usize).contains(&self.queue_bytes) {
             return Err(Error::config("queue_bytes is from 1 KiB to 4 GiB"));
+        }
+        if self.max_lag < Duration::from_millis(1) {
+            return Err(Error::config("max_lag is at least 1 ms"));
         }
         if self.history_bytes > u32::MAX as usize {
             return Err(Error::config("history_bytes is at most 4 GiB"));

@@ -155,8 +155,8 @@ impl Plan {
     ) -> (Starting, oneshot::Receiver<()>) {
         let settings = Settings { ordered: backend.capabilities().ordered, ..self.settings };
         let engine = Engine::new(settings, backend.limits(), now());
-        let bounds =
-            Bounds { max_message: builder.max_message, queue: builder.queue_bytes, queue_age: builder.queue_age };
+        let ClusterBuilder { max_message, queue_bytes: queue, queue_age, max_lag, .. } = *builder;
+        let bounds = Bounds { max_message, queue, queue_age, max_lag };
         let (ready, is_ready) = oneshot::channel();
         let core = Arc::new(Core::new(self.node, self.channels, bounds, 256, backend, inbox, engine, ready));
         (Starting { core, close_timeout: builder.close_timeout }, is_ready)

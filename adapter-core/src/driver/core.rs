@@ -67,6 +67,7 @@ pub(crate) struct Bounds {
     pub(crate) max_message: usize,
     pub(crate) queue: usize,
     pub(crate) queue_age: Duration,
+    pub(crate) max_lag: Duration,
 }
 
 /// Who waits for the answers to a question.

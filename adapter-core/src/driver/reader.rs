@@ -73,6 +73,7 @@ impl Reader {
                 self.urgent();
             }
             match self.waiting.pop_front() {
+                Some(arrival) if self.is_behind(&arrival) => self.skip(),
                 Some(Arrival { channel, payload, at }) => {
                     let inbox = channel == self.core.channels.inbox;
                     self.message = Some(Incoming::new(inbox, payload, at));
@@ -94,6 +95,18 @@ impl Reader {
             self.message = None;
         }
         true
+    }
+
+    fn is_behind(&self, next: &Arrival) -> bool {
+        now().saturating_duration_since(next.at) > self.core.bounds.max_lag && !next.is_control()
+    }
+
+    /// This node is too far behind: all messages that wait here are dropped. What others say of themselves stays: it tells how many
+    /// they were.
+    fn skip(&mut self) {
+        self.core.engine().was_too_slow(now());
+        self.waiting.retain(Arrival::is_control);
+        self.waiting.append(&mut self.core.inbox.skip());
     }
 
     /// However much there is: heartbeats go out, deadlines end, and others get their turn.

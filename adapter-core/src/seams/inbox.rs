@@ -82,6 +82,11 @@ impl Arrival {
     fn cost(&self) -> usize {
         PLACE + self.payload.len()
     }
+
+    /// Whether it says something of its sender, and is no message.
+    pub(crate) fn is_control(&self) -> bool {
+        Glance::at(&self.payload).is_some_and(|glance| glance.control)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -318,6 +323,17 @@ impl Inbox {
             self.0.capacity.notify_waiters();
         }
         taken
+    }
+
+    /// Drops the messages, and takes what is control among them.
+    pub(crate) fn skip(&self) -> VecDeque<Arrival> {
+        let mut state = self.lock();
+        let mut messages = std::mem::take(&mut state.messages);
+        (state.bytes, state.full) = (0, false);
+        drop(state);
+        self.0.capacity.notify_waiters();
+        messages.retain(Arrival::is_control);
+        messages
     }
 
     // Guards all fields of `State`, which change together; nothing awaits or calls out while it is held.

@@ -10,6 +10,7 @@ mod broadcast;
 mod bursts;
 mod emitter;
 mod faulty;
+mod lag;
 mod lifecycle;
 mod locks;
 mod logging;

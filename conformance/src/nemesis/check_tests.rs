@@ -211,6 +211,17 @@ fn recovery_is_from_the_faults_end_to_what_was_sent_after_it() {
 }
 
 #[test]
+fn a_node_that_gets_nothing_any_more_is_named() {
+    let late = || [Line::Sent { at: 20_000_000, n: 10 }];
+    let histories =
+        [lived(A, sends(0..10).into_iter().chain(late())), lived(B, gets(A, 0..3).into_iter().chain(late()))];
+    let cut = Blow { fault: Fault::LinkCut, node: Some(1), from: 130, to: 130 };
+    let found = Findings::of(&histories, &[cut], &[]);
+    assert_eq!(found.recoveries[&Fault::LinkCut].never, 1);
+    assert!(found.silence > 19_000_000, "{}", found.silence);
+}
+
+#[test]
 fn the_longest_silence_is_of_a_node_that_ran() {
     let histories = [lived(A, sends(0..10)), lived(B, gets(A, [0, 1, 2, 6, 7, 9]))];
     assert_eq!(Findings::of(&histories, &[], &[]).silence, 40);

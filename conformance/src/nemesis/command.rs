@@ -7,21 +7,32 @@ use std::thread;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::node::{self, Post};
+use super::contestant::Contestant;
 use super::process::NODE;
+use super::worker::{self, Post};
 use super::{Options, run};
 use crate::failure::Failure;
-use crate::subject::Subject;
 
 /// The argument by which this program is the nemesis.
 const NEMESIS: &str = "--nemesis";
 
+/// What a program does that is nothing but the nemesis: `[--seconds N] [--subject NAME]` and so on, as in [`Options::parse`].
+///
+/// It strikes one of the contestants, the first one by default, prints a [`Report`](super::Report), and fails if a promise was broken.
+pub fn main(contestants: impl IntoIterator<Item = Contestant>) -> ExitCode {
+    let contestants: Vec<_> = contestants.into_iter().collect();
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let told = arguments.first().is_some_and(|first| first == NEMESIS || first == NODE);
+    let arguments = (!told).then(|| NEMESIS.to_owned()).into_iter().chain(arguments);
+    asked_for(&contestants, arguments).unwrap_or(ExitCode::FAILURE)
+}
+
 /// What became of it, if the arguments ask for the nemesis or for one of its nodes.
-pub(crate) fn asked_for(subjects: &[Subject], arguments: impl IntoIterator<Item = String>) -> Option<ExitCode> {
+pub(crate) fn asked_for(contestants: &[Contestant], arguments: impl IntoIterator<Item = String>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter();
     let done = match arguments.next()?.as_str() {
-        NEMESIS => nemesis(subjects, arguments),
-        NODE => be_a_node(subjects, arguments),
+        NEMESIS => nemesis(contestants, arguments),
+        NODE => be_a_node(contestants, arguments),
         _ => return None,
     };
     Some(done.unwrap_or_else(|text| {
@@ -30,15 +41,15 @@ pub(crate) fn asked_for(subjects: &[Subject], arguments: impl IntoIterator<Item 
     }))
 }
 
-fn nemesis(subjects: &[Subject], arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+fn nemesis(contestants: &[Contestant], arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
     let options = Options::parse(arguments)?;
-    let subject = match &options.subject {
-        None => subjects.first().ok_or("the program names no subject")?,
-        Some(label) => find(subjects, label)?,
+    let contestant = match &options.subject {
+        None => contestants.first().ok_or("the program names no subject")?,
+        Some(label) => find(contestants, label)?,
     };
-    println!("{}: {} s from now on, seed {}", subject.label(), options.seconds, options.seed);
+    println!("{}: {} s from now on, seed {}", contestant.label, options.seconds, options.seed);
     let runtime = Runtime::new().map_err(|error| error.to_string())?;
-    let report = runtime.block_on(run(subject, &options)).map_err(|error| error.to_string())?;
+    let report = runtime.block_on(run(contestant, &options)).map_err(|error| error.to_string())?;
     println!("\n{report}");
     if let Some(folder) = &report.histories {
         println!("The histories are in {}.", folder.display());
@@ -46,9 +57,9 @@ fn nemesis(subjects: &[Subject], arguments: impl Iterator<Item = String>) -> Res
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn be_a_node(subjects: &[Subject], arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+fn be_a_node(contestants: &[Contestant], arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
     let post = Post::parse(arguments).ok_or("a node is started by the nemesis")?;
-    let subject = find(subjects, &post.label)?;
+    let contestant = find(contestants, &post.label)?;
     let (sender, orders) = mpsc::channel(8);
     thread::spawn(move || {
         for line in stdin().lock().lines().map_while(Result::ok) {
@@ -62,7 +73,7 @@ fn be_a_node(subjects: &[Subject], arguments: impl Iterator<Item = String>) -> R
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build().map_err(|error| error.to_string())?;
     let name = format!("node {}", post.run);
-    let worked = runtime.block_on(node::work(subject, post, orders));
+    let worked = runtime.block_on(worker::work(contestant, post, orders));
     runtime.shutdown_background();
     match worked {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -70,9 +81,9 @@ fn be_a_node(subjects: &[Subject], arguments: impl Iterator<Item = String>) -> R
     }
 }
 
-fn find<'a>(subjects: &'a [Subject], label: &str) -> Result<&'a Subject, String> {
-    subjects.iter().find(|subject| subject.label() == label).ok_or_else(|| {
-        let labels: Vec<_> = subjects.iter().map(Subject::label).collect();
+fn find<'a>(contestants: &'a [Contestant], label: &str) -> Result<&'a Contestant, String> {
+    contestants.iter().find(|contestant| contestant.label == label).ok_or_else(|| {
+        let labels: Vec<_> = contestants.iter().map(|contestant| contestant.label.as_str()).collect();
         format!("no subject is called {label:?}; there are {}", labels.join(", "))
     })
 }
@@ -81,16 +92,20 @@ fn find<'a>(subjects: &'a [Subject], label: &str) -> Result<&'a Subject, String>
 mod tests {
     use adapter_core::Memory;
 
-    use super::{asked_for, find};
+    use super::{Contestant, asked_for, find};
     use crate::subject::Subject;
 
     #[test]
     fn the_arguments_of_tests_ask_for_nothing() {
-        let subjects = [Subject::new("memory", |url| Ok(Box::new(Memory::named(url)))).variant("small")];
+        let subject = Subject::new("memory", |url| Ok(Box::new(Memory::named(url)))).variant("small");
+        let contestants = [Contestant::from(&subject)];
         for arguments in [&[][..], &["nemesis"], &["g09", "--nemesis"]] {
-            assert!(asked_for(&subjects, arguments.iter().map(|word| (*word).to_owned())).is_none(), "{arguments:?}");
+            assert!(
+                asked_for(&contestants, arguments.iter().map(|word| (*word).to_owned())).is_none(),
+                "{arguments:?}"
+            );
         }
-        assert!(find(&subjects, "memory small").is_ok());
-        assert!(find(&subjects, "memory").is_err_and(|text| text.contains("memory small")));
+        assert!(find(&contestants, "memory small").is_ok());
+        assert!(find(&contestants, "memory").is_err_and(|text| text.contains("memory small")));
     }
 }

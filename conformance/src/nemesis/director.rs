@@ -10,15 +10,15 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Options;
+use super::contestant::Contestant;
 use super::history::{History, Run, now};
-use super::node::Post;
 use super::plan::{Fault, LIFE, PEACE, Plan, Strike};
 use super::process::Process;
 use super::recovery::Blow;
+use super::worker::Post;
 use crate::broker::Broker;
 use crate::failure::Verdict;
 use crate::proxy::Proxy;
-use crate::subject::Subject;
 
 /// How long a node may take to connect, while others are struck.
 const READY: Duration = Duration::from_secs(90);
@@ -28,7 +28,7 @@ const CLOSED: Duration = Duration::from_secs(30);
 
 /// What is run, and where.
 pub(crate) struct Director<'a> {
-    subject: &'a Subject,
+    contestant: &'a Contestant,
     broker: &'a Broker,
     options: &'a Options,
     folder: &'a Path,
@@ -57,7 +57,7 @@ pub(crate) struct Evidence {
 
 impl<'a> Director<'a> {
     pub(crate) async fn new(
-        subject: &'a Subject,
+        contestant: &'a Contestant,
         broker: &'a Broker,
         options: &'a Options,
         folder: &'a Path,
@@ -67,7 +67,7 @@ impl<'a> Director<'a> {
             let proxy = broker.proxy().await?;
             seats.push(Seat { node, proxy, now: Mutex::default(), starts: StdMutex::default() });
         }
-        Ok(Self { subject, broker, options, folder, seats, blows: StdMutex::default() })
+        Ok(Self { contestant, broker, options, folder, seats, blows: StdMutex::default() })
     }
 
     /// Runs it from beginning to end.
@@ -97,8 +97,8 @@ impl<'a> Director<'a> {
     async fn start(&self, seat: &Seat) -> Verdict {
         let run = Run { node: seat.node, start: seat.next() };
         let post = Post {
-            label: self.subject.label(),
-            url: self.subject.with_options(self.broker.url_through(&seat.proxy)),
+            label: self.contestant.label.clone(),
+            url: self.contestant.with_options(self.broker.url_through(&seat.proxy)),
             cluster: format!("n{:016x}", self.options.seed),
             run,
             nodes: self.options.nodes,

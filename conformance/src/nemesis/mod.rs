@@ -13,9 +13,12 @@
 mod check;
 #[cfg(test)]
 mod check_tests;
+mod cluster_node;
 pub(crate) mod command;
+mod contestant;
 mod director;
 mod history;
+mod listener;
 mod message;
 mod node;
 mod options;
@@ -23,18 +26,22 @@ mod plan;
 mod process;
 mod recovery;
 mod report;
+mod worker;
 
 use std::fmt;
 use std::time::Duration;
 
 use self::check::Findings;
+pub use self::command::main;
+pub use self::contestant::Contestant;
 use self::director::Director;
+pub use self::listener::Listener;
+pub use self::node::{Answered, Join, Node, NodeResult, Place, Repairs};
 pub use self::options::Options;
 use self::plan::Plan;
 pub use self::report::Report;
 use crate::broker::{Broker, MissingBroker};
 use crate::failure::{Failure, Verdict};
-use crate::subject::Subject;
 
 /// Why a run gave no report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +53,11 @@ pub enum NemesisError {
     Run(String),
 }
 
-/// Starts the subject's broker and the nodes, strikes them, and says what came of it.
+/// Starts the contestant's broker and the nodes, strikes them, and says what came of it.
 ///
 /// # Contract
-/// The nodes are this program, started with arguments that [`main`](crate::main) knows: so the program's own `main` has to call
-/// that first, with this subject among those that it names.
+/// The nodes are this program, started with arguments that [`main`] and [`conformance::main`](crate::main) know: so the program's
+/// own `main` has to call one of them first, with this contestant among those that it names.
 ///
 /// # Errors
 /// When there is no broker that can be killed, or the run could not be done. A promise that was broken is no error:
@@ -58,22 +65,22 @@ pub enum NemesisError {
 ///
 /// # Panics
 /// Outside of a tokio runtime.
-pub async fn run(subject: &Subject, options: &Options) -> Result<Report, NemesisError> {
+pub async fn run(contestant: &Contestant, options: &Options) -> Result<Report, NemesisError> {
     let none = || MissingBroker::new("nemesis", "the subject has no broker that could fail".to_owned());
-    let recipe = subject.recipe.ok_or_else(none).map_err(NemesisError::Broker)?;
+    let recipe = contestant.recipe.ok_or_else(none).map_err(NemesisError::Broker)?;
     let broker = Broker::start(&recipe).await.map_err(NemesisError::Broker)?;
     broker.can().map_err(NemesisError::Broker)?;
-    strike(subject, &broker, options).await.map_err(|failure| match failure {
+    strike(contestant, &broker, options).await.map_err(|failure| match failure {
         Failure::Broken(text) | Failure::Unsuited(text) => NemesisError::Run(text),
     })
 }
 
 /// The same on a broker that runs, and that nobody else uses.
-pub(crate) async fn strike(subject: &Subject, broker: &Broker, options: &Options) -> Verdict<Report> {
+pub(crate) async fn strike(contestant: &Contestant, broker: &Broker, options: &Options) -> Verdict<Report> {
     let mut folder = tempfile::Builder::new().prefix("roomcast-nemesis-").tempdir()?;
     let length = Duration::from_secs(options.seconds);
     let plan = Plan::new(options.seed, length, options.nodes);
-    let director = Director::new(subject, broker, options, folder.path()).await?;
+    let director = Director::new(contestant, broker, options, folder.path()).await?;
     let evidence = match director.run(&plan, length).await {
         Ok(evidence) => evidence,
         Err(failure) => {
@@ -87,7 +94,7 @@ pub(crate) async fn strike(subject: &Subject, broker: &Broker, options: &Options
     let found =
         tokio::task::spawn_blocking(move || Findings::of(&evidence.histories, &evidence.blows, &evidence.killed));
     let mut report = Report {
-        subject: subject.label(),
+        subject: contestant.label.clone(),
         broker: format!("{} {}", broker.name(), broker.version()),
         seed: options.seed,
         length,

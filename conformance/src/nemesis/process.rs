@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::node::Post;
+use super::worker::Post;
 use crate::broker::processes;
 use crate::failure::{Failure, Verdict};
 

@@ -24,6 +24,9 @@ impl std::fmt::Display for Blow {
     }
 }
 
+/// A node that has not received for so many microseconds what was sent will not any more.
+const DEAF: u64 = 5_000_000;
+
 /// How nodes came back from one kind of fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recovery {
@@ -31,14 +34,29 @@ pub(crate) struct Recovery {
     pub(crate) blows: u64,
     /// The longest time, in microseconds, from its end until a node received what was sent after that.
     pub(crate) slowest: u64,
+    /// After how many of them a node received nothing any more.
+    pub(crate) never: u64,
+}
+
+/// What became of a node after a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Back {
+    /// It was struck again before one could see, or nothing was sent any more.
+    Unknown,
+    /// It received again, after so many microseconds.
+    After(u64),
+    /// It received nothing any more.
+    Never,
 }
 
 /// What one run got: when, and when that was sent.
 struct Arrivals {
     run: Run,
-    /// When it connected, and when it was heard of last.
+    /// When it connected, and when it did or got something for the last time.
     lived: (u64, u64),
     arrivals: Vec<(u64, u64)>,
+    /// When another node sent something to all for the last time.
+    last_sent: u64,
 }
 
 /// For each kind of fault how nodes came back; and the longest silence of a node that ran, both in microseconds.
@@ -56,12 +74,16 @@ pub(crate) fn recoveries(
         let time = if blow.fault == Fault::NodeKilled {
             // What comes back is the run that follows.
             let next = struck.filter(|of| of.lived.0 >= blow.from).min_by_key(|of| of.lived.0);
-            next.and_then(|of| of.after(blow, blows))
+            next.map(|of| of.after(blow, blows))
         } else {
             let there = struck.filter(|of| of.lived.0 <= blow.from && blow.to <= of.lived.1);
-            there.filter_map(|of| of.after(blow, blows)).max()
+            there.map(|of| of.after(blow, blows)).max()
         };
-        recovery.slowest = recovery.slowest.max(time.unwrap_or(0));
+        match time {
+            Some(Back::After(time)) => recovery.slowest = recovery.slowest.max(time),
+            Some(Back::Never) => recovery.never += 1,
+            Some(Back::Unknown) | None => {}
+        }
     }
     let silence = all.iter().map(|of| of.silence(blows)).max().unwrap_or(0);
     (found, silence)
@@ -74,6 +96,7 @@ impl Arrivals {
         for line in &history.lines {
             match line {
                 Line::Ready { at, .. } => lived = Some((*at, *at)),
+                Line::Sent { at, .. } => lived = lived.map(|(from, _)| (from, *at)),
                 Line::Got { at, from, n } => {
                     lived = lived.map(|(from, _)| (from, *at));
                     arrivals.extend(sent.get(from).and_then(|sent| sent.get(n)).map(|sent| (*at, *sent)));
@@ -81,22 +104,26 @@ impl Arrivals {
                 _ => {}
             }
         }
-        lived.map(|lived| Self { run: history.run, lived, arrivals })
+        let others = sent.iter().filter(|(run, _)| run.node != history.run.node);
+        let last_sent = others.filter_map(|(_, sent)| sent.values().max()).max().copied().unwrap_or(0);
+        lived.map(|lived| Self { run: history.run, lived, arrivals, last_sent })
     }
 
-    /// How long after the fault this run received what was sent since; `None` if it was struck again meanwhile, or nothing was
-    /// sent any more.
-    fn after(&self, blow: &Blow, blows: &[Blow]) -> Option<u64> {
-        let (got, _) = self.arrivals.iter().find(|(_, sent)| *sent >= blow.to)?;
+    /// How long after the fault this run received what was sent since.
+    fn after(&self, blow: &Blow, blows: &[Blow]) -> Back {
+        let Some((got, _)) = self.arrivals.iter().find(|(_, sent)| *sent >= blow.to) else {
+            let sent_since = self.last_sent.min(self.lived.1) > blow.to + DEAF;
+            return if sent_since { Back::Never } else { Back::Unknown };
+        };
         let meanwhile = |other: &&Blow| *other != blow && other.from <= *got && other.to > blow.to;
         let mut others = blows.iter().filter(meanwhile);
         if others.clone().any(|other| other.fault.of_process() && other.node == Some(self.run.node)) {
-            return None;
+            return Back::Unknown;
         }
         // While the broker is away, nobody can come back.
         let broker = others.by_ref().filter(|other| other.fault == Fault::BrokerKilled).map(|other| other.to);
         let start = broker.max().unwrap_or(blow.to).max(blow.to);
-        Some(got.saturating_sub(start))
+        Back::After(got.saturating_sub(start))
     }
 
     /// The longest time without anything, but for those in which the process was stopped.
@@ -106,9 +133,9 @@ impl Arrivals {
             own.clone().any(|blow| blow.from < to && blow.to > from)
         };
         let pairs = self.arrivals.iter().zip(self.arrivals.iter().skip(1));
-        let times = pairs
-            .filter(|((one, _), (next, _))| !paused(*one, *next))
-            .map(|((one, _), (next, _))| next.saturating_sub(*one));
-        times.max().unwrap_or(0)
+        let pairs = pairs.map(|((one, _), (next, _))| (*one, *next));
+        let last = self.arrivals.last().map_or(self.lived.0, |(got, _)| *got);
+        let times = pairs.chain([(last, self.last_sent.min(self.lived.1))]);
+        times.filter(|(one, next)| !paused(*one, *next)).map(|(one, next)| next.saturating_sub(one)).max().unwrap_or(0)
     }
 }

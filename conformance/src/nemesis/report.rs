@@ -90,7 +90,8 @@ impl fmt::Display for Report {
         writeln!(f, "\n  {:<16}{:>8}{:>32}", "what was done", "times", "slowest to receive again, ms")?;
         for fault in Fault::ALL {
             let Some(of) = found.recoveries.get(&fault) else { continue };
-            writeln!(f, "  {fault:<16}{:>8}{:>32}", of.blows, of.slowest / 1_000)?;
+            let never = if of.never > 0 { format!(", never after {}", of.never) } else { String::new() };
+            writeln!(f, "  {fault:<16}{:>8}{:>32}{never}", of.blows, of.slowest / 1_000)?;
         }
         writeln!(f, "  longest silence of a running node, ms{:>19}", found.silence / 1_000)?;
         let of = &found.questions;

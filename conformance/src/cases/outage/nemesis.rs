@@ -1,7 +1,7 @@
 //! Everything at once: the nemesis, for a short while.
 
 use crate::failure::Verdict;
-use crate::nemesis::{Options, strike};
+use crate::nemesis::{Contestant, Options, strike};
 use crate::scene::Scene;
 
 cases! {"outage":
@@ -13,7 +13,7 @@ cases! {"outage":
 async fn g09_nothing_is_lost_while_broker_links_and_processes_are_struck(scene: &Scene) -> Verdict {
     let mut options = Options::default();
     (options.seconds, options.seed) = (20, scene.seed);
-    let report = strike(&scene.subject, scene.broker()?, &options).await?;
+    let report = strike(&Contestant::from(&scene.subject), scene.broker()?, &options).await?;
     report.measures().into_iter().for_each(|(what, value)| scene.measure(what, value));
     let folder = report.histories.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
     check!(report.is_clean(), "{}; histories in {folder}\n{report}", report.complaints());
