@@ -1,7 +1,7 @@
-//! What a node that is too slow costs itself and the others: three nodes over each broker, of which one takes 2 ms for a packet
-//! while a thousand a second are emitted. `cargo bench --bench slow`, or `-- redis nats --seconds 60`.
+//! What those that are too slow cost themselves and the others, while a thousand packets a second are emitted over each broker:
+//! a socket that stops reading among two hundred of a Hub, and a node that takes 2 ms for a packet among three. `cargo bench --bench slow`, or `-- redis nats --seconds 60`.
 //!
-//! First all are fast; then one is slow for as long as `--seconds` says (60); then it is fast again. For each part: the latency
+//! Of the nodes, all are fast first; then one is slow for as long as `--seconds` says (60); then it is fast again. For each part: the latency
 //! from the emit call to the sockets of the fast node, and to those of the slow one (in its worst 200 ms); what the slow one was
 //! told to have lost; and at the end whether that and what it got are all that was sent.
 
@@ -12,13 +12,16 @@ use std::time::{Duration, Instant};
 use conformance::broker::{Broker, Recipe, recipes};
 use futures_util::FutureExt as _;
 use roomcast::adapter::{Acks, LocalSocket, LocalSockets, Projection, Target};
-use roomcast::{Cluster, Event, Events, NamespaceHandle, Packet, Room};
+use roomcast::{Cluster, Event, Events, Hub, NamespaceHandle, Packet, Room};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Messages in a second.
 const RATE: u32 = 1_000;
 const SIZE: usize = 200;
+const SOCKETS: usize = 200;
 const WARM: Duration = Duration::from_secs(2);
 const FAST: Duration = Duration::from_secs(10);
 /// How long the slow one may take to be in real time again.
@@ -43,7 +46,7 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     for recipe in BROKERS.iter().filter(|recipe| names.is_empty() || names.iter().any(|name| name == recipe.name)) {
         let (recipe, length) = (*recipe, Duration::from_secs(seconds));
-        runtime.block_on(async { tokio::spawn(beside_a_slow_one(recipe, slow)).await? })?;
+        runtime.block_on(async { tokio::spawn(beside_a_slow_one(recipe, length)).await? })?;
     }
     Ok(())
 }
@@ -51,6 +54,7 @@ fn main() -> Result<()> {
 async fn beside_a_slow_one(recipe: Recipe, length: Duration) -> Result<()> {
     let broker = Broker::start(&recipe).await?;
     println!("{} {}", broker.name(), broker.version());
+    beside_a_stopped_socket(&broker).await?;
     let began = Instant::now();
     let [fast, slow] = [Sockets::new(began), Sockets::new(began)];
     let (sender, emitting) = connect(broker.url(), Sockets::new(began)).await?;
@@ -94,6 +98,38 @@ async fn beside_a_slow_one(recipe: Recipe, length: Duration) -> Result<()> {
     near.close().await?;
     aside.shutdown_background();
     Ok(())
+}
+
+async fn beside_a_stopped_socket(broker: &Broker) -> Result<()> {
+    let (began, hub) = (Instant::now(), Hub::new());
+    let (sender, emitting) = connect(broker.url(), Sockets::new(began)).await?;
+    let cluster = roomcast::connect(&broker.url()).await?;
+    let _namespace = cluster.namespace("/slow", hub.clone()).await?;
+    let (ages, mut tasks) = (Sockets::new(began), JoinSet::new());
+    let stop = Arc::new(Notify::new());
+    for n in 0..SOCKETS {
+        let (mut socket, ages, stop) = (hub.connect()?, ages.clone(), (n == 0).then(|| Arc::clone(&stop)));
+        tasks.spawn(async move {
+            while let Some(delivery) = socket.next().await {
+                ages.take(&delivery.packet);
+                if let Some(stop) = stop.as_ref().filter(|stop| stop.notified().now_or_never().is_some()) {
+                    stop.notified().await; // reads nothing any more
+                }
+            }
+        });
+    }
+    println!("  {:<20}{:>12}{:>10}", "sockets", "p50 us", "p99");
+    for name in ["warming up", "all read", "one has stopped"] {
+        if name == "one has stopped" {
+            stop.notify_one();
+        }
+        emit(&emitting, began, if name == "warming up" { WARM } else { FAST }).await?;
+        let [p50, p99, _] = ages.ages();
+        println!("  {name:<20}{p50:>12}{p99:>10}");
+    }
+    tasks.shutdown().await;
+    cluster.close().await?;
+    Ok(sender.close().await?)
 }
 
 /// What a node was told since it was asked last: how often that it lost something, and how much.
@@ -155,6 +191,14 @@ impl Sockets {
         self.0.count.load(Ordering::Relaxed)
     }
 
+    fn take(&self, packet: &Packet) {
+        let state = &*self.0;
+        let now = u64::try_from(state.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let at = packet.data.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        state.ages.lock().unwrap_or_else(PoisonError::into_inner).push(now.saturating_sub(at));
+        state.count.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The 50th and the 99th of a hundred ages, and the age of the latest packet. The next part begins.
     fn ages(&self) -> [u64; 3] {
         let mut ages = std::mem::take(&mut *self.0.ages.lock().unwrap_or_else(PoisonError::into_inner));
@@ -167,12 +211,8 @@ impl Sockets {
 
 impl LocalSockets for Sockets {
     fn broadcast(&self, _: &Target, packet: &Packet) {
-        let state = &*self.0;
-        let now = u64::try_from(state.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let at = packet.data.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        state.ages.lock().unwrap_or_else(PoisonError::into_inner).push(now.saturating_sub(at));
-        state.count.fetch_add(1, Ordering::Relaxed);
-        std::thread::sleep(Duration::from_micros(state.cost.load(Ordering::Relaxed)));
+        self.take(packet);
+        std::thread::sleep(Duration::from_micros(self.0.cost.load(Ordering::Relaxed)));
     }
 
     fn broadcast_with_ack(&self, _: &Target, _: &Packet, _: Duration, _: Acks) {}

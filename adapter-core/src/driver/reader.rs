@@ -98,14 +98,14 @@ impl Reader {
     }
 
     fn is_behind(&self, next: &Arrival) -> bool {
-        now().saturating_duration_since(next.at) > self.core.bounds.max_lag && !next.is_control()
+        now().saturating_duration_since(next.at) > self.core.bounds.max_lag && next.may_be_skipped()
     }
 
-    /// This node is too far behind: all messages that wait here are dropped. What others say of themselves stays: it tells how many
-    /// they were.
+    /// This node is too far behind: all messages that wait here are dropped. The next one, or the next heartbeat, shows how many they
+    /// were.
     fn skip(&mut self) {
         self.core.engine().was_too_slow(now());
-        self.waiting.retain(Arrival::is_control);
+        self.waiting.retain(|arrival| !arrival.may_be_skipped());
         self.waiting.append(&mut self.core.inbox.skip());
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::model::{Error, ErrorKind, Limits, NodeId};
 use crate::seams::{Channel, Reason};
-use crate::wire::Glance;
+use crate::wire::{Glance, Kind};
 
 /// How a backend hands over what it received, and tells of its link. Clones are the same inbox.
 ///
@@ -83,9 +83,11 @@ impl Arrival {
         PLACE + self.payload.len()
     }
 
-    /// Whether it says something of its sender, and is no message.
-    pub(crate) fn is_control(&self) -> bool {
-        Glance::at(&self.payload).is_some_and(|glance| glance.control)
+    /// Whether it is dropped when this node is too far behind: messages, and how many of them a sender has sent so far, which it
+    /// says again. Beginnings and goodbyes are said once.
+    pub(crate) fn may_be_skipped(&self) -> bool {
+        let again = |kind| matches!(kind, Some(Kind::HEARTBEAT | Kind::MARK));
+        Glance::at(&self.payload).is_none_or(|glance| !glance.control || again(glance.kind))
     }
 }
 
@@ -325,14 +327,14 @@ impl Inbox {
         taken
     }
 
-    /// Drops the messages, and takes what is control among them.
+    /// Drops what waits, and takes what is not dropped.
     pub(crate) fn skip(&self) -> VecDeque<Arrival> {
         let mut state = self.lock();
         let mut messages = std::mem::take(&mut state.messages);
         (state.bytes, state.full) = (0, false);
         drop(state);
         self.0.capacity.notify_waiters();
-        messages.retain(Arrival::is_control);
+        messages.retain(|arrival| !arrival.may_be_skipped());
         messages
     }
 

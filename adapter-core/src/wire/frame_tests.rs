@@ -77,6 +77,7 @@ proptest! {
     fn what_a_glance_says_agrees_with_the_first_frame(frames in prop::collection::vec(frame(), 1..3)) {
         let glance = Glance::at(&write(&frames)).expect("of the protocol");
         prop_assert_eq!((glance.sender, glance.control), (frames[0].0.sender, frames[0].0.kind.is_control()));
+        prop_assert_eq!(glance.kind, Some(frames[0].0.kind).filter(|kind| kind.0 < 128));
     }
 
     #[test]
@@ -88,6 +89,7 @@ proptest! {
         if let Some(Ok(frame)) = Frames::new(bytes.clone().into()).next() {
             let glance = Glance::at(&bytes).expect("of the protocol");
             prop_assert_eq!((glance.sender, glance.control), (frame.head.sender, frame.head.kind.is_control()));
+            prop_assert_eq!(glance.kind.unwrap_or(frame.head.kind), frame.head.kind);
         }
     }
 }

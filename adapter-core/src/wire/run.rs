@@ -189,6 +189,8 @@ pub(crate) struct Glance {
     pub(crate) control: bool,
     /// Of its first frame.
     pub(crate) counter: u64,
+    /// Of its first frame; `None` when it takes more than a byte, as it does from 128 on.
+    pub(crate) kind: Option<Kind>,
 }
 
 impl Glance {
@@ -196,8 +198,16 @@ impl Glance {
     pub(crate) fn at(message: &[u8]) -> Option<Self> {
         let head: &[u8; HEAD] = message.first_chunk()?;
         let sender: [u8; 16] = *head[SENDER_AT..].first_chunk()?;
-        let control = u16::from_le_bytes([head[4], head[5]]) & CONTROL_FLAG != 0;
+        let flags = u16::from_le_bytes([head[4], head[5]]);
+        let control = flags & CONTROL_FLAG != 0;
+        let frame = if flags & NUMBERED_FLAG == 0 { HEAD } else { HEAD + NUMBER };
+        let kind = message.get(frame + 1).filter(|byte| **byte < 128); // behind the tags, a varint
         let counter = u64::from_le_bytes(*head[COUNTER_AT..].first_chunk()?);
-        head.starts_with(&MAGIC).then(|| Self { sender: NodeId::from_bytes(sender), control, counter })
+        head.starts_with(&MAGIC).then(|| Self {
+            sender: NodeId::from_bytes(sender),
+            control,
+            counter,
+            kind: kind.map(|byte| Kind(u16::from(*byte))),
+        })
     }
 }

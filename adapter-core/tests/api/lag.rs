@@ -108,8 +108,8 @@ async fn g08_g12_a_node_that_is_too_slow_skips_to_real_time_and_is_told_the_exac
     };
     assert_eq!(got + lost, 20_101);
     assert!(latest < Duration::from_millis(10), "{latest:?} behind");
-    // Once each time that it was too far behind, or twice: a heartbeat among what is dropped says how many it stands behind.
-    assert!(lost > 1_000 && times <= 2 * began.elapsed().as_secs(), "{times} gaps of {lost}");
+    // Once each time that it was too far behind: not more often than once in MAX_LAG.
+    assert!(lost > 1_000 && times <= began.elapsed().as_secs(), "{times} gaps of {lost}");
     assert_eq!(node.stats().repaired, 0, "it does not ask for what it has dropped");
     sender.chat.emit("end").await.unwrap();
     assert_eq!(until("end", &mut fast).await.len(), 20_101, "the others get everything");

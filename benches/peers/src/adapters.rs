@@ -93,19 +93,26 @@ impl Kind {
                 // By default it gives up after a few attempts.
                 client.set_policy(ReconnectPolicy::new_constant(0, 100));
                 let client = client.build_subscriber_client()?;
+                // Without it, it hears nothing any more once it has connected again.
+                drop(client.manage_subscriptions());
                 serve!(FredAdapter<_>, RedisAdapterCtr::new_with_fred_config(client, redis).await?, then)
             }
             Self::Sqlx => {
-                let pool = PgPool::connect(url).await?;
+                let pool = PgPool::connect(&with_user(url)).await?;
                 serve!(SqlxAdapter<_>, PostgresAdapterCtr::new_with_sqlx_config(pool, postgres), then)
             }
             Self::TokioPostgres => {
-                let (url, tls) = (url.parse()?, tokio_postgres::NoTls);
+                let (url, tls) = (with_user(url).parse()?, tokio_postgres::NoTls);
                 let adapter = PostgresAdapterCtr::new_with_tokio_postgres_config(url, tls, postgres).await?;
                 serve!(TokioPostgresAdapter<_>, adapter, then)
             }
         }
     }
+}
+
+/// The suite's PostgreSQL lets everybody in, by a name that it knows.
+fn with_user(url: &str) -> String {
+    if url.contains('@') { url.to_owned() } else { url.replacen("://", "://postgres@", 1) }
 }
 
 /// What a client says when it connects.
