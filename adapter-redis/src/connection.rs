@@ -10,7 +10,7 @@ use adapter_core::{Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::config::Dial;
 use crate::error::error;
@@ -21,12 +21,12 @@ use crate::stream::{self, Pulse, Watched};
 pub(crate) const DIAL: Duration = Duration::from_secs(2);
 /// How long an answer may take that carries nothing large.
 pub(crate) const RESPONSE: Duration = Duration::from_secs(2);
-/// How often we look whether anything has arrived.
+/// How often we look whether anything has arrived: a node's heartbeats come as often, and then nothing has to be asked.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often we look once a sign of life was asked for.
 const TICK: Duration = Duration::from_millis(250);
-/// After so many quiet ticks we ask for a sign of life: an idle connection pings every 750 ms, a busy one never.
-const ASK: u32 = 2;
 /// After so many quiet ticks the connection is dead. Ticks, not time: a stall of our own process counts as one.
-const DEAD: u32 = 9;
+const DEAD: u32 = 7;
 
 /// One connection with the task that drives it, which ends with this value.
 pub(crate) struct Connection {
@@ -131,21 +131,20 @@ impl Watch {
     pub(crate) async fn silence(mut self) {
         let mut ping = redis::cmd("PING");
         ping.set_no_response(true);
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut seen, mut quiet) = (self.pulse.reads(), 0);
-        while quiet < DEAD {
-            tick.tick().await;
+        let mut seen = self.pulse.reads();
+        let mut quiet = 0;
+        while quiet <= DEAD {
+            sleep(if quiet == 0 { LOOK } else { TICK }).await;
             let reads = self.pulse.reads();
             if reads != seen || self.pulse.is_paused() {
                 (seen, quiet) = (reads, 0);
                 continue;
             }
-            quiet += 1;
-            if quiet == ASK {
+            if quiet == 0 {
                 // It fails if the connection has ended, which others see, or its queue is full, which asks enough.
                 let _ = timeout(TICK, self.client.send_packed_command(&ping)).await;
             }
+            quiet += 1;
         }
     }
 }

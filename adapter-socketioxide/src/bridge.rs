@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use adapter_core::adapter::{Address, AttachmentId, LocalSockets, Scope, SocketChange, WaitFor};
-use adapter_core::{ErrorKind, Namespace, Projection};
+use adapter_core::{ErrorKind, Namespace, Projection, SocketInfo};
 use socketioxide_core::adapter::errors::{BroadcastError, SocketError};
 use socketioxide_core::adapter::{
     BroadcastOptions, CoreAdapter, CoreLocalAdapter, DefinedAdapter, RemoteSocketData, Room, RoomParam, SocketEmitter,
@@ -129,10 +129,16 @@ impl<E: SocketEmitter> Adapter<E> {
     }
 
     /// `None` for a socket of another kind of server: socketioxide has no words for it.
-    fn describe(&self, socket: &adapter_core::SocketInfo) -> Option<RemoteSocketData> {
-        let server_id = std::str::from_utf8(&socket.data).ok()?.parse().ok()?;
-        self.state.peers.remember(server_id, socket.node);
-        Some(RemoteSocketData { id: socket.id.as_str().parse().ok()?, server_id, ns: self.sockets.path().clone() })
+    /// Sockets of one server; `None` when they are another kind of server's.
+    fn describe(&self, sockets: &[SocketInfo]) -> Option<impl Iterator<Item = RemoteSocketData>> {
+        let first = sockets.first()?;
+        let server_id = std::str::from_utf8(&first.data).ok()?.parse().ok()?;
+        self.state.peers.remember(server_id, first.node);
+        let describe = move |socket: &SocketInfo| {
+            let id = socket.id.as_str().parse().ok()?;
+            Some(RemoteSocketData { id, server_id, ns: self.sockets.path().clone() })
+        };
+        Some(sockets.iter().filter_map(describe))
     }
 
     fn checked(&self, route: Route, packet: Option<&adapter_core::Packet>) -> Result<Route, Error> {
@@ -299,10 +305,13 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
         let mut sockets = if route.here { self.sockets.fetch(options) } else { Vec::new() };
         if let Beyond::To(address) = route.beyond? {
             let asked = self.asked("fetch_sockets");
-            let found = self.state.cluster.fetch_sockets(address, Projection::All, self.state.request_timeout);
+            let found = self.state.cluster.fetch_sockets(address, Projection::Data, self.state.request_timeout);
             let found = found.await?;
             asked.log(&found.missing);
-            sockets.extend(found.items.iter().filter_map(|socket| self.describe(socket)));
+            // Those of one node stand beside each other, and name the same server.
+            for of_node in found.items.chunk_by(|one, next| (one.node, &one.data) == (next.node, &next.data)) {
+                sockets.extend(self.describe(of_node).into_iter().flatten());
+            }
         }
         Ok(sockets)
     }

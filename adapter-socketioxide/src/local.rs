@@ -68,11 +68,8 @@ impl<E: SocketEmitter> LocalSockets for Sockets<E> {
     fn sockets(&self, target: &Target, projection: Projection) -> Vec<LocalSocket> {
         let server = Bytes::copy_from_slice(self.local.server_id().as_str().as_bytes());
         let describe = |socket: Sid| {
-            let rooms = match projection {
-                Projection::Ids => Vec::new(),
-                _ => names(self.rooms_of(socket)),
-            };
-            let data = if projection == Projection::All { server.clone() } else { Bytes::new() };
+            let rooms = if projection.has_rooms() { names(self.rooms_of(socket)) } else { Vec::new() };
+            let data = if projection.has_data() { server.clone() } else { Bytes::new() };
             Some(LocalSocket { id: id(socket)?, rooms, data })
         };
         let options = target::incoming(target).into_iter();

@@ -239,8 +239,8 @@ impl LocalSockets for Hub {
         let index = self.0.read();
         let mut found = Vec::new();
         index.select(target, |_, entry| {
-            let rooms = if projection == Projection::Ids { Vec::new() } else { index.rooms_in(entry) };
-            let data = if projection == Projection::All { entry.value.data() } else { Default::default() };
+            let rooms = if projection.has_rooms() { index.rooms_in(entry) } else { Vec::new() };
+            let data = if projection.has_data() { entry.value.data() } else { Default::default() };
             found.push(LocalSocket { id: entry.id.clone(), rooms, data });
         });
         found

@@ -19,6 +19,20 @@ pub enum Projection {
     Ids,
     /// Id and rooms.
     Rooms,
+    /// Id and data.
+    Data,
+}
+
+impl Projection {
+    /// Whether the rooms are asked for.
+    pub fn has_rooms(self) -> bool {
+        matches!(self, Self::All | Self::Rooms)
+    }
+
+    /// Whether the data is asked for.
+    pub fn has_data(self) -> bool {
+        matches!(self, Self::All | Self::Data)
+    }
 }
 
 /// What local sockets say about one of them.
@@ -26,10 +40,10 @@ pub enum Projection {
 pub struct LocalSocket {
     /// Its id.
     pub id: SocketId,
-    /// Its rooms, with [`Projection::All`] and [`Projection::Rooms`]; the private one is not among them.
+    /// Its rooms, if asked for; the private one is not among them.
     #[serde(with = "list")]
     pub rooms: Vec<Room>,
-    /// What the server says of it, in the server's own encoding, with [`Projection::All`].
+    /// What the server says of it, in the server's own encoding, if asked for.
     #[serde(with = "blob")]
     pub data: Bytes,
 }

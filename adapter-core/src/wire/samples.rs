@@ -285,6 +285,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
     vectors.extend([
         vector("fetch_sockets-all", "the projection's other values", fetch(Projection::All)),
         vector("fetch_sockets-ids", "the projection's other values", fetch(Projection::Ids)),
+        vector("fetch_sockets-data", "the projection's other values", fetch(Projection::Data)),
         vector("heartbeat-asks", "of a cluster in a ring, after an outage", vec![heartbeat(125_000, true)]),
         vector("acks-more", "not the first of its node and not the last", vec![sample(Kind::ACKS, more)]),
         vector("run", "four frames behind one head, of which the second repeats the body of the first", run),

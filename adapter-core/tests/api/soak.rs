@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use adapter_core::{Cluster, Socket};
+use adapter_core::{Cluster, Hub, Memory, Socket};
 use tokio::time::sleep;
 
 use crate::faulty::{Faulty, Mode};
 use crate::outage::pair;
-use crate::support::{Node, until};
+use crate::support::{Node, next, until};
 
 /// Every five seconds the first node's link breaks for half a second, while both emit. Each socket gets everything.
 async fn outages(nodes: [&Node; 2], link: &Faulty, sockets: &mut [Socket; 2], count: usize) {
@@ -68,4 +68,43 @@ fn g04_g12_questions_are_answered_although_answers_are_lost_and_leave_no_memory_
     assert!(stats.repaired >= 900 && stats.lost == 0, "{stats:?}");
     assert!(many.bytes_current < 20_000, "{} bytes are left", many.bytes_current);
     drop(two);
+}
+
+/// Emits to two hundred sockets of another node, all of which read but one, until that one is disconnected.
+async fn beside_one_that_stopped(sender: &Node, node: &Node) {
+    let mut sockets: Vec<_> = (0..200).map(|_| node.socket([])).collect();
+    let mut stopped = sockets.pop().unwrap();
+    let mut sent = 0;
+    while node.hub.stats().sockets == 200 {
+        sender.chat.emit(format!("{sent}")).await.unwrap();
+        sent += 1;
+        for socket in &mut sockets {
+            assert_eq!(next(socket).await, format!("{}", sent - 1));
+        }
+    }
+    assert!(sent > QUEUE, "it was disconnected after {sent}");
+    assert!(stopped.next().await.is_some(), "what was queued before is there");
+    drop((sockets, stopped));
+    sleep(Duration::from_secs(70)).await;
+}
+
+/// So many deliveries wait for one socket.
+const QUEUE: usize = 1_000;
+
+#[test]
+fn g11_g12_one_that_stops_reading_among_200_leaves_no_memory_behind() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (sender, node) = runtime.block_on(async {
+        let memory = Memory::new();
+        let mut node = Node::on(&memory).await;
+        node.hub = Hub::builder().queue(QUEUE).build();
+        node.chat = node.cluster.namespace("/few", node.hub.clone()).await.unwrap();
+        let mut sender = Node::on(&memory).await;
+        sender.chat = sender.cluster.namespace("/few", Hub::new()).await.unwrap();
+        beside_one_that_stopped(&sender, &node).await;
+        (sender, node)
+    });
+    let again = allocation_counter::measure(|| runtime.block_on(beside_one_that_stopped(&sender, &node)));
+    // One delivery for each of its queue would be more.
+    assert!(again.bytes_current < 20_000, "{} bytes are left", again.bytes_current);
 }
