@@ -42,6 +42,9 @@ pub(crate) struct Findings {
     pub(crate) silence: u64,
 }
 
+/// In so many microseconds what is lost has been repaired, also over a slow link after an outage.
+const REPAIR: u64 = 5_000_000;
+
 /// What became of questions to all nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Questions {
@@ -196,7 +199,8 @@ impl Findings {
             let owed = owed.map(|(n, at)| (&heard.all, *n, *at));
             let rooms = rooms.map(|(round, (joined, _))| (&heard.inside, *round, *joined));
             let first = sender.first_of(heard);
-            let (mut due, mut missing, mut tail, mut before) = (0, 0, 0, 0);
+            let (mut due, mut missing, mut tail, mut before, mut late) = (0, 0, 0, 0, 0);
+            let dying = sender.dying();
             for (stream, n, at) in owed.chain(rooms) {
                 due += 1;
                 if stream.seen.contains(&n) {
@@ -207,7 +211,10 @@ impl Findings {
                     () if last => tail += 1,
                     // Where its messages begin, nobody could say: a gap of unknown count, too.
                     () if heard.unknown && at < first => before += 1,
-                    () => missing += 1,
+                    () => {
+                        missing += 1;
+                        late += u64::from(at >= dying);
+                    }
                 }
             }
             // What a killed sender sent last is a gap of unknown count; without one it is lost in silence, too. Of one that was never
@@ -218,11 +225,14 @@ impl Findings {
             } else {
                 missing += tail;
             }
-            self.due += due;
-            self.delivered += due - missing - before;
             let reported = missing.min(heard.reported);
             self.lost += missing - reported;
-            self.reported += reported + before;
+            // Some of the last may have come, and the others were not repaired any more.
+            let late = late.min(reported);
+            self.gone_with_senders += late;
+            self.due += due - late;
+            self.delivered += due - missing - before;
+            self.reported += reported - late + before;
         }
     }
 }
@@ -242,6 +252,12 @@ impl Sender {
             }
         }
         sender
+    }
+
+    /// From when on it had no time to repair what was lost: some seconds before it was killed. Never, if it came to the end.
+    fn dying(&self) -> u64 {
+        let last = self.sent.values().max().filter(|_| !self.ended);
+        last.map_or(u64::MAX, |last| last.saturating_sub(REPAIR))
     }
 
     /// When it sent the first message that came; later than all if none did.

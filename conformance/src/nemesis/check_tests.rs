@@ -139,6 +139,21 @@ fn what_a_killed_node_sent_last_is_a_gap_of_unknown_count() {
 }
 
 #[test]
+fn what_is_lost_shortly_before_its_sender_is_killed_goes_with_it_if_that_is_reported() {
+    let found = |count, last| {
+        let got = gets(B, (0..3).chain(4..10)).into_iter().chain([gap(B, count)]);
+        let sent = sends(0..10).into_iter().chain([Line::Sent { at: last, n: 10 }]);
+        let got = got.chain([Line::Got { at: last, from: B, n: 10 }]);
+        Findings::of(&[lived(A, got), died(B, sent)], &[], &[B])
+    };
+    let shortly = found(Some(1), 1_000_000);
+    assert_eq!((shortly.lost, shortly.reported, shortly.gone_with_senders, shortly.due), (0, 0, 1, 10));
+    assert_eq!((shortly.delivered, found(None, 1_000_000).lost), (10, 1));
+    let long_before = found(Some(1), 9_000_000);
+    assert_eq!((long_before.reported, long_before.gone_with_senders), (1, 0), "there was time to repair it");
+}
+
+#[test]
 fn a_killed_node_is_owed_nothing_but_its_order() {
     let found = Findings::of(&[lived(A, sends(0..10)), died(B, gets(A, [0, 1, 4, 3]))], &[], &[B]);
     assert_eq!((found.due, found.lost, found.disordered), (0, 0, 1));

@@ -1,6 +1,9 @@
-//! The nemesis for the adapters of others: `nemesis --subject socketioxide-redis --seconds 60`.
+//! The nemesis for the adapters of others: `nemesis --subject socketioxide-redis --seconds 60`. Those of Node.js need
+//! `npm install --prefix benches/peers/js` before.
 //!
-//! For Roomcast's own, `cargo run -p conformance -- nemesis`: nodes, load, faults and checks are the same.
+//! For Roomcast's own, `cargo run -p conformance -- nemesis`: load, faults and checks are the same.
+
+mod script;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use peers::Failed;
 use peers::adapters::{Kind, QUESTION, Use};
 use peers::client::Client;
 use peers::server::Server;
+use script::JoinScripts;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
 use socketioxide::layer::SocketIoLayer;
@@ -20,13 +24,20 @@ use socketioxide::operators::BroadcastOperators;
 use tokio::task::JoinSet;
 
 fn main() -> ExitCode {
-    conformance::nemesis::main(Kind::PEERS.map(|kind| {
+    let rust = Kind::PEERS.map(|kind| {
         let recipe = match kind {
             Kind::Sqlx | Kind::TokioPostgres => recipes::POSTGRES,
             _ => recipes::REDIS,
         };
         Contestant::peer(kind.name(), recipe, JoinServers(kind))
-    }))
+    });
+    let scripts = [
+        ("@socket.io/redis-adapter", recipes::REDIS, "redis"),
+        ("@socket.io/redis-streams-adapter", recipes::REDIS, "redis-streams"),
+        ("@socket.io/postgres-adapter", recipes::POSTGRES, "postgres"),
+    ];
+    let scripts = scripts.map(|(name, recipe, kind)| Contestant::peer(name, recipe, JoinScripts(kind)));
+    conformance::nemesis::main(rust.into_iter().chain(scripts))
 }
 
 struct JoinServers(Kind);
