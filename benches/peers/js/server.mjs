@@ -38,8 +38,9 @@ async function adapter() {
   }
 }
 
-// An adapter's rejected promise that nobody waits for is no reason to end the server.
+// An adapter's error that nobody handles would end the server.
 process.on("unhandledRejection", () => {});
+process.on("uncaughtException", () => {});
 
 const http = createServer();
 const io = new Server(http, { adapter: await adapter(), transports: ["websocket"], serveClient: false });
