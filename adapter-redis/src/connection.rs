@@ -21,7 +21,7 @@ use crate::stream::{self, Pulse, Watched};
 pub(crate) const DIAL: Duration = Duration::from_secs(2);
 /// How long an answer may take that carries nothing large.
 pub(crate) const RESPONSE: Duration = Duration::from_secs(2);
-/// How often we look whether anything has arrived: a node's heartbeats come as often, and then nothing has to be asked.
+/// How often we look whether anything has arrived. A node's heartbeats come as often, so that nothing has to be asked then.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often we look once a sign of life was asked for.
 const TICK: Duration = Duration::from_millis(250);

@@ -128,8 +128,7 @@ impl<E: SocketEmitter> Adapter<E> {
         Ok(())
     }
 
-    /// `None` for a socket of another kind of server: socketioxide has no words for it.
-    /// Sockets of one server; `None` when they are another kind of server's.
+    /// Sockets of one server; `None` when they are another kind of server's, for which socketioxide has no words.
     fn describe(&self, sockets: &[SocketInfo]) -> Option<impl Iterator<Item = RemoteSocketData>> {
         let first = sockets.first()?;
         let server_id = std::str::from_utf8(&first.data).ok()?.parse().ok()?;

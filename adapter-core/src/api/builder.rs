@@ -114,9 +114,12 @@ impl ClusterBuilder {
         self
     }
 
-    /// How far this node may fall behind what it is sent, because its local sockets take too long for it; 30 s by default, at
-    /// least 1 ms. A node that is further behind drops everything that waits here and goes on with what comes next: it is in real
-    /// time again. [`Event::Gap`](crate::Event::Gap) says of each sender how many messages it has missed.
+    /// How long what has arrived may wait here because this node's local sockets take too long; 30 s by default, at least 1 ms.
+    ///
+    /// When the next message has waited for longer, everything that waits is dropped, questions, joins and answers among it, and
+    /// the node goes on with what comes next. [`Event::Gap`](crate::Event::Gap) says of each sender how many messages were missed;
+    /// they are not asked for again. What waits at the broker, while this node takes nothing more, is not counted: the bounds of a
+    /// node are 65,536 messages and 48 MiB. A longer time delivers more, and later.
     pub fn max_lag(mut self, lag: Duration) -> Self {
         self.max_lag = lag;
         self

@@ -116,6 +116,9 @@ impl Engine {
     /// This node was too slow for what it was sent, and some of it was dropped here. To ask for that would make it slower still.
     pub(crate) fn was_too_slow(&mut self, now: Instant) {
         self.too_slow_until = Some(self.patient(now) + TOO_SLOW);
+        for (_, peer) in self.members.iter_mut() {
+            peer.accounts().for_each(|(_, account)| account.was_dropped());
+        }
     }
 
     /// A probe of ours has come back in its place among the messages: what it stands behind has been read.

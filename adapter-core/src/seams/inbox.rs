@@ -83,11 +83,11 @@ impl Arrival {
         PLACE + self.payload.len()
     }
 
-    /// Whether it is dropped when this node is too far behind: messages, and how many of them a sender has sent so far, which it
-    /// says again. Beginnings and goodbyes are said once.
+    /// Whether it is dropped when this node is too far behind: messages, and heartbeats, which come again. All other control
+    /// messages are said once.
     pub(crate) fn may_be_skipped(&self) -> bool {
-        let again = |kind| matches!(kind, Some(Kind::HEARTBEAT | Kind::MARK));
-        Glance::at(&self.payload).is_none_or(|glance| !glance.control || again(glance.kind))
+        let is_message = |glance: Glance| !glance.control || glance.kind == Some(Kind::HEARTBEAT);
+        Glance::at(&self.payload).is_none_or(is_message)
     }
 }
 

@@ -98,11 +98,11 @@ impl Kind {
                 serve!(FredAdapter<_>, RedisAdapterCtr::new_with_fred_config(client, redis).await?, then)
             }
             Self::Sqlx => {
-                let pool = PgPool::connect(&with_user(url, true)).await?;
+                let pool = PgPool::connect(&with_user(url)).await?;
                 serve!(SqlxAdapter<_>, PostgresAdapterCtr::new_with_sqlx_config(pool, postgres), then)
             }
             Self::TokioPostgres => {
-                let (url, tls) = (with_user(url, true).parse()?, tokio_postgres::NoTls);
+                let (url, tls) = (with_user(url).parse()?, tokio_postgres::NoTls);
                 let adapter = PostgresAdapterCtr::new_with_tokio_postgres_config(url, tls, postgres).await?;
                 serve!(TokioPostgresAdapter<_>, adapter, then)
             }
@@ -110,9 +110,9 @@ impl Kind {
     }
 }
 
-/// The URL with a name that the suite's PostgreSQL knows, if it is one of PostgreSQL without a name: it lets everybody in.
-pub fn with_user(url: &str, postgres: bool) -> String {
-    if !postgres || url.contains('@') { url.to_owned() } else { url.replacen("://", "://postgres@", 1) }
+/// The URL of the suite's PostgreSQL, which lets everybody in, with a name that it knows.
+pub fn with_user(url: &str) -> String {
+    if url.contains('@') { url.to_owned() } else { url.replacen("://", "://postgres@", 1) }
 }
 
 /// What a client says when it connects.

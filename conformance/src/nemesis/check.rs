@@ -42,7 +42,7 @@ pub(crate) struct Findings {
     pub(crate) silence: u64,
 }
 
-/// In so many microseconds what is lost has been repaired, also over a slow link after an outage.
+/// By then, in microseconds, a lost message has been repaired, also over a slow link after an outage.
 const REPAIR: u64 = 5_000_000;
 
 /// What became of questions to all nodes.
@@ -116,7 +116,7 @@ impl Findings {
             }
         }
         found.unfinished.sort_unstable();
-        let times = senders.into_iter().map(|(run, sender)| (run, sender.sent)).collect();
+        let times = senders.into_iter().map(|(run, sender)| (run, sender.accepted())).collect();
         (found.recoveries, found.silence) = recoveries(histories, &times, blows);
         found
     }
@@ -252,6 +252,12 @@ impl Sender {
             }
         }
         sender
+    }
+
+    /// When each number was sent that was not refused.
+    fn accepted(mut self) -> HashMap<u64, u64> {
+        self.sent.retain(|n, _| !self.refused.contains(n));
+        self.sent
     }
 
     /// From when on it had no time to repair what was lost: some seconds before it was killed. Never, if it came to the end.

@@ -33,8 +33,8 @@ struct ClusterNode {
     closing: watch::Sender<bool>,
     /// Tells what is lost; ends after `closing`.
     watcher: Mutex<JoinSet<()>>,
-    /// Tell what the sockets get; end with the node.
-    _readers: JoinSet<()>,
+    /// Tell what the sockets get.
+    readers: Mutex<JoinSet<()>>,
 }
 
 #[async_trait]
@@ -62,7 +62,7 @@ impl Join for JoinCluster {
         readers.spawn(read(everyone.connect()?, listener.clone()));
         readers.spawn(read(visitors.connect_as(guest(place.node)?)?, listener.clone()));
         watcher.spawn(watch(events, listener, closing.subscribe()));
-        Ok(Arc::new(ClusterNode { cluster, all, guests, closing, watcher: Mutex::new(watcher), _readers: readers }))
+        Ok(Arc::new(ClusterNode { cluster, all, guests, closing, watcher: watcher.into(), readers: readers.into() }))
     }
 }
 
@@ -127,7 +127,9 @@ impl Node for ClusterNode {
     async fn close(&self) -> NodeResult {
         self.cluster.close().await?;
         self.closing.send_replace(true);
-        let mut watcher = std::mem::take(&mut *self.watcher.lock().unwrap_or_else(PoisonError::into_inner));
+        let take = |tasks: &Mutex<_>| std::mem::take(&mut *tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let (mut watcher, mut readers): (JoinSet<()>, JoinSet<()>) = (take(&self.watcher), take(&self.readers));
+        readers.shutdown().await;
         Ok(watcher.join_next().await.transpose().map(drop)?)
     }
 
@@ -142,6 +144,7 @@ async fn read(mut socket: Socket, listener: Listener) {
     while let Some(delivery) = socket.next().await {
         listener.packet(&delivery.packet.data);
     }
+    listener.disconnected();
 }
 
 /// Tells what is lost, up to the last event before closing.

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 /// The argument by which this program is the nemesis.
 const NEMESIS: &str = "--nemesis";
 
-/// What a program does that is nothing but the nemesis: `[--seconds N] [--subject NAME]` and so on, as in [`Options::parse`].
+/// Runs the nemesis as a whole program; its arguments are those of [`Options::parse`].
 ///
 /// It strikes one of the contestants, the first one by default, prints a [`Report`](super::Report), and fails if a promise was broken.
 pub fn main(contestants: impl IntoIterator<Item = Contestant>) -> ExitCode {

@@ -19,7 +19,7 @@ pub struct Contestant {
 }
 
 impl Contestant {
-    /// Nodes that are not Roomcast's, to be seen beside it: `benches/peers` in the repository has some.
+    /// Nodes that are not Roomcast's, for comparison: `benches/peers` in the repository has some.
     pub fn peer(name: &str, recipe: Recipe, join: impl Join) -> Self {
         Self { label: name.to_owned(), recipe: Some(recipe), options: "", join: Arc::new(join) }
     }

@@ -1,5 +1,6 @@
 //! What a node tells of what it gets.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,15 +16,15 @@ pub struct Listener(Arc<State>);
 struct State {
     run: Run,
     log: Log,
-    /// How many nodes have said that this was their last message, to all and to guests.
-    ends: watch::Sender<u32>,
+    /// Which nodes have said that this was their last message, to all and to guests: they may say so again.
+    ends: watch::Sender<HashSet<Message>>,
     /// The first thing that could not be taken, and why.
     failed: watch::Sender<Option<String>>,
 }
 
 impl Listener {
     pub(crate) fn new(run: Run, log: Log) -> Self {
-        Self(Arc::new(State { run, log, ends: watch::Sender::new(0), failed: watch::Sender::new(None) }))
+        Self(Arc::new(State { run, log, ends: watch::Sender::default(), failed: watch::Sender::new(None) }))
     }
 
     /// The node's socket or its guest got this packet.
@@ -34,7 +35,10 @@ impl Listener {
             Some(Message::ToAll(from, n)) => Line::Got { at, from, n },
             Some(Message::Inside(from, round)) => Line::GotInside { at, from, round },
             Some(Message::Outside(from, round)) => Line::GotOutside { at, from, round },
-            Some(Message::End(_)) => return self.0.ends.send_modify(|ends| *ends += 1),
+            Some(end) => {
+                self.0.ends.send_if_modified(|ends| ends.insert(end));
+                return;
+            }
         };
         // What a node emits is on its own sockets before the call has returned; that is not what is asked here.
         if !matches!(line, Line::Got { from, .. } if from == self.0.run) {
@@ -46,6 +50,11 @@ impl Listener {
     /// this one alone; `count` is `None` where nobody knows how many.
     pub fn gap(&self, id: &str, inbox: bool, count: Option<u64>) {
         self.write(&Line::Gap { id: id.to_owned(), inbox, count });
+    }
+
+    /// The node's socket or its guest was disconnected, which it should not be: the node fails.
+    pub fn disconnected(&self) {
+        self.fail("a socket was disconnected");
     }
 
     /// So many events were not read in time: gaps may be among them.
@@ -60,8 +69,8 @@ impl Listener {
     }
 
     /// Returns when so many last messages have come.
-    pub(crate) async fn ends(&self, count: u32) {
-        let _ = self.0.ends.subscribe().wait_for(|ends| *ends >= count).await; // never closed: it is ours
+    pub(crate) async fn ends(&self, count: usize) {
+        let _ = self.0.ends.subscribe().wait_for(|ends| ends.len() >= count).await; // never closed: it is ours
     }
 
     /// Returns when something could not be taken.
@@ -106,7 +115,9 @@ mod tests {
         listener.gap("a", true, None);
         assert!(listener.ends(1).now_or_never().is_none());
         listener.packet(&Message::End(other).padded(0));
+        listener.packet(&Message::End(other).padded(0));
         assert!(listener.ends(1).now_or_never().is_some());
+        assert!(listener.ends(2).now_or_never().is_none(), "it was the same once more");
         assert!(listener.failed().now_or_never().is_none());
         listener.packet(b"hello");
         assert!(listener.failed().now_or_never().is_some_and(|why| why.contains("no node sends")));

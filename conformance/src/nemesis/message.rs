@@ -3,7 +3,7 @@
 use super::history::Run;
 
 /// What a packet says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Message {
     /// The number, to all.
     ToAll(Run, u64),
@@ -11,8 +11,9 @@ pub(crate) enum Message {
     Inside(Run, u64),
     /// To the same room, which the guest has left.
     Outside(Run, u64),
-    /// The last of its sender.
+    /// The last of its sender, to all and to guests.
     End(Run),
+    EndToGuests(Run),
 }
 
 impl Message {
@@ -23,6 +24,7 @@ impl Message {
             Self::Inside(from, round) => format!("in {from} {round} "),
             Self::Outside(from, round) => format!("out {from} {round} "),
             Self::End(from) => format!("end {from} 0 "),
+            Self::EndToGuests(from) => format!("end-guests {from} 0 "),
         }
         .into_bytes();
         text.resize(text.len().max(size), b'.');
@@ -39,6 +41,7 @@ impl Message {
             "in" => Self::Inside(from, number),
             "out" => Self::Outside(from, number),
             "end" => Self::End(from),
+            "end-guests" => Self::EndToGuests(from),
             _ => return None,
         })
     }
@@ -51,7 +54,9 @@ mod tests {
     #[test]
     fn it_is_read_as_it_was_written() {
         let run = Run { node: 3, start: 1 };
-        for message in [Message::ToAll(run, 17), Message::Inside(run, 0), Message::Outside(run, 9), Message::End(run)] {
+        let ends = [Message::End(run), Message::EndToGuests(run)];
+        let others = [Message::ToAll(run, 17), Message::Inside(run, 0), Message::Outside(run, 9)];
+        for message in others.into_iter().chain(ends) {
             for size in [0, 64, 100_000] {
                 let bytes = message.padded(size);
                 assert!(bytes.len() >= size);

@@ -60,12 +60,12 @@ pub trait Node: Send + Sync + 'static {
     /// after a while.
     ///
     /// # Errors
-    /// When that will not be any more.
+    /// When that cannot happen any more.
     async fn settle(&self) -> NodeResult {
         Ok(())
     }
 
-    /// Leaves the cluster. The listener hears nothing any more when it returns.
+    /// Leaves the cluster. What comes afterwards is not looked at; by default the node just ends.
     ///
     /// # Errors
     /// When it could not leave as it should.

@@ -24,7 +24,7 @@ impl std::fmt::Display for Blow {
     }
 }
 
-/// A node that has not received for so many microseconds what was sent will not any more.
+/// After so many microseconds without receiving what was sent, a node counts as deaf.
 const DEAF: u64 = 5_000_000;
 
 /// How nodes came back from one kind of fault.
@@ -133,9 +133,13 @@ impl Arrivals {
             own.clone().any(|blow| blow.from < to && blow.to > from)
         };
         let pairs = self.arrivals.iter().zip(self.arrivals.iter().skip(1));
-        let pairs = pairs.map(|((one, _), (next, _))| (*one, *next));
+        let pairs = pairs.map(|((one, _), (next, _))| (*one, *next)).filter(|(one, next)| !paused(*one, *next));
+        // A node that got nothing at the end may be stopped for a part of that time; it is deaf in the rest.
         let last = self.arrivals.last().map_or(self.lived.0, |(got, _)| *got);
-        let times = pairs.chain([(last, self.last_sent.min(self.lived.1))]);
-        times.filter(|(one, next)| !paused(*one, *next)).map(|(one, next)| next.saturating_sub(one)).max().unwrap_or(0)
+        pairs
+            .chain([(last, self.last_sent.min(self.lived.1))])
+            .map(|(one, next)| next.saturating_sub(one))
+            .max()
+            .unwrap_or(0)
     }
 }

@@ -202,12 +202,13 @@ impl Worker {
 
     /// Sends a last message, and waits for that of every node: what was sent before is delivered then, or reported.
     async fn finish(&self) {
-        let end = Message::End(self.post.run).padded(SMALL);
+        let (end, to_guests) = (Message::End(self.post.run), Message::EndToGuests(self.post.run));
+        let (end, to_guests) = (end.padded(SMALL), to_guests.padded(SMALL));
         let wait = async {
             until_ok(|| self.node.settle()).await;
             until_ok(|| self.node.emit(&end)).await;
-            until_ok(|| self.node.emit_to_guests(&end)).await;
-            self.listener.ends(self.post.nodes * 2).await;
+            until_ok(|| self.node.emit_to_guests(&to_guests)).await;
+            self.listener.ends(self.post.nodes as usize * 2).await;
         };
         // Who waits in vain has lost something, which its history says.
         let _ = tokio::time::timeout(PATIENCE, wait).await;

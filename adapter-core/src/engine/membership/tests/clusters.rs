@@ -189,6 +189,37 @@ fn g09_a_lost_tail_in_a_ring_is_found_by_the_mark_that_follows() {
     assert_eq!((cluster.events(1), cluster.events(2)), (vec![], vec![]));
 }
 
+#[test]
+fn g09_what_a_slow_node_has_dropped_is_not_asked_for_however_late_that_shows() {
+    let mut cluster = Cluster::of(20);
+    cluster.emit(0);
+    cluster.run(ms(1000));
+    cluster.reset();
+    cluster.member(1).link = false; // drops the next message
+    cluster.emit(0);
+    cluster.run(ms(10));
+    cluster.member(1).link = true;
+    let now = cluster.instant();
+    cluster.member(1).engine.was_too_slow(now);
+    let silent = cluster.members[0].take();
+    cluster.run(ms(2100));
+    cluster.members[0] = silent;
+    cluster.emit(0);
+    cluster.run(ms(20));
+    assert_eq!(cluster.member(1).performed, 2, "what comes next is not held back");
+    cluster.run(ms(2000));
+    assert_eq!(cluster.member(1).performed, 2);
+    let gap = |event: &Event| matches!(event, Event::Gap { node, count: Some(1), .. } if *node == id(0));
+    assert_eq!(cluster.events(1).iter().filter(|event| gap(event)).count(), 1);
+    // From then on it is as before.
+    cluster.member(1).link = false;
+    cluster.emit(0);
+    cluster.run(ms(10));
+    cluster.member(1).link = true;
+    cluster.run(ms(2000));
+    assert_eq!(cluster.member(1).performed, 3);
+}
+
 /// A node that another one has forgotten, and that has not forgotten it, is told where the numbers stand now.
 #[test]
 fn g09_a_node_that_was_forgotten_misses_nothing_that_it_had() {

@@ -56,6 +56,8 @@ pub(crate) struct Account {
     introduced: bool,
     /// So many marks of the sender one after the other were behind what was taken here: it has never sent that.
     behind: u32,
+    /// This node has dropped what came, up to what is heard next: it does not ask for that.
+    dropped: bool,
 }
 
 impl Account {
@@ -73,6 +75,7 @@ impl Account {
             fresh: true,
             introduced: false,
             behind: 0,
+            dropped: false,
         }
     }
 
@@ -153,8 +156,25 @@ impl Account {
             progress.late = hole.map(|since| now.saturating_duration_since(since));
         }
         self.advance(&mut progress);
+        if !old {
+            self.lose_dropped(number.n, patience, &mut progress);
+        }
         self.give_up(now, patience, &mut progress);
         progress
+    }
+
+    /// This node was too slow, and has dropped some of what came.
+    pub(crate) fn was_dropped(&mut self) {
+        self.dropped = true;
+    }
+
+    /// What is missing before this number was dropped here, if anything was. Without order it may also be on its way.
+    fn lose_dropped(&mut self, before: u64, patience: &Patience, progress: &mut Progress) {
+        if std::mem::take(&mut self.dropped) && patience.ordered && self.unsure.is_none() {
+            while self.next < before && self.hole_since().is_some() {
+                self.skip(progress);
+            }
+        }
     }
 
     /// Whether nothing of a message is missing any more.
@@ -172,7 +192,7 @@ impl Account {
         let next = number.epoch == self.epoch && number.n == self.next && self.held.is_empty() && self.unsure.is_none();
         if next {
             self.next += 1; // read as below the end of the numbers
-            self.fresh = false;
+            (self.fresh, self.dropped) = (false, false);
         }
         next
     }
@@ -246,6 +266,7 @@ impl Account {
         if news {
             self.known = Some((mark.n, now));
         }
+        self.lose_dropped(mark.n.saturating_add(1), patience, &mut progress);
         self.give_up(now, patience, &mut progress);
         progress
     }

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use conformance::nemesis::{Answered, Join, Listener, Node, NodeResult, Place};
+use peers::adapters::with_user;
 use peers::client::Client;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -37,17 +38,14 @@ struct ScriptNode {
 impl Join for JoinScripts {
     async fn join(&self, place: &Place, listener: Listener) -> NodeResult<Arc<dyn Node>> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("js/server.mjs");
-        let url = peers::adapters::with_user(&place.url, self.0 == "postgres");
+        let url = if self.0 == "postgres" { with_user(&place.url) } else { place.url.clone() };
         let mut command = Command::new("node");
         command.arg(script).args([self.0, &url, &place.cluster]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut server = command.kill_on_drop(true).spawn()?;
         let orders = server.stdin.take().ok_or("a server takes orders")?;
         let mut lines = BufReader::new(server.stdout.take().ok_or("a server answers")?).lines();
-        let port: u16 = lines
-            .next_line()
-            .await?
-            .ok_or("the server did not start: npm install --prefix benches/peers/js")?
-            .parse()?;
+        let first = tokio::time::timeout(Place::CONNECTING, lines.next_line()).await??;
+        let port: u16 = first.ok_or("the server did not start: npm install --prefix benches/peers/js")?.parse()?;
         let waiting = Arc::new(Mutex::new(HashMap::<u64, oneshot::Sender<Value>>::new()));
         let (mut tasks, answers) = (JoinSet::new(), Arc::clone(&waiting));
         tasks.spawn(async move {
@@ -57,6 +55,8 @@ impl Join for JoinScripts {
                 let asked = answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                 drop(asked.map(|asked| asked.send(answer)));
             }
+            // The server has ended; so do those who wait for it.
+            answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         });
         let address = ([127, 0, 0, 1], port).into();
         for (namespace, rooms) in [("/all", &[][..]), ("/rooms", &[guest(place.node).as_str()])] {
@@ -71,9 +71,15 @@ impl ScriptNode {
     async fn order(&self, mut order: Value) -> NodeResult<Value> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         order["id"] = json!(id);
-        let (answer, answered) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, answer);
-        self.orders.lock().await.write_all(format!("{order}\n").as_bytes()).await?;
+        let mut orders = self.orders.lock().await;
+        let answered = {
+            let (answer, answered) = oneshot::channel();
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, answer);
+            answered
+        };
+        // It fails when the server has ended, and then all who wait are told.
+        orders.write_all(format!("{order}\n").as_bytes()).await?;
+        drop(orders);
         let answer = answered.await?;
         if answer["ok"] == json!(true) { Ok(answer["value"].clone()) } else { Err("it was refused".into()) }
     }

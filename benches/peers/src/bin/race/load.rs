@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use conformance::broker::Broker;
 use futures_util::future::try_join_all;
@@ -24,6 +25,8 @@ const SECONDS: u64 = 3;
 const CROWD: usize = 1_000;
 const ASKED: usize = 100;
 const QUESTIONS: u64 = 100;
+/// How long events may be on their way.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What one contestant did in one round.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,10 +94,15 @@ async fn listen(server: SocketAddr, tasks: &mut JoinSet<()>) -> Result<Arc<Heard
 }
 
 impl Heard {
-    async fn has(&self, count: u64) {
-        while self.count.load(Ordering::Relaxed) < count {
-            self.news.notified().await;
-        }
+    /// Waits until so many have come. Adapters may lose some: then it does not go on.
+    async fn has(&self, count: u64) -> Result<(), Failed> {
+        let all = async {
+            while self.count.load(Ordering::Relaxed) < count {
+                self.news.notified().await;
+            }
+        };
+        let lost = |_| format!("of {count} events a client got {}", self.count.load(Ordering::Relaxed));
+        Ok(tokio::time::timeout(PATIENCE, all).await.map_err(lost)?)
     }
 
     fn take(&self) -> Vec<u64> {
@@ -111,11 +119,11 @@ async fn emit(sender: &mut Process, heard: &[Arc<Heard>], count: u64) -> Result<
         sender.order(&format!("emit {BATCH}")).await?;
         sent += BATCH;
         for heard in heard {
-            heard.has(sent - BATCH).await;
+            heard.has(sent - BATCH).await?;
         }
     }
     for heard in heard {
-        heard.has(sent).await;
+        heard.has(sent).await?;
     }
     Ok(())
 }
@@ -124,7 +132,7 @@ async fn latency(sender: &mut Process, heard: &[Arc<Heard>], measured: &mut Meas
     heard.iter().for_each(|heard| drop(heard.take()));
     let sent = sender.order(&format!("rate {RATE} {SECONDS}")).await?;
     for heard in heard {
-        heard.has(sent[0]).await;
+        heard.has(sent[0]).await?;
     }
     let of = |mut ages: Vec<u64>, part: usize| {
         ages.sort_unstable();
