@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::history::{History, Line, Run};
+use super::plan::Fault;
 use super::recovery::{Blow, Recovery, recoveries};
 
 /// What came of a run. Messages count once for each node that is owed them.
@@ -20,7 +21,7 @@ pub(crate) struct Findings {
     pub(crate) lost: u64,
     /// Of these, what did not come, and was reported.
     pub(crate) reported: u64,
-    /// What a node that was killed had sent last, and took with it.
+    /// What a node had sent last that was killed, or stopped and taken for dead, and took with it.
     pub(crate) gone_with_senders: u64,
     /// Deliveries of the same message to the same socket, but the first.
     pub(crate) doubled: u64,
@@ -37,7 +38,7 @@ pub(crate) struct Findings {
     /// Nodes that were not killed, and have not come to the end.
     pub(crate) unfinished: Vec<Run>,
     pub(crate) questions: Questions,
-    pub(crate) recoveries: BTreeMap<super::plan::Fault, Recovery>,
+    pub(crate) recoveries: BTreeMap<Fault, Recovery>,
     /// The longest time, in microseconds, in which a node that ran got nothing.
     pub(crate) silence: u64,
 }
@@ -112,7 +113,7 @@ impl Findings {
             }
             let heard = found.listen(history, &senders, &names);
             if ended {
-                found.balance(history, &senders, &heard);
+                found.balance(history, &senders, &heard, blows);
             }
         }
         found.unfinished.sort_unstable();
@@ -187,7 +188,13 @@ impl Findings {
     }
 
     /// Weighs what a run that came to the end was owed against what it got and what was reported to it.
-    fn balance(&mut self, history: &History, senders: &HashMap<Run, Sender>, heard: &HashMap<Run, Heard>) {
+    fn balance(
+        &mut self,
+        history: &History,
+        senders: &HashMap<Run, Sender>,
+        heard: &HashMap<Run, Heard>,
+        blows: &[Blow],
+    ) {
         let Some(ready) = senders.get(&history.run).and_then(|this| this.ready) else { return };
         let nothing = Heard::default();
         for (run, sender) in senders.iter().filter(|(run, _)| run.node != history.run.node) {
@@ -200,7 +207,7 @@ impl Findings {
             let rooms = rooms.map(|(round, (joined, _))| (&heard.inside, *round, *joined));
             let first = sender.first_of(heard);
             let (mut due, mut missing, mut tail, mut before, mut late) = (0, 0, 0, 0, 0);
-            let dying = sender.dying();
+            let ends = sender.ends(run.node, blows);
             for (stream, n, at) in owed.chain(rooms) {
                 due += 1;
                 if stream.seen.contains(&n) {
@@ -213,7 +220,7 @@ impl Findings {
                     () if heard.unknown && at < first => before += 1,
                     () => {
                         missing += 1;
-                        late += u64::from(at >= dying);
+                        late += u64::from(ends.iter().any(|end| (end.saturating_sub(REPAIR)..=*end).contains(&at)));
                     }
                 }
             }
@@ -260,10 +267,12 @@ impl Sender {
         self.sent
     }
 
-    /// From when on it had no time to repair what was lost: some seconds before it was killed. Never, if it came to the end.
-    fn dying(&self) -> u64 {
-        let last = self.sent.values().max().filter(|_| !self.ended);
-        last.map_or(u64::MAX, |last| last.saturating_sub(REPAIR))
+    /// When it was killed, or stopped for so long that others may have taken it for dead: what was lost shortly before could not be
+    /// repaired any more.
+    fn ends(&self, node: u32, blows: &[Blow]) -> Vec<u64> {
+        let stopped = blows.iter().filter(|blow| blow.fault == Fault::NodePaused && blow.node == Some(node));
+        let killed = self.sent.values().max().filter(|_| !self.ended).copied();
+        stopped.map(|blow| blow.from).chain(killed).collect()
     }
 
     /// When it sent the first message that came; later than all if none did.

@@ -149,6 +149,11 @@ fn what_is_lost_shortly_before_its_sender_is_killed_goes_with_it_if_that_is_repo
     let shortly = found(Some(1), 1_000_000);
     assert_eq!((shortly.lost, shortly.reported, shortly.gone_with_senders, shortly.due), (0, 0, 1, 10));
     assert_eq!((shortly.delivered, found(None, 1_000_000).lost), (10, 1));
+    let lives = [lived(A, gets(B, (0..3).chain(4..10)).into_iter().chain([gap(B, Some(1))])), lived(B, sends(0..10))];
+    let stopped = |from| Blow { fault: Fault::NodePaused, node: Some(1), from, to: from + 3_500_000 };
+    let of = |from| Findings::of(&lives, &[stopped(from)], &[]);
+    assert_eq!((of(150).reported, of(150).gone_with_senders), (0, 1), "it was taken for dead");
+    assert_eq!((of(120).reported, of(120).gone_with_senders), (1, 0), "what it sent afterwards can be repaired");
     let long_before = found(Some(1), 9_000_000);
     assert_eq!((long_before.reported, long_before.gone_with_senders), (1, 0), "there was time to repair it");
 }

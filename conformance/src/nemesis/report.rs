@@ -77,7 +77,7 @@ impl fmt::Display for Report {
         row(f, "  of which had been lost, and were repaired", found.repaired)?;
         row(f, "lost, and reported as gaps", found.reported)?;
         if found.gone_with_senders > 0 {
-            row(f, "gone with killed senders, as reported", found.gone_with_senders)?;
+            row(f, "gone with dead senders, as reported", found.gone_with_senders)?;
         }
         writeln!(f)?;
         row(f, "LOST WITHOUT A REPORT", found.lost)?;
