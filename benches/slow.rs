@@ -147,7 +147,7 @@ fn told(events: &mut Events) -> (u64, u64) {
     (gaps, lost)
 }
 
-/// Emits at the rate for so long; each packet says when.
+/// Emits [`RATE`] packets a second for this long, and returns how many. Each packet holds the time of its emit.
 async fn emit(to: &NamespaceHandle, began: Instant, length: Duration) -> Result<u64> {
     let (until, mut pace, mut sent) =
         (Instant::now() + length, tokio::time::interval(Duration::from_secs(1) / RATE), 0);

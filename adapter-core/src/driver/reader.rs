@@ -97,12 +97,12 @@ impl Reader {
         true
     }
 
+    /// Whether a message has waited here for too long. The turn's end is as near as the time itself, and need not be asked for.
     fn is_behind(&self, next: &Arrival) -> bool {
-        now().saturating_duration_since(next.at) > self.core.bounds.max_lag && next.may_be_skipped()
+        self.turn_ends.saturating_duration_since(next.at) > self.core.bounds.max_lag && next.may_be_skipped()
     }
 
-    /// This node is too far behind: all messages that wait here are dropped. The next one, or the next heartbeat, shows how many they
-    /// were.
+    /// Drops all messages that wait here. The next one of each sender, or its next mark, shows how many they were.
     fn skip(&mut self) {
         self.core.engine().was_too_slow(now());
         self.waiting.retain(|arrival| !arrival.may_be_skipped());

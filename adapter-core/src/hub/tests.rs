@@ -104,6 +104,7 @@ fn sockets_are_described_as_far_as_asked_for() {
     };
     assert_eq!(described(Projection::All), expect(&["y"], "bob"));
     assert_eq!(described(Projection::Rooms), expect(&["y"], ""));
+    assert_eq!(described(Projection::Data), expect(&[], "bob"));
     assert_eq!(described(Projection::Ids), expect(&[], ""));
 }
 

@@ -88,3 +88,25 @@ fn taking_wakes_those_who_wait_for_room_and_nobody_else() {
     assert!(closed.as_mut().poll(&mut closing).is_ready());
     assert!(pin!(inbox.ready()).poll(&mut offering).is_ready(), "nobody waits for room in a closed inbox");
 }
+
+#[test]
+fn skipping_drops_messages_and_heartbeats_and_keeps_what_is_said_once() {
+    let inbox = Inbox::new(Bounds { messages: 6, bytes: 1 << 20, control: 8 }, None);
+    inbox.want(&[Channel::new("rc.a").expect("valid")]);
+    let kinds = [Kind::BROADCAST, Kind::HEARTBEAT, Kind::MARK, Kind::FETCH_SOCKETS, Kind::BYE, Kind::BROADCAST];
+    for kind in kinds {
+        inbox.frame("rc.a", message(kind)).expect("room, or control");
+    }
+    inbox.frame("rc.a", message(Kind::BROADCAST)).expect_err("full");
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut waits = pin!(inbox.ready());
+    assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+
+    let kept: Vec<_> = inbox.skip().iter().filter_map(|arrival| Glance::at(&arrival.payload)?.kind).collect();
+    assert_eq!(kept, [Kind::MARK, Kind::BYE]);
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "a paused source goes on");
+    assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+    assert_eq!(inbox.take(true).messages.len(), 0);
+    inbox.frame("rc.a", message(Kind::BROADCAST)).expect("room again");
+}

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use adapter_core::adapter::{Acks, LocalSocket, LocalSockets, Target};
+use adapter_core::adapter::LocalSockets;
 use adapter_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
 use adapter_core::{
-    Cluster, ClusterName, Departure, ErrorKind, Event, Memory, MissingReason, NodeId, Packet, Projection, Result, Room,
+    Cluster, ClusterName, Departure, ErrorKind, Event, Memory, MissingReason, NodeId, Packet, Result, Room,
 };
 
 use crate::bad_input::stranger_inbox;
-use crate::support::{Node, eventually, next};
+use crate::support::{Node, OnBroadcast, eventually, next};
 
 /// A run of one frame of version 1 as PROTOCOL.md has it, from a node that nobody knows and that has counted as far as can be.
 fn frame(kind: u8, number: Option<(u64, u64)>, body: &[u8]) -> Vec<u8> {
@@ -68,24 +68,14 @@ struct Slow {
     stuck: AtomicBool,
 }
 
-struct Shared(Arc<Slow>);
-
-impl LocalSockets for Shared {
-    fn broadcast(&self, _: &Target, _: &Packet) {
-        let began = Instant::now();
-        while began.elapsed() < self.0.each || self.0.stuck.load(Ordering::SeqCst) {
-            std::thread::yield_now();
-        }
-    }
-    fn broadcast_with_ack(&self, _: &Target, _: &Packet, _: Duration, _: Acks) {}
-    fn join(&self, _: &Target, _: &[Room]) {}
-    fn leave(&self, _: &Target, _: &[Room]) {}
-    fn disconnect(&self, _: &Target) {}
-    fn sockets(&self, _: &Target, _: Projection) -> Vec<LocalSocket> {
-        Vec::new()
-    }
-    fn rooms(&self, _: &Target) -> Vec<Room> {
-        Vec::new()
+impl Slow {
+    fn sockets(self: Arc<Self>) -> impl LocalSockets {
+        OnBroadcast(move |_: &Packet| {
+            let began = Instant::now();
+            while began.elapsed() < self.each || self.stuck.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+        })
     }
 }
 
@@ -95,7 +85,7 @@ async fn g04_g05_a_node_with_a_backlog_stays_a_member_and_keeps_its_deadlines() 
     let memory = Memory::new();
     let (one, two) = (Node::on(&memory).await, Node::on(&memory).await);
     let slow = Arc::new(Slow { each: Duration::from_micros(1_500), stuck: AtomicBool::new(false) });
-    let _slow = two.cluster.namespace("/chat", Shared(slow)).await.unwrap();
+    let _slow = two.cluster.namespace("/chat", slow.sockets()).await.unwrap();
     eventually(|| one.cluster.nodes().len() == 2).await;
     let mut events = one.cluster.events();
     // More than four seconds of work for the other reader, and far less for us.
@@ -122,7 +112,7 @@ async fn g19_a_call_that_races_with_close_is_sent_or_refused() {
     let (one, two) = (Node::on(&memory).await, Node::on(&memory).await);
     eventually(|| one.cluster.nodes().len() == 2).await;
     let slow = Arc::new(Slow { each: Duration::ZERO, stuck: AtomicBool::new(true) });
-    let x = one.cluster.namespace("/x", Shared(Arc::clone(&slow))).await.unwrap();
+    let x = one.cluster.namespace("/x", Arc::clone(&slow).sockets()).await.unwrap();
     let apart = |call: std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>| {
         std::thread::spawn(|| {
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(call)

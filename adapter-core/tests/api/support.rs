@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use adapter_core::adapter::{Acks, LocalSocket, LocalSockets, Target};
 use adapter_core::backend::Limits;
-use adapter_core::{Cluster, ClusterBuilder, Hub, Memory, NamespaceHandle, Socket};
+use adapter_core::{Cluster, ClusterBuilder, Hub, Memory, NamespaceHandle, Packet, Projection, Room, Socket};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
@@ -30,6 +31,25 @@ impl Node {
         let socket = self.hub.connect().unwrap();
         socket.join(rooms).unwrap();
         socket
+    }
+}
+
+/// Local sockets of which only broadcasts matter: each packet goes to the function.
+pub(crate) struct OnBroadcast<F>(pub(crate) F);
+
+impl<F: Fn(&Packet) + Send + Sync + 'static> LocalSockets for OnBroadcast<F> {
+    fn broadcast(&self, _: &Target, packet: &Packet) {
+        (self.0)(packet);
+    }
+    fn broadcast_with_ack(&self, _: &Target, _: &Packet, _: Duration, _: Acks) {}
+    fn join(&self, _: &Target, _: &[Room]) {}
+    fn leave(&self, _: &Target, _: &[Room]) {}
+    fn disconnect(&self, _: &Target) {}
+    fn sockets(&self, _: &Target, _: Projection) -> Vec<LocalSocket> {
+        Vec::new()
+    }
+    fn rooms(&self, _: &Target) -> Vec<Room> {
+        Vec::new()
     }
 }
 

@@ -33,7 +33,7 @@ pub enum Kind {
 }
 
 /// What is done with a server, whatever its adapter.
-#[allow(async_fn_in_trait)] // within this crate, and awaited in place
+#[expect(async_fn_in_trait, reason = "used in this crate alone, and awaited in place")]
 pub trait Use {
     type Output;
 

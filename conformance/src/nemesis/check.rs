@@ -21,7 +21,7 @@ pub(crate) struct Findings {
     pub(crate) lost: u64,
     /// Of these, what did not come, and was reported.
     pub(crate) reported: u64,
-    /// What a node had sent last that was killed, or stopped and taken for dead, and took with it.
+    /// What was reported as lost because its sender was killed, or was taken for dead, shortly after sending it.
     pub(crate) gone_with_senders: u64,
     /// Deliveries of the same message to the same socket, but the first.
     pub(crate) doubled: u64,
@@ -43,6 +43,8 @@ pub(crate) struct Findings {
     pub(crate) silence: u64,
 }
 
+/// A node that is silent for so many microseconds may be taken for dead.
+const SILENT: u64 = 2_500_000;
 /// By then, in microseconds, a lost message has been repaired, also over a slow link after an outage.
 const REPAIR: u64 = 5_000_000;
 
@@ -234,7 +236,7 @@ impl Findings {
             }
             let reported = missing.min(heard.reported);
             self.lost += missing - reported;
-            // Some of the last may have come, and the others were not repaired any more.
+            // The gaps do not say which messages: those that could not be repaired are counted first.
             let late = late.min(reported);
             self.gone_with_senders += late;
             self.due += due - late;
@@ -267,10 +269,12 @@ impl Sender {
         self.sent
     }
 
-    /// When it was killed, or stopped for so long that others may have taken it for dead: what was lost shortly before could not be
-    /// repaired any more.
+    /// When the others lost this sender: it was killed, or was silent for so long that they took it for dead. Nobody repairs what was
+    /// lost shortly before that.
     fn ends(&self, node: u32, blows: &[Blow]) -> Vec<u64> {
-        let stopped = blows.iter().filter(|blow| blow.fault == Fault::NodePaused && blow.node == Some(node));
+        let silent = |blow: &&Blow| blow.to - blow.from >= SILENT;
+        let stopped =
+            blows.iter().filter(|blow| blow.fault == Fault::NodePaused && blow.node == Some(node)).filter(silent);
         let killed = self.sent.values().max().filter(|_| !self.ended).copied();
         stopped.map(|blow| blow.from).chain(killed).collect()
     }

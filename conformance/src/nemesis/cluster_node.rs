@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use adapter_core::adapter::WaitFor;
 use adapter_core::{
-    BroadcastOperator, Cluster, Event, Events, GapChannel, Hub, MissingReason, NamespaceHandle, Socket, SocketId,
-    WhenUnreachable,
+    BroadcastOperator, Cluster, Event, Events, Hub, MissingReason, NamespaceHandle, Socket, SocketId, WhenUnreachable,
 };
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -68,9 +68,12 @@ impl Join for JoinCluster {
 
 impl ClusterNode {
     /// The guest of a node, for an operation that is waited for or not.
-    fn guest(&self, node: u32, wait: bool) -> NodeResult<BroadcastOperator> {
-        let guest = self.guests.within(guest(node)?.as_str()).timeout(Place::QUESTION);
-        Ok(if wait { guest } else { guest.no_wait() })
+    fn guest(&self, node: u32, wait: WaitFor) -> NodeResult<BroadcastOperator> {
+        let guest = self.guests.within(guest(node)?.as_str());
+        Ok(match wait {
+            WaitFor::Applied(timeout) => guest.timeout(timeout),
+            WaitFor::Sent(timeout) => guest.timeout(timeout).no_wait(),
+        })
     }
 }
 
@@ -92,13 +95,13 @@ impl Node for ClusterNode {
         Ok(self.guests.to(room).emit(packet.to_vec()).await?)
     }
 
-    async fn join(&self, guest_of: u32, room: &str, wait: bool) -> NodeResult {
+    async fn join(&self, guest_of: u32, room: &str, wait: WaitFor) -> NodeResult {
         // Who is missing shows in what the guests get.
         drop(self.guest(guest_of, wait)?.join_sockets(room).await?);
         Ok(())
     }
 
-    async fn leave(&self, guest_of: u32, room: &str, wait: bool) -> NodeResult {
+    async fn leave(&self, guest_of: u32, room: &str, wait: WaitFor) -> NodeResult {
         // Who is missing shows in what the guests get.
         drop(self.guest(guest_of, wait)?.leave_sockets(room).await?);
         Ok(())
@@ -165,7 +168,7 @@ async fn watch(mut events: Events, listener: Listener, mut closing: watch::Recei
 
 fn tell(listener: &Listener, event: Event) {
     match event {
-        Event::Gap { node, channel, count } => listener.gap(&node.to_string(), channel == GapChannel::Inbox, count),
+        Event::Gap { node, channel, count } => listener.gap(&node.to_string(), channel, count),
         Event::Missed(n) => listener.missed_events(n),
         _ => {}
     }

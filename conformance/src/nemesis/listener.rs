@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use adapter_core::GapChannel;
 use tokio::sync::watch;
 
 use super::history::{Line, Log, Run, now};
@@ -46,10 +47,10 @@ impl Listener {
         }
     }
 
-    /// The node was told that it has lost messages of the node with this [id](super::Node::id), sent to all nodes or (`inbox`) to
-    /// this one alone; `count` is `None` where nobody knows how many.
-    pub fn gap(&self, id: &str, inbox: bool, count: Option<u64>) {
-        self.write(&Line::Gap { id: id.to_owned(), inbox, count });
+    /// The node was told that it has lost messages of the node with this [id](super::Node::id); `count` is `None` where nobody knows
+    /// how many.
+    pub fn gap(&self, id: &str, channel: GapChannel, count: Option<u64>) {
+        self.write(&Line::Gap { id: id.to_owned(), inbox: channel == GapChannel::Inbox, count });
     }
 
     /// The node's socket or its guest was disconnected, which it should not be: the node fails.
@@ -99,6 +100,7 @@ impl fmt::Debug for Listener {
 
 #[cfg(test)]
 mod tests {
+    use adapter_core::GapChannel;
     use futures_util::FutureExt;
 
     use super::super::history::{History, Line, Log, Run};
@@ -112,7 +114,7 @@ mod tests {
         let listener = Listener::new(this, Log::create(&path).expect("a file"));
         listener.packet(&Message::ToAll(this, 1).padded(0));
         listener.packet(&Message::ToAll(other, 2).padded(0));
-        listener.gap("a", true, None);
+        listener.gap("a", GapChannel::Inbox, None);
         assert!(listener.ends(1).now_or_never().is_none());
         listener.packet(&Message::End(other).padded(0));
         listener.packet(&Message::End(other).padded(0));

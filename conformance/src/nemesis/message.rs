@@ -11,8 +11,9 @@ pub(crate) enum Message {
     Inside(Run, u64),
     /// To the same room, which the guest has left.
     Outside(Run, u64),
-    /// The last of its sender, to all and to guests.
+    /// The sender's last message to all.
     End(Run),
+    /// The sender's last message to guests.
     EndToGuests(Run),
 }
 

@@ -1,9 +1,10 @@
-//! What the nemesis needs of a node: Roomcast's, or another's that is put beside it.
+//! What the nemesis needs of a node: one of Roomcast's, or a peer's.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use adapter_core::adapter::WaitFor;
 use async_trait::async_trait;
 
 use super::listener::Listener;
@@ -37,18 +38,17 @@ pub trait Node: Send + Sync + 'static {
     /// When other nodes do not get it.
     async fn emit_to_room(&self, room: &str, packet: &[u8]) -> NodeResult;
 
-    /// Lets the guest of a node into a room. With `wait` it returns when that has happened, if the adapter can know; otherwise as
-    /// soon as it has been sent.
+    /// Lets the guest of a node into a room, and waits for that as far as the adapter can.
     ///
     /// # Errors
     /// When that was not sent, or its end is not known.
-    async fn join(&self, guest_of: u32, room: &str, wait: bool) -> NodeResult;
+    async fn join(&self, guest_of: u32, room: &str, wait: WaitFor) -> NodeResult;
 
     /// Lets it out again.
     ///
     /// # Errors
     /// When that was not sent, or its end is not known.
-    async fn leave(&self, guest_of: u32, room: &str, wait: bool) -> NodeResult;
+    async fn leave(&self, guest_of: u32, room: &str, wait: WaitFor) -> NodeResult;
 
     /// Asks all nodes something, within [`Place::QUESTION`]. An adapter that knows several kinds of questions takes turns by `n`.
     ///

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use adapter_core::adapter::WaitFor;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Interval;
@@ -165,7 +166,7 @@ impl Worker {
             let guest = others[random.below(others.len())];
             let room = format!("room {} {round}", self.post.run);
             // Every other time without waiting: one sender's operations are carried out in order all the same.
-            let wait = round % 2 == 0;
+            let wait = if round % 2 == 0 { WaitFor::Applied } else { WaitFor::Sent }(Place::QUESTION);
             let joined = now();
             if self.node.join(guest, &room, wait).await.is_ok() {
                 self.listener.write(&Line::SentInside { joined, round, guest });

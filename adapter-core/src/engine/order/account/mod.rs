@@ -1,8 +1,10 @@
 //! What one sender has sent us on one channel: in order, once, holes found.
 
 mod missing;
+#[cfg(test)]
+mod tests;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::asking::Asking;
 use super::assembly::Whole;
@@ -156,10 +158,8 @@ impl Account {
             progress.late = hole.map(|since| now.saturating_duration_since(since));
         }
         self.advance(&mut progress);
-        if !old {
-            self.lose_dropped(number.n, patience, &mut progress);
-        }
-        self.give_up(now, patience, &mut progress);
+        let patience = if old { *patience } else { self.patience(patience) };
+        self.give_up(now, &patience, &mut progress);
         progress
     }
 
@@ -168,13 +168,11 @@ impl Account {
         self.dropped = true;
     }
 
-    /// What is missing before this number was dropped here, if anything was. Without order it may also be on its way.
-    fn lose_dropped(&mut self, before: u64, patience: &Patience, progress: &mut Progress) {
-        if std::mem::take(&mut self.dropped) && patience.ordered && self.unsure.is_none() {
-            while self.next < before && self.hole_since().is_some() {
-                self.skip(progress);
-            }
-        }
+    /// How long is waited for what is missing before what is heard now: not at all if it was dropped here. Without order it may also
+    /// be on its way.
+    fn patience(&mut self, patience: &Patience) -> Patience {
+        let dropped = std::mem::take(&mut self.dropped) && patience.ordered;
+        Patience { repair: if dropped { Duration::ZERO } else { patience.repair }, ..*patience }
     }
 
     /// Whether nothing of a message is missing any more.
@@ -266,8 +264,8 @@ impl Account {
         if news {
             self.known = Some((mark.n, now));
         }
-        self.lose_dropped(mark.n.saturating_add(1), patience, &mut progress);
-        self.give_up(now, patience, &mut progress);
+        let patience = self.patience(patience);
+        self.give_up(now, &patience, &mut progress);
         progress
     }
 

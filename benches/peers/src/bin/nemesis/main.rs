@@ -16,6 +16,7 @@ use peers::Failed;
 use peers::adapters::{Kind, QUESTION, Use};
 use peers::client::Client;
 use peers::server::Server;
+use roomcast::adapter::WaitFor;
 use script::JoinScripts;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
@@ -115,12 +116,12 @@ impl<A: Adapter> Node for ServerNode<A> {
         emit(self.of("/rooms")?.to(room.to_owned()), packet).await
     }
 
-    async fn join(&self, guest_of: u32, room: &str, _wait: bool) -> NodeResult {
+    async fn join(&self, guest_of: u32, room: &str, _wait: WaitFor) -> NodeResult {
         let guest = self.of("/rooms")?.within(guest(guest_of));
         Ok(guest.join(room.to_owned()).await.map_err(|error| error.to_string())?)
     }
 
-    async fn leave(&self, guest_of: u32, room: &str, _wait: bool) -> NodeResult {
+    async fn leave(&self, guest_of: u32, room: &str, _wait: WaitFor) -> NodeResult {
         let guest = self.of("/rooms")?.within(guest(guest_of));
         Ok(guest.leave(room.to_owned()).await.map_err(|error| error.to_string())?)
     }

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use conformance::nemesis::{Answered, Join, Listener, Node, NodeResult, Place};
 use peers::adapters::with_user;
 use peers::client::Client;
+use roomcast::adapter::WaitFor;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -114,11 +115,11 @@ impl Node for ScriptNode {
         self.emit("/rooms", Some(room), packet).await
     }
 
-    async fn join(&self, guest_of: u32, room: &str, _wait: bool) -> NodeResult {
+    async fn join(&self, guest_of: u32, room: &str, _wait: WaitFor) -> NodeResult {
         self.change("join", guest_of, room).await
     }
 
-    async fn leave(&self, guest_of: u32, room: &str, _wait: bool) -> NodeResult {
+    async fn leave(&self, guest_of: u32, room: &str, _wait: WaitFor) -> NodeResult {
         self.change("leave", guest_of, room).await
     }
 
