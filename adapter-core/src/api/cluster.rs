@@ -222,7 +222,7 @@ impl Cluster {
         if core.engine().is_joining() {
             return flushed; // nobody knows this node
         }
-        core.engine().say_bye();
+        core.engine().say_bye(now());
         core.work.notify_one();
         // However long flushing took, the goodbye gets its time: without it the others wait for us.
         let until = until.max(now() + GOODBYE);

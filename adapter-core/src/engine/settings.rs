@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) alone: Duration,
     pub(crate) named: Duration,
     pub(crate) greet_again: Duration,
+    /// For so long one that has fallen silent may come back with what is missing of it; then that is lost.
+    pub(crate) absence: Duration,
     /// How long the state of a node that is gone is kept.
     pub(crate) keep: Duration,
 }
@@ -65,6 +67,7 @@ impl Settings {
             alone: Duration::from_millis(250),
             named: Duration::from_secs(1),
             greet_again: Duration::from_millis(250),
+            absence: Duration::from_secs(10),
             keep: Duration::from_secs(60),
         }
     }

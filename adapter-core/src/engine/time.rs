@@ -73,6 +73,8 @@ impl Engine {
             self.check_leaving(id, now);
         }
         self.members.forget(now, self.settings.keep);
+        let absent = self.members.take_given_up(self.settings.absence);
+        self.give_up_absent(absent, now);
         self.tails.forget(now);
         self.window.forget(self.patient(now));
         self.sending.age(now);

@@ -12,7 +12,8 @@ pub enum Event {
     NodeUp(Node),
     /// A node said goodbye, or has been silent for too long.
     NodeDown(Node, Departure),
-    /// Messages of a node were lost and cannot be had any more. They will never be delivered later.
+    /// Messages of a node were lost and cannot be had any more. They will never be delivered later. For a node that died it comes
+    /// ten seconds after its `NodeDown`: until then the node may come back, and nothing of it is given up.
     Gap {
         /// Whose messages.
         node: NodeId,

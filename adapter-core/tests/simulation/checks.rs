@@ -226,7 +226,11 @@ pub(super) fn g09_no_silent_loss(history: &History) -> Result<(), String> {
                         seen = Seen { last: n, begun: true, gap: 0, unknown: false };
                     }
                     What::Gap { of, count: Some(count), inbox } if of == sender => {
-                        hold(history.plan.lossy || duties.lives[sender].refused, || {
+                        // Where no order is kept, a mark may come from before what the node was not there to hear; who leaves
+                        // cannot say that any more.
+                        let strange = !history.plan.ordered && !seen.begun && duties.lives[sender].closed.is_some();
+                        let early = strange && sent_before(history, sender, duties.lives[node].started) >= count;
+                        hold(history.plan.lossy || duties.lives[sender].refused || early, || {
                             format!("node {node} misses {count} of node {sender}: nothing was lost")
                         })?;
                         seen.gap += if inbox { 0 } else { count };
@@ -249,14 +253,32 @@ pub(super) fn g09_no_silent_loss(history: &History) -> Result<(), String> {
     Ok(())
 }
 
+/// How many numbered operations a node has called by then.
+fn sent_before(history: &History, sender: N, then: Option<Duration>) -> u64 {
+    let early = |record: &&Record| then.is_none_or(|then| record.at < then);
+    let numbered =
+        |what: &What| matches!(what, What::Called { op, .. } if matches!(history.ops[*op].sent, Sent::Numbered(_)));
+    history.of(sender).filter(early).filter(|record| numbered(&record.what)).count() as u64
+}
+
 /// Whatever was lost, a sender that lives still has it, unless it keeps next to nothing: every node that has to carries out
-/// every operation. But for a sender that was thought dead meanwhile: what it had sent until then was given up.
+/// every operation. But for a sender that was thought dead meanwhile, and did not come back in time: what it had sent until then was
+/// given up.
 pub(super) fn g09_what_is_lost_is_repaired(history: &History) -> Result<(), String> {
     if !history.plan.lossy || history.plan.profile == Profile::Forgetful {
         return Ok(());
     }
     let (duties, carried) = (Duties::new(history), carried(history));
-    let thought = |node: N, other: N| history.of(node).any(|record| record.what == What::Down(other, Departure::Died));
+    let thought = |node: N, other: N| {
+        let turns =
+            history.of(node).filter(|record| matches!(record.what, What::Up(of) | What::Down(of, _) if of == other));
+        let turns: Vec<_> = turns.collect();
+        let end = history.plan.end;
+        turns.iter().enumerate().any(|(at, record)| {
+            let back = turns.get(at + 1).map_or(end, |next| next.at);
+            record.what == What::Down(other, Departure::Died) && back - record.at >= history.plan.absence
+        })
+    };
     // Repair needs both directions. A split that lasts longer than the receiver's patience ends in a gap, although the sender lives.
     let cut = |node: N| duties.lives[node].away.iter().map(|(from, to)| *to - *from).sum::<Duration>() > WELL;
     let split = |node: N, sender: N| history.plan.splits() && (thought(sender, node) || cut(node) && cut(sender));

@@ -252,11 +252,11 @@ impl World {
 
     /// Flushes, then says goodbye, then ends, as `Cluster::close` does.
     pub(super) fn go_on_closing(&mut self, node: N) {
-        let closing = self.nodes[node].closing;
+        let (closing, now) = (self.nodes[node].closing, self.instant(node));
         let Some(engine) = self.nodes[node].engine.as_mut() else { return };
         match closing {
             Closing::Flushing(all) if engine.progress().1 >= all || self.bug == Some(Bug::ConfirmedTooSoon) => {
-                engine.say_bye();
+                engine.say_bye(now);
                 self.nodes[node].closing = Closing::SaidBye;
                 self.wake_writer(node);
             }

@@ -154,6 +154,9 @@ fn check_views(history: &History, lives: &[Life]) -> Result<(), String> {
     Ok(())
 }
 
+/// Within this time a reply is with the broker.
+const SENT: Duration = Duration::from_millis(200);
+
 /// In the end nothing is left of questions, answers and those who are gone.
 pub(super) fn g12_no_residue(history: &History) -> Result<(), String> {
     let lives = history.lives();
@@ -164,6 +167,11 @@ pub(super) fn g12_no_residue(history: &History) -> Result<(), String> {
         let mut rest = Gauge { peers: 0, inboxes: 0, ..*gauge };
         if pieces {
             rest.assembled_bytes = 0;
+        }
+        // A handler may reply in the last moment.
+        let late = |what: &What| matches!(what, What::Replied { .. });
+        if history.of(record.node).any(|other| late(&other.what) && other.at + SENT > record.at) {
+            (rest.queued, rest.answer_bytes) = (0, 0);
         }
         hold(rest == Gauge::default(), || format!("node {} still holds {gauge:?}", record.node))?;
     }

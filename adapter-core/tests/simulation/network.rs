@@ -133,6 +133,8 @@ pub(super) struct Plan {
     pub(super) end: Duration,
     /// How long a node remembers those that are gone.
     pub(super) keep: Duration,
+    /// For so long one that has fallen silent may come back.
+    pub(super) absence: Duration,
     /// Every other seed: the cluster is a ring, in which so many nodes watch each one.
     pub(super) watchers: Option<usize>,
 }
@@ -203,6 +205,7 @@ impl Plan {
             end: busy + Duration::from_millis(10_500 + long),
             // Longer than a link may be half-open.
             keep: Duration::from_secs(if profile == Profile::HalfOpen { 20 } else { 4 }),
+            absence: Duration::from_secs(3),
             watchers,
         }
     }

@@ -237,6 +237,7 @@ impl World {
             beats: self.plan.watchers.map_or(defaults.beats, |_| 1),
             max_message: self.plan.max_message,
             ordered: self.plan.ordered,
+            absence: self.plan.absence,
             keep: self.bug.map_or(self.plan.keep, |bug| bug.keep(self.plan.keep)),
             repair: self.bug.map_or(defaults.repair, |bug| bug.repair(defaults.repair)),
             max_batch: 4096,

@@ -21,7 +21,7 @@ pub(crate) struct Findings {
     pub(crate) lost: u64,
     /// Of these, what did not come, and was reported.
     pub(crate) reported: u64,
-    /// What was reported as lost because its sender was killed, or was taken for dead, shortly after sending it.
+    /// What was reported as lost because its sender was killed shortly after sending it.
     pub(crate) gone_with_senders: u64,
     /// Deliveries of the same message to the same socket, but the first.
     pub(crate) doubled: u64,
@@ -43,8 +43,6 @@ pub(crate) struct Findings {
     pub(crate) silence: u64,
 }
 
-/// A node that is silent for so many microseconds may be taken for dead.
-const SILENT: u64 = 2_500_000;
 /// By then, in microseconds, a lost message has been repaired, also over a slow link after an outage.
 const REPAIR: u64 = 5_000_000;
 
@@ -115,7 +113,7 @@ impl Findings {
             }
             let heard = found.listen(history, &senders, &names);
             if ended {
-                found.balance(history, &senders, &heard, blows);
+                found.balance(history, &senders, &heard);
             }
         }
         found.unfinished.sort_unstable();
@@ -190,13 +188,7 @@ impl Findings {
     }
 
     /// Weighs what a run that came to the end was owed against what it got and what was reported to it.
-    fn balance(
-        &mut self,
-        history: &History,
-        senders: &HashMap<Run, Sender>,
-        heard: &HashMap<Run, Heard>,
-        blows: &[Blow],
-    ) {
+    fn balance(&mut self, history: &History, senders: &HashMap<Run, Sender>, heard: &HashMap<Run, Heard>) {
         let Some(ready) = senders.get(&history.run).and_then(|this| this.ready) else { return };
         let nothing = Heard::default();
         for (run, sender) in senders.iter().filter(|(run, _)| run.node != history.run.node) {
@@ -209,7 +201,7 @@ impl Findings {
             let rooms = rooms.map(|(round, (joined, _))| (&heard.inside, *round, *joined));
             let first = sender.first_of(heard);
             let (mut due, mut missing, mut tail, mut before, mut late) = (0, 0, 0, 0, 0);
-            let ends = sender.ends(run.node, blows);
+            let end = sender.end();
             for (stream, n, at) in owed.chain(rooms) {
                 due += 1;
                 if stream.seen.contains(&n) {
@@ -222,7 +214,7 @@ impl Findings {
                     () if heard.unknown && at < first => before += 1,
                     () => {
                         missing += 1;
-                        late += u64::from(ends.iter().any(|end| (end.saturating_sub(REPAIR)..=*end).contains(&at)));
+                        late += u64::from(end.is_some_and(|end| at >= end.saturating_sub(REPAIR)));
                     }
                 }
             }
@@ -269,14 +261,9 @@ impl Sender {
         self.sent
     }
 
-    /// When the others lost this sender: it was killed, or was silent for so long that they took it for dead. Nobody repairs what was
-    /// lost shortly before that.
-    fn ends(&self, node: u32, blows: &[Blow]) -> Vec<u64> {
-        let silent = |blow: &&Blow| blow.to - blow.from >= SILENT;
-        let stopped =
-            blows.iter().filter(|blow| blow.fault == Fault::NodePaused && blow.node == Some(node)).filter(silent);
-        let killed = self.sent.values().max().filter(|_| !self.ended).copied();
-        stopped.map(|blow| blow.from).chain(killed).collect()
+    /// When it was killed, if it was. Nobody repairs what was lost shortly before that.
+    fn end(&self) -> Option<u64> {
+        self.sent.values().max().filter(|_| !self.ended).copied()
     }
 
     /// When it sent the first message that came; later than all if none did.

@@ -5,7 +5,7 @@
 //!
 //! A node is owed what nodes that live to the end have sent since it was ready, if it lives to the end, too. A node that is
 //! stopped for some seconds is owed everything. Of a node that is killed, what it sent last may go with it; that has to be
-//! reported as a gap. So it is with one that is stopped for as long as nodes wait for one that is silent: they take it for dead.
+//! reported as a gap.
 //!
 //! A gap counts every numbered message of its sender, and does not say which: joins and questions are among them. So what is
 //! missing counts as reported as far as the gaps' counts go.

@@ -176,8 +176,10 @@ impl Engine {
     }
 
     /// Says goodbye; what is queued before it is to be sent before it.
-    pub(crate) fn say_bye(&mut self) {
+    pub(crate) fn say_bye(&mut self, now: Instant) {
         self.leaving = true;
+        let absent = self.members.take_absent();
+        self.give_up_absent(absent, now);
         self.control.clear();
         self.control.push_back(Control::Bye);
     }

@@ -9,9 +9,15 @@ use crate::model::{Departure, Event, MissingNode, MissingReason, NodeId};
 
 impl Engine {
     pub(in crate::engine) fn revive(&mut self, id: NodeId, now: Instant) {
+        let patient = self.patient(now);
         if self.members.set(id, Life::Live, now)
-            && let Some(peer) = self.members.get(id)
+            && let Some(peer) = self.members.get_mut(id)
         {
+            // While it was away it could not be asked.
+            for (_, account) in peer.accounts() {
+                account.postpone(patient);
+                account.ask_anew(now);
+            }
             self.outputs.push_back(Output::Event(Event::NodeUp(peer.node(id))));
             if peer.welcomed.is_none() {
                 self.met.push(id);
@@ -28,14 +34,17 @@ impl Engine {
         }
     }
 
-    /// A node is gone: nobody waits for it any more.
+    /// A node is gone: no question waits for it any more. One that fell silent may come back, so what is missing of it is
+    /// waited for, for a while.
     pub(in crate::engine) fn lose(&mut self, id: NodeId, how: Departure, now: Instant) {
         let Some(node) = self.members.get(id).map(|peer| peer.node(id)) else { return };
         self.members.set(id, Life::Gone(how), now);
         self.is_back(id, now);
-        self.give_up(id, now);
         if let Some(farewell) = &mut self.farewell {
             farewell.no_longer(id);
+        }
+        if how == Departure::Left {
+            self.give_up(id, now);
         }
         self.outputs.push_back(Output::Event(Event::NodeDown(node, how)));
         let reason = match how {
@@ -43,11 +52,7 @@ impl Engine {
                 self.control(Control::Nack(id, false)); // nothing is missing: it need not wait
                 MissingReason::Left
             }
-            Departure::Died => {
-                // What it sent after the last that we heard of it, nobody knows.
-                self.lost(id, false, None);
-                MissingReason::Died
-            }
+            Departure::Died => MissingReason::Died,
         };
         for (request, ended) in self.requests.gone(id, reason) {
             self.outputs.push_back(Output::Missing { request, missing: MissingNode { node: id, reason } });
@@ -55,6 +60,15 @@ impl Engine {
         }
         if let Some(readiness) = &mut self.readiness {
             readiness.gone(id);
+        }
+    }
+
+    /// Nodes that fell silent are waited for no longer: what is missing of them is lost. What they sent after the last that was
+    /// heard of them, nobody knows.
+    pub(in crate::engine) fn give_up_absent(&mut self, absent: Vec<NodeId>, now: Instant) {
+        for id in absent {
+            self.give_up(id, now);
+            self.lost(id, false, None);
         }
     }
 }

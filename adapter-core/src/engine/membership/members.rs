@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::absent::Absent;
 use super::clock::Clock;
 use super::peer::{Life, Peer};
 use crate::engine::order::HeldInAll;
-use crate::model::NodeId;
+use crate::model::{Departure, NodeId};
 
 /// Strangers, who have neither greeted nor been named by anybody: no more of them are kept, and they push out each other
 /// and no member.
@@ -28,6 +29,7 @@ pub(crate) struct Members {
     /// The strangers among them, oldest first.
     strangers: VecDeque<NodeId>,
     forgotten: Forgotten,
+    absent: Absent,
     held: HeldInAll,
 }
 
@@ -60,6 +62,7 @@ impl Members {
             live: BTreeSet::new(),
             strangers: VecDeque::new(),
             forgotten: Forgotten::default(),
+            absent: Absent::default(),
             held: HeldInAll::default(),
         }
     }
@@ -145,6 +148,7 @@ impl Members {
     }
 
     fn remove(&mut self, id: NodeId) {
+        self.absent.give_up(id);
         match self.peers.remove(&id) {
             Some(peer) if peer.vouched => self.forgotten.add(id, self.max.min(FORGOTTEN)),
             Some(_) => self.strangers.retain(|stranger| *stranger != id),
@@ -199,6 +203,10 @@ impl Members {
         let clock = self.clock.read();
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let was_live = peer.is_live();
+        match life {
+            Life::Gone(Departure::Died) => self.absent.add(id, clock),
+            _ => self.absent.is_back(id),
+        }
         (peer.life, peer.changed, peer.changed_by_clock) = (life, now, clock);
         if peer.is_live() {
             peer.heard = peer.heard.max(clock);
@@ -207,6 +215,16 @@ impl Members {
             self.live.remove(&id);
         }
         was_live != self.live.contains(&id)
+    }
+
+    /// Those that fell silent longer ago than this and are waited for no longer, each told once.
+    pub(crate) fn take_given_up(&mut self, wait: Duration) -> Vec<NodeId> {
+        self.absent.take_given_up(self.clock.read(), wait)
+    }
+
+    /// All that fell silent and were waited for still.
+    pub(crate) fn take_absent(&mut self) -> Vec<NodeId> {
+        self.absent.take_all()
     }
 
     /// The live nodes, in the order of their ids.

@@ -3,6 +3,7 @@
 //! The rules are in types that know no engine (`Members`, `Detector`, `Rhythm`, `Readiness`, `Greetings`, `Echo`, `Settling`,
 //! `Tails`); what joins them to the engine is in `hearing`, `marks`, `suspicion`, `departures`, `control` and `link`.
 
+mod absent;
 mod clock;
 mod control;
 mod departures;

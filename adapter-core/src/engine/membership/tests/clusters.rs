@@ -220,6 +220,57 @@ fn g09_what_a_slow_node_has_dropped_is_not_asked_for_however_late_that_shows() {
     assert_eq!(cluster.member(1).performed, 3);
 }
 
+/// What node 1 has missed of node 0, which has fallen silent right after it.
+fn cluster_with_an_absent_node() -> (Cluster, Option<Member>) {
+    let mut cluster = Cluster::of(3);
+    cluster.emit(0);
+    cluster.run(ms(1000));
+    cluster.reset();
+    cluster.member(1).link = false; // drops the next message
+    cluster.emit(0);
+    cluster.run(ms(10));
+    cluster.member(1).link = true;
+    cluster.emit(0);
+    cluster.run(ms(10));
+    let silent = cluster.members[0].take();
+    (cluster, silent)
+}
+
+#[test]
+fn g09_what_is_missing_of_a_node_that_is_thought_dead_is_had_from_it_when_it_comes_back() {
+    let (mut cluster, silent) = cluster_with_an_absent_node();
+    cluster.run(ms(9000));
+    assert_eq!(deaths(&mut cluster, 1).0, BTreeSet::from([0]));
+    assert_eq!(cluster.member(1).performed, 1, "what came behind it waits");
+    cluster.members[0] = silent;
+    cluster.run(ms(2000));
+    assert_eq!((cluster.live(1), cluster.member(1).performed), (2, 3));
+    cluster.run(ms(20_000));
+    assert!(!cluster.events(1).iter().any(|event| matches!(event, Event::Gap { .. })));
+}
+
+#[test]
+fn g09_what_a_dead_node_sent_last_is_told_to_be_lost_once_it_has_not_come_back() {
+    let gaps = |cluster: &mut Cluster, n| {
+        let gap = |event: Event| if let Event::Gap { node, count, .. } = event { Some((node, count)) } else { None };
+        cluster.events(n).into_iter().filter_map(gap).collect::<Vec<_>>()
+    };
+    let (mut cluster, _) = cluster_with_an_absent_node();
+    cluster.run(ms(12_000));
+    assert_eq!(gaps(&mut cluster, 1), [], "it may come back");
+    cluster.run(ms(2000));
+    assert_eq!(gaps(&mut cluster, 1), [(id(0), Some(1)), (id(0), None)]);
+    assert_eq!(gaps(&mut cluster, 2), [(id(0), None)]);
+    assert_eq!(cluster.member(1).performed, 2, "what came behind it");
+    // A node that closes does not wait for that.
+    let (mut cluster, _) = cluster_with_an_absent_node();
+    cluster.run(ms(5000));
+    let now = cluster.instant();
+    cluster.member(1).engine.say_bye(now);
+    cluster.run(ms(10));
+    assert_eq!(gaps(&mut cluster, 1), [(id(0), Some(1)), (id(0), None)]);
+}
+
 /// A node that another one has forgotten, and that has not forgotten it, is told where the numbers stand now.
 #[test]
 fn g09_a_node_that_was_forgotten_misses_nothing_that_it_had() {

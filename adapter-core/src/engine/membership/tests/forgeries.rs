@@ -60,7 +60,8 @@ fn g14_a_forged_goodbye_is_told_and_contradicted() {
 #[test]
 fn a_node_that_has_left_stays_away_whatever_of_it_comes_late() {
     let mut cluster = Cluster::of(3);
-    cluster.member(1).engine.say_bye();
+    let now = cluster.instant();
+    cluster.member(1).engine.say_bye(now);
     cluster.run(ms(100));
     cluster.kill(1);
     let early = heartbeat(id(1), 1);
