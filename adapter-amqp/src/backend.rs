@@ -45,13 +45,14 @@ impl Link for Line {
     const CAPABILITIES: Capabilities = Capabilities::ORDERED;
 
     async fn open(Brokers { amqp, hosts }: &mut Brokers, _: &Inbox, _: Breaker) -> Result<Self> {
-        let (session, intake) = in_turn(hosts.round(), |host| Session::open(amqp, host)).await?;
+        let amqp = amqp.logged_in().await?;
+        let (session, intake) = in_turn(hosts.round(), |host| Session::open(&amqp, host)).await?;
         Ok(Self { session: Arc::new(session), intake })
     }
 
     /// Every broker that is tried may cost its whole time.
     fn timeout(brokers: &Brokers) -> Duration {
-        EACH * brokers.hosts.iter().len() as u32 + BINDING
+        EACH * brokers.hosts.iter().len() as u32 + BINDING + brokers.amqp.login_limit()
     }
 
     /// A cluster of RabbitMQ routes what any of its servers takes. Which side goes on when it is cut in two is the servers'

@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapter_core::backend::tls::Tls;
-use adapter_core::backend::{Backend, Connect, HostPort, Inbox, Keeper, TlsFiles, async_trait};
+use adapter_core::backend::{Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, async_trait};
 use adapter_core::{Error, Result};
 use lapin::types::ShortString;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 
 use crate::backend::{Brokers, Line};
-use crate::url::{self, Login, Parsed, Setting, number};
+use crate::url::{self, Parsed, Setting, number};
 
 /// RabbitMQ: one broker, or several of one cluster.
 ///
@@ -27,6 +28,9 @@ use crate::url::{self, Login, Parsed, Setting, number};
 #[derive(Clone)]
 pub struct Amqp {
     hosts: Vec<HostPort>,
+    /// None: a guest, or by certificate.
+    credentials: Option<Credentials>,
+    /// What they said for the link that is being made.
     login: Option<Login>,
     vhost: String,
     tls: Option<Tls>,
@@ -50,14 +54,15 @@ impl Amqp {
     /// # Errors
     /// `Config`, with the known options where one is unknown, and never with a part of the URL that may be secret.
     pub fn from_url(url: &str) -> Result<Self> {
-        let Parsed { hosts, login, vhost, tls: files, options } = url::parse(url)?;
+        let Parsed { hosts, credentials, vhost, tls: files, options } = url::parse(url)?;
         if vhost.len() > 255 {
             return Err(Error::config("the name of a virtual host has at most 255 bytes"));
         }
         let certified = files.as_ref().is_some_and(|files| files.cert.is_some());
         let mut amqp = Self {
             hosts,
-            login,
+            credentials,
+            login: None,
             vhost,
             tls: files.as_ref().map(encrypted).transpose()?,
             certified,
@@ -121,6 +126,30 @@ impl Amqp {
         self
     }
 
+    /// The login comes from here, instead of from the URL: for passwords and tokens that change. Asked for each time a link is made.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// How long the login for a link may take.
+    pub(crate) fn login_limit(&self) -> Duration {
+        self.credentials.as_ref().map_or(Duration::ZERO, Credentials::limit)
+    }
+
+    /// The same with the login for the next link.
+    ///
+    /// # Errors
+    /// Those of [`Credentials::login`].
+    pub(crate) async fn logged_in(&self) -> Result<Self> {
+        let login = match &self.credentials {
+            Some(credentials) => Some(credentials.login().await?),
+            None => None,
+        };
+        Ok(Self { login, ..self.clone() })
+    }
+
     pub(crate) fn hosts(&self) -> &[HostPort] {
         &self.hosts
     }
@@ -148,8 +177,8 @@ impl Amqp {
     /// What the client is told of a broker; the socket is made without it.
     pub(crate) fn uri(&self, host: &HostPort) -> AMQPUri {
         let external = self.login.is_none() && self.certified;
-        let guest = || Login { user: "guest".to_owned(), password: "guest".to_owned() };
-        let Login { user: username, password } = self.login.clone().unwrap_or_else(guest);
+        let Login { user, password } = self.login.clone().unwrap_or_else(|| Login::new("guest", "guest"));
+        let (username, password) = (user.unwrap_or_default(), password.unwrap_or_default());
         AMQPUri {
             scheme: AMQPScheme::AMQP,
             authority: AMQPAuthority {
@@ -202,7 +231,7 @@ impl fmt::Debug for Amqp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Amqp")
             .field("hosts", &self.hosts)
-            .field("login", &self.login)
+            .field("credentials", &self.credentials)
             .field("vhost", &self.vhost)
             .field("tls", &self.tls)
             .field("exchange", &self.exchange)

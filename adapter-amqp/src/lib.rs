@@ -13,5 +13,6 @@ mod wire;
 
 #[cfg(feature = "tls")]
 pub use adapter_core::backend::tls::rustls;
+pub use adapter_core::backend::{Credentials, Login};
 pub use config::Amqp;
 pub use lapin;

@@ -1,31 +1,17 @@
 //! Our URLs, read strictly: what is not understood is an error.
 
-use std::fmt;
 use std::str::FromStr;
 
-use adapter_core::backend::{HostPort, TlsFiles, UrlParts, percent_decoded};
+use adapter_core::backend::{Credentials, HostPort, Login, TlsFiles, UrlParts, percent_decoded};
 use adapter_core::{Error, Result};
 
-const OPTIONS: &str = "ca, cert, exchange, heartbeat, key, max_bytes, max_messages, name, prefetch";
-
-/// Who logs in. Debug hides the password.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Login {
-    pub(crate) user: String,
-    pub(crate) password: String,
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
-    }
-}
+const OPTIONS: &str = "ca, cert, exchange, heartbeat, key, max_bytes, max_messages, name, password_file, prefetch";
 
 /// A URL, taken apart.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(crate) hosts: Vec<HostPort>,
-    pub(crate) login: Option<Login>,
+    pub(crate) credentials: Option<Credentials>,
     pub(crate) vhost: String,
     /// Of `amqps://`.
     pub(crate) tls: Option<TlsFiles>,
@@ -48,17 +34,12 @@ pub(crate) enum Setting {
 pub(crate) fn parse(url: &str) -> Result<Parsed> {
     let parts = UrlParts::parse("RabbitMQ", &["amqp", "amqps"], url)?;
     let secure = parts.scheme == "amqps";
-    let login = match parts.login()? {
-        None => None,
-        Some((user, Some(password))) => Some(Login { user, password }),
-        Some((_, None)) => return Err(Error::config("a user of RabbitMQ has a password: user:password@host")),
-    };
     if parts.path.contains('/') {
         return Err(Error::config("a slash within the name of a virtual host is written %2F"));
     }
     let vhost = if parts.path.is_empty() { "/".to_owned() } else { percent_decoded(parts.path)? };
     let hosts = parts.servers(if secure { 5671 } else { 5672 })?;
-    let (mut files, mut options) = (TlsFiles::default(), Vec::new());
+    let (mut files, mut password_file, mut options) = (TlsFiles::default(), None, Vec::new());
     for option in parts.options() {
         let (option, value) = option?;
         let value = percent_decoded(value)?;
@@ -75,11 +56,22 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
             "max_messages" => Setting::MaxMessages,
             "name" => Setting::Name,
             "prefetch" => Setting::Prefetch,
+            Credentials::OPTION => {
+                password_file = Some(value);
+                continue;
+            }
             _ => return Err(parts.unknown_option(option, OPTIONS)),
         };
         options.push((setting, value));
     }
-    Ok(Parsed { hosts, login, vhost, tls: secure.then_some(files), options })
+    let login = parts.login()?;
+    let credentials = match (Credentials::of_url(login.clone(), password_file)?, login) {
+        (Some(credentials), _) => Some(credentials),
+        (None, None) => None,
+        (None, Some((user, Some(password)))) => Some(Credentials::fixed(Login::new(user, password))),
+        (None, Some((_, None))) => return Err(Error::config("a user of RabbitMQ has a password: user:password@host")),
+    };
+    Ok(Parsed { hosts, credentials, vhost, tls: secure.then_some(files), options })
 }
 
 /// A number of at least one.
@@ -97,7 +89,7 @@ mod tests {
         let parsed = parse("amqp://shop:p%40ss@h1,h2:5673,[::1]:5674,[fe80::1]/or%2Fders?prefetch=7").expect("valid");
         let hosts: Vec<_> = parsed.hosts.iter().map(|host| (host.host.as_str(), host.port)).collect();
         assert_eq!(hosts, [("h1", 5672), ("h2", 5673), ("::1", 5674), ("fe80::1", 5672)]);
-        assert_eq!(parsed.login, Some(Login { user: "shop".into(), password: "p@ss".into() }));
+        assert_eq!(format!("{:?}", parsed.credentials), format!("{:?}", Some(Login::new("shop", "p@ss"))));
         assert_eq!((parsed.vhost.as_str(), parsed.tls), ("or/ders", None));
         assert_eq!(parsed.options, [(Setting::Prefetch, "7".to_owned())]);
         for url in ["amqp://h", "amqp://h/", "amqp://h/%2f", "amqp://h/?name=x"] {

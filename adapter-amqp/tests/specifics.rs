@@ -51,6 +51,23 @@ async fn connections_that_the_operator_closes_come_back() -> Tested {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_changes_is_taken_up() -> Tested {
+    let (broker, _) = vhost("rotated").await;
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), "one\n")?;
+    ctl(broker, &["add_user", "rotating", "one"]).await;
+    ctl(broker, &["set_permissions", "-p", "rotated", "rotating", ".*", ".*", ".*"]).await;
+    let at = broker.addresses()[0];
+    let mut node = on(&format!("amqp://rotating@{at}/rotated?password_file={}", file.path().display()), "rc.a").await;
+    ctl(broker, &["change_password", "rotating", "two"]).await;
+    ctl(broker, &["close_all_connections", "--vhost", "rotated", "rotation"]).await;
+    assert_eq!(node.refused().await.0, ErrorKind::Denied);
+    std::fs::write(file.path(), "two")?;
+    node.is_back("rc.a").await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_deleted_under_the_consumer_is_made_again() -> Tested {
     let (broker, url) = vhost("deleted").await;
     let mut node = on(&url, "rc.a").await;
@@ -166,6 +183,7 @@ async fn a_node_that_is_slow_is_bounded_on_both_sides_and_told() -> Tested {
             }
             Tapped::Down(_) => downs += 1,
             Tapped::Up(_) => ups += 1,
+            Tapped::Refused(..) => {}
         }
     }
     println!("slow: {taken} of 2000 taken, told {downs} times");

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::model::{Limits, Namespace, NodeId, Packet, Room, Target};
+use crate::model::{ErrorKind, Limits, Namespace, NodeId, Packet, Room, Target};
 use crate::seams::inbox::{Bounds, LinkChange};
 use crate::seams::{Channel, Inbox, Reason};
 use crate::wire::{Frames, Head, Message, Number, Operation};
@@ -56,6 +56,8 @@ pub enum Tapped {
     Down(Reason),
     /// The link is up again.
     Up(Limits),
+    /// It cannot be made, for a reason that waiting alone may not mend.
+    Refused(ErrorKind, Reason),
 }
 
 impl Tap {
@@ -86,9 +88,8 @@ impl Tap {
             // What is control is also in the lane of the others, which is the one that is read here.
             let taken = self.inbox.take(true);
             self.waiting.extend(taken.link.into_iter().map(|change| match change {
-                LinkChange::Down(reason) | LinkChange::Dropped(reason) | LinkChange::Refused(_, reason) => {
-                    Tapped::Down(reason)
-                }
+                LinkChange::Down(reason) | LinkChange::Dropped(reason) => Tapped::Down(reason),
+                LinkChange::Refused(kind, reason) => Tapped::Refused(kind, reason),
                 LinkChange::Up(limits) => Tapped::Up(limits),
             }));
             let frames = taken.messages.into_iter().map(|arrival| Tapped::Frame(arrival.channel, arrival.payload));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::backend::{
-    Backend, Connect, HostPort, Inbox, Keeper, TlsFiles, UrlParts, async_trait, percent_decoded,
+    Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, UrlParts, async_trait, percent_decoded,
 };
 use adapter_core::{Error, Result};
 use async_nats::{ConnectOptions, ServerAddr, rustls};
@@ -30,6 +30,8 @@ pub struct Nats {
     servers: Vec<ServerAddr>,
     /// Never printed: it knows the user, the password and the token.
     options: ConnectOptions,
+    /// Instead of the login in the options.
+    credentials: Option<Credentials>,
     files: Files,
     name: Option<String>,
     tls_first: bool,
@@ -45,7 +47,7 @@ struct Files {
     tls: TlsFiles,
 }
 
-const KNOWN: &str = "ca, capacity, cert, creds, discover, key, name, nkey, tls_first";
+const KNOWN: &str = "ca, capacity, cert, creds, discover, key, name, nkey, password_file, tls_first";
 
 /// How many messages of one channel wait between the client and the inbox.
 const CAPACITY: usize = 16_384;
@@ -68,8 +70,16 @@ impl Nats {
         }
         let servers = parts.servers(4222)?.iter().map(|host| server(parts.scheme, host)).collect::<Result<_>>()?;
         let files = Files::default();
-        let mut nats =
-            Self { servers, options, files, name: None, tls_first: false, discover: true, capacity: CAPACITY };
+        let mut nats = Self {
+            servers,
+            options,
+            credentials: None,
+            files,
+            name: None,
+            tls_first: false,
+            discover: true,
+            capacity: CAPACITY,
+        };
         for option in parts.options() {
             let (option, value) = option?;
             nats = nats.option(&parts, option, percent_decoded(value)?)?;
@@ -110,6 +120,7 @@ impl Nats {
             "creds" => files.creds = Some(value.into()),
             "nkey" => files.nkey = Some(value.into()),
             "name" => self.name = Some(value),
+            Credentials::OPTION => self.credentials = Credentials::of_url(parts.login()?, Some(value))?,
             "tls_first" => self.tls_first = truth(option, &value)?,
             "discover" => self.discover = truth(option, &value)?,
             "capacity" => match value.parse() {
@@ -122,6 +133,19 @@ impl Nats {
     }
 
     /// The servers that were named.
+    /// The login comes from here, instead of from the URL: a user with a password, or a password alone, which is a token. For those
+    /// that change. Asked for with each connection.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// How long the login for a connection may take.
+    pub(crate) fn login_limit(&self) -> Duration {
+        self.credentials.as_ref().map_or(Duration::ZERO, Credentials::limit)
+    }
+
     pub(crate) fn servers(&self) -> &[ServerAddr] {
         &self.servers
     }
@@ -132,9 +156,16 @@ impl Nats {
     }
 
     /// The options of one connection, which ends for good when it breaks: the `Keeper` makes the next one.
-    pub(crate) fn connection(&self) -> Result<ConnectOptions> {
+    pub(crate) async fn connection(&self) -> Result<ConnectOptions> {
         let Files { creds, nkey, tls } = &self.files;
         let mut options = self.options.clone();
+        if let Some(credentials) = &self.credentials {
+            options = match credentials.login().await? {
+                Login { user: Some(user), password } => options.user_and_password(user, password.unwrap_or_default()),
+                Login { user: None, password: Some(token) } => options.token(token),
+                Login { user: None, password: None } => options,
+            };
+        }
         if let Some(path) = creds {
             let text = read("creds", path)?;
             options = options
@@ -188,6 +219,7 @@ impl fmt::Debug for Nats {
         let servers: Vec<_> = self.servers.iter().map(ServerAddr::as_url_str).collect();
         f.debug_struct("Nats")
             .field("servers", &servers)
+            .field("credentials", &self.credentials)
             .field("name", &self.name)
             .field("tls_first", &self.tls_first)
             .field("discover", &self.discover)

@@ -100,7 +100,7 @@ impl Connection {
             denied: Mutex::default(),
         });
         let hear = Arc::clone(&signals);
-        let options = nats.connection()?.event_callback(move |event| {
+        let options = nats.connection().await?.event_callback(move |event| {
             hear.event(event);
             std::future::ready(())
         });

@@ -5,5 +5,6 @@ mod config;
 mod connection;
 mod error;
 
+pub use adapter_core::backend::{Credentials, Login};
 pub use async_nats;
 pub use config::Nats;

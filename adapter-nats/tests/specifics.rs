@@ -3,12 +3,13 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use adapter_core::ErrorKind;
 use adapter_core::backend::{Outgoing, PublishError, Reason};
 use adapter_core::probe::Tapped;
-use adapter_nats::Nats;
+use adapter_nats::{Credentials, Login, Nats};
 use conformance::bare::{self, eventually, tries};
 use conformance::{Broker, recipes};
 use support::{Node, Server, certificates, channel, connect, nats, on};
@@ -86,6 +87,39 @@ async fn a_reset_makes_a_new_connection() -> Tested {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_changes_is_taken_up() -> Tested {
+    let allow = |password: &str| format!("authorization {{ user: web, password: {password} }}");
+    let server = Server::start(&allow("one")).await;
+    let file = server.folder().join("password");
+    std::fs::write(&file, "one\n")?;
+    let at = server.addresses()[0];
+    let mut node = on(&format!("nats://web@{at}?password_file={}", file.display()), "rc.a").await;
+    server.reload(&allow("two")).await;
+    assert_eq!(node.refused().await.0, ErrorKind::Denied);
+    std::fs::write(&file, "two")?;
+    node.is_back("rc.a").await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_changes_is_taken_up() -> Tested {
+    let allow = |token: &str| format!("authorization {{ token: {token} }}");
+    let server = Server::start(&allow("one")).await;
+    let now = Arc::new(Mutex::new("one"));
+    let asked = Arc::clone(&now);
+    let credentials = Credentials::from_fn(move || {
+        let token = (*asked.lock().unwrap()).to_owned();
+        async move { Ok(Login { user: None, password: Some(token) }) }
+    });
+    let url = format!("nats://{}", server.addresses()[0]);
+    let mut node = Node::on(Ok(Nats::from_url(&url)?.credentials(credentials)), "rc.a").await;
+    *now.lock().unwrap() = "two";
+    server.reload(&allow("two")).await;
+    node.comes_back("rc.a").await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_limits_are_those_of_the_current_server() -> Tested {
     let server = Server::start("max_payload: 4096").await;
     let mut node = on(&server.url(), "rc.a").await;
@@ -112,7 +146,7 @@ async fn dropped_messages_are_told() -> Tested {
         match slow.next().await {
             Tapped::Frame(..) => taken += 1,
             Tapped::Down(_) => downs += 1,
-            Tapped::Up(_) => break,
+            Tapped::Up(_) | Tapped::Refused(..) => break,
         }
     }
     assert!(downs > 0 && taken < 1000, "{downs} times told, {taken} of 1000 taken");

@@ -125,7 +125,8 @@ impl Link for Pair {
 
     /// Both connections are made at once.
     fn timeout(postgres: &Postgres) -> Duration {
-        let [listen, publish] = [&postgres.listen, &postgres.publish].map(Connection::timeout);
+        let each = |place| Connection::timeout(place).saturating_add(place.login_limit());
+        let [listen, publish] = [&postgres.listen, &postgres.publish].map(each);
         listen.max(publish).saturating_add(READY)
     }
 

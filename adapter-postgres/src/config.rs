@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::{Backend, Connect, Inbox, Keeper, async_trait};
+use adapter_core::backend::{Backend, Connect, Credentials, Inbox, Keeper, Login, async_trait};
 use adapter_core::{Error, Result};
 
 use crate::backend::Pair;
@@ -38,6 +38,8 @@ pub struct Postgres {
 pub(crate) struct Place {
     pub(crate) client: tokio_postgres::Config,
     pub(crate) tls: Tls,
+    /// Instead of the client's login.
+    credentials: Option<Credentials>,
 }
 
 impl Postgres {
@@ -51,8 +53,8 @@ impl Postgres {
     /// `Config`, with the known options where one is unknown; the text repeats nothing of the URL. Files of certificates are
     /// read here.
     pub fn from_url(url: &str) -> Result<Self> {
-        let Parsed { client, ssl, publish_url } = url::parse(url)?;
-        let listen = Place::new(client, &Tls::new(&ssl)?);
+        let Parsed { client, ssl, credentials, publish_url } = url::parse(url)?;
+        let listen = Place::new(client, Tls::new(&ssl)?, credentials);
         let this = Self { publish: listen.clone(), listen, pooled: false };
         match publish_url {
             Some(url) => this.publish_url(&url),
@@ -66,11 +68,11 @@ impl Postgres {
     /// # Errors
     /// As [`from_url`](Self::from_url).
     pub fn publish_url(mut self, url: &str) -> Result<Self> {
-        let Parsed { client, ssl, publish_url } = url::parse(url)?;
+        let Parsed { client, ssl, credentials, publish_url } = url::parse(url)?;
         if publish_url.is_some() {
             return Err(Error::config("the URL in publish_url has no publish_url of its own"));
         }
-        self.publish = Place::new(client, &Tls::new(&ssl)?);
+        self.publish = Place::new(client, Tls::new(&ssl)?, credentials);
         self.pooled = true;
         Ok(self)
     }
@@ -79,9 +81,18 @@ impl Postgres {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, config: Arc<crate::tls::ClientConfig>) -> Self {
-        let tls = Tls::from_config(&config);
+        let tls = Tls::from_config(config);
         self.listen.tls = tls.clone();
         self.publish.tls = tls;
+        self
+    }
+
+    /// The login comes from here, instead of from the URLs, also from `publish_url`: for passwords and tokens that change. Asked for
+    /// with each connection.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.listen.credentials = Some(credentials.clone());
+        self.publish.credentials = Some(credentials);
         self
     }
 
@@ -99,7 +110,7 @@ impl Postgres {
 }
 
 impl Place {
-    fn new(mut client: tokio_postgres::Config, tls: &Tls) -> Self {
+    fn new(mut client: tokio_postgres::Config, tls: Tls, credentials: Option<Credentials>) -> Self {
         if client.get_application_name().is_none() {
             client.application_name("roomcast");
         }
@@ -109,7 +120,30 @@ impl Place {
             .keepalives_interval(Duration::from_secs(1))
             .keepalives_retries(2);
         client.tcp_user_timeout(Duration::from_secs(4));
-        Self { client, tls: tls.clone() }
+        Self { client, tls, credentials }
+    }
+
+    /// How long the login for a connection may take.
+    pub(crate) fn login_limit(&self) -> Duration {
+        self.credentials.as_ref().map_or(Duration::ZERO, Credentials::limit)
+    }
+
+    /// The client's settings, with the login for the next connection.
+    ///
+    /// # Errors
+    /// Those of [`Credentials::login`].
+    pub(crate) async fn logged_in(&self) -> Result<tokio_postgres::Config> {
+        let mut client = self.client.clone();
+        if let Some(credentials) = &self.credentials {
+            let Login { user, password } = credentials.login().await?;
+            if let Some(user) = user {
+                client.user(user);
+            }
+            if let Some(password) = password {
+                client.password(password);
+            }
+        }
+        Ok(client)
     }
 }
 
@@ -129,11 +163,12 @@ impl fmt::Debug for Postgres {
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { client, tls } = self;
+        let Self { client, tls, credentials } = self;
         f.debug_struct("Place")
             .field("hosts", &client.get_hosts())
             .field("ports", &client.get_ports())
             .field("user", &client.get_user())
+            .field("credentials", credentials)
             .field("database", &client.get_dbname())
             .field("tls", tls)
             .finish()

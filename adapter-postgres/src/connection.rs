@@ -93,15 +93,16 @@ impl Connection {
     /// # Cancel safety
     /// Dropped, what was opened is closed.
     pub(crate) async fn open(place: &Place, intake: Option<Intake>) -> Result<Self> {
+        let client = place.logged_in().await?;
         let limit = Self::timeout(place);
         let late = |_| Error::unavailable(format!("the PostgreSQL server has not answered in {} s", limit.as_secs()));
-        timeout(limit, Self::dial(place, intake)).await.map_err(late)?
+        timeout(limit, Self::dial(place, client, intake)).await.map_err(late)?
     }
 
-    async fn dial(place: &Place, intake: Option<Intake>) -> Result<Self> {
+    async fn dial(place: &Place, client: tokio_postgres::Config, intake: Option<Intake>) -> Result<Self> {
         let mut refused = None;
-        for (mode, connector) in place.tls.attempts() {
-            let mut settings = place.client.clone();
+        for (mode, connector) in place.tls.attempts().await {
+            let mut settings = client.clone();
             settings.ssl_mode(mode);
             if settings.get_connect_timeout().is_none() {
                 settings.connect_timeout(DIAL / 2); // for each address of a host: the first may lead nowhere

@@ -14,5 +14,6 @@ mod url;
 
 #[cfg(feature = "tls")]
 pub use adapter_core::backend::tls::rustls;
+pub use adapter_core::backend::{Credentials, Login};
 pub use config::Postgres;
 pub use tokio_postgres;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::backend::tls::{builder, rustls};
+use adapter_core::backend::tls::{self, builder, rustls};
 use adapter_core::{Error, Result};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -23,7 +23,7 @@ pub(crate) type Connector = MakeRustlsConnect;
 /// How to speak TLS with the servers of one URL.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    connector: Connector,
+    files: tls::Tls,
     /// What is tried, one after the other.
     modes: &'static [SslMode],
 }
@@ -47,18 +47,22 @@ impl Tls {
             Mode::Prefer => &[SslMode::Prefer, SslMode::Disable],
             _ => &[SslMode::Require],
         };
-        let builder = builder()?;
-        let verifier = verifier(mode, ssl, builder.crypto_provider())?;
-        let config = ssl.files.client_auth(builder.dangerous().with_custom_certificate_verifier(verifier))?;
-        Ok(Self { connector: MakeRustlsConnect::new(config), modes })
+        let ssl = ssl.clone();
+        let read = move || {
+            let builder = builder()?;
+            let verifier = verifier(mode, &ssl, builder.crypto_provider())?;
+            ssl.files.client_auth(builder.dangerous().with_custom_certificate_verifier(verifier))
+        };
+        Ok(Self { files: tls::Tls::read_by(read)?, modes })
     }
 
-    pub(crate) fn from_config(config: &ClientConfig) -> Self {
-        Self { connector: MakeRustlsConnect::new(config.clone()), modes: &[SslMode::Require] }
+    pub(crate) fn from_config(config: Arc<ClientConfig>) -> Self {
+        Self { files: tls::Tls::from_config(config), modes: &[SslMode::Require] }
     }
 
-    pub(crate) fn attempts(&self) -> impl Iterator<Item = (SslMode, Connector)> {
-        self.modes.iter().map(|mode| (*mode, self.connector.clone()))
+    pub(crate) async fn attempts(&self) -> impl Iterator<Item = (SslMode, Connector)> + use<'_> {
+        let connector = MakeRustlsConnect::new((*self.files.config().await).clone());
+        self.modes.iter().map(move |mode| (*mode, connector.clone()))
     }
 }
 

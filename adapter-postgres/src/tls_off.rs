@@ -27,7 +27,7 @@ impl Tls {
         Ok(Self)
     }
 
-    pub(crate) fn attempts(&self) -> impl Iterator<Item = (SslMode, Connector)> {
+    pub(crate) async fn attempts(&self) -> impl Iterator<Item = (SslMode, Connector)> {
         std::iter::once((SslMode::Disable, NoTls))
     }
 }

@@ -1,6 +1,6 @@
 //! Our URLs: those of libpq. The client's parser reads them, apart from what is ours to decide.
 
-use adapter_core::backend::{TlsFiles, UrlParts, percent_decoded};
+use adapter_core::backend::{Credentials, TlsFiles, UrlParts, percent_decoded};
 use adapter_core::{Error, Result};
 use tokio_postgres::config::TargetSessionAttrs;
 
@@ -21,12 +21,14 @@ const PASSED: &[&str] = &[
     "user",
 ];
 
-const OURS: &[&str] = &["publish_url", "sslcert", "sslkey", "sslmode", "sslrootcert"];
+const OURS: &[&str] = &[Credentials::OPTION, "publish_url", "sslcert", "sslkey", "sslmode", "sslrootcert"];
 
 /// A URL, taken apart.
 pub(crate) struct Parsed {
     pub(crate) client: tokio_postgres::Config,
     pub(crate) ssl: Ssl,
+    /// Of a password in a file.
+    pub(crate) credentials: Option<Credentials>,
     pub(crate) publish_url: Option<String>,
 }
 
@@ -56,11 +58,12 @@ pub(crate) enum Mode {
 pub(crate) fn parse(url: &str) -> Result<Parsed> {
     let parts = UrlParts::parse("PostgreSQL", &["postgres", "postgresql"], url)?;
     let mut ssl = Ssl { mode: None, files: TlsFiles::named("sslrootcert", "sslcert", "sslkey") };
-    let (mut passed, mut publish_url) = (Vec::new(), None);
+    let (mut passed, mut publish_url, mut file) = (Vec::new(), None, None);
     for option in parts.options() {
         let (option, value) = option?;
         match option {
             _ if PASSED.contains(&option) => passed.push(format!("{option}={value}")),
+            Credentials::OPTION => file = Some(percent_decoded(value)?),
             "publish_url" => publish_url = Some(percent_decoded(value)?),
             "sslmode" => ssl.mode = Some(mode(&percent_decoded(value)?)?),
             _ if ssl.files.set(option, percent_decoded(value)?) => {}
@@ -69,6 +72,9 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     }
     let url = format!("{}://{}?{}", parts.scheme, parts.place, passed.join("&"));
     let mut client: tokio_postgres::Config = url.parse().map_err(crate::error::error)?;
+    let password = client.get_password().map(|_| String::new());
+    let login = client.get_user().map(|user| (user.to_owned(), password));
+    let credentials = Credentials::of_url(login, file)?;
     // libpq would take the name of the process's user.
     if client.get_user().is_none() {
         client.user("postgres");
@@ -87,7 +93,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     if several && !passed.iter().any(|pair| pair.starts_with("target_session_attrs=")) {
         client.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
-    Ok(Parsed { client, ssl, publish_url })
+    Ok(Parsed { client, ssl, credentials, publish_url })
 }
 
 fn mode(text: &str) -> Result<Mode> {
@@ -115,7 +121,7 @@ mod tests {
             "postgresql://u:p%40ss@h1:1,h2:2/db?sslmode=verify-full&sslrootcert=/ca%20.pem&publish_url={publish}\
              &application_name=web&target_session_attrs=read-write"
         );
-        let Parsed { client, ssl, publish_url } = parse(&url).expect("valid");
+        let Parsed { client, ssl, publish_url, .. } = parse(&url).expect("valid");
         assert_eq!((client.get_user(), client.get_password()), (Some("u"), Some(&b"p@ss"[..])));
         assert_eq!((client.get_dbname(), client.get_ports()), (Some("db"), &[1, 2][..]));
         assert_eq!(client.get_application_name(), Some("web"));

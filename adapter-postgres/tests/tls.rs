@@ -163,3 +163,31 @@ async fn files_that_are_not_what_they_should_be_are_refused() {
     let refused = async |query: &str| Postgres::from_url(&format!("{host}&{query}")).expect_err(query);
     bare::odd_files_are_refused(["sslrootcert", "sslcert", "sslkey"], refused).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_and_an_authority_that_change_are_taken_up() -> Tested {
+    let server = Server::start().await;
+    admin(&server.broker).await.batch_execute("CREATE ROLE rotating LOGIN PASSWORD 'one'").await?;
+    server.configure("server", &["host all rotating 0.0.0.0/0 scram-sha-256"]).await;
+    let ours = tempfile::tempdir()?;
+    let (password, trusted) = (ours.path().join("password"), ours.path().join("ca.pem"));
+    let authority = |name: &str| std::fs::copy(format!("{}/{name}", server.folder), &trusted);
+    std::fs::write(&password, "one\n")?;
+    authority("ca.pem")?;
+    let options = format!("sslmode=verify-full&sslrootcert={}&password_file={}", trusted.display(), password.display());
+    let mut node = on(&server.url("rotating", &options), "rc.a").await;
+
+    let admin = admin(&server.broker).await;
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotating'";
+    admin.batch_execute(&format!("ALTER ROLE rotating PASSWORD 'two'; {cut}")).await?;
+    assert_eq!(node.refused().await.0, ErrorKind::Denied);
+    std::fs::write(&password, "two")?;
+    node.is_back("rc.a").await;
+
+    authority("other.pem")?;
+    admin.batch_execute(cut).await?;
+    assert_eq!(node.refused().await.0, ErrorKind::Config);
+    authority("ca.pem")?;
+    node.is_back("rc.a").await;
+    Ok(())
+}

@@ -65,11 +65,12 @@ impl Link for Pair {
 
     /// Connects to the server that is to be used now.
     async fn open(redis: &mut Redis, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
-        let (address, publisher) = redis.topology.publisher(&redis.dial, &redis.mode).await?;
+        let dial = redis.dial().await?;
+        let (address, publisher) = redis.topology.publisher(&dial, &redis.mode).await?;
         let pulse = Arc::new(Pulse::default());
         let intake = Intake::new(inbox.clone(), redis.mode.prefix(), Arc::clone(&pulse), breaker.clone());
         let intake = Arc::new(intake);
-        let subscriber = Connection::with_pulse(&redis.dial, &address, pulse, Some(Arc::clone(&intake))).await?;
+        let subscriber = Connection::with_pulse(&dial, &address, pulse, Some(Arc::clone(&intake))).await?;
         let handle = Handle {
             publisher: publisher.client.clone(),
             driver: publisher.driver.clone(),
@@ -84,7 +85,7 @@ impl Link for Pair {
 
     /// To find the server, each that is asked may be silent, and so may the one that it names.
     fn timeout(redis: &Redis) -> Duration {
-        (DIAL + RESPONSE) * 2 * redis.topology.candidates().min(TRIED) as u32 + READY
+        (DIAL + RESPONSE) * 2 * redis.topology.candidates().min(TRIED) as u32 + READY + redis.login_limit()
     }
 
     /// A replica takes what is published, and passes it to nobody but its own subscribers. Each connection is asked: behind

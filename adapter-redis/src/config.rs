@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapter_core::backend::tls::Tls;
-use adapter_core::backend::{Backend, Connect, HostPort, Inbox, Keeper, TlsFiles, async_trait};
+use adapter_core::backend::{Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, async_trait};
 use adapter_core::{Error, Result};
 use redis::ConnectionAddr;
 
 use crate::backend::Pair;
 use crate::topology::Topology;
-use crate::url::{self, Kind, Login, Parsed};
+use crate::url::{self, Kind, Parsed};
 
 /// A Redis or Valkey installation, and how we use it.
 ///
@@ -27,11 +28,12 @@ use crate::url::{self, Kind, Login, Parsed};
 #[derive(Clone)]
 pub struct Redis {
     pub(crate) topology: Topology,
-    pub(crate) dial: Dial,
+    credentials: Credentials,
+    tls: Option<Tls>,
     pub(crate) mode: Mode,
 }
 
-/// What every connection to a server of the installation needs.
+/// What every connection of one link to a server of the installation needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Dial {
     pub(crate) login: Login,
@@ -77,14 +79,14 @@ impl Redis {
     /// # Errors
     /// `Config` when anything in it is not understood; the text repeats nothing of the URL.
     pub fn from_url(url: &str) -> Result<Self> {
-        let Parsed { kind, mut hosts, service, login, sentinel, tls, mode } = url::parse(url)?;
+        let Parsed { kind, mut hosts, service, credentials, sentinel, tls, mode } = url::parse(url)?;
         let topology = match kind {
             Kind::Single => Topology::Single(hosts.swap_remove(0)), // a URL without a server is refused
             Kind::Cluster => Topology::cluster(hosts),
             Kind::Sentinel => Topology::Sentinel { sentinels: hosts, service, login: sentinel },
         };
         let tls = tls.as_ref().map(secured).transpose()?;
-        Ok(Self { topology, dial: Dial { login, tls }, mode })
+        Ok(Self { topology, credentials, tls, mode })
     }
 
     /// The server and the login of an existing client, by plain pub/sub. The connections are our own.
@@ -111,7 +113,7 @@ impl Redis {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let login = Login { user: owned(settings.username()), password: owned(settings.password()) };
         let topology = Topology::Single(HostPort { host: host.clone(), port });
-        Ok(Self { topology, dial: Dial { login, tls }, mode: Mode::PubSub })
+        Ok(Self { topology, credentials: Credentials::fixed(login), tls, mode: Mode::PubSub })
     }
 
     /// Another mode than the URL's or the client's. Redis Cluster has sharded pub/sub only.
@@ -130,8 +132,29 @@ impl Redis {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, config: Arc<crate::rustls::ClientConfig>) -> Self {
-        self.dial.tls = Some(Tls::from_config(config));
+        self.tls = Some(Tls::from_config(config));
         self
+    }
+
+    /// The login comes from here, instead of from the URL or the client: for passwords and tokens that change. Asked for each time
+    /// a link is made. The sentinels' own login stays that of the URL.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// How long the login for a link may take.
+    pub(crate) fn login_limit(&self) -> Duration {
+        self.credentials.limit()
+    }
+
+    /// For the connections of the next link.
+    ///
+    /// # Errors
+    /// Those of [`Credentials::login`].
+    pub(crate) async fn dial(&self) -> Result<Dial> {
+        Ok(Dial { login: self.credentials.login().await?, tls: self.tls.clone() })
     }
 }
 
@@ -156,7 +179,12 @@ impl Connect for Redis {
 /// Without secrets.
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { topology, dial, mode } = self;
-        f.debug_struct("Redis").field("topology", topology).field("dial", dial).field("mode", mode).finish()
+        let Self { topology, credentials, tls, mode } = self;
+        f.debug_struct("Redis")
+            .field("topology", topology)
+            .field("credentials", credentials)
+            .field("tls", tls)
+            .field("mode", mode)
+            .finish()
     }
 }

@@ -11,5 +11,6 @@ mod url;
 
 #[cfg(feature = "tls")]
 pub use adapter_core::backend::tls::rustls;
+pub use adapter_core::backend::{Credentials, Login};
 pub use config::{Mode, Redis};
 pub use redis;

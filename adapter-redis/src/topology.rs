@@ -3,14 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use adapter_core::backend::{HostPort, Ring, in_turn};
+use adapter_core::backend::{HostPort, Login, Ring, in_turn};
 use adapter_core::{Error, ErrorKind, Result};
 use redis::{RedisError, ServerErrorKind, Value};
 
 use crate::config::{Dial, Mode};
 use crate::connection::{Connection, is_replica};
 use crate::error::error;
-use crate::url::Login;
 
 /// After so many redirections the servers do not agree.
 const HOPS: usize = 5;

@@ -1,8 +1,6 @@
 //! Our URLs, read strictly: what is not understood is an error.
 
-use std::fmt;
-
-use adapter_core::backend::{Channel, HostPort, TlsFiles, UrlParts, percent_decoded};
+use adapter_core::backend::{Channel, Credentials, HostPort, Login, TlsFiles, UrlParts, percent_decoded};
 use adapter_core::{Error, Result};
 
 use crate::config::Mode;
@@ -19,7 +17,7 @@ const SCHEMES: [(&str, bool, Kind); 8] = [
     ("rediss+sentinel", true, Kind::Sentinel),
 ];
 
-const OPTIONS: &str = "mode, tag, ca, cert, key, sentinel_user, sentinel_password";
+const OPTIONS: &str = "mode, tag, ca, cert, key, password_file, sentinel_user, sentinel_password";
 
 /// The default of `tag`.
 pub(crate) const TAG: &str = "roomcast";
@@ -31,27 +29,13 @@ pub(crate) enum Kind {
     Sentinel,
 }
 
-/// Who logs in. Debug hides the password.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Login {
-    pub(crate) user: Option<String>,
-    pub(crate) password: Option<String>,
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let password = self.password.as_ref().map(|_| "hidden");
-        f.debug_struct("Login").field("user", &self.user).field("password", &password).finish()
-    }
-}
-
 /// A URL, taken apart.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(crate) kind: Kind,
     pub(crate) hosts: Vec<HostPort>,
     pub(crate) service: String,
-    pub(crate) login: Login,
+    pub(crate) credentials: Credentials,
     pub(crate) sentinel: Login,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) mode: Mode,
@@ -64,7 +48,6 @@ pub(crate) struct Parsed {
 pub(crate) fn parse(url: &str) -> Result<Parsed> {
     let parts = UrlParts::parse("Redis", &SCHEMES.map(|(scheme, ..)| scheme), url)?;
     let &(_, tls, kind) = SCHEMES.iter().find(|(scheme, ..)| *scheme == parts.scheme).expect("one of them, by parse");
-    let login = login(&parts)?;
     let hosts = parts.servers(if kind == Kind::Sentinel { 26379 } else { 6379 })?;
     // Several servers that one may ask for anything: that is a cluster, and they have to say so when we connect.
     let kind = if kind == Kind::Single && hosts.len() > 1 { Kind::Cluster } else { kind };
@@ -78,7 +61,11 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     if !db.is_empty() {
         database(db.parse().map_err(|_| Error::config("the database in the path of a Redis URL is a number"))?)?;
     }
-    let Options { mode, tag, files, sentinel } = options(&parts)?;
+    let Options { mode, tag, files, sentinel, password_file } = options(&parts)?;
+    let credentials = match Credentials::of_url(parts.login()?, password_file)? {
+        Some(credentials) => credentials,
+        None => Credentials::fixed(login(&parts)?),
+    };
     if !tls && !files.is_empty() {
         return Err(Error::config("the options ca, cert and key belong to rediss://"));
     }
@@ -100,7 +87,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         (Some(_), _) => return Err(Error::config("the option mode is pubsub or sharded")),
     };
     let service = percent_decoded(service)?;
-    Ok(Parsed { kind, hosts, service, login, sentinel, tls: tls.then_some(files), mode })
+    Ok(Parsed { kind, hosts, service, credentials, sentinel, tls: tls.then_some(files), mode })
 }
 
 #[derive(Default)]
@@ -109,6 +96,7 @@ struct Options {
     tag: Option<String>,
     files: TlsFiles,
     sentinel: Login,
+    password_file: Option<String>,
 }
 
 fn options(parts: &UrlParts<'_>) -> Result<Options> {
@@ -123,6 +111,7 @@ fn options(parts: &UrlParts<'_>) -> Result<Options> {
         match name {
             "mode" => options.mode = value,
             "tag" => options.tag = value,
+            Credentials::OPTION => options.password_file = value,
             "sentinel_user" => options.sentinel.user = value,
             "sentinel_password" => options.sentinel.password = value,
             _ => return Err(parts.unknown_option(name, OPTIONS)),

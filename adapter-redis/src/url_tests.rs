@@ -13,15 +13,21 @@ fn refused(url: &str) -> String {
     format!("{error} {error:?}")
 }
 
+fn login(url: &str) -> Login {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(fine(url).credentials.login()).expect("fixed")
+}
+
 fn host(host: &str, port: u16) -> HostPort {
     HostPort { host: host.to_owned(), port }
 }
 
 #[test]
 fn a_url_is_taken_apart() {
-    let parsed = fine("redis://app:s%40fe@cache.local:7000/0?mode=sharded&tag=shop");
+    let url = "redis://app:s%40fe@cache.local:7000/0?mode=sharded&tag=shop";
+    let parsed = fine(url);
     assert_eq!(parsed.hosts, [host("cache.local", 7000)]);
-    assert_eq!(parsed.login, Login { user: Some("app".into()), password: Some("s@fe".into()) });
+    assert_eq!(login(url), Login::new("app", "s@fe"));
     assert_eq!((parsed.kind, parsed.tls), (Kind::Single, None));
     assert_eq!(parsed.mode, Mode::sharded("shop").expect("a tag"));
 }
@@ -30,9 +36,12 @@ fn a_url_is_taken_apart() {
 fn what_is_left_out_has_its_default() {
     let parsed = fine("redis://localhost");
     assert_eq!(parsed.hosts, [host("localhost", 6379)]);
-    assert_eq!((parsed.login, parsed.mode), (Login::default(), Mode::PubSub));
+    assert_eq!((login("redis://localhost"), parsed.mode), (Login::default(), Mode::PubSub));
     assert_eq!(fine("redis://:pw@[::1]:1/").hosts, [host("::1", 1)]);
-    assert_eq!(fine("redis://:pw@[::1]").login.user, None);
+    assert_eq!(login("redis://:pw@[::1]").user, None);
+    let file = fine("redis://app@host?password_file=/run/secrets/redis").credentials;
+    assert!(format!("{file:?}").contains("app") && format!("{file:?}").contains("/run/secrets/redis"), "{file:?}");
+    assert!(refused("redis://app:hunter2@host?password_file=/x").contains("not in both"));
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use adapter_core::backend::{Connect, Outgoing, PublishError};
 use adapter_core::probe::{Tap, Tapped};
 use adapter_core::{Bytes, Cluster, ErrorKind, Event, Hub, MissingReason, WhenUnreachable};
-use adapter_redis::{Mode, Redis};
+use adapter_redis::{Credentials, Login, Mode, Redis};
 use support::{ALL, Node, Tested, ask, channel, eventually, on, pair, port, redis, refusal, talk, told, tries, with};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,6 +88,41 @@ async fn refusals_at_connecting_have_their_kind() -> Tested {
     assert_eq!(refusal("redis://no-such-host.invalid").await.kind(), ErrorKind::Unavailable);
     #[cfg(not(feature = "tls"))]
     assert_eq!(Redis::from_url("rediss://host").expect_err("no TLS").kind(), ErrorKind::Config);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_changes_is_taken_up() -> Tested {
+    let server = redis().await;
+    let file = tempfile::NamedTempFile::new()?;
+    let at = server.addresses()[0];
+    let change = async |old: &str, new: &str| {
+        ask(&server, &format!("{old}CONFIG SET requirepass {new}")).await;
+        ask(&server, &format!("-a {new} --no-auth-warning CLIENT KILL TYPE pubsub")).await;
+    };
+    ask(&server, "CONFIG SET requirepass one").await;
+    std::fs::write(file.path(), "one\n")?;
+    let mut from_file = on(&format!("redis://{at}?password_file={}", file.path().display())).await;
+    let token = Arc::new(Mutex::new("one".to_owned()));
+    let asked = Arc::clone(&token);
+    let credentials = Credentials::from_fn(move || {
+        let token = asked.lock().expect("not poisoned").clone();
+        async move { Ok(Login { user: None, password: Some(token) }) }
+    });
+    let mut from_code = Node::on(Ok(Redis::from_url(&format!("redis://{at}"))?.credentials(credentials)), ALL).await;
+    for (old, new) in [("one", "two"), ("two", "three")] {
+        change(&format!("-a {old} --no-auth-warning "), new).await;
+        for node in [&mut from_file, &mut from_code] {
+            let (kind, reason) = node.refused().await;
+            assert!(kind == ErrorKind::Denied && !reason.contains(old), "{kind:?} {reason}");
+        }
+        std::fs::write(file.path(), new)?;
+        *token.lock().expect("not poisoned") = new.to_owned();
+        for node in [&mut from_file, &mut from_code] {
+            node.up().await;
+        }
+        talk(&mut from_file, &mut from_code).await;
+    }
     Ok(())
 }
 

@@ -44,6 +44,26 @@ async fn both_sides_show_certificates_of_a_private_authority() -> Tested {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_are_renewed_are_taken_up() -> Tested {
+    let folder = tempfile::tempdir()?;
+    bare::certificates(folder.path());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (ca, cert, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
+    let (server, secret) = (file("server.pem"), file("server.key"));
+    let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &server, "--tls-key-file", &secret];
+    let broker = support::with(&[&["--tls-port", "{peer}"][..], &files].concat()).await;
+    let port = ask(&broker, "CONFIG GET tls-port").await;
+    let at = format!("rediss://127.0.0.1:{}", port.lines().last().expect("its value"));
+    let mut node = support::on(&format!("{at}?ca={ca}&cert={cert}&key={key}")).await;
+    broker.kill().await?;
+    node.is_down(ALL).await;
+    bare::certificates(folder.path()); // of another authority, which knows nothing of the first
+    broker.start_again().await?;
+    node.is_back(ALL).await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn files_that_are_not_what_they_should_be_are_refused() {
     let refused = async |query: &str| Redis::from_url(&format!("rediss://host?{query}")).expect_err(query);

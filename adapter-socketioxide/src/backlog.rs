@@ -13,21 +13,31 @@ use socketioxide_core::{Sid, Value};
 pub(crate) const MAX_PACKETS: usize = 65_536;
 pub(crate) const MAX_BYTES: usize = 16 << 20;
 
-/// How many bytes may wait in one namespace. What waits for several sockets is there once and counts once.
-pub(crate) const MAX_HELD: usize = 64 << 20;
+/// How many bytes may wait in one namespace. What waits for several sockets is there once and counts once; its place in the queue of
+/// each counts beside that.
+pub(crate) const MAX_HELD: usize = 256 << 20;
+
+/// What a socket with something waiting counts.
+const SOCKET: usize = 256;
+/// What an item's place in a queue counts, which doubles when it grows.
+const PLACE: usize = 24;
+/// What a question counts beside that.
+const ASKED: usize = size_of::<Question>() + 64;
 
 /// How long a socket whose buffer is still full is left alone: at first, and at most.
 const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
 /// What waits for the sockets of a namespace, in order for each of them. Only sockets with something waiting are here.
-#[derive(Default)]
 pub(crate) struct Backlog {
     waiting: HashMap<Sid, Waiting>,
     /// Those sockets, in the order of their turns.
     turns: VecDeque<Sid>,
     /// The bytes of all packets that wait, each counted once.
     held: Arc<AtomicUsize>,
+    /// What their places count.
+    places: usize,
+    max_held: usize,
 }
 
 #[derive(Default)]
@@ -78,7 +88,18 @@ pub(crate) enum Next {
     Never,
 }
 
+impl Default for Backlog {
+    fn default() -> Self {
+        Self::bounded(MAX_HELD)
+    }
+}
+
 impl Backlog {
+    /// Empty; takes nothing more once so many bytes wait.
+    fn bounded(max_held: usize) -> Self {
+        Self { waiting: HashMap::new(), turns: VecDeque::new(), held: Arc::default(), places: 0, max_held }
+    }
+
     /// Whether something waits for this socket: whatever comes then has to wait behind it.
     pub(crate) fn waits(&self, socket: Sid) -> bool {
         self.waiting.contains_key(&socket)
@@ -101,9 +122,10 @@ impl Backlog {
         let bytes = item.bytes();
         let (items, waiting) = self.waiting.get(&socket).map_or((0, 0), |waiting| (waiting.items.len(), waiting.bytes));
         let fits = items == 0 || items < MAX_PACKETS && waiting + bytes <= MAX_BYTES;
-        if !fits || self.held.load(Relaxed) > MAX_HELD.max(bytes) {
+        if !fits || self.held() > self.max_held.max(bytes) {
             return false;
         }
+        self.places += item.place();
         let waiting = self.entry(socket);
         waiting.bytes += bytes;
         waiting.items.push_back(item);
@@ -112,6 +134,7 @@ impl Backlog {
 
     /// An item that was taken out, and is still to come before all others.
     pub(crate) fn push_first(&mut self, socket: Sid, item: Item, now: Instant) {
+        self.places += item.place();
         let waiting = self.entry(socket);
         waiting.bytes += item.bytes();
         waiting.items.push_front(item);
@@ -128,10 +151,11 @@ impl Backlog {
         }
         for _ in 0..most {
             let Some(item) = waiting.items.pop_front() else { break };
-            let bytes = item.bytes();
+            let (bytes, place) = (item.bytes(), item.place());
             match offer(socket, item) {
                 Offered::Taken => {
                     waiting.bytes -= bytes;
+                    self.places -= place;
                     (waiting.pause, waiting.due) = (Duration::ZERO, None);
                 }
                 Offered::Full(item) => {
@@ -140,16 +164,24 @@ impl Backlog {
                     break;
                 }
                 Offered::Gone => {
-                    return self.waiting.remove(&socket).map_or(0, |waiting| waiting.items.len() + 1);
+                    let Some(waiting) = self.waiting.remove(&socket) else { return 0 };
+                    self.places -= place + waiting.places();
+                    return waiting.items.len() + 1;
                 }
             }
         }
+        waiting.give_back();
         if waiting.items.is_empty() {
             self.waiting.remove(&socket);
         } else {
             self.turns.push_back(socket);
         }
         0
+    }
+
+    /// The bytes that wait.
+    fn held(&self) -> usize {
+        self.held.load(Relaxed) + self.places + self.waiting.len() * SOCKET
     }
 
     /// How many sockets wait for a turn.
@@ -173,6 +205,7 @@ impl Backlog {
             waiting.bytes = waiting.items.iter().map(Item::bytes).sum();
             !waiting.items.is_empty()
         });
+        self.places = self.waiting.values().map(Waiting::places).sum();
         self.turns = self.waiting.keys().copied().collect();
     }
 
@@ -185,6 +218,17 @@ impl Backlog {
 }
 
 impl Waiting {
+    fn places(&self) -> usize {
+        self.items.iter().map(Item::place).sum()
+    }
+
+    /// Gives the memory of a burst back while it is taken.
+    fn give_back(&mut self) {
+        if self.items.capacity() > 4 * self.items.len() + 32 {
+            self.items.shrink_to(2 * self.items.len());
+        }
+    }
+
     fn rest(&mut self, now: Instant) {
         self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
         self.due = Some(now + self.pause);
@@ -198,6 +242,11 @@ impl Item {
             Self::Question(question) => question.packet.bytes,
             Self::Disconnect => 0,
         }
+    }
+
+    /// What it counts beside its packet.
+    fn place(&self) -> usize {
+        PLACE + if let Self::Question(_) = self { ASKED } else { 0 }
     }
 }
 
@@ -229,3 +278,6 @@ pub(crate) fn encoded(packet: &Packet) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,6 +140,15 @@ impl Node {
         }
     }
 
+    /// Waits until the broker refuses this node; answers the kind and the reason.
+    pub async fn refused(&mut self) -> (ErrorKind, String) {
+        loop {
+            if let Tapped::Refused(kind, reason) = self.next().await {
+                return (kind, reason.to_string());
+            }
+        }
+    }
+
     /// Waits for `up`; answers the limits, and after how long.
     pub async fn up(&mut self) -> (Limits, Duration) {
         let began = Instant::now();

@@ -148,11 +148,20 @@ impl Emitter {
     /// Publishes until the outcome is known: copies are dropped by the receivers.
     async fn publish(&self, content: &Content) -> Result<()> {
         const RETRY: Duration = Duration::from_millis(100);
-        let call = self.0.calls.begin().await;
+        let backend = &self.0.backend;
+        let mut call = self.0.calls.begin().await;
         loop {
-            let frames = self.frames(content, call.counter);
-            match self.0.backend.publish(&frames).await {
+            let max_frame = backend.limits().max_frame;
+            let frames = self.frames(content, call.counter, max_frame);
+            match backend.publish(&frames).await {
                 Ok(()) => return Ok(()),
+                // The bound has shrunk since the message was cut. A counter of its own tells the new pieces from the old.
+                Err(PublishError::Refused { kind: ErrorKind::TooLarge, .. })
+                    if backend.limits().max_frame < max_frame =>
+                {
+                    drop(call);
+                    call = self.0.calls.begin().await;
+                }
                 Err(PublishError::Refused { kind, .. }) => {
                     return Err(Error::new(kind, "the broker refuses the message"));
                 }
@@ -164,12 +173,12 @@ impl Emitter {
         }
     }
 
-    fn frames(&self, Content { kind, body, packet }: &Content, counter: u64) -> Vec<Outgoing> {
+    fn frames(&self, Content { kind, body, packet }: &Content, counter: u64, max_frame: usize) -> Vec<Outgoing> {
         let head = Head { kind: *kind, sender: self.0.id, counter, number: None, part: None, request: None };
         let frame = |head: &Head, body: &[u8], packet: &[u8]| {
             Outgoing::new(self.0.channel.clone(), Message::of(head, body, packet))
         };
-        let pieces = split(&head, body, packet, self.0.backend.limits().max_frame);
+        let pieces = split(&head, body, packet, max_frame);
         let pieces = pieces.map(|pieces| pieces.iter().map(|(head, piece)| frame(head, &[], piece)).collect());
         pieces.unwrap_or_else(|| vec![frame(&head, body, packet)])
     }

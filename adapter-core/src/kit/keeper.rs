@@ -226,6 +226,9 @@ async fn again<L: Link>(
                 shared.down();
                 // Once for each cause; the core tells that the link is down, with its cluster and node.
                 if let Some(cause) = outage.failed(&error) {
+                    if !error.may_pass() {
+                        inbox.refused(&error);
+                    }
                     tracing::warn!(broker = L::BROKER, kind = ?error.kind(), %cause, "not connected again yet: {error}");
                 }
             }

@@ -175,9 +175,12 @@ async fn down(tap: &mut Tap) -> String {
 }
 
 async fn up(tap: &mut Tap) -> Limits {
-    match next(tap).await {
-        Tapped::Up(limits) => limits,
-        other => panic!("{other:?}"),
+    loop {
+        match next(tap).await {
+            Tapped::Up(limits) => return limits,
+            Tapped::Refused(..) => {}
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -216,6 +219,8 @@ async fn a_link_without_its_subscriptions_is_not_up() {
     assert_eq!(down(&mut tap).await, "for a test");
     broker.until(|seen| seen.attempts > 3).await;
     assert!(keeper.live().is_err());
+    let told = next(&mut tap).await;
+    assert!(matches!(&told, Tapped::Refused(ErrorKind::Denied, reason) if reason.0 == "refused"), "{told:?}");
     // The one that is wanted meanwhile counts as well, when calls have the link already.
     let late = channels(&["rc.b"]).remove(0);
     let attempts = broker.see(|seen| {

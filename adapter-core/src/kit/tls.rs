@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -19,23 +19,58 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto};
 use crate::kit::TlsFiles;
 use crate::model::{Error, ErrorKind, Result, causes};
 
-/// How to speak TLS with every server of one configuration. Debug shows nothing of it: it holds a private key.
+/// How to speak TLS with every server of one configuration. Files are read anew for each connection, so certificates that are
+/// renewed on disk need no restart. Debug shows nothing of it: it holds a private key.
 #[derive(Clone)]
-pub struct Tls(Arc<ClientConfig>);
+pub struct Tls(Arc<Source>);
+
+struct Source {
+    /// Reads the files again; none if there are none.
+    read: Option<Box<Read>>,
+    /// What was read last, and could be used.
+    last: Mutex<Arc<ClientConfig>>,
+}
+
+type Read = dyn Fn() -> Result<ClientConfig> + Send + Sync;
 
 impl Tls {
-    /// Trusts the authority of these files, or the system's if none is named, and shows their certificate.
+    /// Trusts the authority of these files, or the system's if none is named, and shows their certificate. The system's
+    /// authorities alone are read once.
     ///
     /// # Errors
     /// `Config` when a file cannot be read or is not what it should be, or a key comes without its certificate.
     pub fn from_files(files: &TlsFiles) -> Result<Self> {
-        let config = files.client_auth(builder()?.with_root_certificates(files.roots()?))?;
-        Ok(Self::from_config(Arc::new(config)))
+        let owned = files.clone();
+        let read = move || owned.client_auth(builder()?.with_root_certificates(owned.roots()?));
+        if files.is_empty() { Ok(Self::from_config(Arc::new(read()?))) } else { Self::read_by(read) }
+    }
+
+    /// As this reads it, now and again for each connection. If it cannot be read then, as when a file is just being replaced, what
+    /// was read last is used.
+    ///
+    /// # Errors
+    /// What the first reading says.
+    pub fn read_by(read: impl Fn() -> Result<ClientConfig> + Send + Sync + 'static) -> Result<Self> {
+        let last = Mutex::new(Arc::new(read()?));
+        Ok(Self(Arc::new(Source { read: Some(Box::new(read)), last })))
     }
 
     /// As the application has configured it.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
-        Self(config)
+        Self(Arc::new(Source { read: None, last: Mutex::new(config) }))
+    }
+
+    /// The configuration for the next connection.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn config(&self) -> Arc<ClientConfig> {
+        let source = Arc::clone(&self.0);
+        if source.read.is_none() {
+            return source.last();
+        }
+        let read = tokio::task::spawn_blocking(move || source.read_again()).await;
+        read.unwrap_or_else(|_| self.0.last()) // the runtime ends
     }
 
     /// Shakes hands over this stream; the server's certificate must be for this host.
@@ -48,7 +83,30 @@ impl Tls {
         stream: S,
     ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<S>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+        TlsConnector::from(self.config().await).connect(name, stream).await
+    }
+}
+
+impl Source {
+    fn read_again(&self) -> Arc<ClientConfig> {
+        match self.read.as_ref().map(|read| read()) {
+            Some(Ok(config)) => *self.lock() = Arc::new(config),
+            Some(Err(error)) => {
+                let cause = causes(&error).last().map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(%cause, "TLS goes on with what was read before: {error}");
+            }
+            None => {}
+        }
+        self.last()
+    }
+
+    fn last(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.lock())
+    }
+
+    // Guards one value; nothing is called while it is held.
+    fn lock(&self) -> MutexGuard<'_, Arc<ClientConfig>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -26,9 +26,9 @@ pub enum Event {
     Degraded(String),
     /// The link is there again; for a node that began without its broker: it has joined the cluster.
     Recovered,
-    /// A node that began without its broker ([`WhenUnreachable::ServeLocally`](crate::WhenUnreachable::ServeLocally)) cannot
-    /// connect now for a reason that waiting alone may not mend: a name or a password that the broker refuses, say. It tries
-    /// again all the same. Told once for each cause.
+    /// This node cannot connect now for a reason that waiting alone may not mend: a name or a password that the broker refuses,
+    /// say. It tries again all the same, every 5 to 10 s. Told once for each cause in one outage, and also by a node that began
+    /// without its broker ([`WhenUnreachable::ServeLocally`](crate::WhenUnreachable::ServeLocally)).
     Refused {
         /// What kind of error it was.
         kind: ErrorKind,

@@ -217,7 +217,7 @@ impl Inbox {
         self.change(LinkChange::Up(limits));
     }
 
-    /// Tells that the first link cannot be made, for a reason that waiting alone may not mend.
+    /// Tells that a link cannot be made, for a reason that waiting alone may not mend.
     pub(crate) fn refused(&self, error: &Error) {
         self.change(LinkChange::Refused(error.kind(), Reason::from(error.to_string())));
     }

@@ -1,4 +1,10 @@
-use adapter_core::{Emitter, ErrorKind, Memory, Packet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use adapter_core::backend::{
+    Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
+};
+use adapter_core::{Emitter, ErrorKind, Memory, Packet, Result};
 use tokio::sync::mpsc;
 
 use crate::support::{narrow, next, three_on, until};
@@ -57,6 +63,62 @@ async fn g20_g13_a_large_packet_arrives_whole_and_one_too_large_is_refused() {
     assert_eq!(refused.kind(), ErrorKind::TooLarge);
     chat().emit(vec![b'x'; 100_000]).await.unwrap();
     assert_eq!(next(&mut there).await.len(), 100_000);
+}
+
+/// A broker whose bound on messages shrinks at the first publish.
+struct Shrinking(Memory);
+
+struct ShrinkingLink {
+    link: Arc<dyn Backend>,
+    shrunk: AtomicBool,
+}
+
+#[async_trait]
+impl Connect for Shrinking {
+    async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
+        let link = self.0.connect(inbox).await?;
+        Ok(Arc::new(ShrinkingLink { link, shrunk: AtomicBool::new(false) }))
+    }
+}
+
+#[async_trait]
+impl Backend for ShrinkingLink {
+    fn capabilities(&self) -> Capabilities {
+        self.link.capabilities()
+    }
+    fn limits(&self) -> Limits {
+        Limits::max_frame(if self.shrunk.load(Ordering::SeqCst) { 600 } else { 5_000 })
+    }
+    async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
+        self.link.subscribe(channels).await
+    }
+    async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
+        self.link.unsubscribe(channels).await
+    }
+    async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
+        if self.shrunk.swap(true, Ordering::SeqCst) {
+            return self.link.publish(frames).await;
+        }
+        // The first piece is sent, and the second one refused.
+        self.link.publish(&frames[..1]).await?;
+        Err(PublishError::Refused { index: 1, kind: ErrorKind::TooLarge })
+    }
+    async fn close(&self) -> Result<()> {
+        self.link.close().await
+    }
+}
+
+#[tokio::test]
+async fn g20_g13_a_message_is_cut_again_when_the_brokers_bound_has_shrunk() {
+    let memory = Memory::new();
+    let nodes = three_on(&memory).await;
+    let mut there = nodes[1].socket([]);
+    let emitter = Emitter::connect(Shrinking(memory)).await.unwrap();
+    let chat = || emitter.of("/chat").unwrap();
+    chat().emit(vec![b'x'; 20_000]).await.unwrap();
+    chat().emit("next").await.unwrap();
+    assert_eq!(next(&mut there).await.len(), 20_000);
+    assert_eq!(next(&mut there).await, "next");
 }
 
 #[tokio::test]

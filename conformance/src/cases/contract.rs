@@ -220,7 +220,7 @@ async fn g09_a_reader_that_is_too_slow_loses_nothing_silently(scene: &Scene) -> 
                     left -= 1;
                 }
                 Tapped::Down(_) => told = true,
-                Tapped::Up(_) => {}
+                Tapped::Up(_) | Tapped::Refused(..) => {}
             }
         }
         Ok(())

@@ -116,6 +116,7 @@ async fn hand_over(fault: Fault, mut tap: Tap, inbox: Inbox, own: Own) {
                 inbox.up(limits);
                 continue;
             }
+            Tapped::Refused(..) => continue,
         };
         count += 1;
         match fault {

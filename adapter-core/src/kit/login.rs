@@ -1,0 +1,208 @@
+//! Who a node is to its broker, asked anew for each connection.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::model::{Error, Result};
+
+/// How long code of the application may take to say who logs in.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A password has no more bytes.
+const LONGEST: u64 = 64 << 10;
+
+/// A login: the name and the password, where the broker wants one. Debug shows no password.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// Who logs in.
+    pub user: Option<String>,
+    /// What proves it: a password or a token.
+    pub password: Option<String>,
+}
+
+/// Where the login of each new connection comes from: fixed, from a file, or from code. So a password or a token that changes
+/// is taken up without a restart. A connection that is made already keeps its login.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> adapter_core::Result<()> {
+/// use adapter_core::backend::{Credentials, Login};
+///
+/// async fn token() -> adapter_core::Result<String> {
+///     Ok("of fifteen minutes".to_owned()) // from the provider's API, say
+/// }
+/// let credentials = Credentials::from_fn(async || Ok(Login::new("web", token().await?)));
+/// assert_eq!(credentials.login().await?, Login::new("web", "of fifteen minutes"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Credentials(Source);
+
+type Asked = Pin<Box<dyn Future<Output = Result<Login>> + Send>>;
+
+#[derive(Clone)]
+enum Source {
+    Fixed(Login),
+    File { user: Option<String>, file: PathBuf },
+    Code(Arc<dyn Fn() -> Asked + Send + Sync>),
+}
+
+impl Login {
+    /// This user with this password.
+    pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { user: Some(user.into()), password: Some(password.into()) }
+    }
+}
+
+impl Credentials {
+    /// The option of a URL that names a file for [`from_file`](Self::from_file).
+    pub const OPTION: &str = "password_file";
+
+    /// Always this login.
+    pub fn fixed(login: Login) -> Self {
+        Self(Source::Fixed(login))
+    }
+
+    /// The password stands in a file, without the line's end, and is read for each connection: a secret that Kubernetes mounts, say.
+    pub fn from_file(user: Option<String>, file: impl Into<PathBuf>) -> Self {
+        Self(Source::File { user, file: file.into() })
+    }
+
+    /// Asks code of the application for each connection. A connection attempt whose login fails, or takes 5 s, has failed, and is
+    /// repeated as any other.
+    pub fn from_fn<F>(code: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Login>> + Send + 'static,
+    {
+        Self(Source::Code(Arc::new(move || Box::pin(code()))))
+    }
+
+    /// Those of a URL whose password stands in a file, beside the login before its `@`; `None` if no file is named.
+    ///
+    /// # Errors
+    /// `Config` for a password in both places.
+    pub fn of_url(login: Option<(String, Option<String>)>, file: Option<impl Into<PathBuf>>) -> Result<Option<Self>> {
+        let Some(file) = file else { return Ok(None) };
+        match login {
+            Some((_, Some(_))) => Err(Error::config(format!(
+                "the password stands before the @ or in the file of {}, not in both",
+                Self::OPTION
+            ))),
+            login => Ok(Some(Self::from_file(login.map(|(user, _)| user).filter(|user| !user.is_empty()), file))),
+        }
+    }
+
+    /// How long the login may take.
+    pub fn limit(&self) -> Duration {
+        if let Source::Code(_) = self.0 { PATIENCE } else { Duration::ZERO }
+    }
+
+    /// The login for the next connection.
+    ///
+    /// # Errors
+    /// `Config` for a file that cannot be read; `Unavailable` after 5 s; what the application's code says.
+    ///
+    /// # Cancel safety
+    /// Safe, if the application's code is.
+    pub async fn login(&self) -> Result<Login> {
+        match &self.0 {
+            Source::Fixed(login) => Ok(login.clone()),
+            Source::File { user, file } => Ok(Login { user: user.clone(), password: Some(password(file).await?) }),
+            Source::Code(code) => {
+                let late = |_| Error::unavailable(format!("the login was not there after {} s", PATIENCE.as_secs()));
+                timeout(PATIENCE, code()).await.map_err(late)?
+            }
+        }
+    }
+}
+
+async fn password(file: &Path) -> Result<String> {
+    let owned = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        if std::fs::metadata(&owned)?.len() > LONGEST {
+            return Err(std::io::Error::other("it is too large for a password"));
+        }
+        std::fs::read_to_string(&owned)
+    });
+    let unreadable = || Error::config(format!("the file of option {} cannot be read", Credentials::OPTION));
+    let text = read.await.map_err(|cause| unreadable().with_source(cause))?;
+    let mut text = text.map_err(|cause| unreadable().with_source(cause))?;
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    Ok(text)
+}
+
+impl Default for Credentials {
+    /// No login.
+    fn default() -> Self {
+        Self::fixed(Login::default())
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = self.password.as_ref().map(|_| "..");
+        f.debug_struct("Login").field("user", &self.user).field("password", &password).finish()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Fixed(login) => login.fmt(f),
+            Source::File { user, file } => {
+                f.debug_struct("Credentials").field("user", user).field("password_file", file).finish()
+            }
+            Source::Code(_) => f.write_str("Credentials(from code)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ErrorKind;
+
+    #[tokio::test]
+    async fn a_file_is_read_for_each_login() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("password");
+        let credentials = Credentials::from_file(Some("web".into()), &file);
+        assert_eq!(credentials.login().await.expect_err("no file").kind(), ErrorKind::Config);
+        for (text, password) in [("one\n", "one"), ("two\r\n", "two"), (" three ", " three "), ("", "")] {
+            std::fs::write(&file, text).expect("written");
+            assert_eq!(credentials.login().await.expect("readable"), Login::new("web", password));
+        }
+        std::fs::write(&file, vec![b'x'; LONGEST as usize + 1]).expect("written");
+        assert_eq!(credentials.login().await.expect_err("too large").kind(), ErrorKind::Config);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn code_that_says_nothing_fails_the_attempt() {
+        let credentials = Credentials::from_fn(std::future::pending::<Result<Login>>);
+        assert_eq!(credentials.login().await.expect_err("late").kind(), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn a_url_has_its_password_in_one_place() {
+        let of = |login: Option<(&str, Option<&str>)>, file| {
+            let login = login.map(|(user, password)| (user.to_owned(), password.map(str::to_owned)));
+            Credentials::of_url(login, file).map(|credentials| format!("{credentials:?}"))
+        };
+        assert_eq!(of(Some(("web", Some("x"))), None::<&str>).expect("no file"), "None");
+        assert!(
+            of(Some(("web", None)), Some("/p")).expect("valid").contains("user: Some(\"web\"), password_file: \"/p\"")
+        );
+        assert!(of(None, Some("/p")).expect("valid").contains("user: None"));
+        assert_eq!(of(Some(("web", Some("x"))), Some("/p")).expect_err("both").kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn secrets_are_shown_nowhere() {
+        let text = format!("{:?}", Credentials::fixed(Login::new("web", "hunter2")));
+        assert!(text.contains("web") && !text.contains("hunter"), "{text}");
+    }
+}
