@@ -127,6 +127,11 @@ impl Link for Line {
         }
     }
 
+    /// A server in lame duck mode takes no new connections, and ends those that it has after a while.
+    async fn leaving(connection: &Arc<Connection>) -> Reason {
+        connection.leaving().await
+    }
+
     async fn quit(self) {
         self.0.close().await;
     }

@@ -56,6 +56,8 @@ struct Echoes {
 struct Signals {
     /// Why the connection ended.
     over: Breaker,
+    /// The server is going to shut down.
+    leaving: Breaker,
     /// Messages were dropped because a subscription was full.
     dropped: AtomicBool,
     /// A message was dropped, or something was denied.
@@ -95,6 +97,7 @@ impl Connection {
     pub(crate) async fn open(nats: &Nats, server: ServerAddr, inbox: &Inbox) -> Result<Arc<Self>> {
         let signals = Arc::new(Signals {
             over: Breaker::default(),
+            leaving: Breaker::default(),
             dropped: AtomicBool::new(false),
             told: Notify::new(),
             denied: Mutex::default(),
@@ -296,6 +299,14 @@ impl Connection {
         self.subscriptions.lock().await.clear();
     }
 
+    /// Waits until the server says that it is going to shut down.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn leaving(&self) -> Reason {
+        self.signals.leaving.tripped().await
+    }
+
     /// Waits until the connection is of no use any more.
     async fn ended(&self) {
         let bytes = || self.client.statistics().in_bytes.load(Ordering::Relaxed);
@@ -333,6 +344,7 @@ impl Signals {
         match event {
             Event::Disconnected => self.over.trip("the server closed the connection, or was silent for too long"),
             Event::Closed => self.over.trip("closed"),
+            Event::LameDuckMode => return self.leaving.trip("the server is going to shut down"),
             Event::SlowConsumer(_) => self.dropped.store(true, Ordering::Release),
             Event::ServerError(ServerError::Other(text)) => match error::violation(&text) {
                 Some(Violation::Publish(subject)) => {

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use adapter_core::ErrorKind;
 use adapter_core::backend::{Outgoing, PublishError, Reason};
 use adapter_core::probe::Tapped;
 use adapter_nats::{Credentials, Login, Nats};
-use conformance::bare::{self, eventually, tries};
+use conformance::bare::{self, eventually, tries, with_arguments};
 use conformance::{Broker, recipes};
 use support::{Node, Server, certificates, channel, connect, nats, on};
 
@@ -268,6 +269,48 @@ async fn the_other_servers_of_a_cluster_take_over() -> Tested {
     let (_, restored) = one.up().await;
     println!("cluster: up on another server after {restored:?}");
     two.reaches(&mut one, "rc.a").await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_announces_its_shutdown_is_left_without_an_outage() -> Tested {
+    let servers = Broker::start_here(&with_arguments(&recipes::NATS_CLUSTER, &["--pid", "{folder}/pid"])).await?;
+    let [first, second, _] = servers.addresses() else { panic!("three servers") };
+    let mut one = on(&servers.url_at(*first), "rc.a").await;
+    let two = on(&servers.url_at(*second), "rc.b").await;
+    two.reaches(&mut one, "rc.a").await;
+    let publish = async {
+        for n in 0.. {
+            two.publish("rc.a", format!("{n}")).await.unwrap();
+        }
+    };
+    let listen = async {
+        let (mut seen, mut moved, mut newest) = (BTreeSet::<u32>::new(), None, 0);
+        servers.run(0, &["nats-server", "--signal", "ldm=pid"]).await.unwrap();
+        // For a while after it has moved, of which the server is gone for the last part.
+        while moved.is_none_or(|at| newest < at + 2_000) {
+            match one.next().await {
+                Tapped::Frame(_, payload) => {
+                    newest = std::str::from_utf8(&payload).unwrap().parse().unwrap();
+                    seen.insert(newest);
+                }
+                Tapped::Up(_) => {
+                    moved = Some(newest);
+                    servers.kill_one(0).await.unwrap();
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        seen
+    };
+    let seen = tokio::select! {
+        seen = listen => seen,
+        () = publish => unreachable!("it goes on"),
+    };
+    let newest = seen.last().copied().unwrap();
+    let missed = (0..newest).filter(|n| !seen.contains(n)).count();
+    println!("{newest} published, {missed} not received meanwhile");
+    assert_eq!(missed, 0);
     Ok(())
 }
 

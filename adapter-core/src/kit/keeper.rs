@@ -17,6 +17,9 @@ use async_trait::async_trait;
 /// How often a server is asked whether it is the authority, and how long it may take to answer.
 const ASK: Duration = Duration::from_secs(2);
 
+/// How long a link that has a successor may take to end.
+const QUIT: Duration = Duration::from_secs(2);
+
 /// The backend that keeps a [`Link`] up: it connects again when the link breaks, for ever and with a [`Backoff`],
 /// subscribes to everything that is wanted, and tells the [`Inbox`]. The example is at [`Link`].
 ///
@@ -153,8 +156,17 @@ impl<L: Link> Made<L> {
         Live { handle: self.link.handle(), limits: self.link.limits(), breaker: self.breaker.clone() }
     }
 
+    /// Returns when the link is of no use any more, or is going to be.
+    async fn hold(&mut self, inbox: &Inbox) -> End {
+        let handle = self.link.handle();
+        tokio::select! {
+            reason = self.broken(inbox) => End::Broken(reason),
+            reason = L::leaving(&handle) => End::Leaving(reason),
+        }
+    }
+
     /// Returns why the link is of no use any more.
-    async fn hold(&mut self, inbox: &Inbox) -> Reason {
+    async fn broken(&mut self, inbox: &Inbox) -> Reason {
         let handle = self.link.handle();
         tokio::select! {
             reason = self.link.hold(inbox) => reason,
@@ -162,6 +174,13 @@ impl<L: Link> Made<L> {
             reason = demoted::<L>(&handle) => reason,
         }
     }
+}
+
+/// How a link ends.
+enum End {
+    Broken(Reason),
+    /// It carries still, but the server is going to end it.
+    Leaving(Reason),
 }
 
 /// Asks the server again and again whether it is the authority; returns why it is so no longer.
@@ -193,12 +212,29 @@ async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, in
     let mut backoff = Backoff::default();
     loop {
         backoff.connected();
-        let reason = tokio::select! {
-            reason = made.hold(&inbox) => reason,
+        let end = async {
+            match made.hold(&inbox).await {
+                End::Broken(reason) => Err(reason),
+                End::Leaving(reason) => {
+                    tracing::info!(broker = L::BROKER, %reason, "the next link is made before this one ends");
+                    succeed(&mut source, &shared, &inbox, &mut made).await
+                }
+            }
+        };
+        let end = tokio::select! {
+            end = end => end,
             () = &mut over => {
                 shared.down();
                 return made.link.quit().await;
             }
+        };
+        let reason = match end {
+            Ok(next) => {
+                // What is under way there has a moment to end.
+                let _ = timeout(QUIT, std::mem::replace(&mut made, next).link.quit()).await;
+                continue;
+            }
+            Err(reason) => reason,
         };
         shared.down();
         inbox.down(reason);
@@ -238,17 +274,64 @@ async fn again<L: Link>(
 
 /// Connects, subscribes to everything that is wanted, and says so.
 async fn restore<L: Link>(source: &mut L::Source, shared: &Shared<L::Handle>, inbox: &Inbox) -> Result<Made<L>> {
-    let made = Made::<L>::open(source, inbox).await?;
-    let (live, limits) = (made.live(), made.link.limits());
-    let handle = live.handle.clone();
-    let mut done = HashSet::new();
-    subscribe::<L>(&handle, inbox, &mut done).await?;
-    *shared.lock() = State { live: Some(live), limits };
-    // From here on a new subscription is made by its own call; the second look finds those whose call has failed because the
-    // link was not up.
-    subscribe::<L>(&handle, inbox, &mut done).await?;
-    inbox.up(limits);
+    let ready = Ready::<L>::make(source, inbox).await?;
+    let made = ready.take_over(shared, inbox).await?;
+    inbox.up(made.link.limits());
     Ok(made)
+}
+
+/// Makes the next link while this one carries, and goes over to it.
+///
+/// # Errors
+/// Why this link broke before.
+async fn succeed<L: Link>(
+    source: &mut L::Source,
+    shared: &Shared<L::Handle>,
+    inbox: &Inbox,
+    made: &mut Made<L>,
+) -> Result<Made<L>, Reason> {
+    let mut backoff = Backoff::default();
+    let next = async {
+        loop {
+            match in_time::<L, _>(L::timeout(source), Ready::<L>::make(source, inbox)).await {
+                Ok(ready) => return ready,
+                Err(error) => tracing::debug!(broker = L::BROKER, %error, "there is no next link yet"),
+            }
+            backoff.wait().await;
+        }
+    };
+    let ready = tokio::select! {
+        ready = next => ready,
+        reason = made.broken(inbox) => return Err(reason),
+    };
+    let taken_over = in_time::<L, _>(L::timeout(source), ready.take_over(shared, inbox)).await;
+    let next = taken_over.map_err(|error| Reason::from(error.to_string()))?;
+    inbox.up(next.link.limits()); // no outage: the core looks whether something got lost on the way
+    Ok(next)
+}
+
+/// A link on which everything is subscribed that was wanted when it was made.
+struct Ready<L: Link> {
+    made: Made<L>,
+    done: HashSet<Channel>,
+}
+
+impl<L: Link> Ready<L> {
+    async fn make(source: &mut L::Source, inbox: &Inbox) -> Result<Self> {
+        let made = Made::<L>::open(source, inbox).await?;
+        let mut done = HashSet::new();
+        subscribe::<L>(&made.link.handle(), inbox, &mut done).await?;
+        Ok(Self { made, done })
+    }
+
+    /// Lets calls use this link. From here on a new subscription is made by its own call; the second look finds those whose call
+    /// went to the link before, or to none.
+    async fn take_over(self, shared: &Shared<L::Handle>, inbox: &Inbox) -> Result<Made<L>> {
+        let Self { made, mut done } = self;
+        *shared.lock() = State { live: Some(made.live()), limits: made.link.limits() };
+        subscribe::<L>(&made.link.handle(), inbox, &mut done).await?;
+        Ok(made)
+    }
 }
 
 /// Subscribes to what is wanted and not done yet.

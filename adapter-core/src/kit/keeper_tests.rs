@@ -26,6 +26,8 @@ struct Seen {
     asked: usize,
     published: usize,
     left: usize,
+    /// The link that is up is going to be ended.
+    leaving: bool,
 }
 
 /// What a link asks of a broker.
@@ -67,6 +69,19 @@ impl Broker {
             }
         };
         tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it comes true");
+    }
+
+    /// Waits for as long as it takes.
+    async fn until_ever(&self, mut so: impl FnMut(&mut Seen) -> bool) {
+        loop {
+            let changed = self.0.1.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if so(&mut self.0.0.lock().expect("nobody panics")) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Trips the breaker of one of the links that were made.
@@ -139,6 +154,11 @@ impl Link for Wire {
     async fn publish(broker: &Broker, messages: &[Outgoing]) -> Result<(), PublishError> {
         broker.see(|seen| seen.published += messages.len());
         Ok(())
+    }
+
+    async fn leaving(broker: &Broker) -> Reason {
+        broker.until_ever(|seen| std::mem::take(&mut seen.leaving)).await;
+        "it is going to end".into()
     }
 
     async fn hold(&mut self, _: &Inbox) -> Reason {
@@ -392,4 +412,38 @@ async fn refusals_are_repeated_rarely_and_absences_often() {
     down(&mut tap).await;
     let first = attempts(&broker, MINUTE / 2).await;
     assert!(first >= 58, "{first}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_is_going_to_end_has_its_successor_before() {
+    let (broker, mut tap, keeper) = kept().await;
+    let links = broker.see(|seen| seen.breakers.len());
+    // There is no other server at first.
+    broker.see(|seen| (seen.absent, seen.leaving) = (true, true));
+    let attempts = broker.see(|seen| seen.attempts);
+    broker.until(|seen| seen.attempts > attempts + 3).await;
+    assert!(keeper.live().is_ok(), "the old link carries");
+    let late = channels(&["rc.late"]).remove(0);
+    broker.see(|seen| (seen.absent, seen.meanwhile) = (false, Some((tap.wants(), late.clone()))));
+    broker.until(|seen| seen.left == 1).await;
+    broker.see(|seen| {
+        assert_eq!(seen.breakers.len(), links + 1);
+        assert!(seen.subscribed.contains(&late), "what was wanted meanwhile: {:?}", seen.subscribed);
+    });
+    // Nothing else is told.
+    assert_eq!(up(&mut tap).await, keeper.limits());
+    broker.trip(links, "the successor broke");
+    assert_eq!(down(&mut tap).await, "the successor broke");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_breaks_before_it_has_a_successor_is_an_outage() {
+    let (broker, mut tap, keeper) = kept().await;
+    broker.see(|seen| (seen.absent, seen.leaving) = (true, true));
+    broker.until(|seen| seen.attempts > 3).await;
+    broker.trip(0, "the server is gone");
+    assert_eq!(down(&mut tap).await, "the server is gone");
+    assert!(keeper.live().is_err());
+    broker.see(|seen| seen.absent = false);
+    up(&mut tap).await;
 }

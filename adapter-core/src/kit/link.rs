@@ -142,6 +142,20 @@ pub trait Link: Sized + Send + 'static {
     /// Does what a link needs while it is up (pings, handing over); returns why it is of no use any more.
     fn hold(&mut self, inbox: &Inbox) -> impl Future<Output = Reason> + Send;
 
+    /// Waits until the server has said that it is going to end this link: a shutdown that is planned. The keeper then makes the next
+    /// link while this one still carries, and goes over to it once everything is subscribed there: nothing is missed, and no outage
+    /// is told. It tries until that has succeeded or this link breaks. For a moment both links hand over what they receive; the core
+    /// drops copies. By default it waits for ever.
+    ///
+    /// A publisher's messages may overtake each other in that moment, so a link that claims to be
+    /// [ordered](Capabilities::ordered) must not do this.
+    ///
+    /// # Cancel safety
+    /// Must be safe.
+    fn leaving(_handle: &Self::Handle) -> impl Future<Output = Reason> + Send {
+        std::future::pending()
+    }
+
     /// Takes leave of a broker that is there: returns when that has forgotten us, or after a second or so.
     fn quit(self) -> impl Future<Output = ()> + Send;
 }
