@@ -144,7 +144,7 @@ impl Amqp {
     /// Those of [`Credentials::login`].
     pub(crate) async fn logged_in(&self) -> Result<Self> {
         let login = match &self.credentials {
-            Some(credentials) => Some(credentials.login().await?),
+            Some(credentials) => Some(credentials.login().await?).filter(|login| *login != Login::default()),
             None => None,
         };
         Ok(Self { login, ..self.clone() })
@@ -290,6 +290,8 @@ mod tests {
             "amqp://host?ca=/a",
             "amqp://%ff:x@host",
             "amqp://user@host",
+            "amqp://host?password_file=/p",
+            "amqp://user:pw@host?password_file=/p",
         ];
         for url in urls {
             refusal(url);

@@ -58,12 +58,18 @@ fn vhost(amqp: &Amqp, text: &str) -> (ErrorKind, String) {
 /// What a failure to prepare exchange, queues and consumers means.
 pub(crate) fn preparing(amqp: &Amqp, cause: lapin::Error) -> Error {
     let exchange = amqp.exchange_name();
-    let (kind, text) = match said(&cause).map(|(code, _)| code) {
-        Some(ACCESS_REFUSED) => (
+    let full = |error: &AMQPError| error.get_message().as_str().contains("limit");
+    let (kind, text) = match said(&cause) {
+        // RabbitMQ says 406 of a limit, LavinMQ 403.
+        Some((ACCESS_REFUSED | PRECONDITION_FAILED, error)) if full(error) => {
+            let advice = "raise it (max-queues of the virtual host, cluster_queue_limit), or remove queues";
+            (ErrorKind::Unavailable, format!("the broker's limit of queues is reached: {advice}"))
+        }
+        Some((ACCESS_REFUSED, _)) => (
             ErrorKind::Denied,
             format!("the user needs the permissions configure, write and read for \"^{exchange}\" in its virtual host"),
         ),
-        Some(PRECONDITION_FAILED) => (
+        Some((PRECONDITION_FAILED, _)) => (
             ErrorKind::Config,
             format!(
                 "the exchange {exchange:?} exists and is another one (ours is direct and not durable): the option exchange names another"
@@ -143,6 +149,13 @@ mod tests {
         assert!(denied.kind() == ErrorKind::Denied && denied.to_string().contains("^shop"), "{denied}");
         let clash =
             preparing(&amqp, protocol(406, "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'shop'"));
+        for (code, text) in [
+            (406, "PRECONDITION_FAILED - cannot declare queue 'x': queue limit in vhost '/' (10) is reached"),
+            (403, "ACCESS_REFUSED - queue limit in vhost '/' (10) is reached"),
+        ] {
+            let full = preparing(&amqp, protocol(code, text));
+            assert!(full.kind() == ErrorKind::Unavailable && full.to_string().contains("max-queues"), "{full}");
+        }
         assert!(clash.kind() == ErrorKind::Config && clash.to_string().contains("option exchange"), "{clash}");
     }
 }

@@ -65,6 +65,9 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         options.push((setting, value));
     }
     let login = parts.login()?;
+    if login.is_none() && password_file.is_some() {
+        return Err(Error::config("beside password_file the URL names the user: amqp://user@host?password_file=.."));
+    }
     let credentials = match (Credentials::of_url(login.clone(), password_file)?, login) {
         (Some(credentials), _) => Some(credentials),
         (None, None) => None,

@@ -60,11 +60,12 @@ impl Nats {
     /// `Config`, with the known options where one is unknown, and never with a part of the URL that may be secret.
     pub fn from_url(url: &str) -> Result<Self> {
         let parts = UrlParts::parse("NATS", &["nats", "tls"], url)?;
-        let options = match parts.login()? {
-            None => ConnectOptions::new(),
-            Some((user, Some(password))) => ConnectOptions::with_user_and_password(user, password),
-            Some((token, None)) => ConnectOptions::with_token(token),
+        let login = match parts.login()? {
+            None => None,
+            Some((user, Some(password))) => Some(Login::new(user, password)),
+            Some((token, None)) => Some(Login { user: None, password: Some(token) }),
         };
+        let (options, credentials) = (ConnectOptions::new(), login.map(Credentials::fixed));
         if !parts.path.is_empty() {
             return Err(Error::config("a URL of NATS has no path"));
         }
@@ -73,7 +74,7 @@ impl Nats {
         let mut nats = Self {
             servers,
             options,
-            credentials: None,
+            credentials,
             files,
             name: None,
             tls_first: false,
@@ -102,7 +103,9 @@ impl Nats {
         if url.contains('@') {
             return Err(Error::config("beside options of the client, the URL names no user"));
         }
-        Ok(Self { options, ..Self::from_url(url)? })
+        let mut nats = Self::from_url(url)?;
+        nats.options = options;
+        Ok(nats)
     }
 
     /// How many messages of one channel may wait for the node to take them; default 16,384. When there are more,
@@ -132,9 +135,8 @@ impl Nats {
         Ok(self)
     }
 
-    /// The servers that were named.
     /// The login comes from here, instead of from the URL: a user with a password, or a password alone, which is a token. For those
-    /// that change. Asked for with each connection.
+    /// that change. Asked for with each connection. A callback for logins in [`from_options`](Self::from_options) goes before it.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
@@ -146,6 +148,7 @@ impl Nats {
         self.credentials.as_ref().map_or(Duration::ZERO, Credentials::limit)
     }
 
+    /// The servers that were named.
     pub(crate) fn servers(&self) -> &[ServerAddr] {
         &self.servers
     }

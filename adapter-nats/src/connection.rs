@@ -292,11 +292,21 @@ impl Connection {
 
     /// Ends the subscriptions and the connection.
     pub(crate) async fn close(&self) {
-        if self.is_alive() && self.client.drain().await.is_ok() {
+        let drained = self.is_alive() && self.client.drain().await.is_ok();
+        if drained {
             let _ = timeout(GOODBYE, self.signals.over.tripped()).await; // it ends without a goodbye then
         }
         self.end("closed");
-        self.subscriptions.lock().await.clear();
+        let mut tasks = std::mem::take(&mut *self.subscriptions.lock().await);
+        // What has been received is handed over, if the node takes it; then they end by themselves.
+        let handed_over = async {
+            for task in tasks.values_mut() {
+                let _ = (&mut task.0).await;
+            }
+        };
+        if drained && !self.inbox.is_closed() && timeout(GOODBYE, handed_over).await.is_err() {
+            self.inbox.dropped("this node has not taken its messages before the server's shutdown");
+        }
     }
 
     /// Waits until the server says that it is going to shut down.

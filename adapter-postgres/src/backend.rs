@@ -12,7 +12,7 @@ use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 
 use crate::config::Postgres;
 use crate::connection::{Connection, Pulse, row};
-use crate::error::{STANDBY, error};
+use crate::error::{STANDBY, error, is_of_the_server};
 use crate::intake::Intake;
 use crate::text;
 
@@ -27,8 +27,14 @@ const THRESHOLDS: [f64; 4] = [0.25, 0.5, 0.75, 0.9];
 /// crash in any case. This is sent as an unnamed statement, since a pooler could not carry a prepared one.
 const NOTIFY: &str = "SELECT count(pg_notify(channel, payload)), set_config('synchronous_commit', 'off', true) \
                       FROM unnest($1, $2) AS batch (channel, payload)";
-/// The same where nodes have a session of their own, which is set up once.
-const SET_UP: &str = "SET synchronous_commit = off";
+/// The same where nodes have a session of their own, which is set up once. The limits of time that a role or a database sets for
+/// applications are none for us; a server without one of these settings is asked for none. A listener that is frozen, so that its
+/// kernel answers and nobody reads, must not fill the queue that the whole server has once: the server ends its connection
+/// after half a minute, unless somebody has set another time.
+const SESSION: &str = "SELECT set_config(name, CASE name WHEN 'synchronous_commit' THEN 'off' \
+    WHEN 'tcp_user_timeout' THEN '30s' ELSE '0' END, false) FROM pg_settings WHERE name IN ('synchronous_commit', \
+    'statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout') \
+    OR name = 'tcp_user_timeout' AND setting = '0'";
 const PREPARED: &str = "SELECT count(pg_notify(channel, payload)) FROM unnest($1, $2) AS batch (channel, payload)";
 /// Most batches of a node at rest.
 const PREPARED_ONE: &str = "SELECT pg_notify($1, $2)";
@@ -60,7 +66,6 @@ struct Prepared {
 
 impl Prepared {
     async fn on(client: &Client) -> Result<Self> {
-        client.batch_execute(SET_UP).await.map_err(error)?;
         let (many, one) = tokio::try_join!(
             client.prepare_typed(PREPARED, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]),
             client.prepare_typed(PREPARED_ONE, &[Type::TEXT, Type::TEXT]),
@@ -72,7 +77,7 @@ impl Prepared {
 
 impl Handle {
     /// Publishes all of it, or nothing.
-    async fn notify(&self, frames: &[Outgoing]) -> Result<()> {
+    async fn notify(&self, frames: &[Outgoing]) -> Result<(), tokio_postgres::Error> {
         let channels: Vec<_> = frames.iter().map(|frame| frame.channel.as_str()).collect();
         let texts: Vec<_> =
             frames.iter().enumerate().map(|(place, frame)| text::encode(place, &frame.payload)).collect();
@@ -89,7 +94,7 @@ impl Handle {
                 self.driver.assist(self.publisher.query(&prepared.many, &[&channels, &texts])).await
             }
         };
-        published.map_err(error)?;
+        published?;
         self.pulse.beat();
         Ok(())
     }
@@ -108,9 +113,13 @@ impl Link for Pair {
             Connection::open(&postgres.publish, None),
             Connection::open(&postgres.listen, Some(Intake::new(inbox.clone()))),
         )?;
+        listener.client.simple_query(SESSION).await.map_err(error)?;
         let prepared = match postgres.pooled {
             true => None,
-            false => Some(Arc::new(Prepared::on(&publisher.client).await?)),
+            false => {
+                publisher.client.simple_query(SESSION).await.map_err(error)?;
+                Some(Arc::new(Prepared::on(&publisher.client).await?))
+            }
         };
         let handle = Handle {
             publisher: Arc::clone(&publisher.client),
@@ -163,14 +172,18 @@ impl Link for Pair {
     async fn publish(handle: &Handle, messages: &[Outgoing]) -> Result<(), PublishError> {
         let mut sent = 0;
         for statement in statements(messages) {
-            handle.notify(statement).await.map_err(|error| match error.kind() {
-                // Of all of them: none was sent.
-                ErrorKind::Denied => PublishError::Refused { index: sent, kind: ErrorKind::Denied },
-                _ => {
+            handle.notify(statement).await.map_err(|cause| {
+                let lasts = is_of_the_server(&cause);
+                let error = error(cause);
+                match error.kind() {
+                    // Of all of them: none was sent.
+                    ErrorKind::Denied => return PublishError::Refused { index: sent, kind: ErrorKind::Denied },
+                    // No other connection would help; the batch is sent again in a while.
+                    _ if lasts => tracing::debug!(%error, "PostgreSQL does not take what is published now"),
                     // It lives and cannot publish, as a primary that has become a standby: another may have to be found.
-                    handle.breaker.trip("the server does not take what is published");
-                    PublishError::Unknown(error)
+                    _ => handle.breaker.trip("the server does not take what is published"),
                 }
+                PublishError::Unknown(error)
             })?;
             sent += statement.len();
         }

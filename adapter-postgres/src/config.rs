@@ -29,6 +29,8 @@ use crate::url::{self, Parsed};
 pub struct Postgres {
     pub(crate) listen: Place,
     pub(crate) publish: Place,
+    /// Of both, instead of the URLs'.
+    credentials: Option<Credentials>,
     /// What is published may go through a pooler, which can give each statement to another session.
     pub(crate) pooled: bool,
 }
@@ -55,7 +57,7 @@ impl Postgres {
     pub fn from_url(url: &str) -> Result<Self> {
         let Parsed { client, ssl, credentials, publish_url } = url::parse(url)?;
         let listen = Place::new(client, Tls::new(&ssl)?, credentials);
-        let this = Self { publish: listen.clone(), listen, pooled: false };
+        let this = Self { publish: listen.clone(), listen, credentials: None, pooled: false };
         match publish_url {
             Some(url) => this.publish_url(&url),
             None => Ok(this),
@@ -72,7 +74,7 @@ impl Postgres {
         if publish_url.is_some() {
             return Err(Error::config("the URL in publish_url has no publish_url of its own"));
         }
-        self.publish = Place::new(client, Tls::new(&ssl)?, credentials);
+        self.publish = Place::new(client, Tls::new(&ssl)?, self.credentials.clone().or(credentials));
         self.pooled = true;
         Ok(self)
     }
@@ -91,8 +93,8 @@ impl Postgres {
     /// with each connection.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
-        self.listen.credentials = Some(credentials.clone());
-        self.publish.credentials = Some(credentials);
+        self.credentials = Some(credentials);
+        (self.listen.credentials, self.publish.credentials) = (self.credentials.clone(), self.credentials.clone());
         self
     }
 

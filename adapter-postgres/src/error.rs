@@ -17,6 +17,18 @@ pub(crate) fn error(cause: tokio_postgres::Error) -> Error {
     Error::new(kind, text).with_source(cause)
 }
 
+/// Whether the server as a whole has a difficulty that a new connection would meet as well: a full queue or disk, a lack of
+/// memory, a limit of time.
+pub(crate) fn is_of_the_server(cause: &tokio_postgres::Error) -> bool {
+    cause.code().is_some_and(lasts)
+}
+
+fn lasts(state: &SqlState) -> bool {
+    let code = state.code();
+    let connections = code == SqlState::TOO_MANY_CONNECTIONS.code();
+    ["53", "54", "55"].iter().any(|class| code.starts_with(class)) && !connections || code == "57014"
+}
+
 fn meaning(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
     if let Some(code) = cause.code() {
         return of_state(code);
@@ -58,7 +70,21 @@ fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
         }
         "25006" => (ErrorKind::Unavailable, STANDBY),
         "54000" => (ErrorKind::Unavailable, "PostgreSQL's queue of notifications is full: a listener does not read"),
-        code if ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class)) => {
+        "53100" => (ErrorKind::Unavailable, "the PostgreSQL server's disk is full"),
+        "58P01" => (
+            ErrorKind::Unavailable,
+            "the PostgreSQL server cannot read its own notifications any more, as releases before 18.1, 17.7, 16.11, 15.15 and \
+             14.20 could not after a freeze: update it, or end the session with the oldest notifications",
+        ),
+        "0A000" => (
+            ErrorKind::Config,
+            "this server has no LISTEN and NOTIFY, or a pooler in transaction mode stands before it: the URL has to lead to \
+             PostgreSQL itself, and publish_url may lead to the pooler",
+        ),
+        "57014" | "55P03" => {
+            (ErrorKind::Unavailable, "the PostgreSQL server has ended what it was asked for by a limit of time")
+        }
+        code if ["08", "53", "55", "57", "58", "40"].iter().any(|class| code.starts_with(class)) => {
             (ErrorKind::Unavailable, "the PostgreSQL server does not serve us now")
         }
         _ => (ErrorKind::Unexpected, "the PostgreSQL server answered something unexpected"),
@@ -83,6 +109,11 @@ mod tests {
             ("08006", ErrorKind::Unavailable),
             ("54000", ErrorKind::Unavailable),
             ("40P01", ErrorKind::Unavailable),
+            ("53100", ErrorKind::Unavailable),
+            ("55P03", ErrorKind::Unavailable),
+            ("57014", ErrorKind::Unavailable),
+            ("58P01", ErrorKind::Unavailable),
+            ("0A000", ErrorKind::Config),
             ("XX000", ErrorKind::Unexpected),
             ("", ErrorKind::Unexpected),
             ("5", ErrorKind::Unexpected),
@@ -92,6 +123,13 @@ mod tests {
         for (code, kind) in table {
             assert_eq!(of_state(&SqlState::from_code(code)).0, kind, "{code}");
         }
+    }
+
+    #[test]
+    fn what_a_new_connection_would_meet_as_well_does_not_end_this_one() {
+        let lasts = |code| lasts(&SqlState::from_code(code));
+        assert!(["54000", "53100", "53200", "55P03", "57014"].into_iter().all(lasts));
+        assert!(!["25006", "53300", "57P01", "57P03", "08006", "XX000", ""].into_iter().any(lasts));
     }
 
     #[test]

@@ -72,8 +72,8 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     }
     let url = format!("{}://{}?{}", parts.scheme, parts.place, passed.join("&"));
     let mut client: tokio_postgres::Config = url.parse().map_err(crate::error::error)?;
-    let password = client.get_password().map(|_| String::new());
-    let login = client.get_user().map(|user| (user.to_owned(), password));
+    let (user, password) = (client.get_user(), client.get_password().map(|_| String::new()));
+    let login = (user.is_some() || password.is_some()).then(|| (user.unwrap_or_default().to_owned(), password));
     let credentials = Credentials::of_url(login, file)?;
     // libpq would take the name of the process's user.
     if client.get_user().is_none() {
@@ -172,6 +172,8 @@ mod tests {
             "postgres://u:hunter2@host/db?sslmode=hunter2",
             "postgres://u:hunter2@host/db?target_session_attrs=hunter2",
             "postgres://u:hunter2@host/db?sslcert=%ff",
+            "postgres://u:hunter2@host/db?password_file=/p",
+            "postgres://host/db?password=hunter2&password_file=/p",
         ];
         for url in urls {
             let error = parse(url).err().expect(url);

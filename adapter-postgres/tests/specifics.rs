@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use adapter_core::backend::{Outgoing, PublishError, Reason};
 use adapter_core::{Cluster, ErrorKind, Hub};
 use adapter_postgres::Postgres;
@@ -205,6 +207,46 @@ async fn refusals_have_their_kinds_and_say_what_to_do() -> Tested {
 
     broker.kill().await?;
     assert_eq!(refusal(&broker.url()).await.kind(), ErrorKind::Unavailable);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_time_for_applications_are_none_for_nodes() -> Tested {
+    let broker = postgres().await;
+    let admin = admin(&broker).await;
+    for limit in ["statement_timeout", "lock_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout"] {
+        admin.batch_execute(&format!("ALTER ROLE postgres SET {limit} = '300ms'")).await?;
+    }
+    let mut node = on(&broker.url(), "rc.a").await;
+    let mut hears = async |text: &str| {
+        node.publish("rc.a", text.to_owned()).await.unwrap();
+        assert_eq!(node.frame().await, text);
+    };
+    hears("before").await;
+    // Longer than a session of the role may be idle.
+    let patient = client(&url(&broker, "postgres", "/postgres?options=-c%20statement_timeout%3D0")).await;
+    patient.query_one("SELECT pg_sleep(0.7)", &[]).await?;
+    hears("after").await; // on the same connections
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_is_frozen_is_let_go() -> Tested {
+    let broker = postgres().await;
+    let admin = admin(&broker).await;
+    // The setting that is ours by default, shorter.
+    let url = format!("{}/postgres?options=-c%20tcp_user_timeout%3D2000", broker.url());
+    let frozen = Node::with(&Postgres::from_url(&url)?, 10).await?;
+    frozen.subscribe("rc.a").await;
+    let listeners = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'roomcast'";
+    // It never reads; what its kernel takes is full at some time.
+    let fill = "SELECT count(pg_notify('rc.a', n || repeat('x', 7000))) FROM generate_series(1, 5000) AS n";
+    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    while admin.query_one(listeners, &[]).await?.get::<_, i64>(0) > 1 {
+        assert!(tokio::time::Instant::now() < until, "its connection stays");
+        admin.batch_execute(fill).await?;
+    }
+    drop(frozen);
     Ok(())
 }
 

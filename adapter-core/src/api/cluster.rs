@@ -224,6 +224,7 @@ impl Cluster {
         }
         core.engine().say_bye(now());
         core.work.notify_one();
+        core.sooner.notify_one(); // what this node waited for is lost now, and told
         // However long flushing took, the goodbye gets its time: without it the others wait for us.
         let until = until.max(now() + GOODBYE);
         let said = self.wait_until(until, Engine::has_said_bye).await;

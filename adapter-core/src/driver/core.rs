@@ -305,7 +305,7 @@ impl Core {
         self.sent.notify_waiters();
     }
 
-    /// Ends every open question.
+    /// Ends every open question, and tells what is still to be told.
     pub(crate) fn end_questions(&self) {
         let mut outputs = VecDeque::new();
         {
@@ -314,7 +314,7 @@ impl Core {
             engine.take_outputs(&mut outputs);
         }
         for output in outputs {
-            if matches!(output, Output::Answer { .. } | Output::Missing { .. } | Output::Ended { .. }) {
+            if !matches!(output, Output::Perform { .. } | Output::Link(_) | Output::Reset(_) | Output::Ready) {
                 self.carry_out(output);
             }
         }

@@ -97,7 +97,7 @@ impl Reader {
         true
     }
 
-    /// Whether a message has waited here for too long. The turn's end is as near as the time itself, and need not be asked for.
+    /// Whether a message has waited here for too long. The end of the turn is at most one turn away from now, so the clock is not read.
     fn is_behind(&self, next: &Arrival) -> bool {
         self.turn_ends.saturating_duration_since(next.at) > self.core.bounds.max_lag && next.may_be_skipped()
     }

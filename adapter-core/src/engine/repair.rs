@@ -73,10 +73,10 @@ impl Engine {
     pub(super) fn check_holes(&mut self, now: Instant) {
         self.hole_due = None;
         let (patience, patient) = (self.patience(now), self.patient(now));
-        let clock = self.members.clock().read();
+        let (clock, absence) = (self.members.clock().read(), self.settings.absence);
         let mut holes = Vec::new();
         for (id, peer) in self.members.iter_mut() {
-            let left = peer.life == Life::Gone(Departure::Left);
+            let over = peer.life == Life::Gone(Departure::Left) || peer.is_long_dead(clock, absence);
             // One that was thought dead may be about to wake.
             let silent = matches!(peer.life, Life::Gone(_)) || peer.is_silent(clock);
             let resumes = peer.resumes;
@@ -84,7 +84,7 @@ impl Engine {
                 let progress = match () {
                     // What is under way may still come, whatever became of the sender.
                     () if account.is_unsure() => account.wait(patient, &patience),
-                    () if left => account.give_up_all(),
+                    () if over => account.give_up_all(),
                     // It cannot reply now; if it is dead, that is found elsewhere.
                     () if silent => account.postpone(patient),
                     () => account.wait(patient, &patience),

@@ -72,9 +72,10 @@ impl Engine {
         for id in self.members.live() {
             self.check_leaving(id, now);
         }
-        self.members.forget(now, self.settings.keep);
+        let old = self.members.old(now, self.settings.keep);
         let absent = self.members.take_given_up(self.settings.absence);
         self.give_up_absent(absent, now);
+        self.members.forget(old);
         self.tails.forget(now);
         self.window.forget(self.patient(now));
         self.sending.age(now);

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::kit::outage::Outage;
-use crate::kit::{Authority, Backoff, Breaker, Link};
+use crate::kit::{Authority, Backoff, Breaker, Link, waiting_helps};
 use crate::model::{Error, ErrorKind, Limits, Result};
 use crate::seams::{Backend, Capabilities, Channel, Inbox, Outgoing, PublishError, Reason};
 use async_trait::async_trait;
@@ -17,7 +17,10 @@ use async_trait::async_trait;
 /// How often a server is asked whether it is the authority, and how long it may take to answer.
 const ASK: Duration = Duration::from_secs(2);
 
-/// How long a link that has a successor may take to end.
+/// A link that has a successor stays for so long: until the servers of a cluster have told each other of the new one's
+/// subscriptions.
+const OVERLAP: Duration = Duration::from_millis(250);
+/// How long it may take then to end.
 const QUIT: Duration = Duration::from_secs(2);
 
 /// The backend that keeps a [`Link`] up: it connects again when the link breaks, for ever and with a [`Backoff`],
@@ -36,6 +39,7 @@ struct Shared<H> {
     close: Notify,
 }
 
+#[derive(Clone)]
 struct State<H> {
     /// None while the link is down.
     live: Option<Live<H>>,
@@ -156,15 +160,6 @@ impl<L: Link> Made<L> {
         Live { handle: self.link.handle(), limits: self.link.limits(), breaker: self.breaker.clone() }
     }
 
-    /// Returns when the link is of no use any more, or is going to be.
-    async fn hold(&mut self, inbox: &Inbox) -> End {
-        let handle = self.link.handle();
-        tokio::select! {
-            reason = self.broken(inbox) => End::Broken(reason),
-            reason = L::leaving(&handle) => End::Leaving(reason),
-        }
-    }
-
     /// Returns why the link is of no use any more.
     async fn broken(&mut self, inbox: &Inbox) -> Reason {
         let handle = self.link.handle();
@@ -176,11 +171,14 @@ impl<L: Link> Made<L> {
     }
 }
 
-/// How a link ends.
-enum End {
+/// What follows a link.
+enum End<L: Link> {
+    /// It broke.
     Broken(Reason),
-    /// It carries still, but the server is going to end it.
-    Leaving(Reason),
+    /// Its successor is up.
+    Succeeded(Made<L>),
+    /// The cluster is closed.
+    Over,
 }
 
 /// Asks the server again and again whether it is the authority; returns why it is so no longer.
@@ -210,34 +208,49 @@ async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, in
     };
     tokio::pin!(over);
     let mut backoff = Backoff::default();
+    // Links that have a successor and take leave.
+    let mut leaving = JoinSet::new();
     loop {
         backoff.connected();
-        let end = async {
-            match made.hold(&inbox).await {
-                End::Broken(reason) => Err(reason),
-                End::Leaving(reason) => {
-                    tracing::info!(broker = L::BROKER, %reason, "the next link is made before this one ends");
-                    succeed(&mut source, &shared, &inbox, &mut made).await
+        let (handle, limits) = (made.link.handle(), made.link.limits());
+        let end = {
+            let broken = made.broken(&inbox);
+            tokio::pin!(broken);
+            loop {
+                tokio::select! {
+                    reason = &mut broken => break End::Broken(reason),
+                    () = &mut over => break End::Over,
+                    reason = L::leaving(&handle), if !L::CAPABILITIES.ordered => {
+                        tracing::info!(broker = L::BROKER, %reason, "the next link is made before this one ends");
+                        tokio::select! {
+                            next = succeed(&mut source, &shared, &inbox, &mut backoff) => break End::Succeeded(next),
+                            reason = &mut broken => break End::Broken(reason),
+                            () = &mut over => break End::Over,
+                        }
+                    }
+                    // What the link before had received and not handed over is missed: the core looks for it.
+                    Some(_) = leaving.join_next() => inbox.up(limits),
                 }
             }
         };
-        let end = tokio::select! {
-            end = end => end,
-            () = &mut over => {
+        match end {
+            End::Over => {
                 shared.down();
                 return made.link.quit().await;
             }
-        };
-        let reason = match end {
-            Ok(next) => {
-                // What is under way there has a moment to end.
-                let _ = timeout(QUIT, std::mem::replace(&mut made, next).link.quit()).await;
+            End::Succeeded(next) => {
+                let before = std::mem::replace(&mut made, next);
+                leaving.spawn(async move {
+                    sleep(OVERLAP).await;
+                    let _ = timeout(QUIT, before.link.quit()).await;
+                });
                 continue;
             }
-            Err(reason) => reason,
-        };
-        shared.down();
-        inbox.down(reason);
+            End::Broken(reason) => {
+                shared.down();
+                inbox.down(reason);
+            }
+        }
         drop(made);
         made = tokio::select! {
             made = again(&mut source, &shared, &inbox, &mut backoff) => made,
@@ -260,13 +273,7 @@ async fn again<L: Link>(
             Ok(made) => return made,
             Err(error) => {
                 shared.down();
-                // Once for each cause; the core tells that the link is down, with its cluster and node.
-                if let Some(cause) = outage.failed(&error) {
-                    if !error.may_pass() {
-                        inbox.refused(&error);
-                    }
-                    tracing::warn!(broker = L::BROKER, kind = ?error.kind(), %cause, "not connected again yet: {error}");
-                }
+                tell::<L>(&mut outage, &error, inbox); // the core tells that the link is down
             }
         }
     }
@@ -280,34 +287,40 @@ async fn restore<L: Link>(source: &mut L::Source, shared: &Shared<L::Handle>, in
     Ok(made)
 }
 
-/// Makes the next link while this one carries, and goes over to it.
-///
-/// # Errors
-/// Why this link broke before.
+/// Makes the next link while this one carries, however long that takes, and goes over to it.
 async fn succeed<L: Link>(
     source: &mut L::Source,
     shared: &Shared<L::Handle>,
     inbox: &Inbox,
-    made: &mut Made<L>,
-) -> Result<Made<L>, Reason> {
-    let mut backoff = Backoff::default();
-    let next = async {
-        loop {
-            match in_time::<L, _>(L::timeout(source), Ready::<L>::make(source, inbox)).await {
-                Ok(ready) => return ready,
-                Err(error) => tracing::debug!(broker = L::BROKER, %error, "there is no next link yet"),
+    backoff: &mut Backoff,
+) -> Made<L> {
+    let before = shared.lock().clone();
+    let mut outage = Outage::new();
+    loop {
+        backoff.wait_at_most(outage.longest()).await; // the nodes of a server do not leave it all at once
+        let limit = L::timeout(source);
+        let next = async { Ready::<L>::make(source, inbox).await?.take_over(shared, inbox).await };
+        match in_time::<L, _>(limit, next).await {
+            Ok(next) => {
+                inbox.up(next.link.limits()); // no outage: the core looks whether something got lost on the way
+                return next;
             }
-            backoff.wait().await;
+            Err(error) => {
+                *shared.lock() = before.clone();
+                tell::<L>(&mut outage, &error, inbox);
+            }
         }
-    };
-    let ready = tokio::select! {
-        ready = next => ready,
-        reason = made.broken(inbox) => return Err(reason),
-    };
-    let taken_over = in_time::<L, _>(L::timeout(source), ready.take_over(shared, inbox)).await;
-    let next = taken_over.map_err(|error| Reason::from(error.to_string()))?;
-    inbox.up(next.link.limits()); // no outage: the core looks whether something got lost on the way
-    Ok(next)
+    }
+}
+
+/// Tells why a link is not made: once for each cause.
+fn tell<L: Link>(outage: &mut Outage, error: &Error, inbox: &Inbox) {
+    let Some(cause) = outage.failed(error) else { return };
+    if waiting_helps(error) {
+        tracing::warn!(broker = L::BROKER, kind = ?error.kind(), %cause, "not connected again yet: {error}");
+    } else {
+        inbox.refused(error);
+    }
 }
 
 /// A link on which everything is subscribed that was wanted when it was made.

@@ -417,12 +417,22 @@ async fn refusals_are_repeated_rarely_and_absences_often() {
 #[tokio::test(start_paused = true)]
 async fn a_link_that_is_going_to_end_has_its_successor_before() {
     let (broker, mut tap, keeper) = kept().await;
-    let links = broker.see(|seen| seen.breakers.len());
     // There is no other server at first.
     broker.see(|seen| (seen.absent, seen.leaving) = (true, true));
     let attempts = broker.see(|seen| seen.attempts);
     broker.until(|seen| seen.attempts > attempts + 3).await;
     assert!(keeper.live().is_ok(), "the old link carries");
+    // Then that refuses this node, and then one of its subscriptions.
+    broker.see(|seen| (seen.absent, seen.refuses) = (false, Some(ErrorKind::Denied)));
+    let told = next(&mut tap).await;
+    assert!(matches!(told, Tapped::Refused(ErrorKind::Denied, _)), "{told:?}");
+    broker.see(|seen| (seen.refuses, seen.refusal) = (None, Some(ErrorKind::Config)));
+    let told = next(&mut tap).await;
+    assert!(matches!(told, Tapped::Refused(ErrorKind::Config, _)), "{told:?}");
+    assert!(keeper.live().is_ok(), "the old link carries");
+    broker.see(|seen| seen.refusal = None);
+    let links = broker.see(|seen| seen.breakers.len());
+    broker.see(|seen| seen.absent = true);
     let late = channels(&["rc.late"]).remove(0);
     broker.see(|seen| (seen.absent, seen.meanwhile) = (false, Some((tap.wants(), late.clone()))));
     broker.until(|seen| seen.left == 1).await;
@@ -430,8 +440,10 @@ async fn a_link_that_is_going_to_end_has_its_successor_before() {
         assert_eq!(seen.breakers.len(), links + 1);
         assert!(seen.subscribed.contains(&late), "what was wanted meanwhile: {:?}", seen.subscribed);
     });
-    // Nothing else is told.
-    assert_eq!(up(&mut tap).await, keeper.limits());
+    // Nothing else is told: once it is up, and once the old one is gone.
+    for _ in 0..2 {
+        assert_eq!(up(&mut tap).await, keeper.limits());
+    }
     broker.trip(links, "the successor broke");
     assert_eq!(down(&mut tap).await, "the successor broke");
 }

@@ -139,7 +139,7 @@ pub trait Link: Sized + Send + 'static {
     /// Those of that.
     fn publish(handle: &Self::Handle, messages: &[Outgoing]) -> impl Future<Output = Result<(), PublishError>> + Send;
 
-    /// Does what a link needs while it is up (pings, handing over); returns why it is of no use any more.
+    /// Does what a link needs while it is up (pings, handing over); returns why it is of no use any more. Called once for a link.
     fn hold(&mut self, inbox: &Inbox) -> impl Future<Output = Reason> + Send;
 
     /// Waits until the server has said that it is going to end this link: a shutdown that is planned. The keeper then makes the next
@@ -147,8 +147,8 @@ pub trait Link: Sized + Send + 'static {
     /// is told. It tries until that has succeeded or this link breaks. For a moment both links hand over what they receive; the core
     /// drops copies. By default it waits for ever.
     ///
-    /// A publisher's messages may overtake each other in that moment, so a link that claims to be
-    /// [ordered](Capabilities::ordered) must not do this.
+    /// A publisher's messages may overtake each other in that moment, so the keeper does not listen to this where a link claims to
+    /// be [ordered](Capabilities::ordered).
     ///
     /// # Cancel safety
     /// Must be safe.
@@ -156,7 +156,8 @@ pub trait Link: Sized + Send + 'static {
         std::future::pending()
     }
 
-    /// Takes leave of a broker that is there: returns when that has forgotten us, or after a second or so.
+    /// Takes leave of a broker that is there: returns when that has forgotten us, or after a second or so. A link that has a
+    /// successor hands over first what it has received; it is cut off after 2 s.
     fn quit(self) -> impl Future<Output = ()> + Send;
 }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::model::{Error, Result};
@@ -15,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A password has no more bytes.
 const LONGEST: u64 = 64 << 10;
 
-/// A login: the name and the password, where the broker wants one. Debug shows no password.
+/// A login: the name and the password, where the broker wants one. What is `None` is not sent; PostgreSQL takes what the URL says
+/// then, and RabbitMQ, where both are `None`, `guest` or our certificate. Debug shows no password.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Login {
     /// Who logs in.
@@ -67,13 +69,15 @@ impl Credentials {
         Self(Source::Fixed(login))
     }
 
-    /// The password stands in a file, without the line's end, and is read for each connection: a secret that Kubernetes mounts, say.
+    /// The password stands in a file, and is read each time a link is made: a secret that Kubernetes mounts, say. It is UTF-8 of at most
+    /// 64 KiB; line ends at its end do not belong to it. While the file cannot be read, connecting fails as `Unavailable`.
     pub fn from_file(user: Option<String>, file: impl Into<PathBuf>) -> Self {
         Self(Source::File { user, file: file.into() })
     }
 
-    /// Asks code of the application for each connection. A connection attempt whose login fails, or takes 5 s, has failed, and is
-    /// repeated as any other.
+    /// Asks code of the application each time a link is made, for PostgreSQL and NATS with each connection. An attempt whose login fails,
+    /// panics or takes 5 s has failed, and is repeated as any other: after 5 to 10 s for the kinds `Config` and `Denied`. The future
+    /// may be dropped at any await.
     pub fn from_fn<F>(code: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Login>> + Send + 'static,
@@ -96,7 +100,7 @@ impl Credentials {
         }
     }
 
-    /// How long the login may take.
+    /// How long the login may take: 5 s from code, nothing otherwise. To be added to [`Link::timeout`](crate::backend::Link::timeout).
     pub fn limit(&self) -> Duration {
         if let Source::Code(_) = self.0 { PATIENCE } else { Duration::ZERO }
     }
@@ -104,7 +108,7 @@ impl Credentials {
     /// The login for the next connection.
     ///
     /// # Errors
-    /// `Config` for a file that cannot be read; `Unavailable` after 5 s; what the application's code says.
+    /// `Unavailable` for a file that cannot be read, and after 5 s; `Unexpected` for a panic; what the application's code says.
     ///
     /// # Cancel safety
     /// Safe, if the application's code is.
@@ -112,11 +116,22 @@ impl Credentials {
         match &self.0 {
             Source::Fixed(login) => Ok(login.clone()),
             Source::File { user, file } => Ok(Login { user: user.clone(), password: Some(password(file).await?) }),
-            Source::Code(code) => {
-                let late = |_| Error::unavailable(format!("the login was not there after {} s", PATIENCE.as_secs()));
-                timeout(PATIENCE, code()).await.map_err(late)?
-            }
+            Source::Code(code) => asked(Arc::clone(code)).await,
         }
+    }
+}
+
+/// In a task of its own: a panic of the application's code costs the attempt.
+async fn asked(code: Arc<dyn Fn() -> Asked + Send + Sync>) -> Result<Login> {
+    let mut task = JoinSet::new();
+    task.spawn(async move { code().await });
+    match timeout(PATIENCE, task.join_next()).await {
+        Ok(Some(Ok(login))) => login,
+        Ok(Some(Err(panicked))) => {
+            Err(Error::unexpected("the code that says who logs in has panicked").with_source(panicked))
+        }
+        Ok(None) => Err(Error::unexpected("the code that says who logs in has ended")),
+        Err(_) => Err(Error::unavailable(format!("the login was not there after {} s", PATIENCE.as_secs()))),
     }
 }
 
@@ -128,7 +143,9 @@ async fn password(file: &Path) -> Result<String> {
         }
         std::fs::read_to_string(&owned)
     });
-    let unreadable = || Error::config(format!("the file of option {} cannot be read", Credentials::OPTION));
+    // It may just be being replaced.
+    let unreadable =
+        || Error::unavailable(format!("the file of option {} cannot be read: {}", Credentials::OPTION, file.display()));
     let text = read.await.map_err(|cause| unreadable().with_source(cause))?;
     let mut text = text.map_err(|cause| unreadable().with_source(cause))?;
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
@@ -171,19 +188,25 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("password");
         let credentials = Credentials::from_file(Some("web".into()), &file);
-        assert_eq!(credentials.login().await.expect_err("no file").kind(), ErrorKind::Config);
+        assert_eq!(credentials.login().await.expect_err("no file").kind(), ErrorKind::Unavailable);
         for (text, password) in [("one\n", "one"), ("two\r\n", "two"), (" three ", " three "), ("", "")] {
             std::fs::write(&file, text).expect("written");
             assert_eq!(credentials.login().await.expect("readable"), Login::new("web", password));
         }
         std::fs::write(&file, vec![b'x'; LONGEST as usize + 1]).expect("written");
-        assert_eq!(credentials.login().await.expect_err("too large").kind(), ErrorKind::Config);
+        assert_eq!(credentials.login().await.expect_err("too large").kind(), ErrorKind::Unavailable);
     }
 
     #[tokio::test(start_paused = true)]
     async fn code_that_says_nothing_fails_the_attempt() {
         let credentials = Credentials::from_fn(std::future::pending::<Result<Login>>);
         assert_eq!(credentials.login().await.expect_err("late").kind(), ErrorKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn code_that_panics_fails_the_attempt() {
+        let credentials = Credentials::from_fn(|| async { panic!("no token") });
+        assert_eq!(credentials.login().await.expect_err("a panic").kind(), ErrorKind::Unexpected);
     }
 
     #[test]

@@ -29,6 +29,8 @@ struct Source {
     read: Option<Box<Read>>,
     /// What was read last, and could be used.
     last: Mutex<Arc<ClientConfig>>,
+    /// Why the files could not be read the last time: told once.
+    failed: Mutex<Option<String>>,
 }
 
 type Read = dyn Fn() -> Result<ClientConfig> + Send + Sync;
@@ -45,19 +47,19 @@ impl Tls {
         if files.is_empty() { Ok(Self::from_config(Arc::new(read()?))) } else { Self::read_by(read) }
     }
 
-    /// As this reads it, now and again for each connection. If it cannot be read then, as when a file is just being replaced, what
-    /// was read last is used.
+    /// As this reads it, now and again for each connection, where it may block. If it cannot be read then, as when a file is just
+    /// being replaced, what was read last is used. Sessions are not resumed across readings.
     ///
     /// # Errors
     /// What the first reading says.
     pub fn read_by(read: impl Fn() -> Result<ClientConfig> + Send + Sync + 'static) -> Result<Self> {
         let last = Mutex::new(Arc::new(read()?));
-        Ok(Self(Arc::new(Source { read: Some(Box::new(read)), last })))
+        Ok(Self(Arc::new(Source { read: Some(Box::new(read)), last, failed: Mutex::default() })))
     }
 
     /// As the application has configured it.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
-        Self(Arc::new(Source { read: None, last: Mutex::new(config) }))
+        Self(Arc::new(Source { read: None, last: Mutex::new(config), failed: Mutex::default() }))
     }
 
     /// The configuration for the next connection.
@@ -70,7 +72,7 @@ impl Tls {
             return source.last();
         }
         let read = tokio::task::spawn_blocking(move || source.read_again()).await;
-        read.unwrap_or_else(|_| self.0.last()) // the runtime ends
+        read.unwrap_or_else(|_| self.0.last()) // it panicked, or the runtime ends
     }
 
     /// Shakes hands over this stream; the server's certificate must be for this host.
@@ -90,14 +92,27 @@ impl Tls {
 impl Source {
     fn read_again(&self) -> Arc<ClientConfig> {
         match self.read.as_ref().map(|read| read()) {
-            Some(Ok(config)) => *self.lock() = Arc::new(config),
+            Some(Ok(config)) => {
+                *self.lock() = Arc::new(config);
+                self.failed(None);
+            }
             Some(Err(error)) => {
                 let cause = causes(&error).last().map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(%cause, "TLS goes on with what was read before: {error}");
+                if self.failed(Some(format!("{error}: {cause}"))) {
+                    tracing::warn!(%cause, "TLS goes on with what was read before: {error}");
+                }
             }
             None => {}
         }
         self.last()
+    }
+
+    /// Takes note of why reading failed; returns whether that is news.
+    fn failed(&self, why: Option<String>) -> bool {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = why.is_some() && *failed != why;
+        *failed = why;
+        news
     }
 
     fn last(&self) -> Arc<ClientConfig> {

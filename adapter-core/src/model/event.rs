@@ -13,7 +13,8 @@ pub enum Event {
     /// A node said goodbye, or has been silent for too long.
     NodeDown(Node, Departure),
     /// Messages of a node were lost and cannot be had any more. They will never be delivered later. For a node that died it comes
-    /// ten seconds after its `NodeDown`: until then the node may come back, and nothing of it is given up.
+    /// ten seconds after its `NodeDown`, by a clock that stands still while this node's own link is in doubt: until then the node may come
+    /// back with what is missing, within the bounds of what is held back.
     Gap {
         /// Whose messages.
         node: NodeId,

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use adapter_core::{Cluster, ClusterBuilder, ErrorKind, Event, Hub, Memory, MissingNode, MissingReason};
 
 use crate::faulty::{Faulty, Mode};
@@ -300,6 +302,20 @@ async fn lose_seven(builder: ClusterBuilder, mode: Mode) {
     assert_eq!(next(&mut here).await, "after");
     let stats = one.cluster.stats();
     assert_eq!((stats.lost, stats.repaired, two.cluster.stats().resent), (7, 0, 0));
+}
+
+#[tokio::test]
+async fn g09_a_node_that_closes_tells_of_the_dead_that_it_has_waited_for() {
+    let (one, link, two) = pair(Cluster::builder()).await;
+    let (dead, mut events) = (one.cluster.node().id, two.cluster.events());
+    link.set(Mode::Dead).await;
+    while !matches!(events.next().await, Some(Event::NodeDown(..))) {}
+    two.cluster.close().await.unwrap();
+    let mut told = false;
+    while let Some(Some(event)) = events.next().now_or_never() {
+        told |= matches!(event, Event::Gap { node, count: None, .. } if node == dead);
+    }
+    assert!(told, "it is closed, and has not told it");
 }
 
 #[tokio::test]

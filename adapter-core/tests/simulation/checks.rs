@@ -229,7 +229,8 @@ pub(super) fn g09_no_silent_loss(history: &History) -> Result<(), String> {
                         // Where no order is kept, a mark may come from before what the node was not there to hear; who leaves
                         // cannot say that any more.
                         let strange = !history.plan.ordered && !seen.begun && duties.lives[sender].closed.is_some();
-                        let early = strange && sent_before(history, sender, duties.lives[node].started) >= count;
+                        let told = seen.gap + count;
+                        let early = strange && sent_before(history, sender, duties.lives[node].started) >= told;
                         hold(history.plan.lossy || duties.lives[sender].refused || early, || {
                             format!("node {node} misses {count} of node {sender}: nothing was lost")
                         })?;
@@ -255,7 +256,7 @@ pub(super) fn g09_no_silent_loss(history: &History) -> Result<(), String> {
 
 /// How many numbered operations a node has called by then.
 fn sent_before(history: &History, sender: N, then: Option<Duration>) -> u64 {
-    let early = |record: &&Record| then.is_none_or(|then| record.at < then);
+    let early = |record: &&Record| then.is_some_and(|then| record.at < then);
     let numbered =
         |what: &What| matches!(what, What::Called { op, .. } if matches!(history.ops[*op].sent, Sent::Numbered(_)));
     history.of(sender).filter(early).filter(|record| numbered(&record.what)).count() as u64

@@ -10,13 +10,12 @@ use crate::model::{Departure, Event, MissingNode, MissingReason, NodeId};
 impl Engine {
     pub(in crate::engine) fn revive(&mut self, id: NodeId, now: Instant) {
         let patient = self.patient(now);
+        let died = self.members.get(id).is_some_and(|peer| peer.life == Life::Gone(Departure::Died));
         if self.members.set(id, Life::Live, now)
             && let Some(peer) = self.members.get_mut(id)
         {
-            // While it was away it could not be asked.
-            for (_, account) in peer.accounts() {
-                account.postpone(patient);
-                account.ask_anew(now);
+            if died {
+                peer.accounts().for_each(|(_, account)| account.sender_is_back(patient, now));
             }
             self.outputs.push_back(Output::Event(Event::NodeUp(peer.node(id))));
             if peer.welcomed.is_none() {
@@ -60,6 +59,10 @@ impl Engine {
         }
         if let Some(readiness) = &mut self.readiness {
             readiness.gone(id);
+        }
+        if self.leaving {
+            let absent = self.members.take_absent(); // this node will not be there to see them come back
+            self.give_up_absent(absent, now);
         }
     }
 

@@ -6,7 +6,7 @@ use super::peer::Life;
 use super::said::{Said, read};
 use crate::engine::Engine;
 use crate::engine::order::Progress;
-use crate::model::NodeId;
+use crate::model::{Departure, NodeId};
 use crate::wire::{Frame, Malformed, Mark, Number};
 
 /// A node that has said goodbye stays for a second for those who miss something of it; what has not come by then never will.
@@ -58,13 +58,17 @@ impl Engine {
     fn goodbye(&mut self, id: NodeId, counter: u64, cluster: Mark, inbox: Option<Mark>, now: Instant) {
         let until = self.patient(now) + LEAVES;
         let Some(peer) = self.members.get_mut(id) else { return };
-        if counter < peer.beat || !matches!(peer.life, Life::Stranger | Life::Live) {
+        if counter < peer.beat || !matches!(peer.life, Life::Stranger | Life::Live | Life::Gone(Departure::Died)) {
             return;
         }
+        if peer.life == Life::Gone(Departure::Died) {
+            self.revive(id, now); // it was only silent, and stays for those who miss something
+        }
+        let Some(peer) = self.members.get_mut(id) else { return };
         peer.bye = peer.bye.max(counter);
         peer.last = Some(cluster);
         if !peer.is_live() {
-            self.members.set(id, Life::Gone(crate::model::Departure::Left), now);
+            self.members.set(id, Life::Gone(Departure::Left), now);
             return;
         }
         self.members.set(id, Life::Leaving(cluster, inbox, until), now);

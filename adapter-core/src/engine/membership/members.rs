@@ -246,20 +246,26 @@ impl Members {
         self.clock.tick(now, in_doubt);
     }
 
-    /// Forgets those that have not been live for so long.
-    pub(crate) fn forget(&mut self, now: Instant, keep: Duration) {
+    /// Those that have not been live for so long, and are to be forgotten. They are waited for no longer.
+    pub(crate) fn old(&mut self, now: Instant, keep: Duration) -> Vec<NodeId> {
+        let old = |(id, peer): (&NodeId, &Peer)| {
+            (!peer.is_live() && now.saturating_duration_since(peer.changed) > keep).then_some(*id)
+        };
+        let mut old: Vec<_> = self.peers.iter().filter_map(old).collect();
+        old.sort_unstable();
+        old.iter().for_each(|id| self.absent.give_up(*id));
+        old
+    }
+
+    /// Forgets these, and vouches for those that have been live for long.
+    pub(crate) fn forget(&mut self, old: Vec<NodeId>) {
         let clock = self.clock.read();
-        let mut old = Vec::new();
         let mut proven = Vec::new();
         for (id, peer) in &self.peers {
-            if !peer.is_live() && now.saturating_duration_since(peer.changed) > keep {
-                old.push(*id);
-            }
             if peer.is_live() && !peer.vouched && clock.saturating_sub(peer.changed_by_clock) > PROVEN {
                 proven.push(*id);
             }
         }
-        old.sort_unstable();
         old.into_iter().for_each(|id| self.remove(id));
         proven.into_iter().for_each(|id| self.vouch(id));
     }

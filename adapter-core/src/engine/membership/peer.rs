@@ -107,6 +107,11 @@ impl Peer {
         often && clock.saturating_sub(self.heard) > SILENT
     }
 
+    /// Whether it died longer ago than this: nobody waits for it any more.
+    pub(crate) fn is_long_dead(&self, clock: Duration, absence: Duration) -> bool {
+        self.life == Life::Gone(Departure::Died) && clock.saturating_sub(self.changed_by_clock) > absence
+    }
+
     /// The last that it sent to all, if it has said goodbye.
     pub(crate) fn last_mark(&self) -> Option<Mark> {
         self.last

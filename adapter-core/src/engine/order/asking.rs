@@ -30,6 +30,12 @@ impl Asking {
         Self { tries: 0, due, question: 0, upto }
     }
 
+    /// To be asked now, whatever was asked before.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.due = now;
+        self.question = 0;
+    }
+
     /// It is asked now, in a frame of this counter, about all up to this number.
     pub(super) fn asked(&mut self, counter: u64, upto: u64, now: Instant) {
         self.due = now + AGAIN * (1 << self.tries.min(DOUBLED));

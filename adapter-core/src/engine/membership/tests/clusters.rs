@@ -250,6 +250,36 @@ fn g09_what_is_missing_of_a_node_that_is_thought_dead_is_had_from_it_when_it_com
 }
 
 #[test]
+fn g09_a_node_that_is_thought_dead_and_comes_back_to_close_is_missed_in_nothing() {
+    let (mut cluster, silent) = cluster_with_an_absent_node();
+    cluster.run(ms(5000));
+    assert_eq!(deaths(&mut cluster, 1).0, BTreeSet::from([0]));
+    cluster.members[0] = silent;
+    let now = cluster.instant();
+    cluster.member(0).engine.say_bye(now);
+    cluster.run(ms(1000));
+    cluster.kill(0);
+    cluster.run(ms(20_000));
+    assert_eq!(cluster.member(1).performed, 3);
+    let events = cluster.events(1);
+    assert!(!events.iter().any(|event| matches!(event, Event::Gap { .. })), "{events:?}");
+    assert!(matches!(events.last(), Some(Event::NodeDown(_, Departure::Left))), "{events:?}");
+}
+
+/// While this node's own link is in doubt nobody is waited for by its clock; what is forgotten meanwhile is told.
+#[test]
+fn g09_what_waits_behind_a_dead_node_is_carried_out_before_it_is_forgotten() {
+    let (mut cluster, _) = cluster_with_an_absent_node();
+    cluster.run(ms(5000));
+    cluster.member(1).link = false;
+    cluster.run(ms(70_000));
+    assert!(cluster.member(1).engine.members.get(id(0)).is_none(), "it is forgotten");
+    assert_eq!(cluster.member(1).performed, 2);
+    let gap = |event: &Event| if let Event::Gap { count, .. } = event { Some(*count) } else { None };
+    assert_eq!(cluster.events(1).iter().filter_map(gap).collect::<Vec<_>>(), [Some(1), None]);
+}
+
+#[test]
 fn g09_what_a_dead_node_sent_last_is_told_to_be_lost_once_it_has_not_come_back() {
     let gaps = |cluster: &mut Cluster, n| {
         let gap = |event: Event| if let Event::Gap { node, count, .. } = event { Some((node, count)) } else { None };

@@ -30,11 +30,21 @@ impl Account {
         asking.is_some_and(|asking| asking.is_due(probed, now))
     }
 
-    /// What was asked before may be lost: asks as if for the first time.
+    /// What was asked before may be lost: asks as if for the first time. Who does not know where this account begins has waited
+    /// for a reply all the same.
     pub(crate) fn ask_anew(&mut self, now: Instant) {
-        if self.asking.is_some() {
-            self.asking = Some(Asking::new(now, self.newest()));
+        let newest = self.newest();
+        match &mut self.asking {
+            Some(asking) if self.unsure.is_some() => asking.hurry(now),
+            Some(asking) => *asking = Asking::new(now, newest),
+            None => {}
         }
+    }
+
+    /// The sender was away, and can be asked again. All that is waited for is waited for from now on.
+    pub(crate) fn sender_is_back(&mut self, patient: Instant, now: Instant) {
+        self.back = Some(patient);
+        self.ask_anew(now);
     }
 
     /// Whether it is not clear yet where it begins.

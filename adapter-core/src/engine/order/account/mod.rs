@@ -50,6 +50,8 @@ pub(crate) struct Account {
     asking: Option<Asking>,
     /// When something came last that it was asked for.
     filled: Option<Instant>,
+    /// When the sender came back last, after it could not be asked.
+    back: Option<Instant>,
     /// Since when it has not been clear where this account begins: an earlier message may still be under way.
     unsure: Option<Instant>,
     /// Nothing was taken yet.
@@ -73,6 +75,7 @@ impl Account {
             gone: Ranges::default(),
             asking: None,
             filled: None,
+            back: None,
             unsure: None,
             fresh: true,
             introduced: false,
@@ -382,6 +385,7 @@ impl Account {
             let asked = self.asking.is_some_and(|asking| asking.tries() > 0);
             return passed(since) >= patience.beginning * if asked { LONGEST } else { 1 };
         }
+        let since = self.back.map_or(since, |back| back.max(since));
         let quiet = self.filled.map_or(since, |filled| filled.max(since));
         let asked = self.asking.is_some_and(|asking| asking.is_exhausted(patience.probed));
         patience.repair.is_zero()

@@ -1,4 +1,4 @@
-//! What a slow node has dropped is lost at once, and nothing else is.
+//! What is waited for, and how long: what a slow node has dropped is lost at once, and nothing else is.
 
 use std::time::{Duration, Instant};
 
@@ -89,4 +89,30 @@ fn g09_without_order_it_may_be_on_its_way() {
     account.was_dropped();
     assert_eq!(accept(&mut account, 3, false), "");
     assert_eq!(accept(&mut account, 2, false), "2, 3");
+}
+
+#[test]
+fn g09_what_is_missing_of_a_sender_that_was_away_is_waited_for_from_its_return_on() {
+    let mut account = account();
+    let began = Instant::now();
+    accept(&mut account, 3, true);
+    let s = Duration::from_secs;
+    account.postpone(began + s(14));
+    account.sender_is_back(began + s(14), began + s(14));
+    assert_eq!(told(account.wait(began + s(28), &patience(true))), "");
+    assert_eq!(told(account.wait(began + s(30), &patience(true))), "lost 1, 3");
+}
+
+#[test]
+fn g09_who_has_asked_where_an_account_begins_does_not_forget_that() {
+    let began = Instant::now();
+    let s = Duration::from_secs;
+    let account = Account::expecting(Number { epoch: 1, n: 1 }, HeldInAll::default());
+    let mut account = account.unsure(began);
+    accept(&mut account, 5, false);
+    account.ask_after(Duration::ZERO, began);
+    account.ask(10, 1, began);
+    account.ask_anew(began);
+    assert_eq!(told(account.wait(began + s(2), &patience(false))), "", "a reply may be lost");
+    assert_eq!(told(account.wait(began + s(4), &patience(false))), "lost some, 5");
 }
