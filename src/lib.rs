@@ -6,7 +6,7 @@ mod url;
 
 pub use url::{backend, connect};
 
-/// [Redis](https://redis.io) and Valkey: the URL's options, an existing client, Redis Cluster, Sentinel.
+/// [Redis](https://redis.io) and Valkey: the URL's options, an existing client, Redis Cluster, Sentinel, streams.
 #[cfg(feature = "redis")]
 pub mod redis {
     pub use adapter_redis::*;

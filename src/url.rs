@@ -25,7 +25,7 @@ pub async fn connect(url: &str) -> Result<Cluster> {
     Cluster::connect(backend(url)?).await
 }
 
-/// The backend that a URL means: `memory://name`, `redis://host` (or `valkey://host`), `nats://host` (or `tls://host`),
+/// The backend that a URL means: `memory://name`, `redis://host` (or `valkey://host`, `redis+streams://host`), `nats://host` (or `tls://host`),
 /// `amqp://host/vhost`, `postgres://host/database` (or `postgresql://`). Each backend's documentation lists its options.
 ///
 /// With every scheme, the option `cluster` names the cluster: `redis://host?cluster=shop`. Nodes and emitters meet if broker and
@@ -120,8 +120,16 @@ type Open = fn(url: &str, rest: &str) -> Result<Box<dyn Connect>>;
 
 const SCHEMES: &[Row] = &[
     Row { schemes: &["memory"], feature: "memory", open: MEMORY },
-    Row { schemes: &["redis", "redis+cluster", "redis+sentinel", "valkey"], feature: "redis", open: REDIS },
-    Row { schemes: &["rediss", "rediss+cluster", "rediss+sentinel", "valkeys"], feature: "redis-tls", open: REDIS_TLS },
+    Row {
+        schemes: &["redis", "redis+cluster", "redis+sentinel", "redis+streams", "valkey"],
+        feature: "redis",
+        open: REDIS,
+    },
+    Row {
+        schemes: &["rediss", "rediss+cluster", "rediss+sentinel", "rediss+streams", "valkeys"],
+        feature: "redis-tls",
+        open: REDIS_TLS,
+    },
     Row { schemes: &["nats", "tls"], feature: "nats", open: NATS },
     Row { schemes: &["amqp"], feature: "amqp", open: AMQP },
     Row { schemes: &["amqps"], feature: "amqp-tls", open: AMQP_TLS },

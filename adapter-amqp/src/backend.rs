@@ -52,7 +52,7 @@ impl Link for Line {
 
     /// Every broker that is tried may cost its whole time.
     fn timeout(brokers: &Brokers) -> Duration {
-        EACH * brokers.hosts.iter().len() as u32 + BINDING + brokers.amqp.login_limit()
+        EACH * brokers.hosts.iter().len() as u32 + BINDING + brokers.amqp.credentials.limit()
     }
 
     /// A cluster of RabbitMQ routes what any of its servers takes. Which side goes on when it is cut in two is the servers'

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use adapter_core::backend::tls::Tls;
 use adapter_core::backend::{Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, async_trait};
@@ -28,8 +27,8 @@ use crate::url::{self, Parsed, Setting, number};
 #[derive(Clone)]
 pub struct Amqp {
     hosts: Vec<HostPort>,
-    /// None: a guest, or by certificate.
-    credentials: Option<Credentials>,
+    /// Without a login: a guest, or by certificate.
+    pub(crate) credentials: Credentials,
     /// What they said for the link that is being made.
     login: Option<Login>,
     vhost: String,
@@ -129,13 +128,8 @@ impl Amqp {
     /// The login comes from here, instead of from the URL: for passwords and tokens that change. Asked for each time a link is made.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
-        self.credentials = Some(credentials);
+        self.credentials = credentials;
         self
-    }
-
-    /// How long the login for a link may take.
-    pub(crate) fn login_limit(&self) -> Duration {
-        self.credentials.as_ref().map_or(Duration::ZERO, Credentials::limit)
     }
 
     /// The same with the login for the next link.
@@ -143,11 +137,8 @@ impl Amqp {
     /// # Errors
     /// Those of [`Credentials::login`].
     pub(crate) async fn logged_in(&self) -> Result<Self> {
-        let login = match &self.credentials {
-            Some(credentials) => Some(credentials.login().await?).filter(|login| *login != Login::default()),
-            None => None,
-        };
-        Ok(Self { login, ..self.clone() })
+        let login = self.credentials.login().await?;
+        Ok(Self { login: Some(login).filter(|login| *login != Login::default()), ..self.clone() })
     }
 
     pub(crate) fn hosts(&self) -> &[HostPort] {

@@ -137,16 +137,14 @@ impl Session {
     ) -> Result<()> {
         let all = async {
             for mut call in handed_over(calls) {
-                call.as_mut().await;
-                call.as_mut().take_output().unwrap_or(Ok(()))?;
+                // Each: a cluster of brokers takes milliseconds for one binding, and there may be thousands.
+                timeout(CONFIRM, call.as_mut()).await.map_err(|_| Error::unavailable("the broker does not confirm"))?;
+                call.as_mut().take_output().unwrap_or(Ok(())).map_err(error::broken)?;
             }
             Ok(())
         };
         tokio::select! {
-            done = timeout(CONFIRM, all) => match done {
-                Ok(done) => done.map_err(error::broken),
-                Err(_) => Err(Error::unavailable("the broker does not confirm")),
-            },
+            done = all => done,
             reason = self.ended() => Err(Error::unavailable(reason)),
         }
     }

@@ -11,7 +11,7 @@ const OPTIONS: &str = "ca, cert, exchange, heartbeat, key, max_bytes, max_messag
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(crate) hosts: Vec<HostPort>,
-    pub(crate) credentials: Option<Credentials>,
+    pub(crate) credentials: Credentials,
     pub(crate) vhost: String,
     /// Of `amqps://`.
     pub(crate) tls: Option<TlsFiles>,
@@ -69,9 +69,9 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
         return Err(Error::config("beside password_file the URL names the user: amqp://user@host?password_file=.."));
     }
     let credentials = match (Credentials::of_url(login.clone(), password_file)?, login) {
-        (Some(credentials), _) => Some(credentials),
-        (None, None) => None,
-        (None, Some((user, Some(password)))) => Some(Credentials::fixed(Login::new(user, password))),
+        (Some(credentials), _) => credentials,
+        (None, None) => Credentials::default(),
+        (None, Some((user, Some(password)))) => Credentials::fixed(Login::new(user, password)),
         (None, Some((_, None))) => return Err(Error::config("a user of RabbitMQ has a password: user:password@host")),
     };
     Ok(Parsed { hosts, credentials, vhost, tls: secure.then_some(files), options })
@@ -92,7 +92,7 @@ mod tests {
         let parsed = parse("amqp://shop:p%40ss@h1,h2:5673,[::1]:5674,[fe80::1]/or%2Fders?prefetch=7").expect("valid");
         let hosts: Vec<_> = parsed.hosts.iter().map(|host| (host.host.as_str(), host.port)).collect();
         assert_eq!(hosts, [("h1", 5672), ("h2", 5673), ("::1", 5674), ("fe80::1", 5672)]);
-        assert_eq!(format!("{:?}", parsed.credentials), format!("{:?}", Some(Login::new("shop", "p@ss"))));
+        assert_eq!(format!("{:?}", parsed.credentials), format!("{:?}", Login::new("shop", "p@ss")));
         assert_eq!((parsed.vhost.as_str(), parsed.tls), ("or/ders", None));
         assert_eq!(parsed.options, [(Setting::Prefetch, "7".to_owned())]);
         for url in ["amqp://h", "amqp://h/", "amqp://h/%2f", "amqp://h/?name=x"] {

@@ -33,6 +33,7 @@ async fn broker(folder: &Path, port: u16) -> Broker {
     let mut recipe = with_arguments(&recipes::RABBITMQ, &arguments);
     let plugins = ("RABBITMQ_ENABLED_PLUGINS", "rabbitmq_auth_mechanism_ssl");
     recipe.local.environment = [recipe.local.environment, &[plugins]].concat().leak(); // a recipe is for good
+    recipe.local.prepare = &[]; // which would leave the plugins out
     // Containers have no such folder.
     support::start(&Recipe { setting: "RABBITMQ_TLS", family: "RABBITMQ_TLS", ..recipe }).await
 }

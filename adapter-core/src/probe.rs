@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::model::{ErrorKind, Limits, Namespace, NodeId, Packet, Room, Target};
-use crate::seams::inbox::{Bounds, LinkChange};
+use crate::model::{ClusterName, ErrorKind, Limits, Namespace, NodeId, Packet, Room, Target};
+use crate::seams::inbox::{Bounds, LinkChange, Owner};
 use crate::seams::{Channel, Inbox, Reason};
 use crate::wire::{Frames, Head, Message, Number, Operation};
 
@@ -44,6 +44,7 @@ pub fn decode(message: Bytes) -> usize {
 #[derive(Debug)]
 pub struct Tap {
     inbox: Inbox,
+    bounds: Bounds,
     waiting: VecDeque<Tapped>,
 }
 
@@ -63,7 +64,18 @@ pub enum Tapped {
 impl Tap {
     /// Holds so many messages of so many bytes, then it is full.
     pub fn new(messages: usize, bytes: usize) -> Self {
-        Self { inbox: Inbox::new(Bounds { messages, bytes, control: messages }, None), waiting: VecDeque::new() }
+        let bounds = Bounds { messages, bytes, control: messages };
+        Self { inbox: Inbox::new(bounds, None), bounds, waiting: VecDeque::new() }
+    }
+
+    /// The same in the cluster of this name.
+    ///
+    /// # Errors
+    /// `Config` when it is no name.
+    pub fn in_cluster(mut self, name: &str) -> crate::model::Result<Self> {
+        let owner = Owner { cluster: ClusterName::new(name)?, node: None };
+        self.inbox = Inbox::new(self.bounds, Some(owner));
+        Ok(self)
     }
 
     /// What a backend is given.

@@ -78,7 +78,7 @@ impl Link for Line {
 
     /// Every server that is tried may cost its whole time.
     fn timeout(servers: &Servers) -> Duration {
-        (EACH + servers.nats.login_limit()) * (servers.named.iter().len() as u32 + 1) + SUBSCRIBING
+        (EACH + servers.nats.credentials.limit()) * (servers.named.iter().len() as u32 + 1) + SUBSCRIBING
     }
 
     /// No server of NATS is above the others: each passes on what it is given to all that it has routes to, and there is no

@@ -30,8 +30,8 @@ pub struct Nats {
     servers: Vec<ServerAddr>,
     /// Never printed: it knows the user, the password and the token.
     options: ConnectOptions,
-    /// Instead of the login in the options.
-    credentials: Option<Credentials>,
+    /// Without a login: that of the options.
+    pub(crate) credentials: Credentials,
     files: Files,
     name: Option<String>,
     tls_first: bool,
@@ -61,11 +61,11 @@ impl Nats {
     pub fn from_url(url: &str) -> Result<Self> {
         let parts = UrlParts::parse("NATS", &["nats", "tls"], url)?;
         let login = match parts.login()? {
-            None => None,
-            Some((user, Some(password))) => Some(Login::new(user, password)),
-            Some((token, None)) => Some(Login { user: None, password: Some(token) }),
+            None => Login::default(),
+            Some((user, Some(password))) => Login::new(user, password),
+            Some((token, None)) => Login { user: None, password: Some(token) },
         };
-        let (options, credentials) = (ConnectOptions::new(), login.map(Credentials::fixed));
+        let (options, credentials) = (ConnectOptions::new(), Credentials::fixed(login));
         if !parts.path.is_empty() {
             return Err(Error::config("a URL of NATS has no path"));
         }
@@ -123,7 +123,9 @@ impl Nats {
             "creds" => files.creds = Some(value.into()),
             "nkey" => files.nkey = Some(value.into()),
             "name" => self.name = Some(value),
-            Credentials::OPTION => self.credentials = Credentials::of_url(parts.login()?, Some(value))?,
+            Credentials::OPTION => {
+                self.credentials = Credentials::of_url(parts.login()?, Some(value))?.unwrap_or_default()
+            }
             "tls_first" => self.tls_first = truth(option, &value)?,
             "discover" => self.discover = truth(option, &value)?,
             "capacity" => match value.parse() {
@@ -139,13 +141,8 @@ impl Nats {
     /// that change. Asked for with each connection. A callback for logins in [`from_options`](Self::from_options) goes before it.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
-        self.credentials = Some(credentials);
+        self.credentials = credentials;
         self
-    }
-
-    /// How long the login for a connection may take.
-    pub(crate) fn login_limit(&self) -> Duration {
-        self.credentials.as_ref().map_or(Duration::ZERO, Credentials::limit)
     }
 
     /// The servers that were named.
@@ -161,14 +158,12 @@ impl Nats {
     /// The options of one connection, which ends for good when it breaks: the `Keeper` makes the next one.
     pub(crate) async fn connection(&self) -> Result<ConnectOptions> {
         let Files { creds, nkey, tls } = &self.files;
-        let mut options = self.options.clone();
-        if let Some(credentials) = &self.credentials {
-            options = match credentials.login().await? {
-                Login { user: Some(user), password } => options.user_and_password(user, password.unwrap_or_default()),
-                Login { user: None, password: Some(token) } => options.token(token),
-                Login { user: None, password: None } => options,
-            };
-        }
+        let options = self.options.clone();
+        let mut options = match self.credentials.login().await? {
+            Login { user: Some(user), password } => options.user_and_password(user, password.unwrap_or_default()),
+            Login { user: None, password: Some(token) } => options.token(token),
+            Login { user: None, password: None } => options,
+        };
         if let Some(path) = creds {
             let text = read("creds", path)?;
             options = options

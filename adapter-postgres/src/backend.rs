@@ -134,7 +134,7 @@ impl Link for Pair {
 
     /// Both connections are made at once.
     fn timeout(postgres: &Postgres) -> Duration {
-        let each = |place| Connection::timeout(place).saturating_add(place.login_limit());
+        let each = |place| Connection::timeout(place).saturating_add(place.credentials.limit());
         let [listen, publish] = [&postgres.listen, &postgres.publish].map(each);
         listen.max(publish).saturating_add(READY)
     }

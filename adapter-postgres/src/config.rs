@@ -40,8 +40,8 @@ pub struct Postgres {
 pub(crate) struct Place {
     pub(crate) client: tokio_postgres::Config,
     pub(crate) tls: Tls,
-    /// Instead of the client's login.
-    credentials: Option<Credentials>,
+    /// What they do not say is the client's.
+    pub(crate) credentials: Credentials,
 }
 
 impl Postgres {
@@ -74,7 +74,7 @@ impl Postgres {
         if publish_url.is_some() {
             return Err(Error::config("the URL in publish_url has no publish_url of its own"));
         }
-        self.publish = Place::new(client, Tls::new(&ssl)?, self.credentials.clone().or(credentials));
+        self.publish = Place::new(client, Tls::new(&ssl)?, self.credentials.clone().unwrap_or(credentials));
         self.pooled = true;
         Ok(self)
     }
@@ -93,8 +93,8 @@ impl Postgres {
     /// with each connection.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
+        (self.listen.credentials, self.publish.credentials) = (credentials.clone(), credentials.clone());
         self.credentials = Some(credentials);
-        (self.listen.credentials, self.publish.credentials) = (self.credentials.clone(), self.credentials.clone());
         self
     }
 
@@ -112,7 +112,7 @@ impl Postgres {
 }
 
 impl Place {
-    fn new(mut client: tokio_postgres::Config, tls: Tls, credentials: Option<Credentials>) -> Self {
+    fn new(mut client: tokio_postgres::Config, tls: Tls, credentials: Credentials) -> Self {
         if client.get_application_name().is_none() {
             client.application_name("roomcast");
         }
@@ -125,25 +125,18 @@ impl Place {
         Self { client, tls, credentials }
     }
 
-    /// How long the login for a connection may take.
-    pub(crate) fn login_limit(&self) -> Duration {
-        self.credentials.as_ref().map_or(Duration::ZERO, Credentials::limit)
-    }
-
     /// The client's settings, with the login for the next connection.
     ///
     /// # Errors
     /// Those of [`Credentials::login`].
     pub(crate) async fn logged_in(&self) -> Result<tokio_postgres::Config> {
         let mut client = self.client.clone();
-        if let Some(credentials) = &self.credentials {
-            let Login { user, password } = credentials.login().await?;
-            if let Some(user) = user {
-                client.user(user);
-            }
-            if let Some(password) = password {
-                client.password(password);
-            }
+        let Login { user, password } = self.credentials.login().await?;
+        if let Some(user) = user {
+            client.user(user);
+        }
+        if let Some(password) = password {
+            client.password(password);
         }
         Ok(client)
     }

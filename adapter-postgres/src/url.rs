@@ -27,8 +27,8 @@ const OURS: &[&str] = &[Credentials::OPTION, "publish_url", "sslcert", "sslkey",
 pub(crate) struct Parsed {
     pub(crate) client: tokio_postgres::Config,
     pub(crate) ssl: Ssl,
-    /// Of a password in a file.
-    pub(crate) credentials: Option<Credentials>,
+    /// Of a password in a file; else without a login.
+    pub(crate) credentials: Credentials,
     pub(crate) publish_url: Option<String>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     let mut client: tokio_postgres::Config = url.parse().map_err(crate::error::error)?;
     let (user, password) = (client.get_user(), client.get_password().map(|_| String::new()));
     let login = (user.is_some() || password.is_some()).then(|| (user.unwrap_or_default().to_owned(), password));
-    let credentials = Credentials::of_url(login, file)?;
+    let credentials = Credentials::of_url(login, file)?.unwrap_or_default();
     // libpq would take the name of the process's user.
     if client.get_user().is_none() {
         client.user("postgres");

@@ -12,7 +12,7 @@ use redis::{Pipeline, RedisError, Value};
 use tokio::time::timeout;
 
 use crate::config::{Mode, Redis};
-use crate::connection::{Connection, DIAL, RESPONSE, in_time, is_replica};
+use crate::connection::{Connection, in_time, is_replica};
 use crate::error::{error, kind};
 use crate::intake::Intake;
 use crate::stream::Pulse;
@@ -25,12 +25,8 @@ use crate::stream::Pulse;
 const LIMITS: Limits = Limits::max_frame(512 << 10).in_flight(2);
 /// So many subscriptions in one round trip.
 const CHUNK: usize = 500;
-/// How long the connection that subscribes and all that is asked on it may take.
-const READY: Duration = Duration::from_secs(10);
-/// More servers than these are not waited for in one attempt; the next one begins with others.
-const TRIED: usize = 20;
 /// How long the server may take to take leave.
-const QUIT: Duration = Duration::from_millis(500);
+pub(crate) const QUIT: Duration = Duration::from_millis(500);
 
 /// Both connections; the link is up only while both are.
 ///
@@ -76,16 +72,15 @@ impl Link for Pair {
             driver: publisher.driver.clone(),
             subscriber: subscriber.client.clone(),
             address: Arc::new(address),
-            sharded: redis.mode != Mode::PubSub,
+            sharded: matches!(redis.mode, Mode::Sharded { .. }),
             intake,
             breaker,
         };
         Ok(Self { publisher, subscriber, handle })
     }
 
-    /// To find the server, each that is asked may be silent, and so may the one that it names.
     fn timeout(redis: &Redis) -> Duration {
-        (DIAL + RESPONSE) * 2 * redis.topology.candidates().min(TRIED) as u32 + READY + redis.login_limit()
+        redis.attempt()
     }
 
     /// A replica takes what is published, and passes it to nobody but its own subscribers. Each connection is asked: behind
@@ -180,7 +175,7 @@ impl Handle {
     }
 }
 
-fn replica(address: &HostPort) -> Reason {
+pub(crate) fn replica(address: &HostPort) -> Reason {
     Reason(format!(
         "the Redis server at {address} is a replica, and what is published there does not reach the master: name the \
          master, or let redis+sentinel:// or redis+cluster:// find it"
@@ -188,7 +183,7 @@ fn replica(address: &HostPort) -> Reason {
 }
 
 /// What the server said to each message.
-fn check(answers: Vec<Value>) -> Result<(), PublishError> {
+pub(crate) fn check(answers: Vec<Value>) -> Result<(), PublishError> {
     for (index, answer) in answers.into_iter().enumerate() {
         if let Value::ServerError(cause) = answer {
             let cause = RedisError::from(cause);

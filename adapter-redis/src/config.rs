@@ -10,6 +10,8 @@ use adapter_core::{Error, Result};
 use redis::ConnectionAddr;
 
 use crate::backend::Pair;
+use crate::connection::{DIAL, RESPONSE};
+use crate::log::{Log, Reading};
 use crate::topology::Topology;
 use crate::url::{self, Kind, Parsed};
 
@@ -28,7 +30,7 @@ use crate::url::{self, Kind, Parsed};
 #[derive(Clone)]
 pub struct Redis {
     pub(crate) topology: Topology,
-    credentials: Credentials,
+    pub(crate) credentials: Credentials,
     tls: Option<Tls>,
     pub(crate) mode: Mode,
 }
@@ -40,7 +42,12 @@ pub(crate) struct Dial {
     pub(crate) tls: Option<Tls>,
 }
 
-/// Which pub/sub of Redis carries the frames. All nodes and emitters of a cluster need the same.
+/// How long the connection that subscribes and all that is asked on it may take.
+const READY: Duration = Duration::from_secs(10);
+/// More servers than these are not waited for in one attempt; the next one begins with others.
+const TRIED: usize = 20;
+
+/// What of Redis carries the frames. All nodes and emitters of a cluster need the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
@@ -51,6 +58,14 @@ pub enum Mode {
     Sharded {
         /// What stands in braces before every channel, and so decides the slot: all channels are in one.
         tag: Arc<str>,
+    },
+    /// `XADD` and `XREAD`: a stream, which keeps what was published for a node whose link was away. Each node reads all of it.
+    #[non_exhaustive]
+    Stream {
+        /// The key of the stream; `rc.` and the name of the cluster where there is none.
+        key: Option<Arc<str>>,
+        /// How many messages of at most 64 KiB it keeps, or somewhat more (`MAXLEN ~`).
+        maxlen: u32,
     },
 }
 
@@ -64,10 +79,19 @@ impl Mode {
         Ok(Self::Sharded { tag: tag.into() })
     }
 
+    /// A stream with this key, or one named after the cluster; it keeps so many messages.
+    ///
+    /// # Errors
+    /// `Config` when the key is not 1 to 63 letters, digits and single `.`, `_`, `-` between them, or `maxlen` is 0.
+    pub fn stream(key: Option<&str>, maxlen: u32) -> Result<Self> {
+        url::stream(key, maxlen)?;
+        Ok(Self::Stream { key: key.map(Arc::from), maxlen })
+    }
+
     /// What stands before the core's name of a channel.
     pub(crate) fn prefix(&self) -> Arc<str> {
         match self {
-            Self::PubSub => "".into(),
+            Self::PubSub | Self::Stream { .. } => "".into(),
             Self::Sharded { tag } => format!("{{{tag}}}").into(),
         }
     }
@@ -81,7 +105,7 @@ impl Redis {
     pub fn from_url(url: &str) -> Result<Self> {
         let Parsed { kind, mut hosts, service, credentials, sentinel, tls, mode } = url::parse(url)?;
         let topology = match kind {
-            Kind::Single => Topology::Single(hosts.swap_remove(0)), // a URL without a server is refused
+            Kind::Single | Kind::Stream => Topology::Single(hosts.swap_remove(0)), // a URL without a server is refused
             Kind::Cluster => Topology::cluster(hosts),
             Kind::Sentinel => Topology::Sentinel { sentinels: hosts, service, login: sentinel },
         };
@@ -119,9 +143,9 @@ impl Redis {
     /// Another mode than the URL's or the client's. Redis Cluster has sharded pub/sub only.
     ///
     /// # Errors
-    /// `Config` for plain pub/sub in Redis Cluster.
+    /// `Config` for anything else in Redis Cluster.
     pub fn mode(mut self, mode: Mode) -> Result<Self> {
-        if matches!(self.topology, Topology::Cluster { .. }) && mode == Mode::PubSub {
+        if matches!(self.topology, Topology::Cluster { .. }) && !matches!(mode, Mode::Sharded { .. }) {
             return Err(Error::config("Redis Cluster is used by sharded pub/sub"));
         }
         self.mode = mode;
@@ -144,9 +168,10 @@ impl Redis {
         self
     }
 
-    /// How long the login for a link may take.
-    pub(crate) fn login_limit(&self) -> Duration {
-        self.credentials.limit()
+    /// How long the making of a link may take: to find the server, each that is asked may be silent, and so may the one that it
+    /// names.
+    pub(crate) fn attempt(&self) -> Duration {
+        (DIAL + RESPONSE) * 2 * self.topology.candidates().min(TRIED) as u32 + READY + self.credentials.limit()
     }
 
     /// For the connections of the next link.
@@ -172,7 +197,10 @@ fn secured(files: &TlsFiles) -> Result<Tls> {
 #[async_trait]
 impl Connect for Redis {
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
-        Ok(Arc::new(Keeper::<Pair>::connect(self.clone(), inbox).await?))
+        Ok(match self.mode {
+            Mode::Stream { .. } => Arc::new(Keeper::<Log>::connect(Reading::new(self.clone()), inbox).await?),
+            Mode::PubSub | Mode::Sharded { .. } => Arc::new(Keeper::<Pair>::connect(self.clone(), inbox).await?),
+        })
     }
 }
 

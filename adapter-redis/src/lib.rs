@@ -3,8 +3,10 @@
 mod backend;
 mod config;
 mod connection;
+mod entry;
 mod error;
 mod intake;
+mod log;
 mod stream;
 mod topology;
 mod url;

@@ -149,7 +149,7 @@ async fn master_of(connection: &mut Connection) -> Option<HostPort> {
 /// Asks for what sharded pub/sub needs, by ending a subscription that does not exist: the server answers that it is
 /// so, that it does not know the command, or who owns the slot.
 async fn probe(connection: &mut Connection, mode: &Mode) -> Result<Option<(String, u16)>, RedisError> {
-    if *mode == Mode::PubSub {
+    if !matches!(mode, Mode::Sharded { .. }) {
         return Ok(None);
     }
     let mut ask = redis::cmd("SUNSUBSCRIBE");

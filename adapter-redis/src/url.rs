@@ -6,7 +6,7 @@ use adapter_core::{Error, Result};
 use crate::config::Mode;
 
 /// The schemes and what they mean: plain or TLS, and which kind of installation.
-const SCHEMES: [(&str, bool, Kind); 8] = [
+const SCHEMES: [(&str, bool, Kind); 10] = [
     ("redis", false, Kind::Single),
     ("rediss", true, Kind::Single),
     ("valkey", false, Kind::Single),
@@ -15,9 +15,14 @@ const SCHEMES: [(&str, bool, Kind); 8] = [
     ("rediss+cluster", true, Kind::Cluster),
     ("redis+sentinel", false, Kind::Sentinel),
     ("rediss+sentinel", true, Kind::Sentinel),
+    ("redis+streams", false, Kind::Stream),
+    ("rediss+streams", true, Kind::Stream),
 ];
 
-const OPTIONS: &str = "mode, tag, ca, cert, key, password_file, sentinel_user, sentinel_password";
+const OPTIONS: &str = "mode, tag, stream, maxlen, ca, cert, key, password_file, sentinel_user, sentinel_password";
+
+/// The default of `maxlen`.
+const MAXLEN: u32 = 10_000;
 
 /// The default of `tag`.
 pub(crate) const TAG: &str = "roomcast";
@@ -27,6 +32,8 @@ pub(crate) enum Kind {
     Single,
     Cluster,
     Sentinel,
+    /// One server, by a stream.
+    Stream,
 }
 
 /// A URL, taken apart.
@@ -61,7 +68,10 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     if !db.is_empty() {
         database(db.parse().map_err(|_| Error::config("the database in the path of a Redis URL is a number"))?)?;
     }
-    let Options { mode, tag, files, sentinel, password_file } = options(&parts)?;
+    if kind == Kind::Stream && hosts.len() > 1 {
+        return Err(Error::config("redis+streams:// names one server"));
+    }
+    let Options { mode, tag, key, maxlen, files, sentinel, password_file } = options(&parts)?;
     let credentials = match Credentials::of_url(parts.login()?, password_file)? {
         Some(credentials) => credentials,
         None => Credentials::fixed(login(&parts)?),
@@ -72,7 +82,14 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     if kind != Kind::Sentinel && sentinel != Login::default() {
         return Err(Error::config("the options sentinel_user and sentinel_password belong to redis+sentinel://"));
     }
+    if kind != Kind::Stream && (key.is_some() || maxlen.is_some()) {
+        return Err(Error::config("the options stream and maxlen belong to redis+streams://"));
+    }
     let mode = match (mode.as_deref(), kind) {
+        (None, Kind::Stream) if tag.is_none() => Mode::stream(key.as_deref(), maxlen.unwrap_or(MAXLEN))?,
+        (_, Kind::Stream) => {
+            return Err(Error::config("the options mode and tag belong to pub/sub, not to redis+streams://"));
+        }
         (Some("sharded"), _) | (None, Kind::Cluster) => Mode::sharded(tag.as_deref().unwrap_or(TAG))?,
         (Some("pubsub"), Kind::Cluster) => {
             return Err(Error::config(
@@ -94,6 +111,8 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
 struct Options {
     mode: Option<String>,
     tag: Option<String>,
+    key: Option<String>,
+    maxlen: Option<u32>,
     files: TlsFiles,
     sentinel: Login,
     password_file: Option<String>,
@@ -107,10 +126,15 @@ fn options(parts: &UrlParts<'_>) -> Result<Options> {
         if options.files.set(name, &value) {
             continue;
         }
+        if name == "maxlen" {
+            options.maxlen = Some(value.parse().map_err(|_| Error::config("the option maxlen is a number"))?);
+            continue;
+        }
         let value = Some(value);
         match name {
             "mode" => options.mode = value,
             "tag" => options.tag = value,
+            "stream" => options.key = value,
             Credentials::OPTION => options.password_file = value,
             "sentinel_user" => options.sentinel.user = value,
             "sentinel_password" => options.sentinel.password = value,
@@ -150,6 +174,20 @@ pub(crate) fn prefix(tag: &str) -> Result<String> {
     // The letters of a channel; nothing that a broker or an ACL pattern understands as something else.
     Channel::new(tag).map_err(|_| Error::config("the option tag has letters, digits and single . _ - between them"))?;
     Ok(format!("{{{tag}}}"))
+}
+
+/// Checks what is said of a stream.
+///
+/// # Errors
+/// `Config`.
+pub(crate) fn stream(key: Option<&str>, maxlen: u32) -> Result<()> {
+    key.map(Channel::new)
+        .transpose()
+        .map_err(|_| Error::config("the option stream has letters, digits and single . _ - between them"))?;
+    match maxlen {
+        0 => Err(Error::config("the option maxlen is at least 1")),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

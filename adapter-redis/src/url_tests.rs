@@ -110,6 +110,26 @@ fn a_database_would_keep_nothing_apart_and_is_refused() {
 }
 
 #[test]
+fn a_stream_has_a_key_and_a_length() {
+    let plain = fine("redis+streams://h");
+    assert_eq!((plain.kind, plain.mode), (Kind::Stream, Mode::stream(None, 10_000).expect("fine")));
+    let named = fine("rediss+streams://h?stream=shop&maxlen=500");
+    assert_eq!((named.mode, named.tls.is_some()), (Mode::stream(Some("shop"), 500).expect("fine"), true));
+    for url in [
+        "redis+streams://h,i",
+        "redis+streams://h?maxlen=0",
+        "redis+streams://h?maxlen=many",
+        "redis+streams://h?stream={a}",
+        "redis+streams://h?mode=pubsub",
+        "redis+streams://h?tag=a",
+        "redis://h?stream=shop",
+        "redis://h?maxlen=500",
+    ] {
+        refused(url);
+    }
+}
+
+#[test]
 fn valkey_is_redis_by_another_name() {
     let plain = fine("Valkey://:pw@h?mode=sharded");
     assert_eq!((plain.hosts, plain.kind, plain.tls), (vec![host("h", 6379)], Kind::Single, None));

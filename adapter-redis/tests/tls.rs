@@ -7,21 +7,39 @@ use std::sync::Arc;
 use adapter_core::ErrorKind;
 use adapter_redis::{Redis, rustls};
 use conformance::bare;
-use support::{ALL, Tested, ask, pair, talk};
+use support::{ALL, Broker, Tested, ask, pair, talk};
+use tempfile::TempDir;
+
+/// A server that wants a certificate of its clients, and the files of one.
+struct Server {
+    broker: Broker,
+    folder: TempDir,
+    at: String,
+    ca: String,
+    cert: String,
+    key: String,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        bare::certificates(folder.path());
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let (ca, cert, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
+        let (server, secret) = (file("server.pem"), file("server.key"));
+        // Beside the port that the suite asks.
+        let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &server, "--tls-key-file", &secret];
+        let broker = support::with(&[&["--tls-port", "{peer}"][..], &files].concat()).await;
+        let port = ask(&broker, "CONFIG GET tls-port").await;
+        let at = format!("rediss://127.0.0.1:{}", port.lines().last().expect("its value"));
+        Self { broker, folder, at, ca, cert, key }
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sides_show_certificates_of_a_private_authority() -> Tested {
-    let folder = tempfile::tempdir()?;
-    bare::certificates(folder.path());
-    let file = |name: &str| folder.path().join(name).display().to_string();
-    let (ca, cert, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
-    let (server, secret) = (file("server.pem"), file("server.key"));
-    // Beside the port that the suite asks. It wants a certificate of its clients.
-    let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &server, "--tls-key-file", &secret];
-    let broker = support::with(&[&["--tls-port", "{peer}"][..], &files].concat()).await;
-    let port = ask(&broker, "CONFIG GET tls-port").await;
-    let at = format!("rediss://127.0.0.1:{}", port.lines().last().expect("its value"));
-
+    let server = Server::start().await;
+    let Server { at, ca, cert, key, .. } = &server;
     let (mut one, mut two) = pair(&format!("{at}?ca={ca}&cert={cert}&key={key}")).await;
     talk(&mut one, &mut two).await;
     one.publish(ALL, vec![7; 512 << 10]).await?;
@@ -46,15 +64,8 @@ async fn both_sides_show_certificates_of_a_private_authority() -> Tested {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_that_are_renewed_are_taken_up() -> Tested {
-    let folder = tempfile::tempdir()?;
-    bare::certificates(folder.path());
-    let file = |name: &str| folder.path().join(name).display().to_string();
-    let (ca, cert, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
-    let (server, secret) = (file("server.pem"), file("server.key"));
-    let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &server, "--tls-key-file", &secret];
-    let broker = support::with(&[&["--tls-port", "{peer}"][..], &files].concat()).await;
-    let port = ask(&broker, "CONFIG GET tls-port").await;
-    let at = format!("rediss://127.0.0.1:{}", port.lines().last().expect("its value"));
+    let server = Server::start().await;
+    let Server { broker, folder, at, ca, cert, key } = &server;
     let mut node = support::on(&format!("{at}?ca={ca}&cert={cert}&key={key}")).await;
     broker.kill().await?;
     node.is_down(ALL).await;

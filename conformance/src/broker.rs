@@ -161,6 +161,27 @@ impl Broker {
         self.fleet("faults").map(drop)
     }
 
+    /// Whether something can stand between a node and it.
+    ///
+    /// # Errors
+    /// Why not: it is an external one by TLS, whose certificate is for its own address, or a Redis Cluster, whose servers send
+    /// each client to their own.
+    pub(crate) fn can_be_proxied(&self) -> Result<(), MissingBroker> {
+        let no = |why| Err(MissingBroker::new("a proxy", why));
+        match self.from {
+            Origin::Us(_) => Ok(()),
+            Origin::Outside if self.url.scheme() != self.recipe.scheme => no("the broker is an external one by TLS"),
+            Origin::Outside if self.recipe.probe == Probe::RedisCluster => no("the broker is an external cluster"),
+            Origin::Outside => Ok(()),
+        }
+    }
+
+    /// Makes a broker fit for another case, whatever was done to it: its servers run and are ready.
+    pub(crate) async fn restore(&self) -> Result<(), MissingBroker> {
+        let _ = self.resume().await; // what does not run has nothing to go on with
+        self.start_again().await
+    }
+
     /// Kills all its servers with SIGKILL, and returns when they are gone.
     ///
     /// # Errors

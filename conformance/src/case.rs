@@ -26,16 +26,23 @@ pub(crate) enum Needs {
     Nothing,
     /// A backend that claims `ordered`.
     Ordered,
-    /// A broker of its own that can be killed, restarted and paused.
+    /// A backend that claims `replays`, and a proxy.
+    Replays,
+    /// A broker that nobody else uses meanwhile, and that can be killed, restarted and paused.
     Faults,
     /// A broker behind a TCP address, so that a proxy can stand between one node and it.
     Proxy,
 }
 
 impl Needs {
-    /// Whether the case does to the broker, or to the way there, what no other case could live with.
+    /// Whether the case does to the broker what no other case could live with.
     pub(crate) fn own_broker(self) -> bool {
-        matches!(self, Self::Faults | Self::Proxy)
+        self == Self::Faults
+    }
+
+    /// Whether something stands between a node and the broker.
+    pub(crate) fn proxy(self) -> bool {
+        matches!(self, Self::Proxy | Self::Replays)
     }
 }
 

@@ -171,6 +171,22 @@ impl Proxy {
         self.faults.send_modify(|faults| faults.drop_replies = false);
     }
 
+    /// What the client sends to the broker vanishes, while it hears everything, until [`pass_requests`](Self::pass_requests).
+    pub fn drop_requests(&self) {
+        self.faults.send_modify(|faults| faults.drop_requests = true);
+    }
+
+    /// Ends [`drop_requests`](Self::drop_requests).
+    pub fn pass_requests(&self) {
+        self.faults.send_modify(|faults| faults.drop_requests = false);
+    }
+
+    /// From now on every new connection carries so many bytes to the client, and is dead behind them, for good: a server that
+    /// freezes in the middle of what it says first. `None` ends it; what is frozen stays so.
+    pub fn freeze_after(&self, bytes: Option<u64>) {
+        self.faults.send_modify(|faults| faults.freeze_after = bytes);
+    }
+
     /// What went through so far.
     pub fn counts(&self) -> Counts {
         self.meter.counts()

@@ -40,13 +40,20 @@ impl Scene {
         self.broker.as_deref().ok_or_else(|| Failure::unsuited("the subject has no broker"))
     }
 
+    /// The same scene on a broker that is told to keep little.
+    pub(crate) fn keeping_little(&self) -> Verdict<Self> {
+        let query = self.subject.keeps_little;
+        let query = query.ok_or_else(|| Failure::unsuited("the subject does not say how its broker keeps little"))?;
+        Ok(Self::new(self.subject.clone().url_options(query), self.seed, self.broker.clone()))
+    }
+
     /// How to connect at this address of the broker.
     pub(crate) fn connector(&self) -> Verdict<Box<dyn Connect>> {
         Ok((self.subject.connect)(&self.url)?)
     }
 
     /// How to connect through this.
-    fn connector_through(&self, proxy: &Proxy) -> Verdict<Box<dyn Connect>> {
+    pub(crate) fn connector_through(&self, proxy: &Proxy) -> Verdict<Box<dyn Connect>> {
         let url = self.subject.with_options(self.broker()?.url_through(proxy));
         Ok((self.subject.connect)(&url)?)
     }
@@ -98,7 +105,7 @@ impl Scene {
     /// With an inbox that is soon full, say.
     pub(crate) async fn link_with(&self, tap: Tap) -> Verdict<Link> {
         let spreads_late = self.subject.spreads_late.is_some();
-        Link::connect(&self.connector()?, tap, spreads_late).await
+        Link::connect(&self.connector()?, tap.in_cluster(&self.cluster)?, spreads_late).await
     }
 
     /// Puts a number into the report.

@@ -1,7 +1,7 @@
 //! One subject's brokers, and the cases on them.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use adapter_core::backend::Capabilities;
@@ -17,11 +17,13 @@ use crate::report::Record;
 use crate::scene::Scene;
 use crate::subject::Subject;
 
-/// One subject, and the broker that its ordinary cases share.
+/// One subject, the broker that its ordinary cases share, and those that were struck.
 pub(crate) struct Stage {
     pub(crate) subject: Subject,
     /// Started by the first case that needs it, and stopped with the stage.
     shared: OnceCell<Result<Arc<Broker>, MissingBroker>>,
+    /// What cases had to themselves that passed; the next one need not start another.
+    spare: Mutex<Vec<Arc<Broker>>>,
     capabilities: OnceCell<Capabilities>,
 }
 
@@ -36,7 +38,7 @@ fn home() -> &'static Runtime {
 
 impl Stage {
     pub(crate) fn new(subject: Subject) -> Self {
-        Self { subject, shared: OnceCell::new(), capabilities: OnceCell::new() }
+        Self { subject, shared: OnceCell::new(), spare: Mutex::default(), capabilities: OnceCell::new() }
     }
 
     /// Runs one case on a runtime of its own, which ends with it.
@@ -49,8 +51,11 @@ impl Stage {
         record.outcome = match (excused, runtime()) {
             (Some((_, reason)), _) => Outcome::Ignored((*reason).to_owned()),
             (None, Ok(runtime)) => {
-                let outcome = runtime.block_on(self.play(case, seed, &mut record));
+                let (outcome, own) = runtime.block_on(self.play(case, seed, &mut record));
                 runtime.shutdown_background(); // what a failed case left behind ends here
+                if outcome == Outcome::Passed {
+                    self.spare().extend(own);
+                }
                 outcome
             }
             (None, Err(error)) => Outcome::Failed(format!("no runtime: {error}")),
@@ -67,10 +72,15 @@ impl Stage {
         (several && needs.own_broker()).then(|| home().block_on(TURNS.acquire()).expect("nobody closes it"))
     }
 
-    async fn play(&self, case: &Case, seed: u64, record: &mut Record) -> Outcome {
-        let broker = match self.broker(case.needs).await {
+    /// Returns what became of the case, and the broker that it had to itself.
+    async fn play(&self, case: &Case, seed: u64, record: &mut Record) -> (Outcome, Option<Arc<Broker>>) {
+        let broker = match self.suits(case.needs, seed).await {
+            Ok(()) => self.broker(case.needs).await,
+            Err(outcome) => Err(outcome),
+        };
+        let broker = match broker {
             Ok(broker) => broker,
-            Err(outcome) => return outcome,
+            Err(outcome) => return (outcome, None),
         };
         if let Some(broker) = &broker {
             broker.version().clone_into(&mut record.version);
@@ -81,22 +91,20 @@ impl Stage {
         let verdict = self.perform(case, &scene).await;
         record.measured = scene.measured();
         let label = self.subject.label();
-        match verdict {
+        let outcome = match verdict {
             Ok(()) => Outcome::Passed,
             Err(Failure::Unsuited(reason)) => Outcome::Ignored(reason),
             Err(Failure::Broken(text)) => {
                 // What a broker of the case's own says is about the case alone.
-                let log = own.map(|broker| broker.log_tail()).unwrap_or_default();
+                let log = own.as_ref().map(|broker| broker.log_tail()).unwrap_or_default();
                 let log = if log.is_empty() { log } else { format!("\n{log}") };
                 Outcome::Failed(format!("{text}\n  subject {label}, cluster {}, seed {seed:#018x}{log}", scene.cluster))
             }
-        }
+        };
+        (outcome, own)
     }
 
     async fn perform(&self, case: &Case, scene: &Scene) -> Verdict {
-        if case.needs == Needs::Ordered && !self.capabilities(scene).await?.ordered {
-            return Err(Failure::unsuited("the backend does not claim `ordered`"));
-        }
         let limit = self.subject.deadline;
         let guarded = AssertUnwindSafe((case.run)(scene)).catch_unwind();
         match tokio::time::timeout(limit, guarded).await {
@@ -104,6 +112,22 @@ impl Stage {
             Ok(Err(panic)) => Err(Failure::new(format!("it panicked: {}", text_of(&*panic)))),
             Err(_) => Err(Failure::new(format!("it had not ended after {limit:?}"))),
         }
+    }
+
+    /// Whether the backend claims what a case is about: asked before a broker is started for that.
+    async fn suits(&self, needs: Needs, seed: u64) -> Result<(), Outcome> {
+        let claim = match needs {
+            Needs::Ordered => "ordered",
+            Needs::Replays => "replays",
+            Needs::Nothing | Needs::Faults | Needs::Proxy => return Ok(()),
+        };
+        let scene = Scene::new(self.subject.clone(), seed, self.broker(Needs::Nothing).await?);
+        let claims = self.capabilities(&scene).await.map_err(|failure| match failure {
+            Failure::Unsuited(reason) => Outcome::Ignored(reason),
+            Failure::Broken(text) => Outcome::Failed(text),
+        })?;
+        let claimed = if needs == Needs::Ordered { claims.ordered } else { claims.replays };
+        if claimed { Ok(()) } else { Err(Outcome::Ignored(format!("the backend does not claim `{claim}`"))) }
     }
 
     async fn capabilities(&self, scene: &Scene) -> Verdict<Capabilities> {
@@ -116,20 +140,36 @@ impl Stage {
         self.capabilities.get_or_try_init(|| ask).await.copied()
     }
 
+    // Guards one list, and nothing awaits while it is held.
+    fn spare(&self) -> MutexGuard<'_, Vec<Arc<Broker>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The broker for a case: shared, or its own.
     async fn broker(&self, needs: Needs) -> Result<Option<Arc<Broker>>, Outcome> {
         let breaks = needs.own_broker();
         let Some(recipe) = &self.subject.recipe else {
             let reason = "the subject has no broker that could fail";
-            return if breaks { Err(Outcome::Ignored(reason.to_owned())) } else { Ok(None) };
+            return if breaks || needs.proxy() { Err(Outcome::Ignored(reason.to_owned())) } else { Ok(None) };
         };
         let shared = self.shared.get_or_init(|| start(*recipe)).await;
         let shared = shared.clone().map_err(missing)?;
+        if needs.proxy()
+            && let Err(reason) = shared.can_be_proxied()
+        {
+            return Err(Outcome::Ignored(reason.to_string()));
+        }
         if !breaks {
             return Ok(Some(shared));
         }
         if let Err(reason) = shared.can() {
             return Err(Outcome::Ignored(reason.to_string()));
+        }
+        let spare = self.spare().pop();
+        if let Some(spare) = spare
+            && restored(&spare).await
+        {
+            return Ok(Some(spare));
         }
         start(*recipe).await.map(Some).map_err(missing)
     }
@@ -139,6 +179,12 @@ impl Stage {
 async fn start(recipe: Recipe) -> Result<Arc<Broker>, MissingBroker> {
     let started = home().spawn(async move { Broker::start(&recipe).await }).await;
     started.unwrap_or_else(|panic| Err(MissingBroker::new(recipe.name, panic.to_string()))).map(Arc::new)
+}
+
+/// Makes a broker that was struck fit for another case; returns whether that was possible.
+async fn restored(broker: &Arc<Broker>) -> bool {
+    let broker = Arc::clone(broker);
+    home().spawn(async move { broker.restore().await }).await.is_ok_and(|restored| restored.is_ok())
 }
 
 fn missing(missing: MissingBroker) -> Outcome {

@@ -21,6 +21,8 @@ pub struct Subject {
     pub(crate) options: &'static str,
     pub(crate) excused: Vec<(&'static str, &'static str)>,
     pub(crate) deadline: Duration,
+    /// The option by which the broker keeps little.
+    pub(crate) keeps_little: Option<&'static str>,
     /// Why a confirmed subscription is not known everywhere yet.
     pub(crate) spreads_late: Option<&'static str>,
 }
@@ -40,6 +42,7 @@ impl Subject {
             options: "",
             excused: Vec::new(),
             deadline,
+            keeps_little: None,
             spreads_late: None,
         }
     }
@@ -59,6 +62,13 @@ impl Subject {
     /// What is appended to the broker's URL as its query: `mode=sharded`, say. Empty by default.
     pub fn url_options(mut self, query: &'static str) -> Self {
         self.options = query;
+        self
+    }
+
+    /// What is appended to the URL, instead of [`url_options`](Self::url_options), in the case in which a broker that replays has
+    /// kept too little: an option by which it keeps at most 2,000 messages.
+    pub fn keeps_little(mut self, query: &'static str) -> Self {
+        self.keeps_little = Some(query);
         self
     }
 

@@ -109,7 +109,10 @@ impl Plan {
     }
 
     fn inbox(&self) -> (Inbox, CloseOnDrop) {
-        let inbox = Inbox::new(self.inbox, Some(self.node.id));
+        let inbox = Inbox::new(
+            self.inbox,
+            Some(inbox::Owner { cluster: self.channels.name.clone(), node: Some(self.node.id) }),
+        );
         (inbox.clone(), CloseOnDrop::new(inbox))
     }
 

@@ -84,7 +84,8 @@ impl EmitterBuilder {
         }
         let cluster = cluster_name(self.cluster.as_deref(), &backend)?;
         // Nothing is subscribed: the inbox only hears about the link.
-        let inbox = Inbox::new(inbox::Bounds { messages: 1, bytes: 1, control: 1 }, None);
+        let owner = inbox::Owner { cluster: cluster.clone(), node: None };
+        let inbox = Inbox::new(inbox::Bounds { messages: 1, bytes: 1, control: 1 }, Some(owner));
         let late = |_| Error::new(ErrorKind::Timeout, "connecting took longer than the emitter's timeout");
         let guard = CloseOnDrop::new(inbox.clone());
         let (channel, id) = (Channel::cluster(&cluster), NodeId::random()?);
@@ -149,19 +150,15 @@ impl Emitter {
     async fn publish(&self, content: &Content) -> Result<()> {
         const RETRY: Duration = Duration::from_millis(100);
         let backend = &self.0.backend;
-        let mut call = self.0.calls.begin().await;
+        let call = self.0.calls.begin().await;
         loop {
             let max_frame = backend.limits().max_frame;
             let frames = self.frames(content, call.counter, max_frame);
             match backend.publish(&frames).await {
                 Ok(()) => return Ok(()),
-                // The bound has shrunk since the message was cut. A counter of its own tells the new pieces from the old.
+                // The bound has shrunk since the message was cut. Receivers begin anew with the pieces of the next cut.
                 Err(PublishError::Refused { kind: ErrorKind::TooLarge, .. })
-                    if backend.limits().max_frame < max_frame =>
-                {
-                    drop(call);
-                    call = self.0.calls.begin().await;
-                }
+                    if backend.limits().max_frame < max_frame => {}
                 Err(PublishError::Refused { kind, .. }) => {
                     return Err(Error::new(kind, "the broker refuses the message"));
                 }

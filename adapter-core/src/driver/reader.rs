@@ -74,9 +74,9 @@ impl Reader {
             }
             match self.waiting.pop_front() {
                 Some(arrival) if self.is_behind(&arrival) => self.skip(),
-                Some(Arrival { channel, payload, at }) => {
+                Some(Arrival { channel, payload, at, replayed }) => {
                     let inbox = channel == self.core.channels.inbox;
-                    self.message = Some(Incoming::new(inbox, payload, at));
+                    self.message = Some(Incoming::new(inbox, payload, at).replayed(replayed));
                 }
                 None if self.outputs.is_empty() => return,
                 None => {}

@@ -29,7 +29,8 @@ use crate::wire::{Answer, Content};
 #[cfg(test)]
 pub(crate) use gauge::Gauge;
 use membership::{
-    Clock, Control, Detector, Echo, Farewell, Greetings, Life, Members, Pace, Readiness, Rhythm, Settling, Tails,
+    Clock, Control, Detector, Echo, Farewell, Greetings, Life, Members, Milestones, Pace, Readiness, Rhythm, Settling,
+    Tails,
 };
 use order::{Reorder, Window};
 pub(crate) use order::{SPAN, Whole, split};
@@ -121,6 +122,7 @@ pub(crate) struct Engine {
     sending: Sending,
     control: VecDeque<Control>,
     members: Members,
+    milestones: Milestones,
     /// Met since the last batch: where our numbers stand for them is noted with the next one.
     met: Vec<NodeId>,
     requests: Requests,
@@ -152,6 +154,13 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(settings: Settings, limits: Limits, now: Instant) -> Self {
         let pace = Pace { heartbeat: settings.heartbeat, ring: settings.ring, beats: settings.beats };
+        let sending = Sending::new(
+            settings.node.id,
+            settings.packing(limits),
+            settings.keep_sent,
+            (settings.max_answers, settings.limit()),
+            now,
+        );
         Self {
             limits,
             began: now,
@@ -163,13 +172,8 @@ impl Engine {
             said_bye: false,
             farewell: None,
             control_in_flight: VecDeque::new(),
-            sending: Sending::new(
-                settings.node.id,
-                settings.packing(limits),
-                settings.keep_sent,
-                (settings.max_answers, settings.limit()),
-                now,
-            ),
+            milestones: Milestones::new(sending.newcomer_mark(), now),
+            sending,
             control: VecDeque::from([Control::Hello, Control::Probe]),
             members: Members::new(settings.max_nodes, settings.silence, Clock::new(settings.tick * 3 / 2, now)),
             met: Vec::new(),

@@ -18,6 +18,8 @@ pub(crate) struct Incoming {
     len: usize,
     inbox: bool,
     at: Instant,
+    /// Its sender has said it long ago: that is no sign of life.
+    replayed: bool,
     begun: bool,
     /// What follows is sent again by this node, on its channel: its inbox or not.
     resent: Option<(NodeId, bool)>,
@@ -26,7 +28,21 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// A message that has arrived then, on this node's inbox or on the cluster channel.
     pub(crate) fn new(inbox: bool, message: Bytes, at: Instant) -> Self {
-        Self { len: message.len(), frames: Frames::new(message), inbox, at, begun: false, resent: None }
+        Self {
+            len: message.len(),
+            frames: Frames::new(message),
+            inbox,
+            at,
+            replayed: false,
+            begun: false,
+            resent: None,
+        }
+    }
+
+    /// Says whether the broker has kept it while this node was away.
+    pub(crate) fn replayed(mut self, replayed: bool) -> Self {
+        self.replayed = replayed;
+        self
     }
 
     /// Whether all of it was taken.
@@ -39,7 +55,7 @@ impl Engine {
     /// Takes frames of a message in the order in which it arrived: the next ones, `most` of them.
     pub(crate) fn receive(&mut self, message: &mut Incoming, most: usize, now: Instant) {
         if !std::mem::replace(&mut message.begun, true) {
-            if message.inbox {
+            if message.inbox || message.replayed {
                 self.echo.arrived();
             } else {
                 self.echo.arrived_on_cluster(message.at);
@@ -81,10 +97,15 @@ impl Engine {
             self.stats.strangers_dropped += 1;
             return;
         }
-        self.members.hear_at(sender, message.at);
+        self.hear_message(sender, message);
         let Some(peer) = self.members.get_mut(sender) else { return };
         let progress = peer.account(message.inbox, number, unsure).pass(number, count, patient, &patience);
         self.advance(sender, message.inbox, progress, now);
+    }
+
+    /// Takes a message as a sign of its sender's life; returns whether it is one.
+    fn hear_message(&mut self, sender: NodeId, message: &Incoming) -> bool {
+        !message.replayed && self.members.hear_at(sender, message.at)
     }
 
     /// `met` is the sender that was met last in this message, and whether that was a fresh sign of life: frames of one sender
@@ -111,7 +132,7 @@ impl Engine {
             return;
         }
         let Some(number) = frame.head.number else {
-            self.members.hear_at(sender, message.at);
+            self.hear_message(sender, message);
             // By the clock that stands still while this node is deaf or asleep.
             let patient = self.patient(now);
             match self.window.accept(frame, message.len, self.settings.limit(), patient) {
@@ -128,7 +149,7 @@ impl Engine {
                 return;
             }
             _ => {
-                let fresh = self.members.hear_at(sender, message.at);
+                let fresh = self.hear_message(sender, message);
                 *met = Some((sender, fresh));
                 fresh
             }

@@ -174,12 +174,23 @@ impl Engine {
     }
 
     /// Tells a node that has been subscribed for so many milliseconds once more where the messages of this one begin for it. For
-    /// one that was there before this one they begin with the first, wherever they stood when the two met.
+    /// one that was there before this one they begin with the first, wherever they stood when the two met. For one that this node
+    /// has heard only long after it came, they begin where they stood at the last look before it came.
     fn welcome_again(&mut self, asker: NodeId, age: u64, at: Instant) {
         let first = Mark { n: 0, ..self.sending.cluster_mark() };
         let older = age > self.age(at);
-        if let Some(peer) = self.members.get_mut(asker).filter(|_| older) {
-            peer.welcomed = Some(first);
+        let came = at.checked_sub(Duration::from_millis(age)).and_then(|came| self.milestones.around(came));
+        let came = came.filter(|(before, _)| before.epoch == first.epoch);
+        if let Some(peer) = self.members.get_mut(asker) {
+            let late = |after: Option<Mark>| match (peer.welcomed, after) {
+                (Some(met), after) => after.is_some_and(|after| met.n > after.n),
+                (None, _) => true,
+            };
+            peer.welcomed = match came {
+                _ if older => Some(first),
+                Some((before, after)) if late(after) => Some(before),
+                _ => peer.welcomed,
+            };
         }
         self.control(Control::Welcome(asker, 0));
     }

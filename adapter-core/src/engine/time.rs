@@ -25,6 +25,7 @@ impl Engine {
         }
         if self.tick_due <= now {
             self.tick_due = now + self.settings.tick;
+            self.milestones.note(self.sending.newcomer_mark(), now);
             self.tick(now);
         }
         if self.watch_due.is_some_and(|due| due <= now) {

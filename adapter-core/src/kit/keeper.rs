@@ -17,11 +17,12 @@ use async_trait::async_trait;
 /// How often a server is asked whether it is the authority, and how long it may take to answer.
 const ASK: Duration = Duration::from_secs(2);
 
-/// A link that has a successor stays for so long: until the servers of a cluster have told each other of the new one's
-/// subscriptions.
+/// A link stays for so long beside its successor. Meanwhile the servers of a cluster tell each other of the new subscriptions.
 const OVERLAP: Duration = Duration::from_millis(250);
+/// What each channel that is wanted adds to the time of an attempt.
+const EACH: Duration = Duration::from_millis(20);
 /// How long it may take then to end.
-const QUIT: Duration = Duration::from_secs(2);
+const QUIT: Duration = Duration::from_secs(5);
 
 /// The backend that keeps a [`Link`] up: it connects again when the link breaks, for ever and with a [`Backoff`],
 /// subscribes to everything that is wanted, and tells the [`Inbox`]. The example is at [`Link`].
@@ -192,6 +193,11 @@ async fn demoted<L: Link>(handle: &L::Handle) -> Reason {
     }
 }
 
+/// How long an attempt may take: a broker that is busy takes its time for each of many subscriptions.
+fn attempt<L: Link>(source: &L::Source, inbox: &Inbox) -> Duration {
+    L::timeout(source) + EACH * u32::try_from(inbox.channels().len()).unwrap_or(u32::MAX)
+}
+
 /// Bounds the making of a link: a server that freezes half-way must not end the attempts.
 async fn in_time<L: Link, T>(limit: Duration, making: impl Future<Output = Result<T>>) -> Result<T> {
     let late = |_| Error::unavailable(format!("the link to {} was not ready after {limit:?}", L::BROKER));
@@ -223,7 +229,7 @@ async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, in
                     reason = L::leaving(&handle), if !L::CAPABILITIES.ordered => {
                         tracing::info!(broker = L::BROKER, %reason, "the next link is made before this one ends");
                         tokio::select! {
-                            next = succeed(&mut source, &shared, &inbox, &mut backoff) => break End::Succeeded(next),
+                            made = next(&mut source, &shared, &inbox, &mut backoff) => break End::Succeeded(made),
                             reason = &mut broken => break End::Broken(reason),
                             () = &mut over => break End::Over,
                         }
@@ -238,8 +244,8 @@ async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, in
                 shared.down();
                 return made.link.quit().await;
             }
-            End::Succeeded(next) => {
-                let before = std::mem::replace(&mut made, next);
+            End::Succeeded(successor) => {
+                let before = std::mem::replace(&mut made, successor);
                 leaving.spawn(async move {
                     sleep(OVERLAP).await;
                     let _ = timeout(QUIT, before.link.quit()).await;
@@ -253,42 +259,15 @@ async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, in
         }
         drop(made);
         made = tokio::select! {
-            made = again(&mut source, &shared, &inbox, &mut backoff) => made,
+            made = next(&mut source, &shared, &inbox, &mut backoff) => made,
             () = &mut over => return shared.down(),
         };
     }
 }
 
-/// Makes the link again, however long it takes, and says that it is up.
-async fn again<L: Link>(
-    source: &mut L::Source,
-    shared: &Shared<L::Handle>,
-    inbox: &Inbox,
-    backoff: &mut Backoff,
-) -> Made<L> {
-    let mut outage = Outage::new();
-    loop {
-        backoff.wait_at_most(outage.longest()).await;
-        match in_time::<L, _>(L::timeout(source), restore(source, shared, inbox)).await {
-            Ok(made) => return made,
-            Err(error) => {
-                shared.down();
-                tell::<L>(&mut outage, &error, inbox); // the core tells that the link is down
-            }
-        }
-    }
-}
-
-/// Connects, subscribes to everything that is wanted, and says so.
-async fn restore<L: Link>(source: &mut L::Source, shared: &Shared<L::Handle>, inbox: &Inbox) -> Result<Made<L>> {
-    let ready = Ready::<L>::make(source, inbox).await?;
-    let made = ready.take_over(shared, inbox).await?;
-    inbox.up(made.link.limits());
-    Ok(made)
-}
-
-/// Makes the next link while this one carries, however long that takes, and goes over to it.
-async fn succeed<L: Link>(
+/// Makes the next link, however long it takes, and says that it is up. Until then calls go where they went before: to a link that
+/// still carries, or nowhere.
+async fn next<L: Link>(
     source: &mut L::Source,
     shared: &Shared<L::Handle>,
     inbox: &Inbox,
@@ -298,13 +277,8 @@ async fn succeed<L: Link>(
     let mut outage = Outage::new();
     loop {
         backoff.wait_at_most(outage.longest()).await; // the nodes of a server do not leave it all at once
-        let limit = L::timeout(source);
-        let next = async { Ready::<L>::make(source, inbox).await?.take_over(shared, inbox).await };
-        match in_time::<L, _>(limit, next).await {
-            Ok(next) => {
-                inbox.up(next.link.limits()); // no outage: the core looks whether something got lost on the way
-                return next;
-            }
+        match in_time::<L, _>(attempt::<L>(source, inbox), make(source, shared, inbox)).await {
+            Ok(made) => return made,
             Err(error) => {
                 *shared.lock() = before.clone();
                 tell::<L>(&mut outage, &error, inbox);
@@ -323,28 +297,19 @@ fn tell<L: Link>(outage: &mut Outage, error: &Error, inbox: &Inbox) {
     }
 }
 
-/// A link on which everything is subscribed that was wanted when it was made.
-struct Ready<L: Link> {
-    made: Made<L>,
-    done: HashSet<Channel>,
-}
-
-impl<L: Link> Ready<L> {
-    async fn make(source: &mut L::Source, inbox: &Inbox) -> Result<Self> {
-        let made = Made::<L>::open(source, inbox).await?;
-        let mut done = HashSet::new();
-        subscribe::<L>(&made.link.handle(), inbox, &mut done).await?;
-        Ok(Self { made, done })
-    }
-
-    /// Lets calls use this link. From here on a new subscription is made by its own call; the second look finds those whose call
-    /// went to the link before, or to none.
-    async fn take_over(self, shared: &Shared<L::Handle>, inbox: &Inbox) -> Result<Made<L>> {
-        let Self { made, mut done } = self;
-        *shared.lock() = State { live: Some(made.live()), limits: made.link.limits() };
-        subscribe::<L>(&made.link.handle(), inbox, &mut done).await?;
-        Ok(made)
-    }
+/// Connects, subscribes to everything that is wanted, and says so.
+async fn make<L: Link>(source: &mut L::Source, shared: &Shared<L::Handle>, inbox: &Inbox) -> Result<Made<L>> {
+    let made = Made::<L>::open(source, inbox).await?;
+    let (live, limits) = (made.live(), made.link.limits());
+    let handle = live.handle.clone();
+    let mut done = HashSet::new();
+    subscribe::<L>(&handle, inbox, &mut done).await?;
+    *shared.lock() = State { live: Some(live), limits };
+    // From here on a new subscription is made by its own call; the second look finds those whose call went to the link before, or
+    // to none.
+    subscribe::<L>(&handle, inbox, &mut done).await?;
+    inbox.up(limits); // where there was no outage, the core looks whether something got lost on the way
+    Ok(made)
 }
 
 /// Subscribes to what is wanted and not done yet.

@@ -93,7 +93,7 @@ pub trait Link: Sized + Send + 'static {
     fn open(source: &mut Self::Source, inbox: &Inbox, breaker: Breaker) -> impl Future<Output = Result<Self>> + Send;
 
     /// How long one attempt may take: [opening](Self::open), the question for the [authority](Self::authority) and
-    /// [subscribing](Self::subscribe) together. An attempt that takes longer is dropped, and the next one begins. 10 s by
+    /// [subscribing](Self::subscribe) together; 20 ms more for each channel that is wanted. An attempt that takes longer is dropped, and the next one begins. 10 s by
     /// default, which lets links pass that are slow or have TLS; a link that tries several servers in turn needs more.
     fn timeout(_source: &Self::Source) -> Duration {
         Duration::from_secs(10)
@@ -157,7 +157,7 @@ pub trait Link: Sized + Send + 'static {
     }
 
     /// Takes leave of a broker that is there: returns when that has forgotten us, or after a second or so. A link that has a
-    /// successor hands over first what it has received; it is cut off after 2 s.
+    /// successor hands over first what it has received; it is cut off after 5 s.
     fn quit(self) -> impl Future<Output = ()> + Send;
 }
 

@@ -201,3 +201,29 @@ fn unreadable(option: &str, file: &Path, cause: pem::Error) -> Error {
 fn unusable(cause: rustls::Error) -> Error {
     Error::config("the TLS configuration cannot be used").with_source(cause)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_read_again_is_used_as_it_was() {
+        let readable = Mutex::new(VecDeque::from([true, true, false, false, true]));
+        let read = move || match readable.lock().expect("nobody panics").pop_front() {
+            Some(true) => Ok(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()),
+            _ => Err(Error::config("it is being replaced")),
+        };
+        let tls = Tls::read_by(read).expect("readable");
+        let mut read = Vec::new();
+        for _ in 0..4 {
+            read.push(tls.config().await);
+        }
+        let same = |one: usize, two: usize| Arc::ptr_eq(&read[one], &read[two]);
+        assert!(
+            same(0, 1) && same(1, 2) && !same(2, 3),
+            "it is read again for each connection, and kept where that fails"
+        );
+    }
+}

@@ -28,7 +28,7 @@ pub enum Event {
     /// The link is there again; for a node that began without its broker: it has joined the cluster.
     Recovered,
     /// This node cannot connect now for a reason that waiting alone may not mend: a name or a password that the broker refuses,
-    /// say. It tries again all the same, every 5 to 10 s. Told once for each cause in one outage, and also by a node that began
+    /// say. It tries again all the same, in the end every 5 to 10 s. Told once for each cause in one outage, and also by a node that began
     /// without its broker ([`WhenUnreachable::ServeLocally`](crate::WhenUnreachable::ServeLocally)).
     Refused {
         /// What kind of error it was.

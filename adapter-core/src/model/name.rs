@@ -162,6 +162,11 @@ name!(
     ""
 );
 
+impl ClusterName {
+    /// The name of a cluster that was given none.
+    pub(crate) const DEFAULT: &str = "roomcast";
+}
+
 /// Checks the name of a server-side event.
 pub(crate) fn check_event_name(event: &str) -> Result<(), Error> {
     match event.len() {

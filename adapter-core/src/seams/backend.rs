@@ -32,7 +32,7 @@ pub trait Connect: Send + Sync + 'static {
 
 /// The cluster's name: the caller's, else that of the backend's configuration, else the default.
 pub(crate) fn cluster_name(given: Option<&str>, connect: &impl Connect) -> Result<ClusterName> {
-    ClusterName::new(given.or_else(|| connect.cluster()).unwrap_or("roomcast"))
+    ClusterName::new(given.or_else(|| connect.cluster()).unwrap_or(ClusterName::DEFAULT))
 }
 
 #[async_trait]
@@ -47,7 +47,8 @@ impl<C: Connect + ?Sized> Connect for Box<C> {
 }
 
 /// Moves opaque frames between nodes. It knows no rooms, no requests and no node counts, never decodes a frame,
-/// never retries a publish, queues nothing for later and replays nothing: the core does that once for all.
+/// never retries a publish and queues nothing for later: the core does that once for all. A message is handed over once. Only a
+/// broker that keeps what it was given replays it, to a link that comes back ([`Capabilities::replays`]).
 ///
 /// # Contract
 /// - It reconnects and subscribes again by itself, for ever, with jittered backoff of at most 1 s ([`Backoff`](crate::backend::Backoff)), and
@@ -144,11 +145,14 @@ impl Limits {
 pub struct Capabilities {
     /// One publisher's frames arrive in the order in which it published them, across channels too.
     pub ordered: bool,
+    /// A link that comes back goes on where the one before broke off: the broker has kept what was published meanwhile, for some
+    /// time and up to some size, and hands it over with its age ([`Inbox::frame_at`]).
+    pub replays: bool,
 }
 
 impl Capabilities {
     /// What [`default`](Self::default) is, where a constant is needed.
-    pub(crate) const NONE: Self = Self { ordered: false };
+    pub(crate) const NONE: Self = Self { ordered: false, replays: false };
     /// What [`ordered`](Self::ordered) makes of nothing, where a constant is needed.
     pub const ORDERED: Self = Self::NONE.ordered();
 
@@ -156,6 +160,13 @@ impl Capabilities {
     #[must_use]
     pub const fn ordered(mut self) -> Self {
         self.ordered = true;
+        self
+    }
+
+    /// Claims that a link that comes back misses nothing of what the broker has kept.
+    #[must_use]
+    pub const fn replays(mut self) -> Self {
+        self.replays = true;
         self
     }
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::model::{Error, ErrorKind, Limits, NodeId};
+use crate::model::{ClusterName, Error, ErrorKind, Limits, NodeId};
 use crate::seams::{Channel, Reason};
 use crate::wire::{Glance, Kind};
 
@@ -35,13 +35,20 @@ struct Shared {
     /// The cluster was closed. Apart from `capacity`: a backend's task waits for this all the time.
     over: Notify,
     bounds: Bounds,
-    /// Whose inbox it is: what this node published itself, control aside, needs no more than to be counted.
-    me: Option<NodeId>,
+    owner: Option<Owner>,
     own: AtomicU64,
     /// The counter of the newest frame that this node has given to the backend.
     written: AtomicU64,
     /// Bytes of a message that is not complete yet have arrived.
     alive: AtomicBool,
+}
+
+/// Whose inbox it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) cluster: ClusterName,
+    /// What this node published itself, control aside, needs no more than to be counted.
+    pub(crate) node: Option<NodeId>,
 }
 
 /// How much an inbox holds.
@@ -52,6 +59,9 @@ pub(crate) struct Bounds {
     pub(crate) bytes: usize,
     pub(crate) control: usize,
 }
+
+/// A message that the broker has kept for longer than this is no sign of life: nodes are taken for dead after 2.5 s.
+const OLD: Duration = Duration::from_secs(2);
 
 /// What a message counts beside its bytes: its place in the queue, which doubles when it grows.
 pub(crate) const PLACE: usize = 128;
@@ -76,6 +86,8 @@ pub(crate) struct Arrival {
     pub(crate) channel: Channel,
     pub(crate) payload: Bytes,
     pub(crate) at: Instant,
+    /// The broker has kept it while this node was away: its sender may be dead by now.
+    pub(crate) replayed: bool,
 }
 
 impl Arrival {
@@ -110,10 +122,10 @@ pub(crate) struct Taken {
 }
 
 impl Inbox {
-    /// The inbox of a node, or of somebody who is none.
-    pub(crate) fn new(bounds: Bounds, me: Option<NodeId>) -> Self {
+    /// An inbox; without an owner where there is no cluster.
+    pub(crate) fn new(bounds: Bounds, owner: Option<Owner>) -> Self {
         Self(Arc::new(Shared {
-            me,
+            owner,
             own: AtomicU64::new(0),
             written: AtomicU64::new(0),
             state: Mutex::default(),
@@ -131,6 +143,20 @@ impl Inbox {
     /// [`InboxFull`] when the bound of messages or of bytes is reached; see the contract above. Never for the core's own control
     /// messages, which have a bound of their own.
     pub fn frame(&self, channel: &str, payload: Bytes) -> Result<(), InboxFull> {
+        self.offer(channel, payload, Duration::ZERO)
+    }
+
+    /// The same for a message that the broker has kept since `age` ago, for one that goes on reading where its link broke off
+    /// ([`Capabilities::replays`](crate::backend::Capabilities::replays)). What is older than 2 s is carried out in its place in
+    /// the order, and is no sign of life: what a node said before it died must not raise it from the dead.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn frame_at(&self, channel: &str, payload: Bytes, age: Duration) -> Result<(), InboxFull> {
+        self.offer(channel, payload, age)
+    }
+
+    fn offer(&self, channel: &str, payload: Bytes, age: Duration) -> Result<(), InboxFull> {
         let shared = &*self.0;
         let mut state = self.lock();
         let Some(channel) = state.channels.get(channel).cloned() else {
@@ -142,19 +168,22 @@ impl Inbox {
         let glance = Glance::at(&payload);
         let control = glance.is_some_and(|glance| glance.control);
         // One with a counter that this node has not come to is somebody else's, and is looked at.
+        let me = shared.owner.as_ref().and_then(|owner| owner.node);
         let written = || shared.written.load(Ordering::Relaxed);
-        if !control && glance.is_some_and(|glance| Some(glance.sender) == shared.me && glance.counter <= written()) {
+        if !control && glance.is_some_and(|glance| Some(glance.sender) == me && glance.counter <= written()) {
             drop(state);
             shared.own.fetch_add(1, Ordering::Relaxed);
             shared.alive.store(true, Ordering::Relaxed);
             return Ok(());
         }
-        let arrival = Arrival { channel, payload, at: tokio::time::Instant::now().into_std() };
+        let (now, replayed) = (tokio::time::Instant::now().into_std(), age > OLD);
+        let at = if replayed { now } else { now.checked_sub(age).unwrap_or(now) };
+        let arrival = Arrival { channel, payload, at, replayed };
         // Control is queued twice: ahead of everything for the signs of life, and in its place in the order for what
         // it says about the messages before it. There it has a place of its own behind a full inbox: a goodbye is said once.
         let Bounds { mut messages, mut bytes, control: reserve } = shared.bounds;
         if control {
-            if state.control.len() < reserve && state.control_bytes < bytes {
+            if !replayed && state.control.len() < reserve && state.control_bytes < bytes {
                 state.control_bytes += arrival.cost();
                 state.control.push_back(arrival.clone());
             }
@@ -220,6 +249,12 @@ impl Inbox {
     /// Tells that a link cannot be made, for a reason that waiting alone may not mend.
     pub(crate) fn refused(&self, error: &Error) {
         self.change(LinkChange::Refused(error.kind(), Reason::from(error.to_string())));
+    }
+
+    /// The name of the cluster, for a backend that keeps something for it on the broker: a stream, say. `roomcast` where there is
+    /// no cluster.
+    pub fn cluster(&self) -> &str {
+        self.0.owner.as_ref().map_or(ClusterName::DEFAULT, |owner| owner.cluster.as_str())
     }
 
     /// Every channel that is wanted now: what to subscribe to after connecting again.

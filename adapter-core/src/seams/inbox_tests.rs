@@ -29,6 +29,20 @@ fn a_goodbye_keeps_its_place_behind_a_full_inbox() {
     }
 }
 
+/// Ahead of its place it would be taken for a sign of life.
+#[test]
+fn what_the_broker_has_kept_for_long_is_not_heard_ahead_of_its_place() {
+    let inbox = Inbox::new(Bounds { messages: 9, bytes: 1 << 20, control: 9 }, None);
+    inbox.want(&[Channel::new("rc.a").expect("valid")]);
+    for (seconds, heard) in [(1, 1), (3, 0)] {
+        inbox.frame_at("rc.a", message(Kind::HEARTBEAT), Duration::from_secs(seconds)).expect("room");
+        let taken = inbox.take(true);
+        assert_eq!((taken.control.len(), taken.messages.len()), (heard, 1), "{seconds} s old");
+        assert_eq!(taken.messages[0].replayed, heard == 0);
+        assert!(taken.messages[0].at.elapsed() < Duration::from_secs(2), "its wait here begins now");
+    }
+}
+
 #[test]
 fn a_flood_of_goodbyes_is_bounded() {
     let bytes = 2 * (PLACE + message(Kind::BYE).len());

@@ -13,7 +13,7 @@ use adapter_core::{
 };
 
 use crate::bad_input::stranger_inbox;
-use crate::support::{Node, OnBroadcast, eventually, next};
+use crate::support::{Node, OnBroadcast, event, eventually, next};
 
 /// A run of one frame of version 1 as PROTOCOL.md has it, from a node that nobody knows and that has counted as far as can be.
 fn frame(kind: u8, number: Option<(u64, u64)>, body: &[u8]) -> Vec<u8> {
@@ -99,9 +99,9 @@ async fn g04_g05_a_node_with_a_backlog_stays_a_member_and_keeps_its_deadlines() 
     eventually(|| two.cluster.stats().received >= EMITTED).await;
     let fence = Node::on(&memory).await;
     loop {
-        match events.next().await {
-            Some(Event::NodeUp(node)) if node == fence.cluster.node() => break,
-            event => assert!(!matches!(event, Some(Event::NodeDown(_, Departure::Died))), "it was busy, not dead"),
+        match event(&mut events).await {
+            Event::NodeUp(node) if node == fence.cluster.node() => break,
+            event => assert!(!matches!(event, Event::NodeDown(_, Departure::Died)), "it was busy, not dead"),
         }
     }
 }

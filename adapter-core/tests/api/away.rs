@@ -7,7 +7,7 @@ use adapter_core::{Hub, WhenUnreachable};
 use tokio::time::Instant;
 
 use crate::starting::{AWAY, Attempt, Late};
-use crate::support::{Node, SOON, eventually, narrow, next};
+use crate::support::{Node, SOON, event, eventually, narrow, next};
 
 const EVERYBODY: [MissingNode; 1] = [MissingNode { node: NodeId::UNKNOWN, reason: MissingReason::Unreachable }];
 
@@ -29,10 +29,6 @@ async fn serving(broker: &Late) -> Node {
 }
 
 /// By the paused clock a minute is soon: attempts are rare once an outage is long, or the broker refuses.
-async fn event(events: &mut Events) -> Event {
-    tokio::time::timeout(Duration::from_secs(60), events.next()).await.expect("nothing happened").unwrap()
-}
-
 async fn recovered(events: &mut Events) {
     while event(events).await != Event::Recovered {}
 }

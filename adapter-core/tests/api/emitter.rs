@@ -65,11 +65,12 @@ async fn g20_g13_a_large_packet_arrives_whole_and_one_too_large_is_refused() {
     assert_eq!(next(&mut there).await.len(), 100_000);
 }
 
-/// A broker whose bound on messages shrinks at the first publish.
-struct Shrinking(Memory);
+/// A broker whose bound on messages shrinks to this at the first publish.
+struct Shrinking(Memory, usize);
 
 struct ShrinkingLink {
     link: Arc<dyn Backend>,
+    to: usize,
     shrunk: AtomicBool,
 }
 
@@ -77,7 +78,7 @@ struct ShrinkingLink {
 impl Connect for Shrinking {
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
         let link = self.0.connect(inbox).await?;
-        Ok(Arc::new(ShrinkingLink { link, shrunk: AtomicBool::new(false) }))
+        Ok(Arc::new(ShrinkingLink { link, to: self.1, shrunk: AtomicBool::new(false) }))
     }
 }
 
@@ -87,7 +88,7 @@ impl Backend for ShrinkingLink {
         self.link.capabilities()
     }
     fn limits(&self) -> Limits {
-        Limits::max_frame(if self.shrunk.load(Ordering::SeqCst) { 600 } else { 5_000 })
+        Limits::max_frame(if self.shrunk.load(Ordering::SeqCst) { self.to } else { 5_000 })
     }
     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
         self.link.subscribe(channels).await
@@ -110,15 +111,19 @@ impl Backend for ShrinkingLink {
 
 #[tokio::test]
 async fn g20_g13_a_message_is_cut_again_when_the_brokers_bound_has_shrunk() {
-    let memory = Memory::new();
-    let nodes = three_on(&memory).await;
-    let mut there = nodes[1].socket([]);
-    let emitter = Emitter::connect(Shrinking(memory)).await.unwrap();
-    let chat = || emitter.of("/chat").unwrap();
-    chat().emit(vec![b'x'; 20_000]).await.unwrap();
-    chat().emit("next").await.unwrap();
-    assert_eq!(next(&mut there).await.len(), 20_000);
-    assert_eq!(next(&mut there).await, "next");
+    // Into many more pieces, and into as many as before.
+    for bound in [600, 4_500] {
+        let memory = Memory::new();
+        let nodes = three_on(&memory).await;
+        let mut there = nodes[1].socket([]);
+        let emitter = Emitter::connect(Shrinking(memory, bound)).await.unwrap();
+        let chat = || emitter.of("/chat").unwrap();
+        let sent: Vec<u8> = (0..20_000).map(|n| b'a' + (n / 97 % 26) as u8).collect();
+        chat().emit(sent.clone()).await.unwrap();
+        chat().emit("next").await.unwrap();
+        assert_eq!(next(&mut there).await.as_bytes(), sent, "cut for {bound} bytes");
+        assert_eq!(next(&mut there).await, "next");
+    }
 }
 
 #[tokio::test]

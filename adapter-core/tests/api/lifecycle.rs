@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 
 use adapter_core::{Cluster, Departure, Event, Memory};
 
-use crate::support::{Node, eventually, next, three};
+use crate::support::{Node, SOON, event, eventually, next, three};
 
 #[tokio::test]
 async fn g05_nodes_come_leave_and_die_and_the_others_are_told() {
@@ -12,18 +12,18 @@ async fn g05_nodes_come_leave_and_die_and_the_others_are_told() {
     let one = Node::on(&memory).await;
     let mut events = one.cluster.events();
     let two = Node::with(Cluster::builder().node_name("two"), &memory).await;
-    let up = events.next().await.unwrap();
+    let up = event(&mut events).await;
     assert_eq!(up, Event::NodeUp(two.cluster.node()));
     assert_eq!(two.cluster.node().name, "two");
 
     two.cluster.close().await.unwrap();
-    assert_eq!(events.next().await.unwrap(), Event::NodeDown(two.cluster.node(), Departure::Left));
+    assert_eq!(event(&mut events).await, Event::NodeDown(two.cluster.node(), Departure::Left));
 
     let three = Node::on(&memory).await;
-    assert_eq!(events.next().await.unwrap(), Event::NodeUp(three.cluster.node()));
+    assert_eq!(event(&mut events).await, Event::NodeUp(three.cluster.node()));
     let node = three.cluster.node();
     drop((three.chat, three.cluster));
-    assert_eq!(events.next().await.unwrap(), Event::NodeDown(node, Departure::Died));
+    assert_eq!(event(&mut events).await, Event::NodeDown(node, Departure::Died));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +69,7 @@ async fn g19_a_close_that_was_dropped_is_carried_on_by_the_next() {
     for polls in 0..12 {
         let leaves = Node::on(&memory).await;
         let node = leaves.cluster.node();
-        assert_eq!(events.next().await.unwrap(), Event::NodeUp(node.clone()));
+        assert_eq!(event(&mut events).await, Event::NodeUp(node.clone()));
         leaves.chat.emit("last words").await.unwrap();
         let mut close = Box::pin(leaves.cluster.close());
         let mut over = false;
@@ -85,7 +85,7 @@ async fn g19_a_close_that_was_dropped_is_carried_on_by_the_next() {
         dropped += u32::from(!over);
         leaves.cluster.close().await.unwrap();
         eventually(|| stays.cluster.nodes().len() == 1).await;
-        assert_eq!(events.next().await.unwrap(), Event::NodeDown(node, Departure::Left), "after {polls} polls");
+        assert_eq!(event(&mut events).await, Event::NodeDown(node, Departure::Left), "after {polls} polls");
         assert_eq!(next(&mut there).await, "last words");
     }
     assert!((2..12).contains(&dropped), "{dropped} were dropped half-way");
@@ -150,5 +150,6 @@ async fn events_are_a_stream() {
     assert_eq!(seen, [two.cluster.node(), three.cluster.node()]);
     let mut events = one.cluster.events();
     drop(one);
-    while events.next().await.is_some() {}
+    let ended = async { while events.next().await.is_some() {} };
+    tokio::time::timeout(SOON, ended).await.expect("the events go on");
 }

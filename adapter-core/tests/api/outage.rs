@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use adapter_core::{Cluster, ClusterBuilder, ErrorKind, Event, Hub, Memory, MissingNode, MissingReason};
 
 use crate::faulty::{Faulty, Mode};
-use crate::support::{Node, eventually, next, until};
+use crate::support::{Node, event, eventually, next, told, until};
 
 /// A node whose link has a switch.
 async fn switched(builder: ClusterBuilder, memory: &Memory) -> (Node, Faulty) {
@@ -21,7 +21,9 @@ pub(crate) async fn pair(builder: ClusterBuilder) -> (Node, Faulty, Node) {
     let memory = Memory::new();
     let (one, faulty) = switched(builder.clone(), &memory).await;
     let two = Node::with(builder, &memory).await;
-    eventually(|| one.cluster.nodes().len() == 2).await;
+    for node in [&one, &two] {
+        eventually(|| node.cluster.nodes().len() == 2).await;
+    }
     (one, faulty, two)
 }
 
@@ -31,7 +33,7 @@ async fn g06_g08_local_sockets_are_served_and_the_rest_goes_out_in_order_afterwa
     let (mut here, mut there) = (one.socket(["room"]), two.socket(["room"]));
     let mut events = one.cluster.events();
     link.set(Mode::Down).await;
-    assert!(matches!(events.next().await, Some(Event::Degraded(_))));
+    assert!(matches!(event(&mut events).await, Event::Degraded(_)));
     for n in 0..100 {
         one.chat.to("room").emit(format!("{n}")).await.unwrap();
         assert_eq!(next(&mut here).await, n.to_string(), "at once");
@@ -43,7 +45,7 @@ async fn g06_g08_local_sockets_are_served_and_the_rest_goes_out_in_order_afterwa
         assert_eq!(next(&mut there).await, n.to_string());
     }
     assert_eq!(next(&mut there).await, "joined");
-    assert_eq!(events.next().await, Some(Event::Recovered), "and nobody was condemned");
+    assert_eq!(event(&mut events).await, Event::Recovered, "and nobody was condemned");
     assert_eq!(two.cluster.stats().lost, 0);
 }
 
@@ -99,7 +101,7 @@ async fn g04_g08_a_question_in_an_outage_ends_at_once_and_names_everyone() {
     let (me, other) = (one.cluster.node().id, two.cluster.node().id);
     let mut events = one.cluster.events();
     link.set(Mode::Down).await;
-    assert!(matches!(events.next().await, Some(Event::Degraded(_))));
+    assert!(matches!(event(&mut events).await, Event::Degraded(_)));
     let asked_at = tokio::time::Instant::now();
     let hour = || one.chat.timeout(Duration::from_secs(3600));
     let unreachable = [MissingNode { node: other, reason: MissingReason::Unreachable }];
@@ -133,7 +135,7 @@ async fn g08_a_question_is_answered_by_this_node_however_long_the_outage() {
     let _here = one.socket([]);
     let mut events = one.cluster.events();
     link.set(Mode::Down).await;
-    assert!(matches!(events.next().await, Some(Event::Degraded(_))));
+    assert!(matches!(event(&mut events).await, Event::Degraded(_)));
     one.chat.emit("waits").await.unwrap();
     let refused = loop {
         if let Err(refused) = one.chat.emit("more").await {
@@ -179,22 +181,15 @@ async fn g05_g08_an_outage_of_ours_condemns_nobody() {
     let (mut ours, mut theirs) = (one.cluster.events(), two.cluster.events());
     link.set(Mode::Down).await;
     // The other node finds us silent; that is how we know that time enough has passed for us to condemn it.
-    loop {
-        if let Some(Event::NodeDown(node, _)) = theirs.next().await {
-            assert_eq!(node, one.cluster.node());
-            break;
-        }
-    }
+    let down =
+        told(&mut theirs, |event| if let Event::NodeDown(node, _) = event { Some(node.clone()) } else { None }).await;
+    assert_eq!(down, one.cluster.node());
     assert_eq!(one.cluster.nodes().len(), 2);
     link.set(Mode::Up).await;
-    loop {
-        if let Some(Event::NodeUp(node)) = theirs.next().await {
-            assert_eq!(node, one.cluster.node(), "it comes back as itself");
-            break;
-        }
-    }
-    assert!(matches!(ours.next().await, Some(Event::Degraded(_))));
-    assert_eq!(ours.next().await, Some(Event::Recovered));
+    let up = told(&mut theirs, |event| if let Event::NodeUp(node) = event { Some(node.clone()) } else { None }).await;
+    assert_eq!(up, one.cluster.node(), "it comes back as itself");
+    assert!(matches!(event(&mut ours).await, Event::Degraded(_)));
+    assert_eq!(event(&mut ours).await, Event::Recovered);
 }
 
 #[tokio::test]
@@ -202,8 +197,8 @@ async fn g07_a_link_that_is_dead_without_a_word_is_found_and_replaced() {
     let (one, link, two) = pair(Cluster::builder()).await;
     let (mut here, mut events) = (one.socket([]), one.cluster.events());
     link.set(Mode::Dead).await;
-    assert!(matches!(events.next().await, Some(Event::Degraded(_))));
-    while events.next().await != Some(Event::Recovered) {}
+    assert!(matches!(event(&mut events).await, Event::Degraded(_)));
+    told(&mut events, |event| (*event == Event::Recovered).then_some(())).await;
     two.chat.emit("you hear again").await.unwrap();
     assert_eq!(next(&mut here).await, "you hear again");
     eventually(|| one.cluster.health() < Duration::from_millis(1500)).await;
@@ -292,12 +287,11 @@ async fn lose_seven(builder: ClusterBuilder, mode: Mode) {
     two.cluster.flush(Duration::from_secs(10)).await.unwrap();
     link.set(Mode::Up).await;
     eventually(|| one.cluster.stats().lost == 7).await;
-    loop {
-        if let Some(Event::Gap { node, count, .. }) = events.next().await {
-            assert_eq!((node, count), (two.cluster.node().id, Some(7)));
-            break;
-        }
-    }
+    let gap = told(
+        &mut events,
+        |event| if let Event::Gap { node, count, .. } = event { Some((*node, *count)) } else { None },
+    );
+    assert_eq!(gap.await, (two.cluster.node().id, Some(7)));
     two.chat.emit("after").await.unwrap();
     assert_eq!(next(&mut here).await, "after");
     let stats = one.cluster.stats();
@@ -308,8 +302,8 @@ async fn lose_seven(builder: ClusterBuilder, mode: Mode) {
 async fn g09_a_node_that_closes_tells_of_the_dead_that_it_has_waited_for() {
     let (one, link, two) = pair(Cluster::builder()).await;
     let (dead, mut events) = (one.cluster.node().id, two.cluster.events());
-    link.set(Mode::Dead).await;
-    while !matches!(events.next().await, Some(Event::NodeDown(..))) {}
+    link.set(Mode::Down).await;
+    told(&mut events, |event| matches!(event, Event::NodeDown(..)).then_some(())).await;
     two.cluster.close().await.unwrap();
     let mut told = false;
     while let Some(Some(event)) = events.next().now_or_never() {
@@ -344,14 +338,14 @@ async fn g08_g09_what_waited_waits_for_the_others_to_be_back() {
     first.set(Mode::Down).await;
     second.set(Mode::Down).await;
     for events in [&mut ours, &mut theirs] {
-        assert!(matches!(events.next().await, Some(Event::Degraded(_))));
+        assert!(matches!(event(events).await, Event::Degraded(_)));
     }
     for n in 0..10 {
         one.chat.emit(format!("{n}")).await.unwrap();
         assert_eq!(next(&mut here).await, n.to_string());
     }
     first.set(Mode::Up).await;
-    assert_eq!(ours.next().await, Some(Event::Recovered), "the first to be back");
+    assert_eq!(event(&mut ours).await, Event::Recovered, "the first to be back");
     second.set(Mode::Up).await;
     for n in 0..10 {
         assert_eq!(next(&mut there).await, n.to_string());

@@ -12,7 +12,7 @@ use adapter_core::backend::{
 };
 use adapter_core::{Cluster, Error, ErrorKind, Event, Hub, Memory, Result, Socket};
 
-use crate::support::{Node, SOON, eventually};
+use crate::support::{Node, SOON, eventually, told};
 
 /// A backend over the embedded one that has faults.
 #[derive(Clone)]
@@ -112,15 +112,7 @@ async fn texts(socket: &mut Socket, count: usize) -> Vec<String> {
 }
 
 async fn panicked(events: &mut adapter_core::Events, part: &str) {
-    let told = async {
-        while let Some(event) = events.next().await {
-            if matches!(&event, Event::Panicked { what, .. } if what.contains(part)) {
-                return;
-            }
-        }
-        panic!("the events have ended");
-    };
-    tokio::time::timeout(SOON, told).await.expect("told in time");
+    told(events, |event| matches!(event, Event::Panicked { what, .. } if what.contains(part)).then_some(())).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use adapter_core::adapter::{Acks, LocalSocket, LocalSockets, Target};
 use adapter_core::backend::Limits;
-use adapter_core::{Cluster, ClusterBuilder, Hub, Memory, NamespaceHandle, Packet, Projection, Room, Socket};
+use adapter_core::{
+    Cluster, ClusterBuilder, Event, Events, Hub, Memory, NamespaceHandle, Packet, Projection, Room, Socket,
+};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
@@ -80,6 +82,23 @@ pub(crate) async fn eventually(mut so: impl FnMut() -> bool) {
         }
     };
     tokio::time::timeout(SOON, wait).await.expect("it never came true");
+}
+
+/// What is told next.
+pub(crate) async fn event(events: &mut Events) -> Event {
+    tokio::time::timeout(Duration::from_secs(60), events.next())
+        .await
+        .expect("nothing was told")
+        .expect("the events have ended")
+}
+
+/// The first that is told of which the function makes something.
+pub(crate) async fn told<T>(events: &mut Events, what: impl Fn(&Event) -> Option<T>) -> T {
+    loop {
+        if let Some(found) = what(&event(events).await) {
+            return found;
+        }
+    }
 }
 
 /// What the socket gets next, as text.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::choices::Script;
 use super::{Choices, messages, target};
-use crate::model::NodeId;
-use crate::seams::inbox::{Bounds, PLACE};
+use crate::model::{ClusterName, NodeId};
+use crate::seams::inbox::{Bounds, Owner, PLACE};
 use crate::seams::{Channel, Inbox, InboxFull};
 use crate::wire::Glance;
 
@@ -53,7 +53,8 @@ struct Run {
 
 impl Default for Run {
     fn default() -> Self {
-        let inbox = Inbox::new(BOUNDS, Some(ME));
+        let owner = Owner { cluster: ClusterName::new(ClusterName::DEFAULT).expect("valid"), node: Some(ME) };
+        let inbox = Inbox::new(BOUNDS, Some(owner));
         inbox.wrote(u64::MAX); // nobody else speaks as this node here
         Self { inbox, messages: VecDeque::new(), control: VecDeque::new(), own: 0 }
     }

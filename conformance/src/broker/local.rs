@@ -72,7 +72,9 @@ impl Process {
 
     fn spawn(&self) -> io::Result<Child> {
         let log = File::options().create(true).append(true).open(&self.log)?;
-        let mut command = started_by(&self.program, self.user).map_err(io::Error::other)?;
+        let prepared = self.program.file_name().map(|name| self.folder.path().join("bin").join(name));
+        let program = prepared.filter(|program| program.is_file());
+        let mut command = started_by(program.as_ref().unwrap_or(&self.program), self.user).map_err(io::Error::other)?;
         command.args(&self.arguments).envs(self.environment.iter().cloned()).current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         spawn(command)

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// What is missing, and why, in words for people. With `CONFORMANCE_REQUIRE=1` it is a failure, else a case is ignored for it.
+/// What is missing, and why, in words for people. It is a failure; with `CONFORMANCE_REQUIRE=0` a case is
+/// ignored for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MissingBroker {

@@ -4,15 +4,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::probe::Target;
+use super::url::Url;
 
 /// No message that comes is longer.
 const LONGEST: usize = 64 << 10;
 
 /// The version of a server that answers a query. One that asks for a password is ready as well, and says no version.
 pub(super) async fn ask(target: &Target<'_>) -> Result<String, String> {
-    let user = target.url.and_then(|url| url.credentials()).map_or("postgres", |(user, _)| user);
+    let user = target.url.and_then(Url::user).unwrap_or("postgres");
+    let database = target.url.and_then(Url::path).unwrap_or("postgres");
     let mut stream = TcpStream::connect(target.address).await.map_err(|error| error.to_string())?;
-    let startup = [b"\0\x03\0\0user\0".as_slice(), user.as_bytes(), b"\0database\0postgres\0\0"].concat();
+    let names = [b"\0\x03\0\0user\0".as_slice(), user.as_bytes(), b"\0database\0", database.as_bytes(), b"\0\0"];
+    let startup = names.concat();
     send(&mut stream, b"", &startup).await?;
     let mut version = None;
     let mut asked = false;

@@ -53,7 +53,8 @@ pub struct Launch {
     pub arguments: &'static [&'static [&'static str]],
     /// Its environment, beside what it inherits.
     pub environment: &'static [(&'static str, &'static str)],
-    /// Commands that prepare the folder before the first start, such as `initdb`. For local servers only.
+    /// Commands that prepare the folder before the first start, such as `initdb`. A program that they put into its `bin` is started
+    /// instead of the one of the same name. For local servers only.
     pub prepare: &'static [&'static [&'static str]],
     /// Whom these commands and the server run as, and who owns the folder, where we are root: for servers that refuse to
     /// run as root. For local servers only, with `setpriv` of util-linux.

@@ -143,7 +143,7 @@ const RABBITMQ_ENVIRONMENT: &[(&str, &str)] = &[
     ("RABBITMQ_LOG_BASE", "{folder}/log"),
     ("RABBITMQ_LOGS", "-"),
     ("RABBITMQ_PID_FILE", "{folder}/pid"),
-    ("RABBITMQ_ENABLED_PLUGINS_FILE", "{folder}/plugins"),
+    ("RABBITMQ_ENABLED_PLUGINS_FILE", "{folder}/enabled"),
     ("RABBITMQ_CONFIG_FILE", "{folder}/none"),
     ("RABBITMQ_CONF_ENV_FILE", "{folder}/none"),
     // The script becomes the server, as it does under systemd, and is not its parent: so it is the server that is killed.
@@ -162,6 +162,21 @@ const RABBITMQ_ENVIRONMENT: &[(&str, &str)] = &[
 const RABBITMQ_CLUSTER_ARGUMENTS: &[&str] =
     &["-rabbit", "cluster_nodes", "{['rabbit@127.0.0.10','rabbit@127.0.0.11'],disc}"];
 
+/// A copy of the server's scripts beside links to what it needs: it starts in two thirds of the time, which it spends looking for
+/// code in the folders of some 40 plugins.
+const RABBITMQ_WITHOUT_PLUGINS: &str = "
+    set -e
+    for home in /usr/lib/rabbitmq/lib/rabbitmq_server-*; do :; done
+    cp -r \"$home/sbin\" bin
+    mkdir plugins
+    for part in \"$home\"/plugins/*; do
+        case ${part##*/} in
+            rabbitmq_prelaunch*) ln -s \"$part\" plugins ;;
+            rabbitmq_* | README) ;;
+            *) ln -s \"$part\" plugins ;;
+        esac
+    done";
+
 /// One RabbitMQ server, without plugins; the user `guest` may come from anywhere.
 pub const RABBITMQ: Recipe = Recipe {
     name: "rabbitmq",
@@ -174,7 +189,7 @@ pub const RABBITMQ: Recipe = Recipe {
         what: "/usr/lib/rabbitmq/bin/rabbitmq-server",
         arguments: &[],
         environment: RABBITMQ_ENVIRONMENT,
-        prepare: &[],
+        prepare: &[&["sh", "-c", RABBITMQ_WITHOUT_PLUGINS]],
         user: None,
         stop: "TERM",
     },

@@ -57,6 +57,18 @@ impl Url {
         format!("{}://{user}{hosts}{}", self.scheme, self.rest)
     }
 
+    /// The name alone, if it says one.
+    pub(super) fn user(&self) -> Option<&str> {
+        let user = self.user.as_deref()?;
+        Some(user.split_once(':').map_or(user, |(name, _)| name)).filter(|name| !name.is_empty())
+    }
+
+    /// What stands between the hosts and the options: a database, say.
+    pub(super) fn path(&self) -> Option<&str> {
+        let path = self.rest.strip_prefix('/')?.split('?').next()?;
+        Some(path).filter(|path| !path.is_empty())
+    }
+
     /// Name, which may be empty, and password.
     pub(super) fn credentials(&self) -> Option<(&str, &str)> {
         self.user.as_deref()?.split_once(':')
@@ -95,6 +107,15 @@ mod tests {
         let proxy = "127.0.0.1:9".parse().expect("an address");
         assert_eq!(url.at(&[proxy]), "redis://me:se/cret@127.0.0.1:9/3?mode=sharded");
         assert!(!format!("{url:?}").contains("cret"));
+    }
+
+    #[test]
+    fn a_server_is_asked_with_the_login_of_its_url() {
+        let parts = |url| Url::parse(url).map(|url| (url.user().map(str::to_owned), url.path().map(str::to_owned)));
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(parts("postgres://app@h/shop?sslmode=disable"), Some((some("app"), some("shop"))));
+        assert_eq!(parts("postgres://app:pw@h/"), Some((some("app"), None)));
+        assert_eq!(parts("redis://:pw@h"), Some((None, None)));
     }
 
     #[test]

@@ -30,7 +30,7 @@ async fn g18_what_is_published_after_subscribe_has_returned_is_received(scene: &
     let (mut reader, publisher) = (scene.link().await?, scene.link().await?);
     let began = Instant::now();
     let mut rounds = 0_u64;
-    while rounds < 300 || rounds < 10_000 && began.elapsed() < TIME {
+    while rounds < 100 || rounds < 10_000 && began.elapsed() < TIME {
         let channel = channel(&scene.cluster, rounds)?;
         let payload = rounds.to_string();
         reader.subscribe(std::slice::from_ref(&channel)).await?;

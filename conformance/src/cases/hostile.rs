@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_core::backend::Channel;
+use adapter_core::backend::{Channel, Outgoing};
 use adapter_core::{ClusterName, NodeId};
 use tokio::time::timeout;
 
@@ -56,6 +56,14 @@ async fn stranger(scene: &Scene, nodes: &[Node; 2], channels: &[Channel]) -> Ver
     Ok(stranger)
 }
 
+/// Publishes as a node does: several at once.
+async fn in_batches(stranger: &Link, frames: &[Outgoing]) -> Verdict {
+    for batch in frames.chunks(20) {
+        stranger.publish_all(batch).await?;
+    }
+    Ok(())
+}
+
 /// All is as before: packets arrive in order, questions are answered, nobody is lost or new.
 async fn all_is_well(nodes: &[Node; 2]) -> Verdict {
     let mut socket = nodes[0].socket(["well"])?;
@@ -83,6 +91,7 @@ async fn g14_garbage_on_every_channel_is_counted_and_hurts_nobody(scene: &Scene)
     }
     let most = stranger.backend.limits().max_frame.min(100_000);
     let mut random = Random(scene.seed);
+    let mut frames = Vec::new();
     for round in 0..ROUNDS {
         let len = if round % 500 == 0 { most } else { random.below(97) };
         let mut bytes = random.bytes(len);
@@ -90,10 +99,9 @@ async fn g14_garbage_on_every_channel_is_counted_and_hurts_nobody(scene: &Scene)
             let magic = bytes.len().min(4);
             bytes[..magic].copy_from_slice(&b"RC\x01\x01"[..magic]);
         }
-        for channel in &channels {
-            stranger.publish(channel, bytes.clone()).await?;
-        }
+        frames.extend(channels.iter().map(|channel| Outgoing::new(channel.clone(), bytes.clone().into())));
     }
+    in_batches(&stranger, &frames).await?;
     all_is_well(&nodes).await?;
     for node in &nodes {
         // One drop for each message, the empty ones too: those to everyone, and those to its own inbox.
@@ -116,6 +124,7 @@ async fn g14_damaged_frames_hurt_nobody(scene: &Scene) -> Verdict {
     let mut stranger = stranger(scene, &nodes, std::slice::from_ref(&channel)).await?;
     let samples = samples(&nodes, &mut stranger).await?;
     let mut random = Random(scene.seed);
+    let mut frames = Vec::new();
     for round in 0..3_000 {
         let mut bytes = samples[round % samples.len()].clone();
         bytes[8..24].copy_from_slice(&random.bytes(16));
@@ -129,8 +138,9 @@ async fn g14_damaged_frames_hurt_nobody(scene: &Scene) -> Verdict {
                 bytes[at] ^= 1 << random.below(8);
             }
         }
-        stranger.publish(&channel, bytes).await?;
+        frames.push(Outgoing::new(channel.clone(), bytes.into()));
     }
+    in_batches(&stranger, &frames).await?;
     all_is_well(&nodes).await?;
     for node in &nodes {
         eventually("what came is counted", || node.cluster.stats().malformed > 1_000).await?;
@@ -163,14 +173,16 @@ async fn g14_a_length_that_is_only_claimed_hurts_nobody(scene: &Scene) -> Verdic
     let stranger = stranger(scene, &nodes, &[]).await?;
     let channel = cluster_channel(scene)?;
     let sender = NodeId::random()?;
+    let mut frames = Vec::new();
     for n in 1..=1_000_u64 {
         // The first of very many parts of a packet of 4 GiB, of which no second one ever comes.
         let part = Head { part: Some((0, 100_000_000, 10, u32::MAX - 10)), ..Head::new(16, sender, n) };
-        stranger.publish(&channel, part.frame(b"", b"piece")).await?;
+        frames.push(Outgoing::new(channel.clone(), part.frame(b"", b"piece").into()));
         // A room list of 2^32 rooms.
         let body = [b"\x01/\x01\xfc\xff\xff\xff\xff".as_slice(), &[0; 8]].concat();
-        stranger.publish(&channel, Head::new(16, sender, 1_000 + n).frame(&body, b"")).await?;
+        frames.push(Outgoing::new(channel.clone(), Head::new(16, sender, 1_000 + n).frame(&body, b"").into()));
     }
+    in_batches(&stranger, &frames).await?;
     all_is_well(&nodes).await
 }
 

@@ -34,6 +34,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         outage::back::CASES,
         outage::queue::CASES,
         outage::link::CASES,
+        outage::way::CASES,
+        outage::replay::CASES,
         outage::nemesis::CASES,
         limits::CASES,
         names::CASES,

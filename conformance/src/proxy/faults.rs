@@ -19,6 +19,8 @@ pub(super) struct Faults {
     pub(super) hole_all: bool,
     pub(super) refuse: bool,
     pub(super) drop_replies: bool,
+    pub(super) drop_requests: bool,
+    pub(super) freeze_after: Option<u64>,
     pub(super) delay: Duration,
     pub(super) throttle: Option<u64>,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::faults::{Faults, Grant, Ways};
@@ -24,6 +24,31 @@ const PIECE: Duration = Duration::from_millis(20);
 enum Direction {
     ToBroker,
     ToClient,
+}
+
+/// How many bytes to the client a connection still carries, if that has an end, and the sign of the end.
+struct Thaw {
+    left: AtomicU64,
+    over: Notify,
+}
+
+impl Thaw {
+    fn new(bytes: Option<u64>) -> Self {
+        Self { left: AtomicU64::new(bytes.unwrap_or(u64::MAX)), over: Notify::new() }
+    }
+
+    /// Takes as many of the bytes as it still carries.
+    fn take<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let left = usize::try_from(self.left.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        let taken = &bytes[..bytes.len().min(left)];
+        if left < usize::MAX {
+            self.left.store((left - taken.len()) as u64, Ordering::Relaxed); // one writer
+        }
+        if left <= bytes.len() {
+            self.over.notify_one();
+        }
+        taken
+    }
 }
 
 /// Carries one connection until it ends, is cut, or the proxy is gone.
@@ -55,6 +80,7 @@ async fn carry(mut client: TcpStream, birth: Faults, ways: &Ways) {
     let Ok(mut server) = connected else { return super::reset(client) };
     // It fails on a connection that is gone; the pumps find that out.
     let _ = client.set_nodelay(true).and_then(|()| server.set_nodelay(true));
+    let thaw = Thaw::new(birth.freeze_after);
     let ended = tokio::select! {
         biased;
         () = until_cut(birth, ways) => None,
@@ -62,7 +88,11 @@ async fn carry(mut client: TcpStream, birth: Faults, ways: &Ways) {
             until_cut(birth, ways).await;
             None
         }
-        ended = pump_both(&mut client, &mut server, ways) => Some(ended),
+        () = thaw.over.notified() => {
+            until_cut(birth, ways).await;
+            None
+        }
+        ended = pump_both(&mut client, &mut server, &thaw, ways) => Some(ended),
     };
     // An end on both sides is passed on as it is; everything else as a reset.
     if !matches!(ended, Some(Ok(()))) {
@@ -82,12 +112,12 @@ async fn until_hole(birth: Faults, ways: &Ways) {
     }
 }
 
-async fn pump_both(client: &mut TcpStream, server: &mut TcpStream, ways: &Ways) -> io::Result<()> {
+async fn pump_both(client: &mut TcpStream, server: &mut TcpStream, thaw: &Thaw, ways: &Ways) -> io::Result<()> {
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     tokio::try_join!(
-        pump(from_client, to_server, Direction::ToBroker, ways),
-        pump(from_server, to_client, Direction::ToClient, ways),
+        pump(from_client, to_server, Direction::ToBroker, thaw, ways),
+        pump(from_server, to_client, Direction::ToClient, thaw, ways),
     )?;
     Ok(())
 }
@@ -98,9 +128,9 @@ struct Chunk {
     bytes: Vec<u8>,
 }
 
-async fn pump(from: ReadHalf<'_>, to: WriteHalf<'_>, direction: Direction, ways: &Ways) -> io::Result<()> {
+async fn pump(from: ReadHalf<'_>, to: WriteHalf<'_>, direction: Direction, thaw: &Thaw, ways: &Ways) -> io::Result<()> {
     let (held, due) = mpsc::channel(HELD);
-    tokio::try_join!(read(from, held, direction, ways), write(to, due, direction, ways))?;
+    tokio::try_join!(read(from, held, direction, ways), write(to, due, direction, thaw, ways))?;
     Ok(())
 }
 
@@ -109,7 +139,11 @@ async fn read(mut from: ReadHalf<'_>, held: mpsc::Sender<Chunk>, direction: Dire
     loop {
         let size = from.read(&mut buffer).await?;
         let faults = *ways.faults.borrow();
-        if size > 0 && faults.drop_replies && direction == Direction::ToClient {
+        let vanishes = match direction {
+            Direction::ToClient => faults.drop_replies,
+            Direction::ToBroker => faults.drop_requests,
+        };
+        if size > 0 && vanishes {
             continue;
         }
         let chunk = Chunk { due: Instant::now() + faults.delay, bytes: buffer[..size].to_vec() };
@@ -123,6 +157,7 @@ async fn write(
     mut to: WriteHalf<'_>,
     mut due: mpsc::Receiver<Chunk>,
     direction: Direction,
+    thaw: &Thaw,
     ways: &Ways,
 ) -> io::Result<()> {
     while let Some(chunk) = due.recv().await {
@@ -139,7 +174,7 @@ async fn write(
         while !left.is_empty() {
             let (size, pause) = piece(left.len(), ways.faults.borrow().throttle);
             let (now, later) = left.split_at(size);
-            write_piece(&mut to, now, direction, ways).await?;
+            write_piece(&mut to, now, direction, thaw, ways).await?;
             if !pause.is_zero() {
                 free += pause;
                 tokio::time::sleep_until(free).await;
@@ -158,12 +193,19 @@ fn piece(bytes: usize, throttle: Option<u64>) -> (usize, Duration) {
     (size, Duration::from_secs_f64(size as f64 / rate as f64))
 }
 
-async fn write_piece(to: &mut WriteHalf<'_>, bytes: &[u8], direction: Direction, ways: &Ways) -> io::Result<()> {
+async fn write_piece(
+    to: &mut WriteHalf<'_>,
+    bytes: &[u8],
+    direction: Direction,
+    thaw: &Thaw,
+    ways: &Ways,
+) -> io::Result<()> {
     if direction == Direction::ToBroker {
         to.write_all(bytes).await?;
         ways.meter.to_broker.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         return Ok(());
     }
+    let bytes = thaw.take(bytes);
     let grant = ways.meter.take(bytes.len());
     let granted = match grant {
         Grant::All => bytes,

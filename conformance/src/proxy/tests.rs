@@ -229,6 +229,36 @@ async fn dropped_replies_reach_the_broker_and_not_the_client() {
 }
 
 #[tokio::test]
+async fn dropped_requests_never_reach_the_broker() {
+    let proxy = proxy().await;
+    let mut link = warm(&proxy).await;
+    proxy.drop_requests();
+    link.write_all(b"publish").await.expect("open");
+    assert!(silent(&mut link).await);
+    proxy.pass_requests();
+    assert!(echoes(&mut link, b"again").await);
+    assert_eq!(proxy.counts().to_broker, 9);
+}
+
+#[tokio::test]
+async fn a_new_link_freezes_after_exactly_n_bytes_and_old_ones_live_on() {
+    let proxy = proxy().await;
+    let mut old = warm(&proxy).await;
+    proxy.freeze_after(Some(5));
+    let mut frozen = link(&proxy).await;
+    frozen.write_all(b"greeting").await.expect("open");
+    let mut begin = [0; 5];
+    timeout(SOON, frozen.read_exact(&mut begin)).await.expect("it begins").expect("open");
+    assert_eq!(&begin, b"greet");
+    proxy.freeze_after(None);
+    assert!(silent(&mut frozen).await, "for good");
+    assert!(echoes(&mut old, b"old").await);
+    warm(&proxy).await;
+    proxy.cut();
+    assert_eq!(end(&mut frozen).await.expect_err("reset").kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
 async fn a_dropped_proxy_cuts_everything_and_listens_no_more() {
     let proxy = proxy().await;
     let address = proxy.address();

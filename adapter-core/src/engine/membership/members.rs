@@ -246,7 +246,7 @@ impl Members {
         self.clock.tick(now, in_doubt);
     }
 
-    /// Those that have not been live for so long, and are to be forgotten. They are waited for no longer.
+    /// The nodes that have been gone for longer than this and are to be forgotten. Nobody waits for them any more.
     pub(crate) fn old(&mut self, now: Instant, keep: Duration) -> Vec<NodeId> {
         let old = |(id, peer): (&NodeId, &Peer)| {
             (!peer.is_live() && now.saturating_duration_since(peer.changed) > keep).then_some(*id)

@@ -16,8 +16,9 @@ pub(crate) fn split(head: &Head, body: &Bytes, packet: &Bytes, max: usize) -> Op
     let mut head = *head;
     let mut part = Part { index: 0, of: 0, body: body.len() as u32, packet: packet.len() as u32 };
     head.part = Some(part);
-    let piece = max.saturating_sub(OVERHEAD).max(1);
-    part.of = total.div_ceil(piece) as u32;
+    part.of = total.div_ceil(max.saturating_sub(OVERHEAD).max(1)) as u32;
+    // By their number alone: pieces of two cuts go together where both cuts have as many.
+    let piece = total.div_ceil(part.of as usize);
     let slice = |from: usize, to: usize| match (from.min(body.len()), to.min(body.len())) {
         (start, end) if start == end => packet.slice(from - body.len()..to - body.len()),
         (start, end) if to <= body.len() => body.slice(start..end),

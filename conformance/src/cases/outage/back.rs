@@ -48,7 +48,7 @@ async fn g07_every_node_receives_again_after_kill_and_restart(scene: &Scene) -> 
 }
 
 async fn g07_every_node_receives_again_after_kills_in_a_row(scene: &Scene) -> Verdict {
-    const KILLS: usize = 5;
+    const KILLS: usize = 3;
     let nodes = scene.nodes::<3>().await?;
     let mut there = sockets(&nodes, [])?;
     let mut longest = Duration::ZERO;
@@ -96,7 +96,7 @@ pub(super) async fn one_behind_a_proxy(scene: &Scene) -> Verdict<([Node; 3], Pro
 }
 
 /// The others have noticed nothing of their own link.
-fn undisturbed(nodes: &mut [adapter_core::Events]) -> Verdict {
+pub(super) fn undisturbed(nodes: &mut [adapter_core::Events]) -> Verdict {
     for events in nodes {
         let seen = events_so_far(events);
         let link = |event: &&Event| matches!(event, Event::Degraded(_) | Event::Recovered);

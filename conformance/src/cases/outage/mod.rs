@@ -5,6 +5,8 @@ pub(super) mod link;
 pub(super) mod local;
 pub(super) mod nemesis;
 pub(super) mod queue;
+pub(super) mod replay;
+pub(super) mod way;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

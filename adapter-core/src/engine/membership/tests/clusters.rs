@@ -189,16 +189,22 @@ fn g09_a_lost_tail_in_a_ring_is_found_by_the_mark_that_follows() {
     assert_eq!((cluster.events(1), cluster.events(2)), (vec![], vec![]));
 }
 
-#[test]
-fn g09_what_a_slow_node_has_dropped_is_not_asked_for_however_late_that_shows() {
-    let mut cluster = Cluster::of(20);
+/// Node 1 has got one message of node 0, and has missed the second.
+fn cluster_with_a_hole(nodes: usize) -> Cluster {
+    let mut cluster = Cluster::of(nodes);
     cluster.emit(0);
     cluster.run(ms(1000));
     cluster.reset();
-    cluster.member(1).link = false; // drops the next message
+    cluster.member(1).link = false; // drops the second
     cluster.emit(0);
     cluster.run(ms(10));
     cluster.member(1).link = true;
+    cluster
+}
+
+#[test]
+fn g09_what_a_slow_node_has_dropped_is_not_asked_for_however_late_that_shows() {
+    let mut cluster = cluster_with_a_hole(20);
     let now = cluster.instant();
     cluster.member(1).engine.was_too_slow(now);
     let silent = cluster.members[0].take();
@@ -222,14 +228,7 @@ fn g09_what_a_slow_node_has_dropped_is_not_asked_for_however_late_that_shows() {
 
 /// What node 1 has missed of node 0, which has fallen silent right after it.
 fn cluster_with_an_absent_node() -> (Cluster, Option<Member>) {
-    let mut cluster = Cluster::of(3);
-    cluster.emit(0);
-    cluster.run(ms(1000));
-    cluster.reset();
-    cluster.member(1).link = false; // drops the next message
-    cluster.emit(0);
-    cluster.run(ms(10));
-    cluster.member(1).link = true;
+    let mut cluster = cluster_with_a_hole(3);
     cluster.emit(0);
     cluster.run(ms(10));
     let silent = cluster.members[0].take();
@@ -279,6 +278,74 @@ fn g09_what_waits_behind_a_dead_node_is_carried_out_before_it_is_forgotten() {
     assert_eq!(cluster.events(1).iter().filter_map(gap).collect::<Vec<_>>(), [Some(1), None]);
 }
 
+/// What a slow node takes long after its sender has died raises nobody, and a hole before it is told at once.
+#[test]
+fn g09_nothing_is_waited_for_of_a_node_that_is_given_up() {
+    let (mut cluster, silent) = cluster_with_an_absent_node();
+    cluster.run(ms(100));
+    cluster.members[0] = silent;
+    cluster.member(1).link = false;
+    for _ in 0..3 {
+        cluster.emit(0);
+        cluster.run(ms(10)); // a message each
+    }
+    let numbered = |message: &Bytes| Frames::new(message.clone()).flatten().any(|frame| frame.head.number.is_some());
+    let last = cluster.sent.iter().rfind(|(_, message)| numbered(message)).cloned().expect("it has emitted").1;
+    let heard = cluster.instant();
+    cluster.kill(0);
+    cluster.member(1).link = true;
+    cluster.run(ms(14_000));
+    let before = cluster.member(1).performed;
+    let now = cluster.instant();
+    cluster.member(1).engine.receive(&mut Incoming::new(false, last, heard), 100, now);
+    cluster.run(ms(500));
+    assert_eq!((cluster.live(1), cluster.member(1).performed), (1, before + 1));
+    let gap = |event: &Event| if let Event::Gap { count, .. } = event { Some(*count) } else { None };
+    assert_eq!(cluster.events(1).iter().filter_map(gap).collect::<Vec<_>>(), [Some(1), None, Some(2)]);
+}
+
+/// Its greeting was missed by one node, and it was cut off before it heard that one.
+#[test]
+fn g09_what_a_node_sends_that_has_missed_the_newcomer_s_greeting_arrives() {
+    let mut cluster = Cluster::of(2);
+    for _ in 0..3 {
+        cluster.emit(0);
+        cluster.run(ms(4000)); // nobody is new, and something was sent that is not meant for the newcomer
+    }
+    cluster.member(0).link = false;
+    let newcomer = cluster.start();
+    cluster.run(ms(1500));
+    assert!(cluster.member(newcomer).ready.is_some());
+    cluster.member(newcomer).link = false;
+    cluster.member(0).link = true;
+    cluster.run(ms(500));
+    for _ in 0..5 {
+        cluster.emit(0);
+        cluster.run(ms(100));
+    }
+    cluster.member(newcomer).link = true;
+    cluster.run(ms(5000));
+    assert_eq!(cluster.member(newcomer).performed, 5);
+}
+
+/// A broker that keeps what it was given hands it to a node that was away: it is carried out, and its sender stays dead.
+#[test]
+fn g05_what_is_replayed_is_carried_out_and_raises_nobody() {
+    for replayed in [true, false] {
+        let mut cluster = Cluster::of(3);
+        cluster.emit(0);
+        cluster.run(ms(100));
+        let emitted = |message: &Bytes| Frames::new(message.clone()).flatten().any(|frame| frame.head.number.is_some());
+        let (_, said) = cluster.sent.iter().rfind(|(_, message)| emitted(message)).cloned().expect("it has emitted");
+        cluster.kill(0);
+        cluster.run(ms(4000));
+        let (before, now) = (cluster.live(1), cluster.instant());
+        let mut incoming = Incoming::new(false, said, now).replayed(replayed);
+        cluster.member(1).engine.receive(&mut incoming, 100, now);
+        assert_eq!((before, cluster.live(1)), (1, if replayed { 1 } else { 2 }), "replayed: {replayed}");
+    }
+}
+
 #[test]
 fn g09_what_a_dead_node_sent_last_is_told_to_be_lost_once_it_has_not_come_back() {
     let gaps = |cluster: &mut Cluster, n| {
@@ -292,13 +359,15 @@ fn g09_what_a_dead_node_sent_last_is_told_to_be_lost_once_it_has_not_come_back()
     assert_eq!(gaps(&mut cluster, 1), [(id(0), Some(1)), (id(0), None)]);
     assert_eq!(gaps(&mut cluster, 2), [(id(0), None)]);
     assert_eq!(cluster.member(1).performed, 2, "what came behind it");
-    // A node that closes does not wait for that.
-    let (mut cluster, _) = cluster_with_an_absent_node();
-    cluster.run(ms(5000));
-    let now = cluster.instant();
-    cluster.member(1).engine.say_bye(now);
-    cluster.run(ms(10));
-    assert_eq!(gaps(&mut cluster, 1), [(id(0), Some(1)), (id(0), None)]);
+    // A node that closes does not wait for that, whether it knows of the death before its goodbye or after.
+    for before in [5000, 2000] {
+        let (mut cluster, _) = cluster_with_an_absent_node();
+        cluster.run(ms(before));
+        let now = cluster.instant();
+        cluster.member(1).engine.say_bye(now);
+        cluster.run(ms(3000));
+        assert_eq!(gaps(&mut cluster, 1), [(id(0), Some(1)), (id(0), None)], "closed after {before} ms");
+    }
 }
 
 /// A node that another one has forgotten, and that has not forgotten it, is told where the numbers stand now.

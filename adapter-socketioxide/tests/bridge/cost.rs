@@ -1,9 +1,9 @@
 //! What is not done for nobody, and not done twice.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::bus::{Bus, FakeNode};
+use crate::support::crowd::Crowd;
 use adapter_core::adapter::Adapter as _;
 use adapter_core::adapter::{Address, Target};
 use adapter_core::{Namespace, Packet, Room};
@@ -12,8 +12,6 @@ use socketioxide_core::adapter::{BroadcastFlags, BroadcastOptions, CoreAdapter};
 use socketioxide_core::packet;
 use socketioxide_core::parser::Parse;
 use socketioxide_parser_msgpack::MsgPackParser;
-use support::bus::{Bus, FakeNode};
-use support::crowd::Crowd;
 
 async fn emit(node: &FakeNode, target: Target, argument: impl serde::Serialize) {
     let to = Address::new(Namespace::new("/").expect("valid"), target);

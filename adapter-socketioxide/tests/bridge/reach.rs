@@ -1,12 +1,10 @@
 //! Who gets what, over several servers.
 
-mod support;
-
+use crate::support::client::Client;
+use crate::support::{cluster, received, server, servers};
 use adapter_core::adapter::{Address, Target};
 use adapter_core::{Namespace, Packet};
 use bytes::Bytes;
-use support::client::Client;
-use support::{cluster, received, server, servers};
 
 const NONE: Vec<String> = Vec::new();
 

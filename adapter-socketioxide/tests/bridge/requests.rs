@@ -1,14 +1,12 @@
 //! Questions to all servers, and changes of sockets anywhere.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::client::Client;
+use crate::support::{cluster, received, server, servers};
 use futures_util::StreamExt;
 use socketioxide::AckError;
-use support::client::Client;
-use support::{cluster, received, server, servers};
 
 #[tokio::test]
 async fn g03_sockets_of_any_node_join_leave_and_disconnect() {

@@ -1,9 +1,10 @@
 //! Two parsers in one namespace.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::client::Client;
+use crate::support::msgpack::Msgpack;
+use crate::support::{cluster, cluster_on, received, server};
 use adapter_core::adapter::{Address, Target};
 use adapter_core::{Emitter, Memory, Namespace, Packet};
 use adapter_socketioxide::{AckStream, State};
@@ -15,9 +16,6 @@ use socketioxide_core::adapter::{BroadcastFlags, BroadcastOptions, CoreAdapter};
 use socketioxide_core::parser::Parse;
 use socketioxide_core::{Value, packet};
 use socketioxide_parser_msgpack::MsgPackParser;
-use support::client::Client;
-use support::msgpack::Msgpack;
-use support::{cluster, cluster_on, received, server};
 
 fn everyone() -> BroadcastOptions {
     let mut options = BroadcastOptions::default();

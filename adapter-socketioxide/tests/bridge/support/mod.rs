@@ -1,10 +1,9 @@
 //! Several socketioxide servers in one process, and clients of them.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
-pub mod bus;
-pub mod client;
-pub mod crowd;
-pub mod msgpack;
+pub(crate) mod bus;
+pub(crate) mod client;
+pub(crate) mod crowd;
+pub(crate) mod msgpack;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +14,21 @@ use adapter_socketioxide::{Adapter, SocketIo, SocketRef};
 use client::Client;
 
 /// A cluster of so many nodes, each of which knows all of them.
-pub async fn cluster(nodes: usize) -> Vec<Arc<dyn adapter_core::adapter::Adapter>> {
+pub(crate) async fn cluster(nodes: usize) -> Vec<Arc<dyn adapter_core::adapter::Adapter>> {
     cluster_on(&Memory::new(), nodes).await
 }
 
 /// The same over this broker.
-pub async fn cluster_on(memory: &Memory, nodes: usize) -> Vec<Arc<dyn adapter_core::adapter::Adapter>> {
+pub(crate) async fn cluster_on(memory: &Memory, nodes: usize) -> Vec<Arc<dyn adapter_core::adapter::Adapter>> {
     let connected = (0..nodes).map(|_| Cluster::connect(memory.clone()));
     let connected = futures_util::future::try_join_all(connected).await.expect("connected");
     connected.into_iter().map(Into::into).collect()
 }
 
 /// A socketioxide server on a node.
-pub struct Server {
-    pub node: Arc<dyn adapter_core::adapter::Adapter>,
-    pub io: SocketIo,
+pub(crate) struct Server {
+    pub(crate) node: Arc<dyn adapter_core::adapter::Adapter>,
+    pub(crate) io: SocketIo,
 }
 
 impl std::ops::Deref for Server {
@@ -41,7 +40,7 @@ impl std::ops::Deref for Server {
 }
 
 /// A server with a root namespace.
-pub async fn server(node: Arc<dyn adapter_core::adapter::Adapter>) -> Server {
+pub(crate) async fn server(node: Arc<dyn adapter_core::adapter::Adapter>) -> Server {
     let state = Arc::clone(&node).into();
     let (_layer, io) = socketioxide::SocketIo::builder().with_adapter::<Adapter<_>>(state).build_layer();
     io.ns("/", async |_: SocketRef| {}).await.expect("attached");
@@ -49,7 +48,7 @@ pub async fn server(node: Arc<dyn adapter_core::adapter::Adapter>) -> Server {
 }
 
 /// So many servers of one cluster, each with one client.
-pub async fn servers<const N: usize>() -> ([Server; N], [Client; N]) {
+pub(crate) async fn servers<const N: usize>() -> ([Server; N], [Client; N]) {
     let (mut servers, mut clients) = (Vec::new(), Vec::new());
     for node in cluster(N).await {
         let io = server(node).await;
@@ -61,7 +60,7 @@ pub async fn servers<const N: usize>() -> ([Server; N], [Client; N]) {
 }
 
 /// What each client got from these nodes: each of them sends a fence to everyone now, behind which nothing is looked for.
-pub async fn received<const N: usize>(
+pub(crate) async fn received<const N: usize>(
     senders: &[&Arc<dyn adapter_core::adapter::Adapter>],
     clients: &mut [Client; N],
 ) -> [Vec<String>; N] {
@@ -80,7 +79,7 @@ pub async fn received<const N: usize>(
 }
 
 /// Waits until something is so that can but be looked at again.
-pub async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !so().await {
             tokio::time::sleep(Duration::from_millis(1)).await;

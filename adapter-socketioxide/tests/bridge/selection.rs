@@ -1,14 +1,12 @@
 //! Every way to mix rooms, private rooms and exceptions means what the core's definition says.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::support::client::Client;
+use crate::support::{cluster, received, server};
 use adapter_core::adapter::{Address, Target};
 use adapter_core::{Namespace, Packet, Projection, Room};
-use support::client::Client;
-use support::{cluster, received, server};
 
 const WAIT: Duration = Duration::from_secs(5);
 

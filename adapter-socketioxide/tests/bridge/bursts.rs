@@ -1,20 +1,18 @@
 //! Bursts of other nodes, and sockets that are slow.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::bus::{Bus, FakeNode};
+use crate::support::client::Client;
+use crate::support::crowd::Crowd;
+use crate::support::{self, eventually, server};
 use adapter_core::adapter::Adapter as _;
 use adapter_core::adapter::{Address, SocketChange, Target, WaitFor};
 use adapter_core::{Cluster, Memory, Namespace, Packet, Room};
 use adapter_socketioxide::State;
 use serde_json::json;
 use socketioxide_core::Sid;
-use support::bus::{Bus, FakeNode};
-use support::client::Client;
-use support::crowd::Crowd;
-use support::{eventually, server};
 
 const WAIT: Duration = Duration::from_secs(5);
 

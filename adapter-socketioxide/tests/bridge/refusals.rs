@@ -1,15 +1,13 @@
 //! What socketioxide's sockets cannot read, and calls that are wrong whatever the state of the broker.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::crowd::Crowd;
+use crate::support::{self, client::Client};
 use adapter_core::{Cluster, ErrorKind, Hub, Memory, Packet};
 use adapter_socketioxide::{Adapter, SocketRef, State};
 use socketioxide::EmitWithAckError;
 use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
-use support::client::Client;
-use support::crowd::Crowd;
 
 async fn cluster(memory: &Memory) -> Cluster {
     Cluster::connect(memory.clone()).await.expect("connected")

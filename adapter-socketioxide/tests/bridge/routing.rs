@@ -1,10 +1,12 @@
 //! What leaves a node, when it comes and goes, and what happens in trouble.
 
-mod support;
-
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use crate::support::bus::Bus;
+use crate::support::client::Client;
+use crate::support::msgpack::Msgpack;
+use crate::support::server;
 use adapter_core::ErrorKind;
 use adapter_core::adapter::Adapter as _;
 use adapter_core::adapter::Target;
@@ -17,10 +19,6 @@ use socketioxide_core::adapter::{BroadcastOptions, CoreAdapter, RemoteSocketData
 use socketioxide_core::parser::Parse;
 use socketioxide_core::{Sid, Uid, packet};
 use socketioxide_parser_msgpack::MsgPackParser;
-use support::bus::Bus;
-use support::client::Client;
-use support::msgpack::Msgpack;
-use support::server;
 
 #[tokio::test]
 async fn what_is_local_does_not_leave_the_node() {

@@ -15,14 +15,14 @@ use socketioxide_core::{Sid, Str, Uid, Value};
 use socketioxide_parser_msgpack::MsgPackParser;
 use tokio::sync::mpsc;
 
-pub struct Msgpack {
-    pub id: Sid,
-    pub adapter: Arc<Adapter<OneSocket>>,
+pub(crate) struct Msgpack {
+    pub(crate) id: Sid,
+    pub(crate) adapter: Arc<Adapter<OneSocket>>,
     received: mpsc::UnboundedReceiver<Value>,
 }
 
 /// What the bridge sees of it.
-pub struct OneSocket {
+pub(crate) struct OneSocket {
     id: Sid,
     path: Str,
     server: Uid,
@@ -32,7 +32,7 @@ pub struct OneSocket {
 
 impl Msgpack {
     /// `answer` is what the socket answers to everything.
-    pub fn new(state: &State, answer: impl serde::Serialize) -> Self {
+    pub(crate) fn new(state: &State, answer: impl serde::Serialize) -> Self {
         let (sender, received) = mpsc::unbounded_channel();
         let id = Sid::new();
         let answer = MsgPackParser.encode_value(&answer, None).expect("encodes");
@@ -43,13 +43,13 @@ impl Msgpack {
     }
 
     /// The next so many events that the socket gets, as JSON; every frame is read as the client would.
-    pub async fn received(&mut self, count: usize) -> Vec<serde_json::Value> {
+    pub(crate) async fn received(&mut self, count: usize) -> Vec<serde_json::Value> {
         let json = |data: &Bytes| rmp_serde::from_slice(data).expect("msgpack without binary data");
         self.events(count).await.iter().map(json).collect()
     }
 
     /// The same as msgpack.
-    pub async fn events(&mut self, count: usize) -> Vec<Bytes> {
+    pub(crate) async fn events(&mut self, count: usize) -> Vec<Bytes> {
         let mut events = Vec::new();
         while events.len() < count {
             let frame = tokio::time::timeout(Duration::from_secs(5), self.received.recv()).await;

@@ -1,16 +1,14 @@
 //! Sockets that upstream still has although their connection is gone, as during a disconnect handler, or after it panicked.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::bus::{Bus, FakeNode};
+use crate::support::crowd::Crowd;
 use adapter_core::adapter::Adapter as _;
 use adapter_core::adapter::{Address, SocketChange, Target, WaitFor};
 use adapter_core::{Namespace, Packet, Projection};
 use adapter_socketioxide::State;
 use socketioxide_core::adapter::CoreAdapter;
-use support::bus::{Bus, FakeNode};
-use support::crowd::Crowd;
 
 const WAIT: Duration = Duration::from_secs(5);
 

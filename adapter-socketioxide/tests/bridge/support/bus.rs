@@ -17,7 +17,7 @@ type Sockets = Vec<(NodeId, Arc<dyn LocalSockets>)>;
 type Attachment = (AttachmentId, Namespace, Arc<dyn LocalSockets>);
 
 #[derive(Default)]
-pub struct Bus {
+pub(crate) struct Bus {
     nodes: Mutex<Vec<Arc<FakeNode>>>,
     sent: Mutex<Vec<Address>>,
     silent: Mutex<Vec<NodeId>>,
@@ -25,18 +25,18 @@ pub struct Bus {
     next: AtomicU64,
 }
 
-pub struct FakeNode {
+pub(crate) struct FakeNode {
     me: Node,
     bus: Arc<Bus>,
     attachments: Mutex<Vec<Attachment>>,
 }
 
 impl Bus {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    pub fn node(self: &Arc<Self>) -> Arc<FakeNode> {
+    pub(crate) fn node(self: &Arc<Self>) -> Arc<FakeNode> {
         let id = NodeId::random().expect("random");
         let me = Node { id, name: format!("node {}", self.next.fetch_add(1, Ordering::Relaxed)) };
         let node = Arc::new(FakeNode { me, bus: Arc::clone(self), attachments: Mutex::default() });
@@ -44,17 +44,17 @@ impl Bus {
         node
     }
 
-    pub fn kill(&self, node: NodeId) {
+    pub(crate) fn kill(&self, node: NodeId) {
         self.nodes.lock().expect("sound").retain(|other| other.me.id != node);
     }
 
     /// From now on this node is asked but does not answer.
-    pub fn silence(&self, node: NodeId) {
+    pub(crate) fn silence(&self, node: NodeId) {
         self.silent.lock().expect("sound").push(node);
     }
 
     /// What the sockets of all nodes have dropped.
-    pub fn dropped(&self) -> LocalDropped {
+    pub(crate) fn dropped(&self) -> LocalDropped {
         let mut sum = LocalDropped::default();
         for node in self.nodes.lock().expect("sound").iter() {
             node.attachments.lock().expect("sound").iter().for_each(|(_, _, local)| sum += local.dropped());
@@ -62,18 +62,18 @@ impl Bus {
         sum
     }
 
-    pub fn take_down(&self) {
+    pub(crate) fn take_down(&self) {
         self.down.store(true, Ordering::Relaxed);
     }
 
     /// Where all operations since the last call went.
-    pub fn sent(&self) -> Vec<Address> {
+    pub(crate) fn sent(&self) -> Vec<Address> {
         std::mem::take(&mut self.sent.lock().expect("sound"))
     }
 }
 
 impl FakeNode {
-    pub fn attached(&self) -> usize {
+    pub(crate) fn attached(&self) -> usize {
         self.attachments.lock().expect("sound").len()
     }
 

@@ -1,7 +1,5 @@
 //! A server that is taken down while others go on: the recipe of the documentation, with connections over a network.
 
-mod support;
-
 use std::time::Duration;
 
 use adapter_core::{Cluster, Memory};

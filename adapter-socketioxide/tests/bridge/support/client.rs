@@ -7,18 +7,18 @@ use engineioxide::Packet;
 use socketioxide::socket::Sid;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-pub struct Client {
-    pub id: Sid,
+pub(crate) struct Client {
+    pub(crate) id: Sid,
     send: Sender<Packet>,
     receive: Receiver<Packet>,
 }
 
 impl Client {
-    pub async fn connect(io: &SocketIo) -> Self {
+    pub(crate) async fn connect(io: &SocketIo) -> Self {
         Self::connect_to(io, "/").await
     }
 
-    pub async fn connect_to(io: &SocketIo, namespace: &'static str) -> Self {
+    pub(crate) async fn connect_to(io: &SocketIo, namespace: &'static str) -> Self {
         let (send, receive) = io.new_dummy_sock(namespace, ()).await;
         let mut client = Self { id: Sid::ZERO, send, receive };
         let hello = client.next().await;
@@ -28,7 +28,7 @@ impl Client {
     }
 
     /// The next packet: text as it is, binary in hexadecimal digits.
-    pub async fn next(&mut self) -> String {
+    pub(crate) async fn next(&mut self) -> String {
         let packet = tokio::time::timeout(Duration::from_secs(5), self.receive.recv()).await;
         match packet.expect("a packet in time").expect("connected") {
             Packet::Message(text) => text.to_string(),
@@ -38,7 +38,7 @@ impl Client {
     }
 
     /// The names of the events that come before the fence; anything else as it is.
-    pub async fn until_fence(&mut self) -> Vec<String> {
+    pub(crate) async fn until_fence(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         loop {
             let packet = self.next().await;
@@ -51,12 +51,12 @@ impl Client {
     }
 
     /// Sends a packet, as its text.
-    pub async fn send(&self, packet: impl Into<String>) {
+    pub(crate) async fn send(&self, packet: impl Into<String>) {
         self.send.send(Packet::Message(packet.into().into())).await.expect("connected");
     }
 
     /// Waits for an event that wants an answer, and answers with this JSON array.
-    pub async fn answer(&mut self, json: &str) {
+    pub(crate) async fn answer(&mut self, json: &str) {
         let packet = self.next().await;
         let id: String = packet[1..].chars().take_while(char::is_ascii_digit).collect();
         assert!(packet.starts_with('2') && !id.is_empty(), "an event with an id: {packet}");

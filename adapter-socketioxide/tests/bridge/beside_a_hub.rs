@@ -1,14 +1,12 @@
 //! A server of socketioxide and a Hub on another node, in one namespace.
 
-mod support;
-
+use crate::support::client::Client;
+use crate::support::{Server, server};
 use adapter_core::{
     AckHandle, Bytes, Cluster, Delivery, EventData, Hub, Memory, NamespaceHandle, Packet, PacketFormat,
 };
 use futures_util::StreamExt;
 use serde_json::json;
-use support::client::Client;
-use support::{Server, server};
 
 /// Both of them, each with one socket.
 struct Pair {

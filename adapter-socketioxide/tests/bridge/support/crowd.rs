@@ -16,14 +16,14 @@ use socketioxide_core::parser::Parse;
 use socketioxide_core::{Sid, Str, Uid, Value};
 use socketioxide_parser_msgpack::MsgPackParser;
 
-pub struct Crowd {
-    pub ids: Vec<Sid>,
-    pub adapter: Arc<Adapter<Sockets>>,
+pub(crate) struct Crowd {
+    pub(crate) ids: Vec<Sid>,
+    pub(crate) adapter: Arc<Adapter<Sockets>>,
     shared: Arc<Mutex<Shared>>,
 }
 
 /// What the bridge sees of them.
-pub struct Sockets {
+pub(crate) struct Sockets {
     path: Str,
     server: Uid,
     shared: Arc<Mutex<Shared>>,
@@ -41,7 +41,7 @@ struct Shared {
 
 impl Crowd {
     /// So many sockets, each with room for so many packets.
-    pub fn new(state: &State, sockets: usize, room: usize) -> Self {
+    pub(crate) fn new(state: &State, sockets: usize, room: usize) -> Self {
         let ids: Vec<_> = (0..sockets).map(|_| Sid::new()).collect();
         let buffers = ids.iter().map(|id| (*id, VecDeque::new())).collect();
         let shared = Shared { panics: false, buffers, room, closed: BTreeSet::new(), passes: 0, encoders: 0 };
@@ -57,7 +57,7 @@ impl Crowd {
     }
 
     /// Emits to every socket of every node, as an application does.
-    pub async fn emit(&self, event: &str, data: &impl serde::Serialize) {
+    pub(crate) async fn emit(&self, event: &str, data: &impl serde::Serialize) {
         let mut options = BroadcastOptions::default();
         options.add_flag(BroadcastFlags::Broadcast);
         let packet = Packet::event("/", MsgPackParser.encode_value(data, Some(event)).expect("encodes"));
@@ -65,13 +65,13 @@ impl Crowd {
     }
 
     /// Takes what is in a socket's buffer, as JSON: the events, and `"disconnect"`.
-    pub fn read(&self, socket: Sid) -> Vec<serde_json::Value> {
+    pub(crate) fn read(&self, socket: Sid) -> Vec<serde_json::Value> {
         let values = std::mem::take(self.shared().buffers.get_mut(&socket).expect("here"));
         values.into_iter().map(json).collect()
     }
 
     /// Reads until so many packets have come.
-    pub async fn read_until(&self, socket: Sid, count: usize) -> Vec<serde_json::Value> {
+    pub(crate) async fn read_until(&self, socket: Sid, count: usize) -> Vec<serde_json::Value> {
         let mut packets = Vec::new();
         super::eventually("the packets", async || {
             packets.append(&mut self.read(socket));
@@ -82,17 +82,17 @@ impl Crowd {
     }
 
     /// The connection of a socket goes; the socket stays, as upstream's does until its disconnect handler has ended.
-    pub fn cut(&self, socket: Sid) {
+    pub(crate) fn cut(&self, socket: Sid) {
         self.shared().closed.insert(socket);
     }
 
     /// The next send panics.
-    pub fn panic_once(&self) {
+    pub(crate) fn panic_once(&self) {
         self.shared().panics = true;
     }
 
     /// How often the bridge went through sockets to send, and how often it had something encoded, since the last call.
-    pub fn work(&self) -> (usize, usize) {
+    pub(crate) fn work(&self) -> (usize, usize) {
         let mut shared = self.shared();
         (std::mem::take(&mut shared.passes), std::mem::take(&mut shared.encoders))
     }
