@@ -83,15 +83,8 @@ impl Link for Pair {
         redis.attempt()
     }
 
-    /// A replica takes what is published, and passes it to nobody but its own subscribers. Each connection is asked: behind
-    /// a balancer they may have come to different servers.
     async fn authority(handle: &Handle) -> Result<Authority> {
-        for client in [&handle.publisher, &handle.subscriber] {
-            if is_replica(&mut client.clone()).await.map_err(error)? {
-                return Ok(Authority::Elsewhere(replica(&handle.address)));
-            }
-        }
-        Ok(Authority::Here)
+        authority([&handle.publisher, &handle.subscriber], &handle.address).await
     }
 
     fn handle(&self) -> Handle {
@@ -175,7 +168,21 @@ impl Handle {
     }
 }
 
-pub(crate) fn replica(address: &HostPort) -> Reason {
+/// A replica takes what is published, and passes it to nobody but its own subscribers. Each connection is asked: behind
+/// a balancer they may have come to different servers.
+///
+/// # Errors
+/// Those of the questions.
+pub(crate) async fn authority(connections: [&MultiplexedConnection; 2], address: &HostPort) -> Result<Authority> {
+    for connection in connections {
+        if is_replica(&mut connection.clone()).await.map_err(error)? {
+            return Ok(Authority::Elsewhere(replica(address)));
+        }
+    }
+    Ok(Authority::Here)
+}
+
+fn replica(address: &HostPort) -> Reason {
     Reason(format!(
         "the Redis server at {address} is a replica, and what is published there does not reach the master: name the \
          master, or let redis+sentinel:// or redis+cluster:// find it"

@@ -14,9 +14,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, Value};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::backend::{QUIT, check, replica};
+use crate::backend::{QUIT, authority, check};
 use crate::config::{Mode, Redis};
-use crate::connection::{Connection, in_time, is_replica};
+use crate::connection::{Connection, in_time};
 use crate::entry::{Entry, Id, entries, last_id};
 use crate::error::error;
 use crate::stream::Pulse;
@@ -154,12 +154,7 @@ impl Link for Log {
     }
 
     async fn authority(handle: &Handle) -> Result<Authority> {
-        for client in [&handle.publisher, &handle.reader] {
-            if is_replica(&mut client.clone()).await.map_err(error)? {
-                return Ok(Authority::Elsewhere(replica(&handle.address)));
-            }
-        }
-        Ok(Authority::Here)
+        authority([&handle.publisher, &handle.reader], &handle.address).await
     }
 
     fn handle(&self) -> Handle {
