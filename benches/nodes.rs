@@ -31,7 +31,7 @@ fn main() -> Result<()> {
 }
 
 async fn life(count: usize) -> Result<()> {
-    let broker = Broker::start(&recipes::REDIS).await?;
+    let broker = Broker::start(&recipes::redis()).await?;
     let url = broker.url();
     let client = redis::Client::open(url.as_str())?;
     let mut redis = Server(client.get_multiplexed_async_connection().await?);

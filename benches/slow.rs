@@ -32,21 +32,23 @@ const STEP: Duration = Duration::from_millis(200);
 /// A packet that is younger, in microseconds, has come in real time.
 const REAL_TIME: u64 = 100_000;
 
-const BROKERS: [Recipe; 4] = [recipes::REDIS, recipes::NATS, recipes::RABBITMQ, recipes::POSTGRES];
-
 fn main() -> Result<()> {
+    let brokers = [recipes::redis(), recipes::nats(), recipes::rabbitmq(), recipes::postgres()];
     let (mut names, mut seconds) = (Vec::new(), 90);
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench"); // which cargo adds
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--seconds" => seconds = arguments.next().ok_or("--seconds needs a value")?.parse()?,
-            name if BROKERS.iter().any(|recipe| recipe.name == name) => names.push(argument),
+            name if brokers.iter().any(|recipe| recipe.name() == name) => names.push(argument),
             _ => return Err("[redis|nats|rabbitmq|postgres ...] [--seconds N]".into()),
         }
     }
     let runtime = tokio::runtime::Runtime::new()?;
-    for recipe in BROKERS.iter().filter(|recipe| names.is_empty() || names.iter().any(|name| name == recipe.name)) {
-        let (recipe, length) = (*recipe, Duration::from_secs(seconds));
+    for recipe in brokers {
+        if !names.is_empty() && !names.iter().any(|name| name == recipe.name()) {
+            continue;
+        }
+        let length = Duration::from_secs(seconds);
         // The slow one blocks its thread: it has a runtime of its own, as a process has.
         let aside = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let slow = aside.handle().clone();

@@ -6,9 +6,7 @@ use conformance::{Subject, recipes};
 
 fn main() -> std::process::ExitCode {
     // A server takes several seconds to start, and some cases start it again and again.
-    let amqp = || {
-        Subject::new("amqp", |url| Ok(Box::new(adapter_amqp::Amqp::from_url(url)?))).deadline(Duration::from_secs(600))
-    };
-    let cluster = amqp().variant("cluster").broker(recipes::RABBITMQ_CLUSTER);
-    conformance::main([amqp().broker(recipes::RABBITMQ), cluster])
+    let amqp = || Subject::new("amqp", adapter_amqp::Amqp::from_url).deadline(Duration::from_secs(600));
+    let cluster = amqp().variant("cluster").broker(recipes::rabbitmq_cluster());
+    conformance::main([amqp().broker(recipes::rabbitmq()), cluster])
 }

@@ -315,7 +315,7 @@ async fn closing_ends_whatever_the_broker_does() -> Tested {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_other_server_of_a_cluster_takes_over() -> Tested {
-    let broker = Broker::start(&recipes::RABBITMQ_CLUSTER).await?;
+    let broker = Broker::start(&recipes::rabbitmq_cluster()).await?;
     let [first, second] = broker.addresses() else { panic!("two servers") };
     let there = format!("amqp://{second}");
     let two = on(&there, "rc.b").await;

@@ -10,7 +10,7 @@ use adapter_amqp::{Amqp, rustls};
 use adapter_core::ErrorKind;
 use adapter_core::backend::Reason;
 use conformance::bare::{self, certificates, with_arguments};
-use conformance::broker::{Broker, Recipe, recipes};
+use conformance::broker::{Broker, recipes};
 use support::{ctl, on, refusal};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
@@ -30,12 +30,12 @@ async fn broker(folder: &Path, port: u16) -> Broker {
         ["ssl_cert_login_from", "common_name"],
     ];
     let arguments: Vec<_> = settings.iter().flat_map(|[name, value]| ["-rabbit", name, value]).collect();
-    let mut recipe = with_arguments(&recipes::RABBITMQ, &arguments);
-    let plugins = ("RABBITMQ_ENABLED_PLUGINS", "rabbitmq_auth_mechanism_ssl");
-    recipe.local.environment = [recipe.local.environment, &[plugins]].concat().leak(); // a recipe is for good
-    recipe.local.prepare = &[]; // which would leave the plugins out
-    // Containers have no such folder.
-    support::start(&Recipe { setting: "RABBITMQ_TLS", family: "RABBITMQ_TLS", ..recipe }).await
+    let plugins = [("RABBITMQ_ENABLED_PLUGINS", "rabbitmq_auth_mechanism_ssl")];
+    let recipe = with_arguments(recipes::rabbitmq(), &arguments)
+        .named("rabbitmq-tls")
+        .without_image() // containers have no such folder
+        .with_program(|program| program.envs(plugins).unprepared()); // which would leave the plugins out
+    support::start(&recipe).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,12 +3,12 @@
 use conformance::{Subject, recipes};
 
 fn main() -> std::process::ExitCode {
-    let nats = || Subject::new("nats", |url| Ok(Box::new(adapter_nats::Nats::from_url(url)?)));
+    let nats = || Subject::new("nats", adapter_nats::Nats::from_url);
     // Without what servers tell of each other: a node whose link is cut would find the others, past the suite's proxy.
     let cluster = nats()
         .variant("cluster")
-        .broker(recipes::NATS_CLUSTER)
+        .broker(recipes::nats_cluster())
         .url_options("discover=false")
         .spreads_late("servers of a NATS cluster learn of a subscription a moment after it is confirmed");
-    conformance::main([nats().broker(recipes::NATS), cluster])
+    conformance::main([nats().broker(recipes::nats()), cluster])
 }

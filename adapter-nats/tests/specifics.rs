@@ -257,7 +257,7 @@ async fn what_the_server_does_not_permit_is_denied() -> Tested {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_other_servers_of_a_cluster_take_over() -> Tested {
-    let servers = Broker::start(&recipes::NATS_CLUSTER).await?;
+    let servers = Broker::start(&recipes::nats_cluster()).await?;
     let [first, second, _] = servers.addresses() else { panic!("three servers") };
     // Each node knows one server by its URL, and the others from that one.
     let mut one = on(&servers.url_at(*first), "rc.a").await;
@@ -274,7 +274,7 @@ async fn the_other_servers_of_a_cluster_take_over() -> Tested {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_announces_its_shutdown_is_left_without_an_outage() -> Tested {
-    let servers = Broker::start_here(&with_arguments(&recipes::NATS_CLUSTER, &["--pid", "{folder}/pid"])).await?;
+    let servers = Broker::start_here(&with_arguments(recipes::nats_cluster(), &["--pid", "{folder}/pid"])).await?;
     let [first, second, _] = servers.addresses() else { panic!("three servers") };
     let mut one = on(&servers.url_at(*first), "rc.a").await;
     let two = on(&servers.url_at(*second), "rc.b").await;

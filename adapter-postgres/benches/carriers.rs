@@ -42,7 +42,7 @@ async fn main() {
         encoding("base64", &frame, base64, |text| STANDARD_NO_PAD.decode(text).unwrap().len());
     }
 
-    let broker = Broker::start_here(&recipes::POSTGRES).await.unwrap();
+    let broker = Broker::start_here(&recipes::postgres()).await.unwrap();
     let url = format!("{}/postgres", broker.url().replace("//", "//postgres@"));
     println!("\n{NODES} listeners, PostgreSQL {}", broker.version());
     println!("carrier      size      messages/s   MB/s   client CPU ms/MB   server CPU ms/MB");

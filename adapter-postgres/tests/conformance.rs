@@ -4,7 +4,5 @@ use adapter_postgres::Postgres;
 use conformance::{Subject, recipes};
 
 fn main() -> std::process::ExitCode {
-    conformance::main(
-        [Subject::new("postgres", |url| Ok(Box::new(Postgres::from_url(url)?))).broker(recipes::POSTGRES)],
-    )
+    conformance::main([Subject::new("postgres", Postgres::from_url).broker(recipes::postgres())])
 }

@@ -10,17 +10,16 @@ use adapter_core::ErrorKind;
 use adapter_core::backend::Outgoing;
 use adapter_postgres::Postgres;
 use conformance::bare::{channel, prepared_by};
-use conformance::broker::{Launch, Recipe};
-use conformance::recipes::POSTGRES;
+use conformance::broker::{Launch, recipes};
 use support::{Tested, connect, on, postgres, refusal, start_here, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hot_standby_is_refused_until_it_is_promoted() -> Tested {
-    let primary = start_here(&POSTGRES).await;
+    let primary = start_here(&recipes::postgres()).await;
     let from = primary.url();
     let copy = ["pg_basebackup", "-d", &from, "-U", "postgres", "-D", "{folder}/data", "-R", "-c", "fast"];
-    let local = Launch { prepare: &[], ..POSTGRES.local };
-    let standby = start_here(&prepared_by(&Recipe { name: "standby", local, ..POSTGRES }, &copy)).await;
+    let unprepared = recipes::postgres().named("standby").with_program(Launch::unprepared);
+    let standby = start_here(&prepared_by(unprepared, &copy)).await;
     let error = refusal(&standby.url()).await;
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("hot standby") && error.to_string().contains("primary"), "{error}");
@@ -67,18 +66,30 @@ async fn either_connection_is_given_up_when_it_is_half_open() -> Tested {
 }
 
 /// In transaction mode: each transaction on whatever connection to the server is free.
-const PGBOUNCER: &str = "printf '[databases]\\npostgres = host=127.0.0.1 port=PORT\\n[pgbouncer]\\n\
-    listen_addr = 127.0.0.1\\nlisten_port = {port}\\nunix_socket_dir =\\nauth_type = trust\\nauth_file = users\\npool_mode = transaction\\n\
-    default_pool_size = 3\\n' > pgbouncer.ini; \
-    echo '\"postgres\" \"\"' > users";
+const PGBOUNCER: &str = "
+[databases]
+postgres = host=127.0.0.1 port=PORT
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = trust
+auth_file = users
+pool_mode = transaction
+default_pool_size = 3
+";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_may_go_through_a_pooler() -> Tested {
-    let server = start_here(&POSTGRES).await;
+    let server = start_here(&recipes::postgres()).await;
     let settings = PGBOUNCER.replace("PORT", &server.addresses()[0].port().to_string());
-    let local = Launch { what: "pgbouncer", arguments: &[&["{folder}/pgbouncer.ini"]], prepare: &[], ..POSTGRES.local };
-    let recipe = Recipe { name: "pgbouncer", setting: "PGBOUNCER", family: "PGBOUNCER", local, ..POSTGRES };
-    let pooler = start_here(&prepared_by(&recipe, &["sh", "-c", &settings])).await;
+    let program = Launch::new("pgbouncer")
+        .file("ini", settings)
+        .file("users", "\"postgres\" \"\"")
+        .args(["{folder}/ini"])
+        .user("postgres")
+        .stop("INT");
+    let pooler = start_here(&recipes::postgres().named("pgbouncer").program(program)).await;
     let through = url(&pooler, "postgres", "/postgres");
     let with = format!("{}/postgres?publish_url={}", server.url(), through);
     let mut node = on(&with, "rc.a").await;

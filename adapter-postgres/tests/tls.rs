@@ -9,7 +9,7 @@ use adapter_core::ErrorKind;
 use adapter_postgres::{Postgres, rustls};
 use conformance::Broker;
 use conformance::bare::{self, prepared_by};
-use conformance::recipes::POSTGRES;
+use conformance::recipes;
 use support::{Tested, admin, on, refusal, start_here};
 
 /// An authority, and what it signed: for the server by a name that is not 127.0.0.1, then for the right one.
@@ -29,7 +29,7 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let broker = start_here(&prepared_by(&POSTGRES, &["sh", "-c", CERTIFICATES])).await;
+        let broker = start_here(&prepared_by(recipes::postgres(), &["sh", "-c", CERTIFICATES])).await;
         let data = admin(&broker).await.query_one("SELECT current_setting('data_directory')", &[]).await.unwrap();
         let folder = data.get::<_, String>(0).trim_end_matches("/data").to_owned();
         Self { broker, folder }

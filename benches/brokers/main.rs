@@ -26,7 +26,8 @@ use rounds::Rounds;
 
 /// One broker, and who runs on it beside Roomcast.
 struct Row {
-    recipe: Recipe,
+    name: &'static str,
+    recipe: fn() -> Recipe,
     /// The client crate in its best forms. The first also runs with a task that takes what each receiver has received, as in
     /// most applications.
     plain: &'static [(&'static str, Open)],
@@ -37,25 +38,29 @@ struct Row {
 
 const ROWS: &[Row] = &[
     Row {
-        recipe: recipes::REDIS,
+        name: "redis",
+        recipe: recipes::redis,
         plain: &[("redis, 64 in a pipeline", plain_redis::by_64), ("redis, 1,000 in a pipeline", plain_redis::by_1000)],
         with_tasks: "redis, 64 in a pipeline, to tasks",
         messages: 200_000,
     },
     Row {
-        recipe: recipes::NATS,
+        name: "nats",
+        recipe: recipes::nats,
         plain: &[("async-nats", plain_nats::open)],
         with_tasks: "async-nats, to tasks",
         messages: 200_000,
     },
     Row {
-        recipe: recipes::RABBITMQ,
+        name: "rabbitmq",
+        recipe: recipes::rabbitmq,
         plain: &[("lapin, 256 in flight", plain_amqp::open)],
         with_tasks: "lapin, 256 in flight, to tasks",
         messages: 100_000,
     },
     Row {
-        recipe: recipes::POSTGRES,
+        name: "postgres",
+        recipe: recipes::postgres,
         plain: &[("tokio-postgres, 64 in a statement", plain_postgres::open)],
         with_tasks: "tokio-postgres, 64 in a statement, to tasks",
         messages: 100_000,
@@ -87,7 +92,7 @@ impl Choice {
             match argument.as_str() {
                 "--rounds" => choice.rounds = value()?.parse::<usize>()?.max(1),
                 "--only" => choice.only = value()?,
-                name if ROWS.iter().any(|row| row.recipe.name == name) => choice.brokers.push(argument),
+                name if ROWS.iter().any(|row| row.name == name) => choice.brokers.push(argument),
                 other => return Err(format!("{other:?} is none of the brokers: {}", known()).into()),
             }
         }
@@ -95,17 +100,17 @@ impl Choice {
     }
 
     fn includes(&self, row: &Row) -> bool {
-        self.brokers.is_empty() || self.brokers.iter().any(|name| name == row.recipe.name)
+        self.brokers.is_empty() || self.brokers.iter().any(|name| name == row.name)
     }
 }
 
 fn known() -> String {
-    ROWS.iter().map(|row| row.recipe.name).collect::<Vec<_>>().join(", ")
+    ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
 }
 
 async fn all(choice: Choice) -> Result<()> {
     for row in ROWS.iter().filter(|row| choice.includes(row)) {
-        let broker = Broker::start(&row.recipe).await?;
+        let broker = Broker::start(&(row.recipe)()).await?;
         let tasks = row.plain.first().map(|(_, open)| (row.with_tasks, *open, true));
         let plain = row.plain.iter().map(|(name, open)| (*name, *open, false));
         let everybody = plain.chain(tasks).chain([("roomcast", roomcast_node::open as Open, false)]);

@@ -11,7 +11,7 @@ use adapter_core::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use tokio::time::MissedTickBehavior;
 
-use crate::broker::{Launch, Recipe};
+use crate::broker::Recipe;
 use crate::proxy::Proxy;
 
 /// How long anything may take that has to come. A broker that starts on a busy machine takes its time.
@@ -239,20 +239,14 @@ pub fn channel(name: &str) -> Channel {
     Channel::new(name).expect("valid")
 }
 
-/// The same broker, with these arguments more for a program of this machine. A recipe is for good, and so are they.
-pub fn with_arguments(recipe: &Recipe, more: &[&str]) -> Recipe {
-    let arguments = [recipe.local.arguments, &[forever(more)]].concat().leak();
-    Recipe { local: Launch { arguments, ..recipe.local }, ..*recipe }
+/// The same broker, with these arguments more for a program of this machine.
+pub fn with_arguments(recipe: Recipe, more: &[&str]) -> Recipe {
+    recipe.with_program(|program| program.args(more.iter().map(|word| (*word).to_owned())))
 }
 
 /// The same broker, with one more command that prepares its folder on this machine.
-pub fn prepared_by(recipe: &Recipe, command: &[&str]) -> Recipe {
-    let prepare = [recipe.local.prepare, &[forever(command)]].concat().leak();
-    Recipe { local: Launch { prepare, ..recipe.local }, ..*recipe }
-}
-
-fn forever(words: &[&str]) -> &'static [&'static str] {
-    words.iter().map(|word| &*word.to_string().leak()).collect::<Vec<_>>().leak()
+pub fn prepared_by(recipe: Recipe, command: &[&str]) -> Recipe {
+    recipe.with_program(|program| program.prepare(command.iter().map(|word| (*word).to_owned())))
 }
 
 /// A certificate authority in this folder (`ca.pem`), and what it signed for this machine: `server.pem`, `client.pem` and

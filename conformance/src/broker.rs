@@ -25,7 +25,9 @@ pub use self::choice::{Provider, required};
 use self::fleet::Fleet;
 pub use self::missing::MissingBroker;
 use self::probe::Target;
-pub use self::recipe::{Launch, Probe, Recipe, Setup};
+use self::recipe::Probe;
+pub(crate) use self::recipe::Text;
+pub use self::recipe::{Launch, Recipe};
 use self::url::Url;
 use crate::proxy::Proxy;
 
@@ -43,7 +45,7 @@ use crate::proxy::Proxy;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), conformance::broker::MissingBroker> {
 /// use conformance::broker::{Broker, recipes};
 ///
-/// let broker = Broker::start(&recipes::REDIS).await?;
+/// let broker = Broker::start(&recipes::redis()).await?;
 /// println!("{} {} at {}", broker.name(), broker.version(), broker.url());
 /// broker.kill().await?;
 /// broker.start_again().await?; // on the same port
@@ -77,7 +79,7 @@ impl Broker {
             choice::Choice::Start(place) => Self::start_at(recipe, place).await,
             choice::Choice::Connect(url) => {
                 let (addresses, version) = external::connect(recipe, &url).await?;
-                Ok(Self { recipe: *recipe, url, addresses, version, from: Origin::Outside })
+                Ok(Self { recipe: recipe.clone(), url, addresses, version, from: Origin::Outside })
             }
         }
     }
@@ -93,14 +95,14 @@ impl Broker {
 
     async fn start_at(recipe: &Recipe, place: choice::Place) -> Result<Self, MissingBroker> {
         let (fleet, addresses) = Fleet::start(recipe, place).await?;
-        let url = Url::plain(recipe.scheme, &addresses);
+        let url = Url::plain(&recipe.scheme, &addresses);
         let version = fleet.ready(recipe).await?;
-        Ok(Self { recipe: *recipe, url, addresses, version, from: Origin::Us(fleet) })
+        Ok(Self { recipe: recipe.clone(), url, addresses, version, from: Origin::Us(fleet) })
     }
 
     /// The recipe's name, for reports.
-    pub fn name(&self) -> &'static str {
-        self.recipe.name
+    pub fn name(&self) -> &str {
+        &self.recipe.name
     }
 
     /// What a backend connects to: `redis://127.0.0.1:20123`, a cluster's servers separated by commas.

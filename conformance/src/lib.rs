@@ -6,7 +6,7 @@
 //! use conformance::Subject;
 //!
 //! fn main() -> std::process::ExitCode {
-//!     conformance::main([Subject::new("memory", |url| Ok(Box::new(adapter_core::Memory::named(url))))])
+//!     conformance::main([Subject::new("memory", |url| Ok(adapter_core::Memory::named(url)))])
 //! }
 //! ```
 //!

@@ -71,7 +71,7 @@ impl Proxy {
 
     /// Listens for connections to each of these servers, on the server's own port at an address of 127.0.0.0/8 that no other
     /// proxy of this process has: for servers that send a client on to each other by the port alone, as those of
-    /// [`REDIS_CLUSTER`](crate::recipes::REDIS_CLUSTER) do. What is broken and counted is that of all of them together.
+    /// [`redis_cluster`](crate::recipes::redis_cluster) do. What is broken and counted is that of all of them together.
     ///
     /// # Errors
     /// When there are no servers, or one of the ports cannot be had, or the address: Linux has all, others those that were set up.

@@ -42,7 +42,7 @@ impl Scene {
 
     /// The same scene on a broker that is told to keep little.
     pub(crate) fn keeping_little(&self) -> Verdict<Self> {
-        let query = self.subject.keeps_little;
+        let query = self.subject.keeps_little.clone();
         let query = query.ok_or_else(|| Failure::unsuited("the subject does not say how its broker keeps little"))?;
         Ok(Self::new(self.subject.clone().url_options(query), self.seed, self.broker.clone()))
     }

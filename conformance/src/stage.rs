@@ -45,11 +45,11 @@ impl Stage {
     pub(crate) fn run(&self, case: &Case) -> Record {
         let seed = seed();
         let mut record = Record::new(&self.subject, case, seed);
-        let excused = self.subject.excused.iter().find(|(name, _)| *name == case.name);
+        let excused = self.subject.excused.iter().find(|(name, _)| name == case.name);
         let _turn = excused.is_none().then(|| self.turn(case.needs)).flatten();
         let began = Instant::now();
         record.outcome = match (excused, runtime()) {
-            (Some((_, reason)), _) => Outcome::Ignored((*reason).to_owned()),
+            (Some((_, reason)), _) => Outcome::Ignored(reason.to_string()),
             (None, Ok(runtime)) => {
                 let (outcome, own) = runtime.block_on(self.play(case, seed, &mut record));
                 runtime.shutdown_background(); // what a failed case left behind ends here
@@ -68,7 +68,7 @@ impl Stage {
     /// many servers as a small machine starts and restarts within anybody's patience.
     fn turn(&self, needs: Needs) -> Option<SemaphorePermit<'static>> {
         static TURNS: Semaphore = Semaphore::const_new(2);
-        let several = self.subject.recipe.is_some_and(|recipe| recipe.servers > 1);
+        let several = self.subject.recipe.as_ref().is_some_and(|recipe| recipe.is_several());
         (several && needs.own_broker()).then(|| home().block_on(TURNS.acquire()).expect("nobody closes it"))
     }
 
@@ -152,7 +152,7 @@ impl Stage {
             let reason = "the subject has no broker that could fail";
             return if breaks || needs.proxy() { Err(Outcome::Ignored(reason.to_owned())) } else { Ok(None) };
         };
-        let shared = self.shared.get_or_init(|| start(*recipe)).await;
+        let shared = self.shared.get_or_init(|| start(recipe)).await;
         let shared = shared.clone().map_err(missing)?;
         if needs.proxy()
             && let Err(reason) = shared.can_be_proxied()
@@ -171,14 +171,15 @@ impl Stage {
         {
             return Ok(Some(spare));
         }
-        start(*recipe).await.map(Some).map_err(missing)
+        start(recipe).await.map(Some).map_err(missing)
     }
 }
 
 /// Starts a broker whose tasks outlive the case that asked for it first.
-async fn start(recipe: Recipe) -> Result<Arc<Broker>, MissingBroker> {
-    let started = home().spawn(async move { Broker::start(&recipe).await }).await;
-    started.unwrap_or_else(|panic| Err(MissingBroker::new(recipe.name, panic.to_string()))).map(Arc::new)
+async fn start(recipe: &Recipe) -> Result<Arc<Broker>, MissingBroker> {
+    let owned = recipe.clone();
+    let started = home().spawn(async move { Broker::start(&owned).await }).await;
+    started.unwrap_or_else(|panic| Err(MissingBroker::new(recipe.name(), panic.to_string()))).map(Arc::new)
 }
 
 /// Makes a broker that was struck fit for another case; returns whether that was possible.

@@ -1,30 +1,32 @@
 //! What is put to the test.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::Result;
 use adapter_core::backend::Connect;
 
-use crate::broker::Recipe;
+use crate::broker::{Recipe, Text};
 
 /// How to connect to a URL.
-pub(crate) type ConnectTo = fn(url: &str) -> Result<Box<dyn Connect>>;
+pub(crate) type ConnectTo = Arc<dyn Fn(&str) -> Result<Box<dyn Connect>> + Send + Sync>;
 
 /// A backend that is put to the test: its name, how to connect, and the broker that it needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct Subject {
-    pub(crate) name: &'static str,
-    pub(crate) variant: &'static str,
+    pub(crate) name: Text,
+    pub(crate) variant: Text,
     pub(crate) connect: ConnectTo,
     pub(crate) recipe: Option<Recipe>,
-    pub(crate) options: &'static str,
-    pub(crate) excused: Vec<(&'static str, &'static str)>,
+    pub(crate) options: Text,
+    pub(crate) excused: Vec<(Text, Text)>,
     pub(crate) deadline: Duration,
     /// The option by which the broker keeps little.
-    pub(crate) keeps_little: Option<&'static str>,
+    pub(crate) keeps_little: Option<Text>,
     /// Why a confirmed subscription is not known everywhere yet.
-    pub(crate) spreads_late: Option<&'static str>,
+    pub(crate) spreads_late: Option<Text>,
 }
 
 impl Subject {
@@ -32,14 +34,22 @@ impl Subject {
     ///
     /// Without a [`broker`](Self::broker), each case has a URL of its own, `memory://<fresh name>`; all nodes of the case
     /// connect to it.
-    pub fn new(name: &'static str, connect: fn(url: &str) -> Result<Box<dyn Connect>>) -> Self {
+    ///
+    /// # Examples
+    /// ```
+    /// use adapter_core::Memory;
+    /// use conformance::Subject;
+    ///
+    /// let memory = Subject::new("memory", |url| Ok(Memory::named(url)));
+    /// ```
+    pub fn new<C: Connect>(name: impl Into<Text>, connect: impl Fn(&str) -> Result<C> + Send + Sync + 'static) -> Self {
         let deadline = Duration::from_secs(300);
         Self {
-            name,
-            variant: "",
-            connect,
+            name: name.into(),
+            variant: Text::default(),
+            connect: Arc::new(move |url| Ok(Box::new(connect(url)?))),
             recipe: None,
-            options: "",
+            options: Text::default(),
             excused: Vec::new(),
             deadline,
             keeps_little: None,
@@ -54,34 +64,35 @@ impl Subject {
     }
 
     /// What tells this subject from others of the same name in the report: `sharded`, say. Empty by default.
-    pub fn variant(mut self, name: &'static str) -> Self {
-        self.variant = name;
+    pub fn variant(mut self, name: impl Into<Text>) -> Self {
+        self.variant = name.into();
         self
     }
 
     /// What is appended to the broker's URL as its query: `mode=sharded`, say. Empty by default.
-    pub fn url_options(mut self, query: &'static str) -> Self {
-        self.options = query;
+    pub fn url_options(mut self, query: impl Into<Text>) -> Self {
+        self.options = query.into();
         self
     }
 
     /// What is appended to the URL, instead of [`url_options`](Self::url_options), in the case in which a broker that replays has
     /// kept too little: an option by which it keeps at most 2,000 messages.
-    pub fn keeps_little(mut self, query: &'static str) -> Self {
-        self.keeps_little = Some(query);
+    pub fn keeps_little(mut self, query: impl Into<Text>) -> Self {
+        self.keeps_little = Some(query.into());
         self
     }
 
     /// Excuses the subject from a case. It is shown as ignored with the reason, never as passed.
-    pub fn not(mut self, case: &'static str, reason: &'static str) -> Self {
-        self.excused.push((case, reason));
+    pub fn not(mut self, case: impl Into<Text>, reason: impl Into<Text>) -> Self {
+        self.excused.push((case.into(), reason.into()));
         self
     }
 
     /// Says that a subscription which the server confirmed may be unknown to the broker's other servers for a moment, and
     /// why. The case about just that is shown as ignored; those about something else wait until a first message came through.
-    pub fn spreads_late(mut self, reason: &'static str) -> Self {
-        self.spreads_late = Some(reason);
+    pub fn spreads_late(mut self, reason: impl Into<Text>) -> Self {
+        let reason = reason.into();
+        self.spreads_late = Some(reason.clone());
         self.not("g18_what_is_published_after_subscribe_has_returned_is_received", reason)
     }
 
@@ -94,12 +105,18 @@ impl Subject {
 
     /// Name and variant.
     pub(crate) fn label(&self) -> String {
-        [self.name, self.variant].join(" ").trim().to_owned()
+        [&*self.name, &*self.variant].join(" ").trim().to_owned()
     }
 
     /// The URL with this subject's options.
     pub(crate) fn with_options(&self, url: String) -> String {
-        with_options(url, self.options)
+        with_options(url, &self.options)
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("label", &self.label()).field("recipe", &self.recipe).finish_non_exhaustive()
     }
 }
 

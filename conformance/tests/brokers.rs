@@ -104,11 +104,10 @@ async fn lives_through_everything(recipe: &Recipe) {
         return;
     }
     assert_eq!(broker.can(), Ok(()));
-    assert_eq!(broker.addresses().len(), recipe.servers);
     assert!(broker.version().starts_with(|first: char| first.is_ascii_digit()), "{}", broker.version());
     eventually("all its servers answer", || all_answer(&broker)).await;
-    let (url, addresses, name) = (broker.url(), broker.addresses().to_vec(), broker.name());
-    assert!(!remains(name, &addresses).is_empty(), "what is looked for after the drop is seen now");
+    let (url, addresses, name) = (broker.url(), broker.addresses().to_vec(), broker.name().to_owned());
+    assert!(!remains(&name, &addresses).is_empty(), "what is looked for after the drop is seen now");
 
     broker.kill().await.expect("it can be killed");
     assert!(none_answers(&broker).await);
@@ -134,47 +133,47 @@ async fn lives_through_everything(recipe: &Recipe) {
     eventually("all its servers answer", || all_answer(&broker)).await;
 
     drop(broker);
-    eventually("nothing is left", async || remains(name, &addresses).is_empty()).await;
+    eventually("nothing is left", async || remains(&name, &addresses).is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_lives_through_everything() {
-    lives_through_everything(&recipes::REDIS).await;
+    lives_through_everything(&recipes::redis()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_cluster_lives_through_everything() {
-    lives_through_everything(&recipes::REDIS_CLUSTER).await;
+    lives_through_everything(&recipes::redis_cluster()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_lives_through_everything() {
-    lives_through_everything(&recipes::NATS).await;
+    lives_through_everything(&recipes::nats()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_cluster_lives_through_everything() {
-    lives_through_everything(&recipes::NATS_CLUSTER).await;
+    lives_through_everything(&recipes::nats_cluster()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rabbitmq_lives_through_everything() {
-    lives_through_everything(&recipes::RABBITMQ).await;
+    lives_through_everything(&recipes::rabbitmq()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rabbitmq_cluster_lives_through_everything() {
-    lives_through_everything(&recipes::RABBITMQ_CLUSTER).await;
+    lives_through_everything(&recipes::rabbitmq_cluster()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_lives_through_everything() {
-    lives_through_everything(&recipes::POSTGRES).await;
+    lives_through_everything(&recipes::postgres()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operators_command_runs_where_the_server_does() {
-    let broker = start(&recipes::RABBITMQ_CLUSTER).await;
+    let broker = start(&recipes::rabbitmq_cluster()).await;
     for server in 0..2 {
         let running = "io:format(\"~p\", [length([node() | nodes()])]).";
         let said = broker.run(server, &["rabbitmqctl", "-q", "eval", running]).await.expect("it answers");
@@ -187,7 +186,7 @@ async fn an_operators_command_runs_where_the_server_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_server_of_a_cluster_dies_and_comes_back() {
-    for recipe in [recipes::REDIS_CLUSTER, recipes::NATS_CLUSTER] {
+    for recipe in [recipes::redis_cluster(), recipes::nats_cluster()] {
         let broker = start(&recipe).await;
         broker.kill_one(1).await.expect("it can be killed");
         let [first, second, third] = broker.addresses() else { panic!("three servers") };
@@ -201,7 +200,7 @@ async fn one_server_of_a_cluster_dies_and_comes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_moves_while_the_cluster_runs() {
-    let broker = start(&recipes::REDIS_CLUSTER).await;
+    let broker = start(&recipes::redis_cluster()).await;
     let slot = broker.slot_of("roomcast.channel").await.expect("it answers");
     let from = broker.slot_owner(slot).await.expect("somebody has it");
     let to = (from + 1) % 3;
@@ -217,7 +216,7 @@ async fn a_slot_moves_while_the_cluster_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ready_nats_cluster_carries_messages_between_its_servers() {
-    let broker = start(&recipes::NATS_CLUSTER).await;
+    let broker = start(&recipes::nats_cluster()).await;
     let mut subscriber = TcpStream::connect(broker.addresses()[0]).await.expect("it listens");
     exchange(&mut subscriber, "CONNECT {\"verbose\":false}\r\nSUB a 1\r\nPING\r\n", "PONG").await;
     for &address in &broker.addresses()[1..] {
@@ -239,8 +238,9 @@ async fn a_ready_nats_cluster_carries_messages_between_its_servers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_of_one_recipe_do_not_meet() {
     // Tasks, for the suite starts brokers in one runtime and uses them in others.
-    let one = tokio::spawn(async { start(&recipes::NATS).await });
-    let (one, two) = tokio::join!(one, start(&recipes::NATS));
+    let one = tokio::spawn(async { start(&recipes::nats()).await });
+    let nats = recipes::nats();
+    let (one, two) = tokio::join!(one, start(&nats));
     let one = one.expect("it starts");
     assert_ne!(one.url(), two.url());
     one.kill().await.expect("it can be killed");
@@ -249,35 +249,56 @@ async fn brokers_of_one_recipe_do_not_meet() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_cannot_be_had_is_named() {
-    const NONE: Recipe = Recipe {
-        name: "none",
-        setting: "NONE",
-        family: "NONE",
-        local: Launch { what: "no-such-server", ..recipes::REDIS.local },
-        container: Launch { what: "no-such-image.invalid/none", ..recipes::REDIS.container },
-        ..recipes::REDIS
-    };
-    let missing: MissingBroker = Broker::start(&NONE).await.expect_err("there is none");
+    let none = Recipe::new("none", "none")
+        .program(Launch::new("no-such-server"))
+        .image(Launch::new("no-such-image.invalid/none"));
+    let missing: MissingBroker = Broker::start(&none).await.expect_err("there is none");
     assert_eq!(missing.what, "none");
     assert!(missing.why.contains("no-such-server"), "{missing}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_start_shows_its_log() {
-    const BROKEN: Recipe = Recipe {
-        local: Launch { arguments: &[&["--port", "{port}", "--no-such-option"]], ..recipes::REDIS.local },
-        container: Launch { arguments: &[&["--port", "{port}", "--no-such-option"]], ..recipes::REDIS.container },
-        ..recipes::REDIS
-    };
-    let missing: MissingBroker = Broker::start(&BROKEN).await.expect_err("it does not start");
+    let wrong = |launch: Launch| launch.args(["--no-such-option"]);
+    let broken = recipes::redis().with_program(wrong).with_image(wrong);
+    let missing: MissingBroker = Broker::start(&broken).await.expect_err("it does not start");
     assert!(missing.why.contains("no-such-option"), "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_the_suite_does_not_know_is_ready_when_a_function_says_so() {
+    let program =
+        Launch::new("redis-server").file("conf", "port {port}\nbind {bind}\nsave \"\"").args(["{folder}/conf"]);
+    let recipe = Recipe::new("a-stranger", "mine").program(program).ready(7000, |address| async move {
+        if answers(address, PING).await { Ok("3.14".to_owned()) } else { Err("it is silent".to_owned()) }
+    });
+    let broker = Broker::start_here(&recipe).await.unwrap_or_else(|missing| panic!("{missing}"));
+    assert_eq!(broker.version(), "3.14");
+    assert!(broker.url().starts_with("mine://127.0.0.1:") && all_answer(&broker).await);
+
+    let never = recipe.ready(7000, |_| async { Err("it is never ready".to_owned()) });
+    let never = never.with_program(|program| program.args(["--no-such-option"])); // so that nobody waits for it
+    let missing = Broker::start_here(&never).await.expect_err("it is not ready");
+    assert!(missing.why.contains("it has ended"), "{missing}");
+}
+
+#[test]
+fn the_suite_takes_few_lines_for_a_broker_that_it_knows_and_not_many_for_another() {
+    let lines = |file: &str| {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+        std::fs::read_to_string(path).expect("it is there").lines().count()
+    };
+    for backend in ["redis", "nats", "amqp", "postgres"] {
+        assert!(lines(&format!("adapter-{backend}/tests/conformance.rs")) <= 15, "{backend}");
+    }
+    assert!(lines("examples/adapter-mqtt/tests/conformance.rs") <= 30);
 }
 
 /// Not a test of its own: the process that the next one kills.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs within servers_die_with_a_killed_process"]
 async fn a_process_that_is_killed() {
-    let broker = start(&recipes::NATS).await;
+    let broker = start(&recipes::nats()).await;
     println!("\naddress={} provider={}", broker.addresses()[0], broker.provider());
     std::future::pending::<()>().await;
 }

@@ -106,5 +106,5 @@ impl Bus {
 }
 
 fn main() -> ExitCode {
-    conformance::main([Subject::new("bus", |url| Ok(Box::new(Bus::named(url))))])
+    conformance::main([Subject::new("bus", |url| Ok(Bus::named(url)))])
 }

@@ -9,8 +9,8 @@ use conformance::Subject;
 
 fn main() -> std::process::ExitCode {
     conformance::main([
-        Subject::new("memory", |url| Ok(Box::new(Memory::named(url)))),
-        Subject::new("memory", |url| Ok(Box::new(narrow(url)))).variant("600 bytes"),
+        Subject::new("memory", |url| Ok(Memory::named(url))),
+        Subject::new("memory", |url| Ok(narrow(url))).variant("600 bytes"),
     ])
 }
 

@@ -6,17 +6,16 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use adapter_core::Result;
-use adapter_core::backend::Connect;
 use conformance::{Outcome, Subject, run_case};
 
 use mutant::{Fault, Mutant};
 
-type ConnectTo = fn(&str) -> Result<Box<dyn Connect>>;
+type ConnectTo = fn(&str) -> Result<Mutant>;
 
 /// A broken backend, and the cases that must fail for it.
 macro_rules! mutants {
     ($($fault:ident => $($case:ident),+;)+) => {
-        &[$((stringify!($fault), |url| Ok(Box::new(Mutant::new(url, Fault::$fault))), &[$(stringify!($case)),+])),+]
+        &[$((stringify!($fault), |url| Ok(Mutant::new(url, Fault::$fault)), &[$(stringify!($case)),+])),+]
     };
 }
 
@@ -63,7 +62,7 @@ fn every_mutant_is_caught_by_the_case_that_names_its_promise() {
         MUTANTS.iter().flat_map(|(name, connect, cases)| cases.iter().map(|case| (*name, *connect, *case))).collect();
     let began = std::time::Instant::now();
     // Many hang, which only the deadline ends.
-    let subject = |name, connect| Subject::new(name, connect).deadline(Duration::from_secs(25));
+    let subject = |name, connect: ConnectTo| Subject::new(name, connect).deadline(Duration::from_secs(25));
     let wrong = each(24, left, |(name, connect, case)| match run_case(&subject(name, connect), case) {
         Outcome::Failed(seen) => {
             let seen = seen.lines().next().unwrap_or_default();
@@ -81,7 +80,7 @@ fn a_mutant_without_a_fault_passes() {
     let mut cases: Vec<_> = MUTANTS.iter().flat_map(|(_, _, cases)| *cases).collect();
     cases.sort_unstable();
     cases.dedup();
-    let none: ConnectTo = |url| Ok(Box::new(Mutant::new(url, Fault::None)));
+    let none: ConnectTo = |url| Ok(Mutant::new(url, Fault::None));
     let wrong = each(4, cases, |case| match run_case(&Subject::new("none", none), case) {
         Outcome::Passed => None,
         other => Some(format!("{case}: {other:?}")),

@@ -23,7 +23,7 @@ impl Victim {
     /// Redis is installed.
     pub(crate) async fn start(adapter: Option<&str>) -> Result<Self> {
         let Some(adapter) = adapter else {
-            return match Broker::start(&recipes::REDIS).await {
+            return match Broker::start(&recipes::redis()).await {
                 Ok(broker) => Ok(Self::Broker(Box::new(broker))),
                 Err(missing) => {
                     println!("{missing}: over the relay of this program instead\n");
@@ -31,16 +31,16 @@ impl Victim {
                 }
             };
         };
-        Self::start_broker(match adapter {
-            "redis" => &recipes::REDIS,
-            "relay" => return Self::start_broker(&relay::recipe::recipe()).await,
-            "nats" => &recipes::NATS,
-            "amqp" | "rabbitmq" => &recipes::RABBITMQ,
-            "postgres" | "postgresql" => &recipes::POSTGRES,
+        let recipe = match adapter {
+            "redis" => recipes::redis(),
+            "relay" => relay::recipe::recipe(),
+            "nats" => recipes::nats(),
+            "amqp" | "rabbitmq" => recipes::rabbitmq(),
+            "postgres" | "postgresql" => recipes::postgres(),
             url if url.contains("://") => return Self::behind_a_proxy(url).await,
             other => return Err(Error::new(ErrorKind::Config, format!("there is no adapter {other:?}"))),
-        })
-        .await
+        };
+        Self::start_broker(&recipe).await
     }
 
     async fn start_broker(recipe: &Recipe) -> Result<Self> {

@@ -16,7 +16,7 @@ pub(crate) async fn shared() -> &'static Broker {
 
 /// A broker that may be broken.
 pub(crate) async fn own() -> Broker {
-    start(&recipes::RABBITMQ).await
+    start(&recipes::rabbitmq()).await
 }
 
 /// A broker that takes commands: it takes connections a moment before.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 /// A server as it comes.
 pub(crate) async fn nats() -> Broker {
-    Broker::start(&recipes::NATS).await.unwrap()
+    Broker::start(&recipes::nats()).await.unwrap()
 }
 
 /// A server with a configuration file.
@@ -26,7 +26,7 @@ impl Server {
     pub(crate) async fn start(configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = configure(folder.path(), configuration);
-        let recipe = with_arguments(&recipes::NATS, &["--pid", "{folder}/pid", "--config", &file]);
+        let recipe = with_arguments(recipes::nats(), &["--pid", "{folder}/pid", "--config", &file]);
         let broker = Broker::start_here(&recipe).await.unwrap();
         Self { broker, folder }
     }

@@ -21,7 +21,7 @@ pub(crate) type Tested = Result<(), Box<dyn std::error::Error>>;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn postgres() -> Broker {
-    Broker::start(&recipes::POSTGRES).await.unwrap_or_else(|missing| panic!("{missing}"))
+    Broker::start(&recipes::postgres()).await.unwrap_or_else(|missing| panic!("{missing}"))
 }
 
 /// From a program of this machine, for what has to be prepared in its folder.

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use adapter_core::Error;
 use adapter_redis::Redis;
+use conformance::bare::with_arguments;
 pub(crate) use conformance::bare::{Node, channel, eventually, tries};
-use conformance::bare::{prepared_by, with_arguments};
-use conformance::broker::{Launch, Probe, Setup};
+use conformance::broker::Launch;
 pub(crate) use conformance::{Broker, Recipe, recipes};
 
 pub(crate) type Tested = Result<(), Box<dyn std::error::Error>>;
@@ -18,17 +18,17 @@ pub(crate) const ALL: &str = "rc.shop.all";
 
 /// A server as it comes.
 pub(crate) async fn redis() -> Broker {
-    Broker::start(&recipes::REDIS).await.unwrap_or_else(|missing| panic!("{missing}"))
+    Broker::start(&recipes::redis()).await.unwrap_or_else(|missing| panic!("{missing}"))
 }
 
 /// From the program of this machine, for what is not as it comes.
-async fn here(recipe: &Recipe) -> Broker {
-    Broker::start_here(recipe).await.unwrap_or_else(|missing| panic!("{missing}"))
+async fn here(recipe: Recipe) -> Broker {
+    Broker::start_here(&recipe).await.unwrap_or_else(|missing| panic!("{missing}"))
 }
 
 /// With these arguments of redis-server.
 pub(crate) async fn with(arguments: &[&str]) -> Broker {
-    here(&with_arguments(&recipes::REDIS, arguments)).await
+    here(with_arguments(recipes::redis(), arguments)).await
 }
 
 /// A sentinel that watches this master as the service "main".
@@ -40,14 +40,13 @@ pub(crate) async fn sentinel(master: &Broker) -> Broker {
 /// A sentinel with these settings.
 pub(crate) async fn sentinel_with(settings: &str) -> Broker {
     let settings = format!("port {{port}}\nbind {{bind}}\n{settings}");
-    let local = Launch { arguments: &[&["{folder}/sentinel.conf", "--sentinel"]], ..recipes::REDIS.local };
-    let alone = Recipe { name: "sentinel", local, ..recipes::REDIS };
-    here(&prepared_by(&alone, &["sh", "-c", &format!("echo '{settings}' > sentinel.conf")])).await
+    let program = Launch::new("redis-server").file("conf", settings).args(["{folder}/conf", "--sentinel"]);
+    here(recipes::redis().named("sentinel").program(program)).await
 }
 
 /// The suite's Redis Cluster, whose servers tell of each other by ports alone.
 pub(crate) async fn cluster_by_ports() -> Broker {
-    here(&recipes::REDIS_CLUSTER).await
+    here(recipes::redis_cluster()).await
 }
 
 /// How servers tell of each other as they come.
@@ -55,13 +54,13 @@ const BY_ADDRESS: [&str; 2] = ["--cluster-preferred-endpoint-type", "ip"];
 
 /// A Redis Cluster of three masters.
 pub(crate) async fn cluster() -> Broker {
-    here(&with_arguments(&recipes::REDIS_CLUSTER, &BY_ADDRESS)).await
+    here(with_arguments(recipes::redis_cluster(), &BY_ADDRESS)).await
 }
 
 /// One more server, in no cluster yet.
 pub(crate) async fn cluster_server() -> Broker {
-    let recipe = with_arguments(&recipes::REDIS_CLUSTER, &BY_ADDRESS);
-    here(&Recipe { servers: 1, probe: Probe::Redis, setup: Setup::None, ..recipe }).await
+    let recipe = with_arguments(recipes::redis_cluster(), &BY_ADDRESS);
+    here(recipe.alone()).await
 }
 
 pub(crate) fn port(broker: &Broker) -> u16 {

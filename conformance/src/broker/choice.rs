@@ -4,6 +4,7 @@ use std::env;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::recipe::Text;
 use super::url::Url;
 use super::{MissingBroker, Recipe, command, container, local};
 
@@ -59,22 +60,23 @@ enum Wish {
 
 pub(super) async fn choose(recipe: &Recipe) -> Result<Choice, MissingBroker> {
     let variable = |name: &str| env::var(format!("CONFORMANCE_{name}")).ok().filter(|value| !value.is_empty());
-    let missing = |why: String| MissingBroker::new(recipe.name, why);
-    let wish = wish(variable(recipe.setting), variable(recipe.family), recipe).map_err(missing)?;
+    let missing = |why: String| MissingBroker::new(&*recipe.name, why);
+    let wish = wish(variable(&recipe.setting), variable(&recipe.family), recipe).map_err(missing)?;
     if let Wish::External(url) = wish {
         return Ok(Choice::Connect(url));
     }
-    let image = variable(&format!("{}_IMAGE", recipe.family)).unwrap_or_else(|| recipe.container.what.to_owned());
-    let program = recipe.local.what;
+    let image = variable(&format!("{}_IMAGE", recipe.family)).map(Text::from);
+    let image = recipe.container.as_ref().map(|launch| image.unwrap_or_else(|| launch.what.clone()));
+    let program = recipe.local.as_ref().map(|launch| launch.what.clone());
     let place = command::blocking(move || place(&wish, program, image)).await.map_err(missing)?;
     Ok(Choice::Start(place))
 }
 
 /// A program of this machine.
 pub(super) async fn here(recipe: &Recipe) -> Result<Place, MissingBroker> {
-    let program = recipe.local.what;
-    let place = command::blocking(move || place(&Wish::Local, program, String::new())).await;
-    place.map_err(|why| MissingBroker::new(recipe.name, why))
+    let program = recipe.local.as_ref().map(|launch| launch.what.clone());
+    let place = command::blocking(move || place(&Wish::Local, program, None)).await;
+    place.map_err(|why| MissingBroker::new(&*recipe.name, why))
 }
 
 fn wish(own: Option<String>, family: Option<String>, recipe: &Recipe) -> Result<Wish, String> {
@@ -86,31 +88,32 @@ fn wish(own: Option<String>, family: Option<String>, recipe: &Recipe) -> Result<
         Some("container") => Ok(Wish::Container),
         // The value may hold a password, so it is not repeated.
         Some(value) => match Url::parse(value) {
-            Some(url) if url.scheme().starts_with(recipe.scheme) => Ok(Wish::External(url)),
+            Some(url) if url.scheme().starts_with(&*recipe.scheme) => Ok(Wish::External(url)),
             Some(_) => Err(format!("CONFORMANCE_{} has another scheme than {}", recipe.setting, recipe.scheme)),
             None => Err(format!("CONFORMANCE_{} is neither local, container nor a URL", recipe.setting)),
         },
     }
 }
 
-fn place(wish: &Wish, program: &str, image: String) -> Result<Place, String> {
-    let local = || match local::find(program) {
-        Some(path) => Ok(Place::Local(path)),
-        None => Err(format!("no {program} on the PATH")),
+fn place(wish: &Wish, program: Option<Text>, image: Option<Text>) -> Result<Place, String> {
+    let local = || {
+        let program = program.ok_or("the recipe names no program")?;
+        local::find(&program).map(Place::Local).ok_or_else(|| format!("no {program} on the PATH"))
+    };
+    let contained = || {
+        let image = image.ok_or("the recipe names no image")?.into_owned();
+        container::available(&image).map(|()| Place::Container(image))
     };
     match wish {
         Wish::Local => local(),
-        Wish::Container => container::available(&image).map(|()| Place::Container(image)),
-        _ => match container::available(&image) {
-            Ok(()) => Ok(Place::Container(image)),
-            Err(container) => local().map_err(|local| format!("{container}, and {local}")),
-        },
+        Wish::Container => contained(),
+        _ => contained().or_else(|container| local().map_err(|local| format!("{container}, and {local}"))),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::recipes::{REDIS, REDIS_CLUSTER};
+    use super::super::recipes::{redis, redis_cluster};
     use super::{Recipe, Wish, wish};
 
     fn asked(own: Option<&str>, family: Option<&str>, recipe: &Recipe) -> Option<Wish> {
@@ -119,22 +122,22 @@ mod tests {
 
     #[test]
     fn a_setting_of_its_own_beats_the_familys() {
-        assert_eq!(asked(None, None, &REDIS_CLUSTER), Some(Wish::Any));
-        assert_eq!(asked(None, Some("local"), &REDIS_CLUSTER), Some(Wish::Local));
-        assert_eq!(asked(Some("container"), Some("local"), &REDIS_CLUSTER), Some(Wish::Container));
+        assert_eq!(asked(None, None, &redis_cluster()), Some(Wish::Any));
+        assert_eq!(asked(None, Some("local"), &redis_cluster()), Some(Wish::Local));
+        assert_eq!(asked(Some("container"), Some("local"), &redis_cluster()), Some(Wish::Container));
     }
 
     #[test]
     fn the_familys_url_is_not_a_clusters() {
-        assert_eq!(asked(None, Some("redis://host"), &REDIS_CLUSTER), Some(Wish::Any));
+        assert_eq!(asked(None, Some("redis://host"), &redis_cluster()), Some(Wish::Any));
         let url = Some("redis://host");
-        assert!(matches!(asked(url, url, &REDIS), Some(Wish::External(_))));
+        assert!(matches!(asked(url, url, &redis()), Some(Wish::External(_))));
     }
 
     #[test]
     fn nonsense_is_an_error_without_its_secrets() {
-        assert_eq!(asked(Some("nats://host"), None, &REDIS), None);
-        let error = wish(Some("secret@host".to_owned()), None, &REDIS).expect_err("no URL");
+        assert_eq!(asked(Some("nats://host"), None, &redis()), None);
+        let error = wish(Some("secret@host".to_owned()), None, &redis()).expect_err("no URL");
         assert!(!error.contains("secret"));
     }
 }

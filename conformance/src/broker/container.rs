@@ -55,7 +55,7 @@ impl Container {
         }
         arguments.push(image.to_owned());
         if let Some((launch, places)) = launch {
-            arguments.extend(places.fill_all(launch.arguments));
+            arguments.extend(places.fill_all(&launch.arguments));
         }
         Ok(Self { id: docker(&arguments)? })
     }

@@ -13,8 +13,9 @@ use super::leftovers::Folder;
 use super::local::Process;
 use super::ports::Port;
 use super::probe::Target;
+use super::recipe::{Probe, Setup, Text};
 use super::server::{Places, Server};
-use super::{MissingBroker, Probe, Provider, Recipe, Setup, command, probe, slots};
+use super::{Launch, MissingBroker, Provider, Recipe, command, probe, slots};
 
 /// How long a broker may take until it is ready. Most are in a moment; RabbitMQ needs seconds, and more on a busy machine.
 const READY: Duration = Duration::from_secs(120);
@@ -31,26 +32,26 @@ pub(super) struct Fleet {
     ports: Vec<(Port, Port)>,
     addresses: Vec<SocketAddr>,
     provider: Provider,
-    name: &'static str,
+    name: Text,
 }
 
 impl Fleet {
     /// Starts all servers, and makes one broker of them. It need not be ready yet.
     pub(super) async fn start(recipe: &Recipe, place: Place) -> Result<(Self, Vec<SocketAddr>), MissingBroker> {
-        let recipe = *recipe;
-        let built = command::blocking(move || Self::build(&recipe, &place)).await;
-        let fleet = built.map_err(|why| MissingBroker::new(recipe.name, why))?;
+        let owned = recipe.clone();
+        let built = command::blocking(move || Self::build(&owned, &place)).await;
+        let fleet = built.map_err(|why| MissingBroker::new(&*recipe.name, why))?;
         match recipe.setup {
             Setup::None => fleet.each(|server| server.start()).await?,
             Setup::InTurn => {
                 for index in 0..fleet.servers.len() {
                     fleet.one(index, |server| server.start()).await?;
-                    fleet.wait_for_first(recipe.probe, index + 1).await?;
+                    fleet.wait_for_first(&recipe.probe, index + 1).await?;
                 }
             }
             Setup::RedisSlots => {
                 fleet.each(|server| server.start()).await?;
-                fleet.wait(Probe::Redis).await?;
+                fleet.wait(&Probe::Redis).await?;
                 let peers: Vec<_> = fleet.ports.iter().map(|(_, peer)| peer.number).collect();
                 slots::create(&fleet.targets(), &peers).await.map_err(|why| fleet.missing(why))?;
             }
@@ -71,7 +72,7 @@ impl Fleet {
                 (servers, holder, Provider::Container)
             }
         };
-        Ok(Self { servers, _holder: holder, ports, addresses, provider, name: recipe.name })
+        Ok(Self { servers, _holder: holder, ports, addresses, provider, name: recipe.name.clone() })
     }
 
     pub(super) fn provider(&self) -> Provider {
@@ -108,15 +109,15 @@ impl Fleet {
 
     /// Waits until the whole broker is ready, and gives its version.
     pub(super) async fn ready(&self, recipe: &Recipe) -> Result<String, MissingBroker> {
-        self.wait(recipe.probe).await
+        self.wait(&recipe.probe).await
     }
 
-    async fn wait(&self, probe: Probe) -> Result<String, MissingBroker> {
+    async fn wait(&self, probe: &Probe) -> Result<String, MissingBroker> {
         self.wait_for_first(probe, self.servers.len()).await
     }
 
     /// Waits until so many of the servers, from the first on, are ready.
-    async fn wait_for_first(&self, probe: Probe, count: usize) -> Result<String, MissingBroker> {
+    async fn wait_for_first(&self, probe: &Probe, count: usize) -> Result<String, MissingBroker> {
         let deadline = Instant::now() + READY;
         let mut version = String::new();
         for (index, target) in self.targets().iter().enumerate().take(count) {
@@ -132,7 +133,7 @@ impl Fleet {
         &self,
         index: usize,
         target: &Target<'_>,
-        probe: Probe,
+        probe: &Probe,
         deadline: Instant,
     ) -> Result<String, String> {
         let mut why = String::new();
@@ -162,7 +163,7 @@ impl Fleet {
     }
 
     fn missing(&self, why: impl Into<String>) -> MissingBroker {
-        MissingBroker::new(self.name, why)
+        MissingBroker::new(&*self.name, why)
     }
 }
 
@@ -171,12 +172,13 @@ async fn on(server: Arc<dyn Server>, work: fn(&dyn Server) -> Result<(), String>
 }
 
 fn processes(recipe: &Recipe, program: &Path, ports: &[(u16, u16)]) -> Result<Servers, String> {
+    let launch = launch(recipe.local.as_ref())?;
     let one = |index: usize| {
         let folder = Arc::new(Folder::new(&format!("{}-{}", recipe.name, ports[index].0))?);
         let path = folder.path().display().to_string();
         let places = Places { index, ports: ports.to_vec(), bind: "127.0.0.1", folder: path };
-        let process = Process::new(program, &recipe.local, &places, &folder);
-        process.prepare(&recipe.local, &places)?;
+        let process = Process::new(program, launch, &places, &folder);
+        process.prepare(launch, &places)?;
         Ok(Arc::new(process) as Arc<dyn Server>)
     };
     (0..ports.len()).map(one).collect()
@@ -185,6 +187,7 @@ fn processes(recipe: &Recipe, program: &Path, ports: &[(u16, u16)]) -> Result<Se
 /// Servers of a cluster tell clients and each other their addresses, and those have to be right within their network and
 /// outside. So they share one, which publishes all their ports and belongs to a container that is never killed.
 fn containers(recipe: &Recipe, image: &str, ports: &[(u16, u16)]) -> Result<(Servers, Option<Container>), String> {
+    let launch = launch(recipe.container.as_ref())?;
     let published: Vec<_> = ports.iter().map(|(port, _)| *port).collect();
     let holder = if ports.len() > 1 {
         let name = format!("{}-{}-network", recipe.name, published[0]);
@@ -198,9 +201,14 @@ fn containers(recipe: &Recipe, image: &str, ports: &[(u16, u16)]) -> Result<(Ser
         let network = holder.as_ref().map_or(Network::Published(&published), Network::Of);
         let places = Places { index, ports: ports.to_vec(), bind: "0.0.0.0", folder: "/tmp".to_owned() };
         let name = format!("{}-{}", recipe.name, places.port());
-        let container = Container::create(image, &name, network, Some((&recipe.container, &places)))?;
+        let container = Container::create(image, &name, network, Some((launch, &places)))?;
         Ok(Arc::new(container) as Arc<dyn Server>)
     };
     let servers = (0..ports.len()).map(one).collect::<Result<Vec<_>, String>>()?;
     Ok((servers, holder))
+}
+
+// A place is chosen only where the recipe has a launch for it.
+fn launch(launch: Option<&Launch>) -> Result<&Launch, String> {
+    launch.ok_or_else(|| "the recipe does not say how to start it".to_owned())
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::leftovers::Folder;
 use super::processes::{spawn, started_by};
+use super::recipe::Text;
 use super::server::{Places, Server};
 use super::{Launch, command, processes};
 
@@ -24,10 +25,10 @@ const TAIL: u64 = 3000;
 pub(super) struct Process {
     program: PathBuf,
     arguments: Vec<String>,
-    environment: Vec<(&'static str, String)>,
+    environment: Vec<(Text, String)>,
     /// Who runs it, if not we.
-    user: Option<&'static str>,
-    stop: &'static str,
+    user: Option<Text>,
+    stop: Text,
     log: PathBuf,
     // The folder outlives the process, which works in it.
     child: Mutex<Option<Child>>,
@@ -36,34 +37,42 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn new(program: &Path, launch: &Launch, places: &Places, folder: &Arc<Folder>) -> Self {
-        let environment = launch.environment.iter().map(|(name, value)| (*name, places.fill(value))).collect();
+        let environment = launch.environment.iter().map(|(name, value)| (name.clone(), places.fill(value))).collect();
         Self {
             program: program.to_owned(),
-            arguments: places.fill_all(launch.arguments),
+            arguments: places.fill_all(&launch.arguments),
             environment,
-            user: launch.user.filter(|_| is_root()),
-            stop: launch.stop,
+            user: launch.user.clone().filter(|_| is_root()),
+            stop: launch.stop.clone(),
             log: folder.path().join(format!("server-{}.log", places.index)),
             child: Mutex::new(None),
             folder: Arc::clone(folder),
         }
     }
 
-    /// Runs the commands that prepare the folder.
+    /// Writes the files of the folder, and runs the commands that prepare it.
     pub(super) fn prepare(&self, launch: &Launch, places: &Places) -> Result<(), String> {
-        if let Some(user) = self.user {
+        for (name, content) in &launch.files {
+            let file = self.folder.path().join(&**name);
+            fs::write(&file, places.fill(content)).map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        if let Some(user) = &self.user {
             let owner = [format!("{user}:"), self.folder.path().display().to_string()];
             command::run("chown", &owner, Duration::from_secs(5))?;
         }
-        for line in launch.prepare {
-            let line = places.fill_all(&[line]);
+        for line in &launch.prepare {
+            let line = places.fill_all(line);
             let Some((program, arguments)) = line.split_first() else { continue };
             let path = find(program).ok_or_else(|| format!("no {program} on the PATH"))?;
-            let mut command = started_by(&path, self.user)?;
-            command.args(arguments).current_dir(self.folder.path()).envs(self.environment.iter().cloned());
+            let mut command = started_by(&path, self.user.as_deref())?;
+            command.args(arguments).current_dir(self.folder.path()).envs(self.variables());
             command::run_command(&mut command, program, Duration::from_secs(60))?;
         }
         Ok(())
+    }
+
+    fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().map(|(name, value)| (&**name, &**value))
     }
 
     fn child(&self) -> MutexGuard<'_, Option<Child>> {
@@ -74,8 +83,9 @@ impl Process {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let prepared = self.program.file_name().map(|name| self.folder.path().join("bin").join(name));
         let program = prepared.filter(|program| program.is_file());
-        let mut command = started_by(program.as_ref().unwrap_or(&self.program), self.user).map_err(io::Error::other)?;
-        command.args(&self.arguments).envs(self.environment.iter().cloned()).current_dir(self.folder.path());
+        let mut command =
+            started_by(program.as_ref().unwrap_or(&self.program), self.user.as_deref()).map_err(io::Error::other)?;
+        command.args(&self.arguments).envs(self.variables()).current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         spawn(command)
     }
@@ -105,7 +115,7 @@ impl Server for Process {
     fn stop(&self) -> Result<(), String> {
         let Some(mut child) = self.child().take() else { return Ok(()) };
         if alive(&mut child) {
-            processes::send(&[child.id()], self.stop)?;
+            processes::send(&[child.id()], &self.stop)?;
         }
         if command::within(PATIENCE, || !alive(&mut child)) {
             return Ok(());
@@ -128,7 +138,7 @@ impl Server for Process {
         let beside = self.program.with_file_name(program);
         let path = Some(beside).filter(|path| path.is_file()).or_else(|| find(program));
         let mut command = Command::new(path.ok_or_else(|| format!("no {program} on the PATH"))?);
-        command.args(arguments).envs(self.environment.iter().cloned()).current_dir(self.folder.path());
+        command.args(arguments).envs(self.variables()).current_dir(self.folder.path());
         command::run_command(&mut command, program, Duration::from_secs(60))
     }
 

@@ -7,8 +7,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::recipe::Probe;
 use super::url::Url;
-use super::{Probe, pg, resp};
+use super::{pg, resp};
 
 /// How long a server that accepts may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -21,9 +22,10 @@ pub(super) struct Target<'a> {
 }
 
 /// The version of a server that is ready, as one of so many; else why it is not.
-pub(super) async fn ask(target: &Target<'_>, probe: Probe, servers: usize) -> Result<String, String> {
+pub(super) async fn ask(target: &Target<'_>, probe: &Probe, servers: usize) -> Result<String, String> {
     let asked = async {
         match probe {
+            Probe::Accepts => accepts(target).await,
             Probe::Redis => redis(target).await,
             Probe::RedisCluster => {
                 cluster(target, servers).await?;
@@ -32,9 +34,15 @@ pub(super) async fn ask(target: &Target<'_>, probe: Probe, servers: usize) -> Re
             Probe::Nats => nats(target, servers).await,
             Probe::Postgres => pg::ask(target).await,
             Probe::Answer { ask, before_version, .. } => answer(target, ask, before_version).await,
+            Probe::Ask { ask, .. } => ask.ask(target.address).await,
         }
     };
     timeout(ANSWER, asked).await.unwrap_or_else(|_| Err(format!("no answer within {ANSWER:?}")))
+}
+
+/// Of a server that is not asked no version is known.
+pub(super) async fn accepts(target: &Target<'_>) -> Result<String, String> {
+    TcpStream::connect(target.address).await.map(|_| "unknown".to_owned()).map_err(|error| error.to_string())
 }
 
 async fn redis(target: &Target<'_>) -> Result<String, String> {

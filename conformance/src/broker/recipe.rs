@@ -1,72 +1,281 @@
-//! How to start a broker, as data.
+//! How to start a broker.
 
-/// How to start a broker: another broker, or another version of one, is another value.
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A word of a recipe: in the source, or made at runtime.
+pub(crate) type Text = Cow<'static, str>;
+
+/// How to start a broker: from a program of this machine, from a container's image, or either. [`recipes`](super::recipes) has
+/// those that the suite knows; another version or a relative of one is a change of it.
 ///
 /// # Templates
 /// In arguments and environments stand `{port}` (of this server, for clients), `{peer}` (for its fellows), `{port0}` and
 /// `{peer0}`, `{port1}` and so on (of each server), `{bind}` (the address to listen on), `{folder}` (a private one, kept over
 /// restarts) and `{index}`.
 ///
-/// # Examples
-/// ```
-/// use conformance::broker::{Launch, Recipe, recipes};
+/// # Settings
+/// `CONFORMANCE_<NAME>` says where it runs: `local`, `container` or the URL of one that runs already. The name is in capitals, and `_` in
+/// the place of `-`. `CONFORMANCE_<NAME>_IMAGE` is another image.
 ///
-/// const VALKEY: Recipe = Recipe {
-///     name: "valkey",
-///     setting: "VALKEY",
-///     family: "VALKEY",
-///     local: Launch { what: "valkey-server", ..recipes::REDIS.local },
-///     container: Launch { what: "valkey/valkey:8", ..recipes::REDIS.container },
-///     ..recipes::REDIS
-/// };
-/// # assert_eq!(VALKEY.scheme, "redis");
+/// # Examples
+/// A relative of one that the suite knows:
 /// ```
-#[derive(Clone, Copy, Debug)]
+/// use conformance::broker::recipes;
+///
+/// let valkey = recipes::redis()
+///     .named("valkey")
+///     .with_program(|program| program.named("valkey-server"))
+///     .with_image(|image| image.named("valkey/valkey:8"));
+/// ```
+/// One that it does not know, ready when it answers a question of its protocol:
+/// ```
+/// use conformance::broker::{Launch, Recipe};
+///
+/// let mosquitto = Recipe::new("mosquitto", "mqtt")
+///     .program(Launch::new("mosquitto").args(["-p", "{port}"]))
+///     .answers(1883, *b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0\x82\x18\0\x01\0\x13$SYS/broker/version\0", "mosquitto version ");
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
 pub struct Recipe {
-    /// For reports and the names of containers: `redis-cluster`.
-    pub name: &'static str,
+    pub(super) name: Text,
     /// Its part of environment variables, `REDIS_CLUSTER` for `CONFORMANCE_REDIS_CLUSTER`.
-    pub setting: &'static str,
-    /// The setting that holds where this one has none of its own: `REDIS`. Of a URL there nothing follows for this one.
-    /// `CONFORMANCE_<family>_IMAGE` is the image's name.
-    pub family: &'static str,
-    /// Of its URLs.
-    pub scheme: &'static str,
-    /// How many servers make it, one or more.
-    pub servers: usize,
-    /// From a program on this machine.
-    pub local: Launch,
-    /// From a container image.
-    pub container: Launch,
-    /// How to see that a server is ready, and of which version it is.
-    pub probe: Probe,
-    /// What is done once, when all servers answer.
-    pub setup: Setup,
+    pub(super) setting: String,
+    /// The setting that holds where this one has none of its own: `REDIS`.
+    pub(super) family: String,
+    pub(super) scheme: Text,
+    pub(super) servers: usize,
+    pub(super) local: Option<Launch>,
+    pub(super) container: Option<Launch>,
+    pub(super) probe: Probe,
+    pub(super) setup: Setup,
+}
+
+impl Recipe {
+    /// One server, by its name (for reports and settings) and the scheme of its URLs. It has neither program nor image yet, and is
+    /// ready when it accepts a connection.
+    pub fn new(name: impl Into<Text>, scheme: impl Into<Text>) -> Self {
+        Self {
+            name: Text::Borrowed(""),
+            setting: String::new(),
+            family: String::new(),
+            scheme: scheme.into(),
+            servers: 1,
+            local: None,
+            container: None,
+            probe: Probe::Accepts,
+            setup: Setup::None,
+        }
+        .named(name)
+    }
+
+    /// Another name, and the settings that follow from it.
+    pub fn named(mut self, name: impl Into<Text>) -> Self {
+        self.name = name.into();
+        self.setting = self.name.to_ascii_uppercase().replace('-', "_");
+        self.family.clone_from(&self.setting);
+        self
+    }
+
+    /// Another scheme of its URLs.
+    pub fn scheme(mut self, scheme: impl Into<Text>) -> Self {
+        self.scheme = scheme.into();
+        self
+    }
+
+    /// The settings that hold where this one has none of its own: `REDIS` for a cluster of them. Of a URL there nothing follows for
+    /// this one.
+    pub fn family(mut self, setting: impl Into<String>) -> Self {
+        self.family = setting.into();
+        self
+    }
+
+    /// How to start it from a program of this machine, looked for on the PATH and where system daemons are.
+    pub fn program(mut self, launch: Launch) -> Self {
+        self.local = Some(launch);
+        self
+    }
+
+    /// How to start it from a container's image.
+    pub fn image(mut self, launch: Launch) -> Self {
+        self.container = Some(launch);
+        self
+    }
+
+    /// Never from an image.
+    pub fn without_image(mut self) -> Self {
+        self.container = None;
+        self
+    }
+
+    /// The same broker with another way to start its program, if it has one.
+    pub fn with_program(mut self, change: impl FnOnce(Launch) -> Launch) -> Self {
+        self.local = self.local.map(change);
+        self
+    }
+
+    /// The same broker with another way to start its image, if it has one.
+    pub fn with_image(mut self, change: impl FnOnce(Launch) -> Launch) -> Self {
+        self.container = self.container.map(change);
+        self
+    }
+
+    /// It is ready when this text is in what it answers to these bytes, sent at once. Its version are the digits and dots behind the
+    /// text. The port is for the URL of an external broker that names none.
+    pub fn answers(mut self, port: u16, ask: impl Into<Vec<u8>>, before_version: impl Into<Text>) -> Self {
+        self.probe = Probe::Answer { port, ask: ask.into().into(), before_version: before_version.into() };
+        self
+    }
+
+    /// It is ready when this returns its version; until then it is asked again, with the reason in the report if it never is. One
+    /// question may take two seconds. The port is for the URL of an external broker that names none.
+    ///
+    /// # Examples
+    /// ```
+    /// use conformance::Recipe;
+    /// use tokio::net::TcpStream;
+    ///
+    /// let recipe = Recipe::new("mine", "mine").ready(7000, |address| async move {
+    ///     TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+    ///     Ok("1.0".to_owned())
+    /// });
+    /// ```
+    pub fn ready<F>(mut self, port: u16, ask: impl Fn(SocketAddr) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<String, String>> + Send + 'static,
+    {
+        self.probe = Probe::Ask { port, ask: Question(Arc::new(move |address| Box::pin(ask(address)))) };
+        self
+    }
+
+    /// Of a broker of several servers, one alone that has met no other.
+    pub fn alone(mut self) -> Self {
+        self.servers = 1;
+        self.setup = Setup::None;
+        if self.probe == Probe::RedisCluster {
+            self.probe = Probe::Redis;
+        }
+        self
+    }
+
+    /// So many servers, made one broker by this.
+    pub(super) fn several(mut self, servers: usize, setup: Setup) -> Self {
+        self.servers = servers;
+        self.setup = setup;
+        self
+    }
+
+    /// The name, for reports.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is made of several servers.
+    pub(crate) fn is_several(&self) -> bool {
+        self.servers > 1
+    }
+
+    pub(super) fn probe(mut self, probe: Probe) -> Self {
+        self.probe = probe;
+        self
+    }
 }
 
 /// What is started, and with what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
+#[must_use]
 pub struct Launch {
-    /// The program, looked for on the PATH and where system daemons are; or the image.
-    pub what: &'static str,
-    /// Its arguments, in groups so that variants share some.
-    pub arguments: &'static [&'static [&'static str]],
-    /// Its environment, beside what it inherits.
-    pub environment: &'static [(&'static str, &'static str)],
-    /// Commands that prepare the folder before the first start, such as `initdb`. A program that they put into its `bin` is started
-    /// instead of the one of the same name. For local servers only.
-    pub prepare: &'static [&'static [&'static str]],
-    /// Whom these commands and the server run as, and who owns the folder, where we are root: for servers that refuse to
-    /// run as root. For local servers only, with `setpriv` of util-linux.
-    pub user: Option<&'static str>,
-    /// The signal by which an operator ends it: `TERM` for most. For local servers only; an image names its own.
-    pub stop: &'static str,
+    pub(super) what: Text,
+    pub(super) arguments: Vec<Text>,
+    pub(super) environment: Vec<(Text, Text)>,
+    pub(super) files: Vec<(Text, Text)>,
+    pub(super) prepare: Vec<Vec<Text>>,
+    pub(super) user: Option<Text>,
+    pub(super) stop: Text,
 }
 
-/// The protocol in which a server is asked whether it is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Probe {
+impl Launch {
+    /// A program or an image, without arguments.
+    pub fn new(what: impl Into<Text>) -> Self {
+        Self {
+            what: what.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            files: Vec::new(),
+            prepare: Vec::new(),
+            user: None,
+            stop: Text::Borrowed("TERM"),
+        }
+    }
+
+    /// Another program or image, started in the same way.
+    pub fn named(mut self, what: impl Into<Text>) -> Self {
+        self.what = what.into();
+        self
+    }
+
+    /// More arguments.
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl Into<Text>>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Without the arguments until here.
+    pub fn without_args(mut self) -> Self {
+        self.arguments.clear();
+        self
+    }
+
+    /// More of its environment, beside what it inherits.
+    pub fn envs(mut self, variables: impl IntoIterator<Item = (impl Into<Text>, impl Into<Text>)>) -> Self {
+        self.environment.extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    /// A file in the folder, written before the first start: its name there, and what it holds, as a template. For a program of this
+    /// machine only.
+    pub fn file(mut self, name: impl Into<Text>, content: impl Into<Text>) -> Self {
+        self.files.push((name.into(), content.into()));
+        self
+    }
+
+    /// A command that prepares the folder before the first start, such as `initdb`, after those before it. A program that it puts into
+    /// the folder's `bin` is started instead of the one of the same name. For a program of this machine only.
+    pub fn prepare(mut self, command: impl IntoIterator<Item = impl Into<Text>>) -> Self {
+        self.prepare.push(command.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Without the commands until here that prepare the folder.
+    pub fn unprepared(mut self) -> Self {
+        self.prepare.clear();
+        self
+    }
+
+    /// Whom these commands and the server run as, and who owns the folder, where we are root: for a server that refuses to run as
+    /// root. For a program of this machine only, with `setpriv` of util-linux.
+    pub fn user(mut self, name: impl Into<Text>) -> Self {
+        self.user = Some(name.into());
+        self
+    }
+
+    /// The signal by which an operator ends it; `TERM` by default. For a program of this machine only: an image names its own.
+    pub fn stop(mut self, signal: impl Into<Text>) -> Self {
+        self.stop = signal.into();
+        self
+    }
+}
+
+/// How to see that a server is ready, and of which version it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// It accepts a connection.
+    Accepts,
     /// `INFO server` answers.
     Redis,
     /// The same, and `CLUSTER INFO` says that all slots are served and all servers known.
@@ -75,22 +284,41 @@ pub enum Probe {
     Nats,
     /// A query answers.
     Postgres,
-    /// Any other protocol: these bytes are sent, and the server is ready when this text is in what it answers. Its version
-    /// are the digits and dots behind it.
-    Answer {
-        /// The port where the URL of an external broker names none.
-        port: u16,
-        /// What is sent at once.
-        ask: &'static [u8],
-        /// The text that the answer has to hold.
-        before_version: &'static str,
-    },
+    /// See [`Recipe::answers`].
+    Answer { port: u16, ask: Arc<[u8]>, before_version: Text },
+    /// See [`Recipe::ready`].
+    Ask { port: u16, ask: Question },
+}
+
+/// A function that asks a server.
+#[derive(Clone)]
+pub(super) struct Question(Arc<dyn Fn(SocketAddr) -> Answering + Send + Sync>);
+
+type Answering = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+
+impl Question {
+    pub(super) fn ask(&self, address: SocketAddr) -> Answering {
+        (self.0)(address)
+    }
+}
+
+impl PartialEq for Question {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Question {}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Question")
+    }
 }
 
 /// What is done once, to make one broker of the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Setup {
+pub(super) enum Setup {
     /// Nothing.
     None,
     /// A server is started, the first time, when those before it are ready: it joins them.

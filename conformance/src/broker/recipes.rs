@@ -1,6 +1,7 @@
 //! The brokers that the suite knows how to start.
 
-use super::{Launch, Probe, Recipe, Setup};
+use super::recipe::{Probe, Setup};
+use super::{Launch, Recipe};
 
 const REDIS_ARGUMENTS: &[&str] = &[
     "--port",
@@ -52,85 +53,6 @@ const NATS_CLUSTER_ARGUMENTS: &[&str] = &[
     "nats://127.0.0.1:{peer0},nats://127.0.0.1:{peer1},nats://127.0.0.1:{peer2}",
 ];
 
-/// All of them.
-pub const ALL: &[&Recipe] = &[&REDIS, &REDIS_CLUSTER, &NATS, &NATS_CLUSTER, &RABBITMQ, &RABBITMQ_CLUSTER, &POSTGRES];
-
-/// One Redis server, without persistence.
-pub const REDIS: Recipe = Recipe {
-    name: "redis",
-    setting: "REDIS",
-    family: "REDIS",
-    scheme: "redis",
-    servers: 1,
-    local: Launch {
-        what: "redis-server",
-        arguments: &[REDIS_ARGUMENTS],
-        environment: &[],
-        prepare: &[],
-        user: None,
-        stop: "TERM",
-    },
-    container: Launch {
-        what: "redis:8",
-        arguments: &[REDIS_ARGUMENTS],
-        environment: &[],
-        prepare: &[],
-        user: None,
-        stop: "TERM",
-    },
-    probe: Probe::Redis,
-    setup: Setup::None,
-};
-
-/// A Redis Cluster of three masters.
-pub const REDIS_CLUSTER: Recipe = Recipe {
-    name: "redis-cluster",
-    setting: "REDIS_CLUSTER",
-    servers: 3,
-    local: Launch { arguments: &[REDIS_ARGUMENTS, REDIS_CLUSTER_ARGUMENTS], ..REDIS.local },
-    container: Launch { arguments: &[REDIS_ARGUMENTS, REDIS_CLUSTER_ARGUMENTS], ..REDIS.container },
-    probe: Probe::RedisCluster,
-    setup: Setup::RedisSlots,
-    ..REDIS
-};
-
-/// One NATS server, without JetStream.
-pub const NATS: Recipe = Recipe {
-    name: "nats",
-    setting: "NATS",
-    family: "NATS",
-    scheme: "nats",
-    servers: 1,
-    local: Launch {
-        what: "nats-server",
-        arguments: &[NATS_ARGUMENTS],
-        environment: &[],
-        prepare: &[],
-        user: None,
-        stop: "TERM",
-    },
-    container: Launch {
-        what: "nats:2",
-        arguments: &[NATS_ARGUMENTS],
-        environment: &[],
-        prepare: &[],
-        user: None,
-        stop: "TERM",
-    },
-    probe: Probe::Nats,
-    setup: Setup::None,
-};
-
-/// A NATS cluster of three servers.
-pub const NATS_CLUSTER: Recipe = Recipe {
-    name: "nats-cluster",
-    setting: "NATS_CLUSTER",
-    servers: 3,
-    local: Launch { arguments: &[NATS_ARGUMENTS, NATS_CLUSTER_ARGUMENTS], ..NATS.local },
-    container: Launch { arguments: &[NATS_ARGUMENTS, NATS_CLUSTER_ARGUMENTS], ..NATS.container },
-    ..NATS
-};
-
 // Every server has an address of its own within 127.0.0.0/8, so that all of a cluster can have the same port for each other
 // and none needs Erlang's port mapper, a daemon that would outlive the test.
 const RABBITMQ_ENVIRONMENT: &[(&str, &str)] = &[
@@ -177,45 +99,6 @@ const RABBITMQ_WITHOUT_PLUGINS: &str = "
         esac
     done";
 
-/// One RabbitMQ server, without plugins; the user `guest` may come from anywhere.
-pub const RABBITMQ: Recipe = Recipe {
-    name: "rabbitmq",
-    setting: "RABBITMQ",
-    family: "RABBITMQ",
-    scheme: "amqp",
-    servers: 1,
-    // Not the one on the PATH, which changes the user and stays the server's parent.
-    local: Launch {
-        what: "/usr/lib/rabbitmq/bin/rabbitmq-server",
-        arguments: &[],
-        environment: RABBITMQ_ENVIRONMENT,
-        prepare: &[&["sh", "-c", RABBITMQ_WITHOUT_PLUGINS]],
-        user: None,
-        stop: "TERM",
-    },
-    container: Launch {
-        what: "rabbitmq:3",
-        arguments: &[],
-        environment: RABBITMQ_ENVIRONMENT,
-        prepare: &[],
-        user: None,
-        stop: "TERM",
-    },
-    probe: Probe::Answer { port: 5672, ask: b"AMQP\0\0\x09\x01", before_version: "\x07version" },
-    setup: Setup::None,
-};
-
-/// A RabbitMQ cluster of two servers; a queue is on the one that its client is connected to.
-pub const RABBITMQ_CLUSTER: Recipe = Recipe {
-    name: "rabbitmq-cluster",
-    setting: "RABBITMQ_CLUSTER",
-    servers: 2,
-    local: Launch { arguments: &[RABBITMQ_CLUSTER_ARGUMENTS], ..RABBITMQ.local },
-    container: Launch { arguments: &[&["rabbitmq-server"], RABBITMQ_CLUSTER_ARGUMENTS], ..RABBITMQ.container },
-    setup: Setup::InTurn,
-    ..RABBITMQ
-};
-
 // It is for no longer than a test, and speed is all.
 const POSTGRES_ARGUMENTS: &[&str] = &[
     "-p",
@@ -230,18 +113,67 @@ const POSTGRES_ARGUMENTS: &[&str] = &[
     "shared_buffers=32MB",
 ];
 
+/// All of them.
+pub fn all() -> [Recipe; 7] {
+    [redis(), redis_cluster(), nats(), nats_cluster(), rabbitmq(), rabbitmq_cluster(), postgres()]
+}
+
+/// One Redis server, without persistence.
+pub fn redis() -> Recipe {
+    Recipe::new("redis", "redis")
+        .program(Launch::new("redis-server").args(REDIS_ARGUMENTS.iter().copied()))
+        .image(Launch::new("redis:8").args(REDIS_ARGUMENTS.iter().copied()))
+        .probe(Probe::Redis)
+}
+
+/// A Redis Cluster of three masters.
+pub fn redis_cluster() -> Recipe {
+    with_args(redis(), REDIS_CLUSTER_ARGUMENTS)
+        .named("redis-cluster")
+        .family("REDIS")
+        .several(3, Setup::RedisSlots)
+        .probe(Probe::RedisCluster)
+}
+
+/// One NATS server, without JetStream.
+pub fn nats() -> Recipe {
+    Recipe::new("nats", "nats")
+        .program(Launch::new("nats-server").args(NATS_ARGUMENTS.iter().copied()))
+        .image(Launch::new("nats:2").args(NATS_ARGUMENTS.iter().copied()))
+        .probe(Probe::Nats)
+}
+
+/// A NATS cluster of three servers.
+pub fn nats_cluster() -> Recipe {
+    with_args(nats(), NATS_CLUSTER_ARGUMENTS).named("nats-cluster").family("NATS").several(3, Setup::None)
+}
+
+/// One RabbitMQ server, without plugins; the user `guest` may come from anywhere.
+pub fn rabbitmq() -> Recipe {
+    // Not the program on the PATH, which changes the user and stays the server's parent.
+    let program = Launch::new("/usr/lib/rabbitmq/bin/rabbitmq-server")
+        .envs(RABBITMQ_ENVIRONMENT.iter().copied())
+        .prepare(["sh", "-c", RABBITMQ_WITHOUT_PLUGINS]);
+    Recipe::new("rabbitmq", "amqp")
+        .program(program)
+        .image(Launch::new("rabbitmq:3").envs(RABBITMQ_ENVIRONMENT.iter().copied()))
+        .answers(5672, *b"AMQP\0\0\x09\x01", "\x07version")
+}
+
+/// A RabbitMQ cluster of two servers; a queue is on the one that its client is connected to.
+pub fn rabbitmq_cluster() -> Recipe {
+    let cluster = rabbitmq().with_image(|image| image.args(["rabbitmq-server"]));
+    with_args(cluster, RABBITMQ_CLUSTER_ARGUMENTS)
+        .named("rabbitmq-cluster")
+        .family("RABBITMQ")
+        .several(2, Setup::InTurn)
+}
+
 /// One PostgreSQL server, which trusts everybody.
-pub const POSTGRES: Recipe = Recipe {
-    name: "postgres",
-    setting: "POSTGRES",
-    family: "POSTGRES",
-    scheme: "postgres",
-    servers: 1,
-    local: Launch {
-        what: "postgres",
-        arguments: &[&["-D", "{folder}/data", "-k", "{folder}", "-h", "{bind}"], POSTGRES_ARGUMENTS],
-        environment: &[],
-        prepare: &[&[
+pub fn postgres() -> Recipe {
+    let program = Launch::new("postgres")
+        .args(["-D", "{folder}/data", "-k", "{folder}", "-h", "{bind}"])
+        .prepare([
             "initdb",
             "--pgdata={folder}/data",
             "--username=postgres",
@@ -249,18 +181,17 @@ pub const POSTGRES: Recipe = Recipe {
             "--encoding=UTF8",
             "--locale=C",
             "--no-sync",
-        ]],
-        user: Some("postgres"),
-        stop: "INT", // by TERM it would wait for its clients to go
-    },
-    container: Launch {
-        what: "postgres:17",
-        arguments: &[POSTGRES_ARGUMENTS],
-        environment: &[("POSTGRES_HOST_AUTH_METHOD", "trust"), ("POSTGRES_INITDB_ARGS", "--no-sync")],
-        prepare: &[],
-        user: None,
-        stop: "TERM",
-    },
-    probe: Probe::Postgres,
-    setup: Setup::None,
-};
+        ])
+        .user("postgres")
+        .stop("INT"); // by TERM it would wait for its clients to go
+    let image = Launch::new("postgres:17")
+        .envs([("POSTGRES_HOST_AUTH_METHOD", "trust"), ("POSTGRES_INITDB_ARGS", "--no-sync")]);
+    with_args(Recipe::new("postgres", "postgres").program(program).image(image), POSTGRES_ARGUMENTS)
+        .probe(Probe::Postgres)
+}
+
+/// The same broker with these arguments more, wherever it runs.
+fn with_args(recipe: Recipe, arguments: &'static [&'static str]) -> Recipe {
+    let more = |launch: Launch| launch.args(arguments.iter().copied());
+    recipe.with_program(more).with_image(more)
+}

@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 
+use super::recipe::Text;
+
 /// One server of a broker. Dropping it removes it. All methods block, and can be called twice.
 pub(super) trait Server: Debug + Send + Sync {
     /// Starts it if it does not run. It need not be ready yet.
@@ -53,8 +55,8 @@ impl Places {
         text
     }
 
-    pub(super) fn fill_all(&self, groups: &[&[&str]]) -> Vec<String> {
-        groups.iter().copied().flatten().map(|template| self.fill(template)).collect()
+    pub(super) fn fill_all(&self, templates: &[Text]) -> Vec<String> {
+        templates.iter().map(|template| self.fill(template)).collect()
     }
 }
 

@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_arguments_of_tests_ask_for_nothing() {
-        let subject = Subject::new("memory", |url| Ok(Box::new(Memory::named(url)))).variant("small");
+        let subject = Subject::new("memory", |url| Ok(Memory::named(url))).variant("small");
         let contestants = [Contestant::from(&subject)];
         for arguments in [&[][..], &["nemesis"], &["g09", "--nemesis"]] {
             assert!(

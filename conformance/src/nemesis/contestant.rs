@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cluster_node::JoinCluster;
 use super::node::Join;
-use crate::broker::Recipe;
+use crate::broker::{Recipe, Text};
 use crate::subject::{Subject, with_options};
 
 /// Whom the nemesis strikes: nodes of one kind, and the broker between them.
@@ -14,27 +14,27 @@ use crate::subject::{Subject, with_options};
 pub struct Contestant {
     pub(crate) label: String,
     pub(crate) recipe: Option<Recipe>,
-    pub(crate) options: &'static str,
+    pub(crate) options: Text,
     pub(crate) join: Arc<dyn Join>,
 }
 
 impl Contestant {
     /// Nodes that are not Roomcast's, for comparison: `benches/peers` in the repository has some.
     pub fn peer(name: &str, recipe: Recipe, join: impl Join) -> Self {
-        Self { label: name.to_owned(), recipe: Some(recipe), options: "", join: Arc::new(join) }
+        Self { label: name.to_owned(), recipe: Some(recipe), options: Text::default(), join: Arc::new(join) }
     }
 
     /// The URL with this contestant's options.
     pub(crate) fn with_options(&self, url: String) -> String {
-        with_options(url, self.options)
+        with_options(url, &self.options)
     }
 }
 
 /// Roomcast's nodes over this backend.
 impl From<&Subject> for Contestant {
     fn from(subject: &Subject) -> Self {
-        let join = Arc::new(JoinCluster { connect: subject.connect });
-        Self { label: subject.label(), recipe: subject.recipe, options: subject.options, join }
+        let join = Arc::new(JoinCluster { connect: Arc::clone(&subject.connect) });
+        Self { label: subject.label(), recipe: subject.recipe.clone(), options: subject.options.clone(), join }
     }
 }
 

@@ -67,8 +67,8 @@ pub enum NemesisError {
 /// Outside of a tokio runtime.
 pub async fn run(contestant: &Contestant, options: &Options) -> Result<Report, NemesisError> {
     let none = || MissingBroker::new("nemesis", "the subject has no broker that could fail".to_owned());
-    let recipe = contestant.recipe.ok_or_else(none).map_err(NemesisError::Broker)?;
-    let broker = Broker::start(&recipe).await.map_err(NemesisError::Broker)?;
+    let recipe = contestant.recipe.as_ref().ok_or_else(none).map_err(NemesisError::Broker)?;
+    let broker = Broker::start(recipe).await.map_err(NemesisError::Broker)?;
     broker.can().map_err(NemesisError::Broker)?;
     strike(contestant, &broker, options).await.map_err(|failure| match failure {
         Failure::Broken(text) | Failure::Unsuited(text) => NemesisError::Run(text),

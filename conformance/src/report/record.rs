@@ -42,8 +42,8 @@ pub struct Record {
 impl Record {
     pub(crate) fn new(subject: &Subject, case: &Case, seed: u64) -> Self {
         Self {
-            backend: subject.name.to_owned(),
-            variant: subject.variant.to_owned(),
+            backend: subject.name.to_string(),
+            variant: subject.variant.to_string(),
             version: String::new(),
             provider: String::new(),
             case: case.name.to_owned(),

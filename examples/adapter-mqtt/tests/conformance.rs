@@ -2,45 +2,25 @@
 
 use adapter_mqtt::Mqtt;
 use conformance::Subject;
-use conformance::broker::{Launch, Probe, Recipe, Setup};
+use conformance::broker::{Launch, Recipe};
 
 /// CONNECT with a clean session, and SUBSCRIBE to the topic that holds the version.
 const ASK: &[u8] = b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0\x82\x18\0\x01\0\x13$SYS/broker/version\0";
 
-/// Whoever reads too slowly waits, and is dropped after a while: by default mosquitto throws messages away without a word instead.
-macro_rules! settings {
-    () => {
-        "printf 'listener {port} {bind}\\nallow_anonymous true\\nset_tcp_nodelay true\\nmax_queued_messages 0\\nmax_inflight_messages 1000\\n'"
-    };
-}
+const IN_A_CONTAINER: &str = "echo \"$CONFIG\" > /tmp/conf && exec mosquitto -c /tmp/conf";
 
-/// Debian's mosquitto, or the official image.
-const MOSQUITTO: Recipe = Recipe {
-    name: "mosquitto",
-    setting: "MOSQUITTO",
-    family: "MOSQUITTO",
-    scheme: "mqtt",
-    servers: 1,
-    local: Launch {
-        what: "mosquitto",
-        arguments: &[&["-c", "{folder}/mosquitto.conf"]],
-        environment: &[],
-        prepare: &[&["sh", "-c", concat!(settings!(), " > mosquitto.conf")]],
-        user: None,
-        stop: "TERM",
-    },
-    container: Launch {
-        what: "eclipse-mosquitto:2",
-        arguments: &[&["sh", "-c", concat!(settings!(), " > /tmp/conf && exec mosquitto -c /tmp/conf")]],
-        environment: &[],
-        prepare: &[],
-        user: None,
-        stop: "TERM",
-    },
-    probe: Probe::Answer { port: 1883, ask: ASK, before_version: "mosquitto version " },
-    setup: Setup::None,
-};
+/// Whoever reads too slowly waits, and is dropped after a while: by default mosquitto throws messages away without a word instead.
+const CONFIG: &str = "
+listener {port} {bind}
+allow_anonymous true
+set_tcp_nodelay true
+max_queued_messages 0
+max_inflight_messages 1000";
 
 fn main() -> std::process::ExitCode {
-    conformance::main([Subject::new("mqtt", |url| Ok(Box::new(Mqtt::from_url(url)?))).broker(MOSQUITTO)])
+    let mosquitto = Recipe::new("mosquitto", "mqtt")
+        .program(Launch::new("mosquitto").file("conf", CONFIG).args(["-c", "{folder}/conf"]))
+        .image(Launch::new("eclipse-mosquitto:2").args(["sh", "-c", IN_A_CONTAINER]).envs([("CONFIG", CONFIG)]))
+        .answers(1883, ASK, "mosquitto version ");
+    conformance::main([Subject::new("mqtt", Mqtt::from_url).broker(mosquitto)])
 }

@@ -2,13 +2,14 @@
 
 use std::io::{BufRead, Write, stdin, stdout};
 
-use conformance::broker::{Broker, recipes};
+use conformance::broker::{Broker, Recipe, recipes};
 
 /// Starts a broker, says its URL on a line, and then does what each line of its input says: `kill` (SIGKILL to all servers) or
 /// `start` (again, on the same ports). Each is answered with `done`, or with what failed. The end of the input ends it.
 pub(super) fn broker(name: &str) -> Result<(), String> {
-    let recipe = recipes::ALL.iter().find(|recipe| recipe.name == name).ok_or_else(|| {
-        let names: Vec<_> = recipes::ALL.iter().map(|recipe| recipe.name).collect();
+    let all = recipes::all();
+    let recipe = all.iter().find(|recipe| recipe.name() == name).ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(Recipe::name).collect();
         format!("no broker is called {name}; there are {}", names.join(", "))
     })?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;

@@ -27,15 +27,15 @@ use tokio::task::JoinSet;
 fn main() -> ExitCode {
     let rust = Kind::PEERS.map(|kind| {
         let recipe = match kind {
-            Kind::Sqlx | Kind::TokioPostgres => recipes::POSTGRES,
-            _ => recipes::REDIS,
+            Kind::Sqlx | Kind::TokioPostgres => recipes::postgres(),
+            _ => recipes::redis(),
         };
         Contestant::peer(kind.name(), recipe, JoinServers(kind))
     });
     let scripts = [
-        ("@socket.io/redis-adapter", recipes::REDIS, "redis"),
-        ("@socket.io/redis-streams-adapter", recipes::REDIS, "redis-streams"),
-        ("@socket.io/postgres-adapter", recipes::POSTGRES, "postgres"),
+        ("@socket.io/redis-adapter", recipes::redis(), "redis"),
+        ("@socket.io/redis-streams-adapter", recipes::redis(), "redis-streams"),
+        ("@socket.io/postgres-adapter", recipes::postgres(), "postgres"),
     ];
     let scripts = scripts.map(|(name, recipe, kind)| Contestant::peer(name, recipe, JoinScripts(kind)));
     conformance::nemesis::main(rust.into_iter().chain(scripts))

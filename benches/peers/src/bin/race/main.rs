@@ -27,18 +27,18 @@ use peers::adapters::Kind;
 struct Contestant {
     name: &'static str,
     kind: Kind,
-    recipe: Recipe,
+    recipe: fn() -> Recipe,
 }
 
 const CONTESTANTS: [Contestant; 8] = [
-    Contestant { name: "roomcast-redis", kind: Kind::Roomcast, recipe: recipes::REDIS },
-    Contestant { name: "socketioxide-redis", kind: Kind::Redis, recipe: recipes::REDIS },
-    Contestant { name: "socketioxide-redis-fred", kind: Kind::Fred, recipe: recipes::REDIS },
-    Contestant { name: "roomcast-nats", kind: Kind::Roomcast, recipe: recipes::NATS },
-    Contestant { name: "roomcast-rabbitmq", kind: Kind::Roomcast, recipe: recipes::RABBITMQ },
-    Contestant { name: "roomcast-postgres", kind: Kind::Roomcast, recipe: recipes::POSTGRES },
-    Contestant { name: "socketioxide-postgres", kind: Kind::TokioPostgres, recipe: recipes::POSTGRES },
-    Contestant { name: "socketioxide-postgres-sqlx", kind: Kind::Sqlx, recipe: recipes::POSTGRES },
+    Contestant { name: "roomcast-redis", kind: Kind::Roomcast, recipe: recipes::redis },
+    Contestant { name: "socketioxide-redis", kind: Kind::Redis, recipe: recipes::redis },
+    Contestant { name: "socketioxide-redis-fred", kind: Kind::Fred, recipe: recipes::redis },
+    Contestant { name: "roomcast-nats", kind: Kind::Roomcast, recipe: recipes::nats },
+    Contestant { name: "roomcast-rabbitmq", kind: Kind::Roomcast, recipe: recipes::rabbitmq },
+    Contestant { name: "roomcast-postgres", kind: Kind::Roomcast, recipe: recipes::postgres },
+    Contestant { name: "socketioxide-postgres", kind: Kind::TokioPostgres, recipe: recipes::postgres },
+    Contestant { name: "socketioxide-postgres-sqlx", kind: Kind::Sqlx, recipe: recipes::postgres },
 ];
 
 fn main() -> ExitCode {
@@ -97,7 +97,7 @@ async fn race(choice: Choice) -> Result<(), Failed> {
     let mut all = vec![Vec::new(); choice.contestants.len()];
     for round in 0..choice.rounds {
         for (contestant, results) in choice.contestants.iter().zip(&mut all) {
-            let broker = Broker::start(&contestant.recipe).await?;
+            let broker = Broker::start(&(contestant.recipe)()).await?;
             let result = load::run(contestant.name, &broker, &format!("race{round}")).await?;
             eprintln!("{} {result:?}", contestant.name);
             results.push(result);
