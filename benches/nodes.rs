@@ -6,10 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use conformance::broker::{Broker, recipes};
 use futures_util::FutureExt as _;
 use futures_util::future::{join_all, try_join_all};
 use roomcast::{Cluster, Event, Events, Hub, NamespaceHandle, Socket};
+use roomcast_conformance::broker::{Broker, recipes};
 use tokio::task::unconstrained;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use conformance::broker::{Broker, Recipe, recipes};
 use futures_util::FutureExt as _;
 use roomcast::adapter::{Acks, LocalSocket, LocalSockets, Projection, Target};
 use roomcast::{Cluster, Event, Events, Hub, NamespaceHandle, Packet, Room};
+use roomcast_conformance::broker::{Broker, Recipe, recipes};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;

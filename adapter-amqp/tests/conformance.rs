@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use conformance::{Subject, recipes};
+use roomcast_conformance::{Subject, recipes};
 
 fn main() -> std::process::ExitCode {
     // A server takes several seconds to start, and some cases start it again and again.
     let amqp = || Subject::new("amqp", adapter_amqp::Amqp::from_url).deadline(Duration::from_secs(600));
     let cluster = amqp().variant("cluster").broker(recipes::rabbitmq_cluster());
-    conformance::main([amqp().broker(recipes::rabbitmq()), cluster])
+    roomcast_conformance::main([amqp().broker(recipes::rabbitmq()), cluster])
 }

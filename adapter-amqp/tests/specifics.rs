@@ -9,7 +9,7 @@ use adapter_amqp::{Amqp, lapin};
 use adapter_core::backend::{Outgoing, PublishError, Reason};
 use adapter_core::probe::Tapped;
 use adapter_core::{Cluster, ErrorKind, Hub};
-use conformance::broker::{Broker, recipes};
+use roomcast_conformance::broker::{Broker, recipes};
 use support::{Node, channel, ctl, eventually, on, own, queues, refusal, shared, vhost};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use adapter_amqp::{Amqp, rustls};
 use adapter_core::ErrorKind;
 use adapter_core::backend::Reason;
-use conformance::bare::{self, certificates, with_arguments};
-use conformance::broker::{Broker, recipes};
+use roomcast_conformance::bare::{self, certificates, with_arguments};
+use roomcast_conformance::broker::{Broker, recipes};
 use support::{ctl, on, refusal};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;

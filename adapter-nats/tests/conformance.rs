@@ -1,6 +1,6 @@
 //! The suite that every backend passes, on one server and on a cluster of three.
 
-use conformance::{Subject, recipes};
+use roomcast_conformance::{Subject, recipes};
 
 fn main() -> std::process::ExitCode {
     let nats = || Subject::new("nats", adapter_nats::Nats::from_url);
@@ -10,5 +10,5 @@ fn main() -> std::process::ExitCode {
         .broker(recipes::nats_cluster())
         .url_options("discover=false")
         .spreads_late("servers of a NATS cluster learn of a subscription a moment after it is confirmed");
-    conformance::main([nats().broker(recipes::nats()), cluster])
+    roomcast_conformance::main([nats().broker(recipes::nats()), cluster])
 }

@@ -11,8 +11,8 @@ use adapter_core::ErrorKind;
 use adapter_core::backend::{Outgoing, PublishError, Reason};
 use adapter_core::probe::Tapped;
 use adapter_nats::{Credentials, Login, Nats};
-use conformance::bare::{self, eventually, tries, with_arguments};
-use conformance::{Broker, recipes};
+use roomcast_conformance::bare::{self, eventually, tries, with_arguments};
+use roomcast_conformance::{Broker, recipes};
 use support::{Node, Server, certificates, channel, connect, nats, on};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;

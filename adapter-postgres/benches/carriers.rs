@@ -9,7 +9,7 @@ use adapter_postgres::tokio_postgres::types::Type;
 use adapter_postgres::tokio_postgres::{AsyncMessage, Client, NoTls, connect};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use conformance::{Broker, recipes};
+use roomcast_conformance::{Broker, recipes};
 use tokio::sync::mpsc;
 
 #[allow(dead_code, unused_imports, reason = "only a part of the backend's own file is measured")]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use adapter_core::ErrorKind;
 use adapter_core::backend::Outgoing;
 use adapter_postgres::Postgres;
-use conformance::bare::{channel, prepared_by};
-use conformance::broker::{Launch, recipes};
+use roomcast_conformance::bare::{channel, prepared_by};
+use roomcast_conformance::broker::{Launch, recipes};
 use support::{Tested, connect, on, postgres, refusal, start_here, url};
 
 #[tokio::test(flavor = "multi_thread")]

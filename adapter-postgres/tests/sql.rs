@@ -10,8 +10,8 @@ use adapter_core::{Cluster, Hub, NamespaceHandle, PacketFormat, Socket};
 use adapter_postgres::Postgres;
 use adapter_postgres::tokio_postgres::Client;
 use adapter_socketioxide::{Adapter, SocketRef};
-use conformance::Broker;
 use engineioxide::Packet;
+use roomcast_conformance::Broker;
 use socketioxide::SocketIo;
 use support::{Tested, admin, postgres, soon};
 

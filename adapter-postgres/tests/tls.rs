@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use adapter_core::ErrorKind;
 use adapter_postgres::{Postgres, rustls};
-use conformance::Broker;
-use conformance::bare::{self, prepared_by};
-use conformance::recipes;
+use roomcast_conformance::Broker;
+use roomcast_conformance::bare::{self, prepared_by};
+use roomcast_conformance::recipes;
 use support::{Tested, admin, on, refusal, start_here};
 
 /// An authority, and what it signed: for the server by a name that is not 127.0.0.1, then for the right one.

@@ -1,12 +1,12 @@
 //! What every backend has to show: on one server, by sharded pub/sub and by a stream on it, and in a Redis Cluster.
 
 use adapter_redis::Redis;
-use conformance::{Subject, recipes};
+use roomcast_conformance::{Subject, recipes};
 
 fn main() -> std::process::ExitCode {
     let redis = || Subject::new("redis", Redis::from_url);
     let streams = Subject::new("redis", |url| Redis::from_url(&url.replacen("redis://", "redis+streams://", 1)));
-    conformance::main([
+    roomcast_conformance::main([
         redis().broker(recipes::redis()),
         redis().variant("sharded").broker(recipes::redis()).url_options("mode=sharded"),
         streams.variant("streams").broker(recipes::redis()).keeps_little("maxlen=1000"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use adapter_core::ErrorKind;
 use adapter_redis::{Redis, rustls};
-use conformance::bare;
+use roomcast_conformance::bare;
 use support::{ALL, Broker, Tested, ask, pair, talk};
 use tempfile::TempDir;
 

@@ -19,9 +19,9 @@ mod rounds;
 
 use std::sync::Arc;
 
-use conformance::broker::{Broker, Recipe, recipes};
 use contestant::{Open, Result};
 use receipts::Receipts;
+use roomcast_conformance::broker::{Broker, Recipe, recipes};
 use rounds::Rounds;
 
 /// One broker, and who runs on it beside Roomcast.

@@ -42,8 +42,8 @@ use crate::proxy::Proxy;
 ///
 /// # Examples
 /// ```no_run
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), conformance::broker::MissingBroker> {
-/// use conformance::broker::{Broker, recipes};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roomcast_conformance::broker::MissingBroker> {
+/// use roomcast_conformance::broker::{Broker, recipes};
 ///
 /// let broker = Broker::start(&recipes::redis()).await?;
 /// println!("{} {} at {}", broker.name(), broker.version(), broker.url());

@@ -3,10 +3,10 @@
 //! An author of a backend writes a `tests/conformance.rs` with `harness = false` in its `Cargo.toml`:
 //!
 //! ```no_run
-//! use conformance::Subject;
+//! use roomcast_conformance::Subject;
 //!
 //! fn main() -> std::process::ExitCode {
-//!     conformance::main([Subject::new("memory", |url| Ok(adapter_core::Memory::named(url)))])
+//!     roomcast_conformance::main([Subject::new("memory", |url| Ok(adapter_core::Memory::named(url)))])
 //! }
 //! ```
 //!

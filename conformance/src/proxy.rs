@@ -25,7 +25,7 @@ use self::faults::{Faults, Meter, Ways};
 /// # Examples
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
-/// use conformance::proxy::Proxy;
+/// use roomcast_conformance::proxy::Proxy;
 ///
 /// # let broker = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
 /// let proxy = Proxy::to(broker).await?;

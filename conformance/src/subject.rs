@@ -38,7 +38,7 @@ impl Subject {
     /// # Examples
     /// ```
     /// use adapter_core::Memory;
-    /// use conformance::Subject;
+    /// use roomcast_conformance::Subject;
     ///
     /// let memory = Subject::new("memory", |url| Ok(Memory::named(url)));
     /// ```

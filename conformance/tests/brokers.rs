@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use conformance::bare::eventually;
-use conformance::broker::{Broker, Launch, MissingBroker, Provider, Recipe, recipes};
+use roomcast_conformance::bare::eventually;
+use roomcast_conformance::broker::{Broker, Launch, MissingBroker, Provider, Recipe, recipes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

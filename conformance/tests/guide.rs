@@ -9,7 +9,7 @@ use adapter_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
 use adapter_core::{Bytes, Error, ErrorKind, Result};
-use conformance::Subject;
+use roomcast_conformance::Subject;
 use tokio::sync::broadcast;
 
 /// The "broker": everybody who has a clone of it hears everything.
@@ -106,5 +106,5 @@ impl Bus {
 }
 
 fn main() -> ExitCode {
-    conformance::main([Subject::new("bus", |url| Ok(Bus::named(url)))])
+    roomcast_conformance::main([Subject::new("bus", |url| Ok(Bus::named(url)))])
 }

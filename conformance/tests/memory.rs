@@ -5,10 +5,10 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use adapter_core::Memory;
 use adapter_core::backend::Limits;
-use conformance::Subject;
+use roomcast_conformance::Subject;
 
 fn main() -> std::process::ExitCode {
-    conformance::main([
+    roomcast_conformance::main([
         Subject::new("memory", |url| Ok(Memory::named(url))),
         Subject::new("memory", |url| Ok(narrow(url))).variant("600 bytes"),
     ])

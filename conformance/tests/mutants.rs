@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use adapter_core::Result;
-use conformance::{Outcome, Subject, run_case};
+use roomcast_conformance::{Outcome, Subject, run_case};
 
 use mutant::{Fault, Mutant};
 

@@ -10,5 +10,5 @@ mod relay {
 }
 
 fn main() -> std::process::ExitCode {
-    relay::server::asked_for().unwrap_or_else(|| conformance::main([relay::subject::subject()]))
+    relay::server::asked_for().unwrap_or_else(|| roomcast_conformance::main([relay::subject::subject()]))
 }

@@ -11,8 +11,8 @@ mod relay {
 
 use std::process::ExitCode;
 
-use conformance::{Outcome, run_case};
 use libtest_mimic::{Arguments, Trial};
+use roomcast_conformance::{Outcome, run_case};
 
 /// Faults by their option, and the case that must fail.
 const MUTANTS: [(&str, &str); 3] = [

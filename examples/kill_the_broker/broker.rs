@@ -3,9 +3,9 @@
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
-use conformance::broker::{Broker, recipes};
-use conformance::{Proxy, Recipe};
 use roomcast::{Cluster, ClusterBuilder, Error, ErrorKind, Result};
+use roomcast_conformance::broker::{Broker, recipes};
+use roomcast_conformance::{Proxy, Recipe};
 
 use crate::relay;
 use crate::relay::backend::Relay;

@@ -4,8 +4,8 @@
 
 use adapter_amqp::Amqp;
 use adapter_core::Error;
-pub(crate) use conformance::bare::{Node, channel, eventually};
-use conformance::broker::{Broker, Recipe, recipes};
+pub(crate) use roomcast_conformance::bare::{Node, channel, eventually};
+use roomcast_conformance::broker::{Broker, Recipe, recipes};
 use tokio::sync::OnceCell;
 
 /// A broker for all tests that leave it as it is. Starting one takes seconds; it ends with the process.
@@ -48,7 +48,7 @@ pub(crate) async fn queues(broker: &Broker, vhost: &str, columns: &[&str]) -> Ve
 
 /// Why this URL is refused.
 pub(crate) async fn refusal(url: &str) -> Error {
-    conformance::bare::refusal(&Amqp::from_url(url).unwrap()).await
+    roomcast_conformance::bare::refusal(&Amqp::from_url(url).unwrap()).await
 }
 
 /// Subscribed to this channel alone.

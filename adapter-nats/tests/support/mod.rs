@@ -5,9 +5,9 @@ use std::ops::Deref;
 use std::path::Path;
 
 use adapter_nats::Nats;
-use conformance::bare::with_arguments;
-pub(crate) use conformance::bare::{Node, certificates, channel};
-use conformance::{Broker, recipes};
+use roomcast_conformance::bare::with_arguments;
+pub(crate) use roomcast_conformance::bare::{Node, certificates, channel};
+use roomcast_conformance::{Broker, recipes};
 use tempfile::TempDir;
 
 /// A server as it comes.

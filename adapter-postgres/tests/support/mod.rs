@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use adapter_core::Error;
 use adapter_postgres::{Postgres, tokio_postgres};
-pub(crate) use conformance::bare::{Node, channel};
-use conformance::{Broker, Recipe, recipes};
+pub(crate) use roomcast_conformance::bare::{Node, channel};
+use roomcast_conformance::{Broker, Recipe, recipes};
 use tokio_postgres::{Client, NoTls};
 
 pub(crate) type Tested = Result<(), Box<dyn std::error::Error>>;

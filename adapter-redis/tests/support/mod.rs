@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use adapter_core::Error;
 use adapter_redis::Redis;
-use conformance::bare::with_arguments;
-pub(crate) use conformance::bare::{Node, channel, eventually, tries};
-use conformance::broker::Launch;
-pub(crate) use conformance::{Broker, Recipe, recipes};
+use roomcast_conformance::bare::with_arguments;
+pub(crate) use roomcast_conformance::bare::{Node, channel, eventually, tries};
+use roomcast_conformance::broker::Launch;
+pub(crate) use roomcast_conformance::{Broker, Recipe, recipes};
 
 pub(crate) type Tested = Result<(), Box<dyn std::error::Error>>;
 
@@ -91,7 +91,7 @@ pub(crate) async fn pair(url: &str) -> (Node, Node) {
 
 /// Why this URL is refused.
 pub(crate) async fn refusal(url: &str) -> Error {
-    conformance::bare::refusal(&Redis::from_url(url).expect("valid")).await
+    roomcast_conformance::bare::refusal(&Redis::from_url(url).expect("valid")).await
 }
 
 /// Each publishes, and both hear it, and nothing else.

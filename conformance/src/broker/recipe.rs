@@ -25,7 +25,7 @@ pub(crate) type Text = Cow<'static, str>;
 /// # Examples
 /// A relative of one that the suite knows:
 /// ```
-/// use conformance::broker::recipes;
+/// use roomcast_conformance::broker::recipes;
 ///
 /// let valkey = recipes::redis()
 ///     .named("valkey")
@@ -34,7 +34,7 @@ pub(crate) type Text = Cow<'static, str>;
 /// ```
 /// One that it does not know, ready when it answers a question of its protocol:
 /// ```
-/// use conformance::broker::{Launch, Recipe};
+/// use roomcast_conformance::broker::{Launch, Recipe};
 ///
 /// let mosquitto = Recipe::new("mosquitto", "mqtt")
 ///     .program(Launch::new("mosquitto").args(["-p", "{port}"]))
@@ -137,7 +137,7 @@ impl Recipe {
     ///
     /// # Examples
     /// ```
-    /// use conformance::Recipe;
+    /// use roomcast_conformance::Recipe;
     /// use tokio::net::TcpStream;
     ///
     /// let recipe = Recipe::new("mine", "mine").ready(7000, |address| async move {

@@ -56,7 +56,7 @@ pub enum NemesisError {
 /// Starts the contestant's broker and the nodes, strikes them, and says what came of it.
 ///
 /// # Contract
-/// The nodes are this program, started with arguments that [`main`] and [`conformance::main`](crate::main) know: so the program's
+/// The nodes are this program, started with arguments that [`main`] and [`roomcast_conformance::main`](crate::main) know: so the program's
 /// own `main` has to call one of them first, with this contestant among those that it names.
 ///
 /// # Errors

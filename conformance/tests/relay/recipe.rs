@@ -1,6 +1,6 @@
 //! How the relay is started: by the program that it is a part of.
 
-use conformance::broker::{Launch, Recipe, recipes};
+use roomcast_conformance::broker::{Launch, Recipe, recipes};
 
 pub(crate) fn recipe() -> Recipe {
     let program = std::env::current_exe().unwrap_or_default().display().to_string();

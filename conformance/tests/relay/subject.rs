@@ -1,6 +1,6 @@
 //! The relay as what is put to the test.
 
-use conformance::Subject;
+use roomcast_conformance::Subject;
 
 use super::backend::Relay;
 use super::recipe::recipe;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Write, stdin, stdout};
 
-use conformance::broker::{Broker, Recipe, recipes};
+use roomcast_conformance::broker::{Broker, Recipe, recipes};
 
 /// Starts a broker, says its URL on a line, and then does what each line of its input says: `kill` (SIGKILL to all servers) or
 /// `start` (again, on the same ports). Each is answered with `done`, or with what failed. The end of the input ends it.

@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use conformance::report::{MARK, Matrix, junit, longest, read, replace_between_marks};
+use roomcast_conformance::report::{MARK, Matrix, junit, longest, read, replace_between_marks};
 
 const USAGE: &str = "usage: conformance report <folder> [--junit <file>] [--markdown <file>]
        conformance matrix [--from <folder>] [--check | --write] <page>
@@ -89,11 +89,11 @@ fn matrix(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
     if new == old {
         return Ok(());
     }
-    let again = format!("cargo run -p conformance -- matrix --write {}", page.display());
+    let again = format!("cargo run -p roomcast-conformance -- matrix --write {}", page.display());
     Err(format!("the matrix in {} is stale; `{again}` brings it up to date", page.display()))
 }
 
-fn records(folder: &Path) -> Result<Vec<conformance::report::Record>, String> {
+fn records(folder: &Path) -> Result<Vec<roomcast_conformance::report::Record>, String> {
     let records = read(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     if records.is_empty() { Err(format!("nothing was recorded in {}", folder.display())) } else { Ok(records) }
 }

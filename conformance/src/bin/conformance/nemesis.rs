@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use conformance::nemesis::Options;
+use roomcast_conformance::nemesis::Options;
 
 /// Runs the suite of the package `adapter-<backend>` as the nemesis, built as this program is; `relay` is the suite's own broker.
 ///
@@ -16,7 +16,7 @@ pub(super) fn nemesis(arguments: impl IntoIterator<Item = String>) -> Result<(),
         cargo.arg("--release");
     }
     let relay = backend == "relay";
-    let package = if relay { "conformance".to_owned() } else { format!("adapter-{backend}") };
+    let package = if relay { "roomcast-conformance".to_owned() } else { format!("adapter-{backend}") };
     cargo.args(["--package", &package, "--test", if relay { "relay" } else { "conformance" }, "--", "--nemesis"]);
     let status = cargo.args(rest).status().map_err(|error| format!("cargo: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("the nemesis of {backend} has not passed")) }

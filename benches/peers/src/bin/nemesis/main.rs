@@ -1,7 +1,7 @@
 //! The nemesis for the adapters of others: `nemesis --subject socketioxide-redis --seconds 60`. Those of Node.js need
 //! `npm install --prefix benches/peers/js` before.
 //!
-//! For Roomcast's own, `cargo run -p conformance -- nemesis`: load, faults and checks are the same.
+//! For Roomcast's own, `cargo run -p roomcast-conformance -- nemesis`: load, faults and checks are the same.
 
 mod script;
 
@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use conformance::broker::recipes;
-use conformance::nemesis::{Answered, Contestant, Join, Listener, Node, NodeResult, Place};
 use peers::Failed;
 use peers::adapters::{Kind, QUESTION, Use};
 use peers::client::Client;
 use peers::server::Server;
 use roomcast::adapter::WaitFor;
+use roomcast_conformance::broker::recipes;
+use roomcast_conformance::nemesis::{Answered, Contestant, Join, Listener, Node, NodeResult, Place};
 use script::JoinScripts;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         ("@socket.io/postgres-adapter", recipes::postgres(), "postgres"),
     ];
     let scripts = scripts.map(|(name, recipe, kind)| Contestant::peer(name, recipe, JoinScripts(kind)));
-    conformance::nemesis::main(rust.into_iter().chain(scripts))
+    roomcast_conformance::nemesis::main(rust.into_iter().chain(scripts))
 }
 
 struct JoinServers(Kind);

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use conformance::nemesis::{Answered, Join, Listener, Node, NodeResult, Place};
 use peers::adapters::with_user;
 use peers::client::Client;
 use roomcast::adapter::WaitFor;
+use roomcast_conformance::nemesis::{Answered, Join, Listener, Node, NodeResult, Place};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use conformance::broker::Broker;
 use futures_util::future::try_join_all;
 use peers::Failed;
 use peers::client::Client;
+use roomcast_conformance::broker::Broker;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 

@@ -18,9 +18,9 @@ mod table;
 
 use std::process::ExitCode;
 
-use conformance::broker::{Broker, Recipe, recipes};
 use peers::Failed;
 use peers::adapters::Kind;
+use roomcast_conformance::broker::{Broker, Recipe, recipes};
 
 /// One adapter over one broker.
 #[derive(Clone, Copy)]
