@@ -11,6 +11,8 @@ use crate::report::{Record, Writer};
 use crate::stage::Stage;
 use crate::subject::Subject;
 
+const SUBJECTS: &str = "CONFORMANCE_SUBJECTS";
+
 /// What became of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -27,6 +29,8 @@ pub enum Outcome {
 /// Takes the arguments of `cargo test`. Cases run beside each other, four at a time unless `--test-threads` says otherwise:
 /// they mostly wait.
 ///
+/// `CONFORMANCE_SUBJECTS` names those that are put to the test, `redis,redis cluster` say; all by default.
+///
 /// With `--nemesis` as the first argument it strikes one subject for a while instead, and says what came of it: [`nemesis`].
 pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
     let subjects: Vec<_> = subjects.into_iter().collect();
@@ -34,6 +38,13 @@ pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
     if let Some(done) = nemesis::command::asked_for(&contestants, std::env::args().skip(1)) {
         return done;
     }
+    let subjects = match chosen(subjects, &std::env::var(SUBJECTS).unwrap_or_default()) {
+        Ok(subjects) => subjects,
+        Err(text) => {
+            eprintln!("{text}");
+            return ExitCode::FAILURE;
+        }
+    };
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(4);
     let stages: Vec<_> = subjects.into_iter().map(|subject| Arc::new(Stage::new(subject))).collect();
@@ -54,6 +65,17 @@ pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(stages); // and with them the brokers
     conclusion.exit_code()
+}
+
+/// The subjects that are named, separated by commas; all of them where none is.
+fn chosen(subjects: Vec<Subject>, names: &str) -> Result<Vec<Subject>, String> {
+    let names: Vec<_> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let labels: Vec<_> = subjects.iter().map(Subject::label).collect();
+    if let Some(strange) = names.iter().find(|name| !labels.iter().any(|label| label == *name)) {
+        return Err(format!("{SUBJECTS}: there is no {strange:?} among {}", labels.join(", ")));
+    }
+    let wanted = |subject: &Subject| names.is_empty() || names.contains(&&*subject.label());
+    Ok(subjects.into_iter().filter(wanted).collect())
 }
 
 fn completion(record: Record) -> Result<Completion, Failed> {
@@ -77,4 +99,21 @@ pub fn run_case(subject: &Subject, name: &str) -> Outcome {
 /// The names of all cases.
 pub fn case_names() -> Vec<&'static str> {
     cases::all().map(|case| case.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Subject, chosen};
+
+    #[test]
+    fn subjects_are_chosen_by_their_whole_names() {
+        let subject =
+            |variant: &'static str| Subject::new("redis", |url| Ok(adapter_core::Memory::named(url))).variant(variant);
+        let all = || vec![subject(""), subject("cluster"), subject("sharded")];
+        let labels =
+            |names: &str| chosen(all(), names).map(|chosen| chosen.iter().map(Subject::label).collect::<Vec<_>>());
+        assert_eq!(labels(""), Ok(vec!["redis".into(), "redis cluster".into(), "redis sharded".into()]));
+        assert_eq!(labels("redis, redis sharded"), Ok(vec!["redis".into(), "redis sharded".into()]));
+        assert!(labels("redis,nats").expect_err("no such subject").contains("\"nats\""));
+    }
 }

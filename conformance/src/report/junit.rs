@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::Record;
+use super::text::{escape, seconds};
 use crate::harness::Outcome;
 
 /// The records as JUnit's XML: a suite for each subject.
@@ -41,40 +42,4 @@ fn write_case(xml: &mut String, record: &Record) {
         Outcome::Failed(text) => writeln!(xml, "><failure message=\"{}\"/></testcase>", escape(text)),
         Outcome::Ignored(reason) => writeln!(xml, "><skipped message=\"{}\"/></testcase>", escape(reason)),
     };
-}
-
-fn seconds(milliseconds: u64) -> String {
-    format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
-}
-
-/// Text inside an attribute. Control characters have no form in XML.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' => escaped.push_str("&#10;"),
-            letter if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_failure_says_stays_inside_its_attribute() {
-        assert_eq!(escape("a \"<b>\" &\n\u{1b}c"), "a &quot;&lt;b&gt;&quot; &amp;&#10;\u{fffd}c");
-    }
-
-    #[test]
-    fn time_is_in_seconds() {
-        assert_eq!([seconds(5), seconds(61_020)], ["0.005", "61.020"]);
-    }
 }

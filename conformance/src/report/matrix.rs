@@ -89,7 +89,7 @@ impl Display for Matrix {
 }
 
 /// What a guarantee is about, as in docs/guarantees.md.
-fn title(guarantee: u8) -> &'static str {
+pub(super) fn title(guarantee: u8) -> &'static str {
     const TITLES: [&str; 24] = [
         "reach",
         "order",

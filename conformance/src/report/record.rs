@@ -19,6 +19,8 @@ pub struct Record {
     pub backend: String,
     /// What tells subjects of one backend apart; may be empty.
     pub variant: String,
+    /// The package that was put to the test and its version, as cargo says them; empty where it does not.
+    pub package: String,
     /// The broker's version, as it says itself; empty without a broker.
     pub version: String,
     /// How the broker was provided; empty without a broker.
@@ -44,6 +46,7 @@ impl Record {
         Self {
             backend: subject.name.to_string(),
             variant: subject.variant.to_string(),
+            package: package(),
             version: String::new(),
             provider: String::new(),
             case: case.name.to_owned(),
@@ -68,7 +71,7 @@ impl Record {
             Outcome::Ignored(reason) => ("ignored", reason.as_str()),
         };
         json!({
-            "backend": self.backend, "variant": self.variant, "version": self.version, "provider": self.provider,
+            "backend": self.backend, "variant": self.variant, "package": self.package, "version": self.version, "provider": self.provider,
             "case": self.case, "group": self.group, "guarantee": format!("G{}", self.guarantee), "outcome": outcome,
             "reason": reason, "milliseconds": self.milliseconds, "seed": self.seed, "measured": self.measured,
         })
@@ -81,6 +84,7 @@ impl Record {
         Some(Self {
             backend: text("backend")?,
             variant: text("variant")?,
+            package: text("package")?,
             version: text("version")?,
             provider: text("provider")?,
             case: text("case")?,
@@ -148,6 +152,12 @@ impl Writer {
         let Some(file) = file.as_mut() else { return Ok(()) };
         writeln!(file, "{}", record.to_json())
     }
+}
+
+/// What cargo says of the package whose tests it runs.
+fn package() -> String {
+    let said = |name| std::env::var(name).unwrap_or_default();
+    format!("{} {}", said("CARGO_PKG_NAME"), said("CARGO_PKG_VERSION")).trim().to_owned()
 }
 
 /// `$CONFORMANCE_REPORT`, else `target/conformance` beside the test's own folder.

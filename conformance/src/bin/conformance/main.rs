@@ -1,12 +1,13 @@
 //! Makes JUnit and Markdown of what the suite has seen, and starts its brokers for other programs.
 //!
 //! ```text
-//! conformance report <folder> [--junit <file>] [--markdown <file>]
+//! conformance report <folder> .. [--junit <file>] [--markdown <file>] [--html <file>]
 //! conformance matrix [--from <folder>] [--check | --write] <page>
 //! conformance broker <name>
 //! conformance nemesis --backend <name> [--seconds <n>] ..
 //! ```
-//! A report that is printed ends with the longest that a subject took to notice that its link was dead, and to receive again.
+//! The first folder of a report has the run that is printed and goes to JUnit; a page of HTML shows those of all folders beside each other, brokers
+//! of other versions say. A report that is printed ends with the longest that a subject took to notice that its link was dead, and to receive again.
 //! The matrix goes between the page's marks; `--check` fails when it is stale, and is the default. A broker runs until its
 //! standard input ends; see `broker.rs`. The nemesis strikes a backend's broker, links and nodes under load, and says what came of it.
 
@@ -17,9 +18,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use roomcast_conformance::report::{MARK, Matrix, junit, longest, read, replace_between_marks};
+use roomcast_conformance::report::{LONGEST, MARK, Matrix, junit, longest, page, read, replace_between_marks};
 
-const USAGE: &str = "usage: conformance report <folder> [--junit <file>] [--markdown <file>]
+const USAGE: &str = "usage: conformance report <folder> .. [--junit <file>] [--markdown <file>] [--html <file>]
        conformance matrix [--from <folder>] [--check | --write] <page>
        conformance broker <name>
        conformance nemesis --backend <name> [--seconds N] [--nodes N] [--rate N] [--seed N] [--subject NAME] [--history BYTES] [--keep]";
@@ -45,25 +46,27 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
 }
 
 fn report(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
-    let (mut folder, mut xml, mut markdown) = (None, None, None);
+    let (mut runs, mut xml, mut markdown, mut html) = (Vec::new(), None, None, None);
     while let Some(argument) = arguments.next() {
         let place = match argument.as_str() {
             "--junit" => &mut xml,
             "--markdown" => &mut markdown,
+            "--html" => &mut html,
             _ => {
-                folder = Some(argument);
+                runs.push(records(Path::new(&argument))?);
                 continue;
             }
         };
         *place = Some(arguments.next().ok_or(USAGE)?);
     }
-    let records = records(Path::new(&folder.ok_or(USAGE)?))?;
-    let matrix = Matrix::of(&records).to_string();
-    xml.map_or(Ok(()), |file| write(Path::new(&file), &junit(&records)))?;
+    let records = runs.first().ok_or(USAGE)?;
+    let matrix = Matrix::of(records).to_string();
+    xml.map_or(Ok(()), |file| write(Path::new(&file), &junit(records)))?;
+    html.map_or(Ok(()), |file| write(Path::new(&file), &page(&runs)))?;
     match markdown {
         Some(file) => write(Path::new(&file), &matrix),
         None => {
-            print!("{matrix}\n{}", longest(&records, &["noticed_ms", "receives_again_ms"]));
+            print!("{matrix}\n{}", longest(records, LONGEST.map(|(measurement, _)| measurement)));
             Ok(())
         }
     }
