@@ -32,8 +32,17 @@ struct Row {
     /// most applications.
     plain: &'static [(&'static str, Open)],
     with_tasks: &'static str,
+    /// And with a subscription of the publisher's own side beside, as each node of a cluster has one.
+    as_nodes: &'static str,
     /// So many messages in each round.
     messages: u64,
+}
+
+/// How a plain client takes what is received.
+enum Receiving {
+    AtOnce,
+    InTasks,
+    AllInTasks,
 }
 
 const ROWS: &[Row] = &[
@@ -42,6 +51,7 @@ const ROWS: &[Row] = &[
         recipe: recipes::redis,
         plain: &[("redis, 64 in a pipeline", plain_redis::by_64), ("redis, 1,000 in a pipeline", plain_redis::by_1000)],
         with_tasks: "redis, 64 in a pipeline, to tasks",
+        as_nodes: "redis, 64 in a pipeline, to tasks, all subscribed",
         messages: 200_000,
     },
     Row {
@@ -49,6 +59,7 @@ const ROWS: &[Row] = &[
         recipe: recipes::nats,
         plain: &[("async-nats", plain_nats::open)],
         with_tasks: "async-nats, to tasks",
+        as_nodes: "async-nats, to tasks, all subscribed",
         messages: 200_000,
     },
     Row {
@@ -56,6 +67,7 @@ const ROWS: &[Row] = &[
         recipe: recipes::rabbitmq,
         plain: &[("lapin, 256 in flight", plain_amqp::open)],
         with_tasks: "lapin, 256 in flight, to tasks",
+        as_nodes: "lapin, 256 in flight, to tasks, all subscribed",
         messages: 100_000,
     },
     Row {
@@ -63,6 +75,7 @@ const ROWS: &[Row] = &[
         recipe: recipes::postgres,
         plain: &[("tokio-postgres, 64 in a statement", plain_postgres::open)],
         with_tasks: "tokio-postgres, 64 in a statement, to tasks",
+        as_nodes: "tokio-postgres, 64 in a statement, to tasks, all subscribed",
         messages: 100_000,
     },
 ];
@@ -111,12 +124,19 @@ fn known() -> String {
 async fn all(choice: Choice) -> Result<()> {
     for row in ROWS.iter().filter(|row| choice.includes(row)) {
         let broker = Broker::start(&(row.recipe)()).await?;
-        let tasks = row.plain.first().map(|(_, open)| (row.with_tasks, *open, true));
-        let plain = row.plain.iter().map(|(name, open)| (*name, *open, false));
-        let everybody = plain.chain(tasks).chain([("roomcast", roomcast_node::open as Open, false)]);
+        let open = |(_, open): &(_, Open)| *open;
+        let tasks = row.plain.first().map(|first| (row.with_tasks, open(first), Receiving::InTasks));
+        let nodes = row.plain.first().map(|first| (row.as_nodes, open(first), Receiving::AllInTasks));
+        let plain = row.plain.iter().map(|(name, open)| (*name, *open, Receiving::AtOnce));
+        let roomcast = ("roomcast", roomcast_node::open as Open, Receiving::AtOnce);
+        let everybody = plain.chain(tasks).chain(nodes).chain([roomcast]);
         let mut contestants = Vec::new();
-        for (name, open, tasks) in everybody.filter(|(name, ..)| name.starts_with(&choice.only)) {
-            let receipts = if tasks { Receipts::of_tasks() } else { Arc::new(Receipts::new()) };
+        for (name, open, receiving) in everybody.filter(|(name, ..)| name.starts_with(&choice.only)) {
+            let receipts = match receiving {
+                Receiving::AtOnce => Arc::new(Receipts::new()),
+                Receiving::InTasks => Receipts::of_tasks(false),
+                Receiving::AllInTasks => Receipts::of_tasks(true),
+            };
             contestants.push((name, open(broker.url(), receipts).await?));
         }
         let rounds = Rounds { wanted: choice.rounds, messages: row.messages };

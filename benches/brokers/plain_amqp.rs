@@ -10,7 +10,7 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Exchange
 use roomcast::backend::async_trait;
 
 use crate::contestant::{Contestant, Result};
-use crate::receipts::{Message, RECEIVERS, Receipts};
+use crate::receipts::{Message, Receipts};
 
 /// So many messages wait for the broker's word at a time.
 const IN_FLIGHT: usize = 256;
@@ -33,7 +33,7 @@ async fn connect(url: String, receipts: Arc<Receipts>) -> Result<Box<dyn Contest
     let exchange = receipts.channel();
     publisher.exchange_declare(exchange.into(), ExchangeKind::Fanout, Default::default(), nothing()).await?;
     let mut connections = vec![connection];
-    for index in 0..RECEIVERS {
+    for index in 0..receipts.subscribers() {
         let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         let ours = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };

@@ -9,7 +9,7 @@ use roomcast::Bytes;
 use roomcast::backend::async_trait;
 
 use crate::contestant::{Contestant, Result};
-use crate::receipts::{Message, RECEIVERS, Receipts};
+use crate::receipts::{Message, Receipts};
 
 struct Plain {
     publisher: Client,
@@ -24,7 +24,7 @@ pub(crate) fn open(url: String, receipts: Arc<Receipts>) -> BoxFuture<'static, R
 
 async fn connect(url: String, receipts: Arc<Receipts>) -> Result<Box<dyn Contestant>> {
     let mut receivers = Vec::new();
-    for index in 0..RECEIVERS {
+    for index in 0..receipts.subscribers() {
         // Room for a whole burst: a receiver that is slower than the publisher would lose the rest.
         let receiver = ConnectOptions::new().subscription_capacity(1 << 20).connect(&url).await?;
         let mut arriving = receiver.subscribe(receipts.channel()).await?;

@@ -9,7 +9,7 @@ use roomcast::backend::async_trait;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Statement};
 
 use crate::contestant::{Contestant, Result};
-use crate::receipts::{Message, RECEIVERS, Receipts};
+use crate::receipts::{Message, Receipts};
 
 const BATCH: usize = 64;
 const IN_FLIGHT: usize = 4;
@@ -32,7 +32,7 @@ async fn connect(url: String, receipts: Arc<Receipts>) -> Result<Box<dyn Contest
         config.user("postgres");
     }
     let mut receivers = Vec::new();
-    for index in 0..RECEIVERS {
+    for index in 0..receipts.subscribers() {
         let receiver = client(&config, index, &receipts).await?;
         receiver.batch_execute(&format!("LISTEN {}", receipts.channel())).await?;
         receivers.push(receiver);

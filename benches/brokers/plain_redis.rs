@@ -9,7 +9,7 @@ use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
 use roomcast::backend::async_trait;
 
 use crate::contestant::{Contestant, Result};
-use crate::receipts::{Message, RECEIVERS, Receipts};
+use crate::receipts::{Message, Receipts};
 
 pub(crate) fn by_64(url: String, receipts: Arc<Receipts>) -> BoxFuture<'static, Result<Box<dyn Contestant>>> {
     open(url, 64, receipts).boxed()
@@ -32,7 +32,7 @@ async fn open(url: String, batch: usize, receipts: Arc<Receipts>) -> Result<Box<
     let client = Client::open(format!("{url}/?protocol=resp3"))?;
     let channel = format!("{}-{batch}", receipts.channel());
     let mut receivers = Vec::new();
-    for index in 0..RECEIVERS {
+    for index in 0..receipts.subscribers() {
         let receipts = Arc::clone(&receipts);
         let take = move |push: PushInfo| {
             if let (PushKind::Message, Some(Value::BulkString(payload))) = (push.kind, push.data.get(1)) {

@@ -36,6 +36,8 @@ pub(crate) struct Receipts {
     complete: Notify,
     /// What is received goes to a task of each receiver first, as in most applications.
     tasks: OnceLock<[mpsc::UnboundedSender<Vec<u8>>; RECEIVERS]>,
+    /// The publisher's own side subscribes as well, as every node of a cluster does.
+    all_receive: bool,
 }
 
 #[derive(Default)]
@@ -61,12 +63,18 @@ impl Receipts {
             receivers: std::array::from_fn(|_| Receiver { at: times(), ..Receiver::default() }),
             complete: Notify::new(),
             tasks: OnceLock::new(),
+            all_receive: false,
         }
     }
 
+    /// How many a plain client subscribes. What comes beyond [`RECEIVERS`] is taken and not looked at.
+    pub(crate) fn subscribers(&self) -> usize {
+        RECEIVERS + usize::from(self.all_receive)
+    }
+
     /// The same, with a task for each receiver that is handed what the client has received.
-    pub(crate) fn of_tasks() -> Arc<Self> {
-        let receipts = Arc::new(Self::new());
+    pub(crate) fn of_tasks(all_receive: bool) -> Arc<Self> {
+        let receipts = Arc::new(Self { all_receive, ..Self::new() });
         let tasks = std::array::from_fn(|index| {
             let (sender, mut received) = mpsc::unbounded_channel::<Vec<u8>>();
             let weak = Arc::downgrade(&receipts);
@@ -85,7 +93,11 @@ impl Receipts {
 
     /// The name of the channel that a plain client uses, so that no two contestants have the same.
     pub(crate) fn channel(&self) -> &'static str {
-        if self.tasks.get().is_some() { "plain_tasks" } else { "plain" }
+        match (self.tasks.get().is_some(), self.all_receive) {
+            (false, _) => "plain",
+            (true, false) => "plain_tasks",
+            (true, true) => "plain_nodes",
+        }
     }
 
     /// Begins a run of so many messages.
@@ -112,6 +124,7 @@ impl Receipts {
     /// Takes what a receiver has had.
     pub(crate) fn take(&self, receiver: usize, payload: &[u8]) {
         match self.tasks.get() {
+            _ if receiver >= RECEIVERS => {}
             // The task lives as long as the receipts do.
             Some(tasks) => drop(tasks[receiver].send(payload.to_vec())),
             None => self.note(receiver, payload),

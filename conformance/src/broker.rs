@@ -20,6 +20,7 @@ mod slots;
 mod url;
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::choice::{Provider, required};
 use self::fleet::Fleet;
@@ -29,6 +30,7 @@ use self::recipe::Probe;
 pub(crate) use self::recipe::Text;
 pub use self::recipe::{Launch, Recipe};
 use self::url::Url;
+use crate::journal::Journal;
 use crate::proxy::Proxy;
 
 /// A running broker, of one server or several. Dropping it removes it: its processes or containers, and its folder.
@@ -58,6 +60,8 @@ pub struct Broker {
     addresses: Vec<SocketAddr>,
     version: String,
     from: Origin,
+    /// Who is told of each fault.
+    journal: Mutex<Option<Arc<Journal>>>,
 }
 
 #[derive(Debug)]
@@ -79,7 +83,14 @@ impl Broker {
             choice::Choice::Start(place) => Self::start_at(recipe, place).await,
             choice::Choice::Connect(url) => {
                 let (addresses, version) = external::connect(recipe, &url).await?;
-                Ok(Self { recipe: recipe.clone(), url, addresses, version, from: Origin::Outside })
+                Ok(Self {
+                    recipe: recipe.clone(),
+                    url,
+                    addresses,
+                    version,
+                    from: Origin::Outside,
+                    journal: Mutex::default(),
+                })
             }
         }
     }
@@ -97,7 +108,7 @@ impl Broker {
         let (fleet, addresses) = Fleet::start(recipe, place).await?;
         let url = Url::plain(&recipe.scheme, &addresses);
         let version = fleet.ready(recipe).await?;
-        Ok(Self { recipe: recipe.clone(), url, addresses, version, from: Origin::Us(fleet) })
+        Ok(Self { recipe: recipe.clone(), url, addresses, version, from: Origin::Us(fleet), journal: Mutex::default() })
     }
 
     /// The recipe's name, for reports.
@@ -160,7 +171,7 @@ impl Broker {
     /// # Errors
     /// Why not: it was not started here.
     pub fn can(&self) -> Result<(), MissingBroker> {
-        self.fleet("faults").map(drop)
+        self.ours("faults").map(drop)
     }
 
     /// Whether something can stand between a node and it.
@@ -283,7 +294,19 @@ impl Broker {
         slots::migrate(&self.targets(), slot, from, to).await.map_err(|why| MissingBroker::new("slot", why))
     }
 
+    /// Has every fault written down from now on.
+    pub(crate) fn told_to(&self, journal: Arc<Journal>) {
+        *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal);
+    }
+
     fn fleet(&self, what: &'static str) -> Result<&Fleet, MissingBroker> {
+        if let Some(journal) = &*self.journal.lock().unwrap_or_else(PoisonError::into_inner) {
+            journal.note(format_args!("broker: {what}"));
+        }
+        self.ours(what)
+    }
+
+    fn ours(&self, what: &'static str) -> Result<&Fleet, MissingBroker> {
         match &self.from {
             Origin::Us(fleet) => Ok(fleet),
             Origin::Outside => {

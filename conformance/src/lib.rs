@@ -28,6 +28,7 @@ pub mod broker;
 mod cases;
 mod frame;
 mod harness;
+mod journal;
 mod link;
 pub mod nemesis;
 mod node;

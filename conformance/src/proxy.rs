@@ -5,6 +5,7 @@ mod link;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::faults::{Faults, Meter, Ways};
+use crate::journal::Journal;
 
 /// A proxy in front of a broker's server, or of each of its servers. Dropping it cuts all its connections.
 ///
@@ -41,6 +43,8 @@ pub struct Proxy {
     // The only strong one: its end is the sign for every task of this proxy to cut and to end.
     faults: Arc<watch::Sender<Faults>>,
     meter: Arc<Meter>,
+    /// Who is told of each fault.
+    journal: Option<Arc<Journal>>,
 }
 
 /// What went through a [`Proxy`] since it began.
@@ -90,7 +94,20 @@ impl Proxy {
     }
 
     fn new(addresses: Vec<SocketAddr>) -> Self {
-        Self { addresses, faults: Arc::default(), meter: Arc::default() }
+        Self { addresses, faults: Arc::default(), meter: Arc::default(), journal: None }
+    }
+
+    /// Has every fault written down.
+    pub(crate) fn told_to(mut self, journal: Arc<Journal>) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    fn fault(&self, what: impl Display, change: impl FnOnce(&mut Faults)) {
+        if let Some(journal) = &self.journal {
+            journal.note(format_args!("proxy {}: {what}", self.address()));
+        }
+        self.faults.send_modify(change);
     }
 
     /// Serves a listener with a task that ends by itself when `faults` is dropped with the proxy, and owns those of all links.
@@ -111,27 +128,27 @@ impl Proxy {
 
     /// Resets every connection, on both sides. New ones are accepted.
     pub fn cut(&self) {
-        self.faults.send_modify(|faults| faults.cut += 1);
+        self.fault("cut", |faults| faults.cut += 1);
     }
 
     /// From now on a new connection is reset at once, until [`accept`](Self::accept). Those that exist live on.
     pub fn refuse(&self) {
-        self.faults.send_modify(|faults| faults.refuse = true);
+        self.fault("refuse", |faults| faults.refuse = true);
     }
 
     /// Ends [`refuse`](Self::refuse).
     pub fn accept(&self) {
-        self.faults.send_modify(|faults| faults.refuse = false);
+        self.fault("accept", |faults| faults.refuse = false);
     }
 
     /// Every connection stays open, and no byte moves on it any more, for good: half-open links. New ones work.
     pub fn black_hole(&self) {
-        self.faults.send_modify(|faults| faults.hole += 1);
+        self.fault("black hole", |faults| faults.hole += 1);
     }
 
     /// [`black_hole`](Self::black_hole), and from now on the same for every new connection: it is accepted, and dead for good.
     pub fn black_hole_all(&self) {
-        self.faults.send_modify(|faults| {
+        self.fault("black hole, also for new links", |faults| {
             faults.hole_all = true;
             faults.hole += 1;
         });
@@ -139,22 +156,22 @@ impl Proxy {
 
     /// Ends [`black_hole_all`](Self::black_hole_all): new connections work, those that exist stay dead.
     pub fn black_hole_no_more(&self) {
-        self.faults.send_modify(|faults| faults.hole_all = false);
+        self.fault("no black hole for new links", |faults| faults.hole_all = false);
     }
 
     /// Every byte comes so much later, in each direction; zero ends it.
     pub fn delay(&self, by: Duration) {
-        self.faults.send_modify(|faults| faults.delay = by);
+        self.fault(format_args!("delay by {by:?}"), |faults| faults.delay = by);
     }
 
     /// At most so many bytes a second pass on each connection, in each direction; `None` ends it. Zero counts as one.
     pub fn throttle(&self, bytes_per_second: Option<u64>) {
-        self.faults.send_modify(|faults| faults.throttle = bytes_per_second);
+        self.fault(format_args!("bytes a second: {bytes_per_second:?}"), |faults| faults.throttle = bytes_per_second);
     }
 
     /// After exactly so many more bytes to the clients, over all connections, everything is cut, once.
     pub fn drop_after(&self, bytes: u64) {
-        self.meter.allow(bytes);
+        self.fault(format_args!("cut after {bytes} more bytes"), |_| self.meter.allow(bytes));
         if bytes == 0 {
             self.cut();
         }
@@ -163,28 +180,28 @@ impl Proxy {
     /// What the broker sends to the client vanishes, so that nobody knows whether a publish was done, until
     /// [`pass_replies`](Self::pass_replies).
     pub fn drop_replies(&self) {
-        self.faults.send_modify(|faults| faults.drop_replies = true);
+        self.fault("drop replies", |faults| faults.drop_replies = true);
     }
 
     /// Ends [`drop_replies`](Self::drop_replies).
     pub fn pass_replies(&self) {
-        self.faults.send_modify(|faults| faults.drop_replies = false);
+        self.fault("pass replies", |faults| faults.drop_replies = false);
     }
 
     /// What the client sends to the broker vanishes, while it hears everything, until [`pass_requests`](Self::pass_requests).
     pub fn drop_requests(&self) {
-        self.faults.send_modify(|faults| faults.drop_requests = true);
+        self.fault("drop requests", |faults| faults.drop_requests = true);
     }
 
     /// Ends [`drop_requests`](Self::drop_requests).
     pub fn pass_requests(&self) {
-        self.faults.send_modify(|faults| faults.drop_requests = false);
+        self.fault("pass requests", |faults| faults.drop_requests = false);
     }
 
     /// From now on every new connection carries so many bytes to the client, and is dead behind them, for good: a server that
     /// freezes in the middle of what it says first. `None` ends it; what is frozen stays so.
     pub fn freeze_after(&self, bytes: Option<u64>) {
-        self.faults.send_modify(|faults| faults.freeze_after = bytes);
+        self.fault(format_args!("new links freeze after {bytes:?} bytes"), |faults| faults.freeze_after = bytes);
     }
 
     /// What went through so far.

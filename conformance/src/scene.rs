@@ -10,9 +10,11 @@ use adapter_core::{Cluster, ClusterBuilder, Emitter};
 
 use crate::broker::Broker;
 use crate::failure::{Failure, Verdict};
+use crate::journal::{Journal, Watchers};
 use crate::link::Link;
 use crate::node::{Node, eventually};
 use crate::proxy::Proxy;
+use crate::stage::home;
 use crate::subject::Subject;
 
 /// Where a case plays: a fresh cluster name on the subject's broker.
@@ -25,6 +27,8 @@ pub(crate) struct Scene {
     pub(crate) url: String,
     broker: Option<Arc<Broker>>,
     measured: Mutex<BTreeMap<&'static str, u64>>,
+    journal: Arc<Journal>,
+    watchers: Watchers,
 }
 
 impl Scene {
@@ -32,7 +36,8 @@ impl Scene {
         let cluster = format!("c{seed:016x}");
         let url = broker.as_ref().map_or_else(|| format!("memory://{cluster}"), |broker| broker.url());
         let url = subject.with_options(url);
-        Self { subject, cluster, seed, url, broker, measured: Mutex::default() }
+        let (measured, journal, watchers) = (Mutex::default(), Arc::new(Journal::new()), Watchers::default());
+        Self { subject, cluster, seed, url, broker, measured, journal, watchers }
     }
 
     /// The broker, in a case that breaks it.
@@ -60,7 +65,7 @@ impl Scene {
 
     /// Something between one node and the broker.
     pub(crate) async fn proxy(&self) -> Verdict<Proxy> {
-        Ok(self.broker()?.proxy().await?)
+        Ok(self.broker()?.proxy().await?.told_to(Arc::clone(&self.journal)))
     }
 
     pub(crate) fn builder(&self) -> ClusterBuilder {
@@ -68,11 +73,24 @@ impl Scene {
     }
 
     pub(crate) async fn node(&self) -> Verdict<Node> {
-        Node::connect(self.builder(), self.connector()?).await
+        Ok(self.watched(Node::connect(self.builder(), self.connector()?).await?))
     }
 
     pub(crate) async fn node_through(&self, proxy: &Proxy) -> Verdict<Node> {
-        Node::connect(self.builder(), self.connector_through(proxy)?).await
+        Ok(self.watched(Node::connect(self.builder(), self.connector_through(proxy)?).await?))
+    }
+
+    /// What this node sees is told if the case fails.
+    pub(crate) fn watched(&self, node: Node) -> Node {
+        let name = node.cluster.node().to_string();
+        self.journal.note(format_args!("{name} is connected"));
+        self.watchers.watch(home().handle(), name, node.cluster.events(), Arc::clone(&self.journal));
+        node
+    }
+
+    /// What nodes saw, and which faults there were.
+    pub(crate) fn journal(&self) -> Arc<Journal> {
+        Arc::clone(&self.journal)
     }
 
     /// Nodes that know each other.
@@ -87,7 +105,7 @@ impl Scene {
     ) -> Verdict<[Node; N]> {
         let mut nodes = Vec::with_capacity(N);
         for _ in 0..N {
-            nodes.push(Node::connect(tune(self.builder()), self.connector()?).await?);
+            nodes.push(self.watched(Node::connect(tune(self.builder()), self.connector()?).await?));
         }
         acquainted(&nodes).await?;
         nodes.try_into().map_err(|_| Failure::new("as many as asked for"))

@@ -28,7 +28,7 @@ pub(crate) struct Stage {
 }
 
 /// Where brokers live: longer than any case.
-fn home() -> &'static Runtime {
+pub(crate) fn home() -> &'static Runtime {
     static HOME: LazyLock<Runtime> = LazyLock::new(|| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder.worker_threads(1).thread_name("brokers").enable_all().build().expect("a thread can be started")
@@ -88,6 +88,9 @@ impl Stage {
         }
         let own = broker.clone().filter(|_| case.needs.own_broker());
         let scene = Scene::new(self.subject.clone(), seed, broker);
+        if let Some(own) = &own {
+            own.told_to(scene.journal());
+        }
         let verdict = self.perform(case, &scene).await;
         record.measured = scene.measured();
         let label = self.subject.label();
@@ -98,7 +101,10 @@ impl Stage {
                 // What a broker of the case's own says is about the case alone.
                 let log = own.as_ref().map(|broker| broker.log_tail()).unwrap_or_default();
                 let log = if log.is_empty() { log } else { format!("\n{log}") };
-                Outcome::Failed(format!("{text}\n  subject {label}, cluster {}, seed {seed:#018x}{log}", scene.cluster))
+                let (cluster, journal) = (&scene.cluster, scene.journal());
+                Outcome::Failed(format!(
+                    "{text}\n  subject {label}, cluster {cluster}, seed {seed:#018x}{journal}{log}"
+                ))
             }
         };
         (outcome, own)

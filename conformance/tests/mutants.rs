@@ -64,6 +64,10 @@ fn every_mutant_is_caught_by_the_case_that_names_its_promise() {
     // Many hang, which only the deadline ends.
     let subject = |name, connect: ConnectTo| Subject::new(name, connect).deadline(Duration::from_secs(25));
     let wrong = each(24, left, |(name, connect, case)| match run_case(&subject(name, connect), case) {
+        // That case has nodes.
+        Outcome::Failed(seen) if case.starts_with("g03") && !seen.contains(" is connected\n") => {
+            Some(format!("{name}: {case} does not say what the nodes saw: {seen}"))
+        }
         Outcome::Failed(seen) => {
             let seen = seen.lines().next().unwrap_or_default();
             println!("{name} was caught by {case} after {:?}: {seen}", began.elapsed());

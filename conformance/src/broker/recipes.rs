@@ -53,8 +53,7 @@ const NATS_CLUSTER_ARGUMENTS: &[&str] = &[
     "nats://127.0.0.1:{peer0},nats://127.0.0.1:{peer1},nats://127.0.0.1:{peer2}",
 ];
 
-// Every server has an address of its own within 127.0.0.0/8, so that all of a cluster can have the same port for each other
-// and none needs Erlang's port mapper, a daemon that would outlive the test.
+// Every server has an address of its own within 127.0.0.0/8, so that all of a cluster can have the same port for each other.
 const RABBITMQ_ENVIRONMENT: &[(&str, &str)] = &[
     ("RABBITMQ_NODENAME", "rabbit@127.0.0.1{index}"),
     ("RABBITMQ_USE_LONGNAME", "true"),
@@ -71,8 +70,6 @@ const RABBITMQ_ENVIRONMENT: &[(&str, &str)] = &[
     // The script becomes the server, as it does under systemd, and is not its parent: so it is the server that is killed.
     ("RUNNING_UNDER_SYSTEMD", "true"),
     ("HOME", "{folder}"),
-    ("ERL_FLAGS", "-start_epmd false -erl_epmd_port {peer0}"),
-    ("ERL_EPMD_PORT", "1"),
     (
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
         "-name rabbit@127.0.0.1{index} -setcookie roomcast -kernel inet_dist_use_interface {127,0,0,1{index}} \
@@ -81,8 +78,19 @@ const RABBITMQ_ENVIRONMENT: &[(&str, &str)] = &[
     ("RABBITMQ_CTL_ERL_ARGS", "-dist_listen false -setcookie roomcast"),
 ];
 
-const RABBITMQ_CLUSTER_ARGUMENTS: &[&str] =
-    &["-rabbit", "cluster_nodes", "{['rabbit@127.0.0.10','rabbit@127.0.0.11'],disc}"];
+// On this machine without Erlang's port mapper, a daemon that would outlive the test. In a container it does not, and RabbitMQ 4 needs it.
+const RABBITMQ_WITHOUT_EPMD: &[(&str, &str)] =
+    &[("ERL_FLAGS", "-start_epmd false -erl_epmd_port {peer0}"), ("ERL_EPMD_PORT", "1")];
+
+// The first does not wait for the others, which join it.
+const RABBITMQ_CLUSTER_ARGUMENTS: &[&str] = &[
+    "-rabbit",
+    "cluster_nodes",
+    "{['rabbit@127.0.0.10','rabbit@127.0.0.11'],disc}",
+    "-rabbit",
+    "cluster_formation",
+    "[{discovery_retry_limit,1},{discovery_retry_interval,100}]",
+];
 
 /// A copy of the server's scripts beside links to what it needs: it starts in two thirds of the time, which it spends looking for
 /// code in the folders of some 40 plugins.
@@ -153,6 +161,7 @@ pub fn rabbitmq() -> Recipe {
     // Not the program on the PATH, which changes the user and stays the server's parent.
     let program = Launch::new("/usr/lib/rabbitmq/bin/rabbitmq-server")
         .envs(RABBITMQ_ENVIRONMENT.iter().copied())
+        .envs(RABBITMQ_WITHOUT_EPMD.iter().copied())
         .prepare(["sh", "-c", RABBITMQ_WITHOUT_PLUGINS]);
     Recipe::new("rabbitmq", "amqp")
         .program(program)

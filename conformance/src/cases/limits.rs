@@ -69,8 +69,10 @@ async fn g13_the_largest_packet_cuts_nobody(scene: &Scene) -> Verdict {
 async fn g13_a_packet_over_max_message_is_refused_before_anything_is_sent(scene: &Scene) -> Verdict {
     const MOST: usize = 100_000;
     let builder = || scene.builder().max_message(MOST);
-    let nodes =
-        [Node::connect(builder(), scene.connector()?).await?, Node::connect(builder(), scene.connector()?).await?];
+    let nodes = [
+        scene.watched(Node::connect(builder(), scene.connector()?).await?),
+        scene.watched(Node::connect(builder(), scene.connector()?).await?),
+    ];
     acquainted(&nodes).await?;
     let (mut here, mut there) = (nodes[0].socket([])?, nodes[1].socket([])?);
     let refused =

@@ -22,7 +22,7 @@ async fn g05_a_new_node_is_seen_and_a_leave_and_a_death_are_told(scene: &Scene) 
     let one = scene.node().await?;
     let mut events = one.cluster.events();
 
-    let two = Node::connect(scene.builder().node_name("two"), scene.connector()?).await?;
+    let two = scene.watched(Node::connect(scene.builder().node_name("two"), scene.connector()?).await?);
     let returned = Instant::now();
     let (up, before) = event("the newcomer", &mut events, |_| true).await?;
     check_eq!((up, before.len()), (Event::NodeUp(two.cluster.node()), 0));

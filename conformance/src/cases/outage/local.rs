@@ -141,7 +141,7 @@ async fn g18_connecting_to_an_absent_broker_is_an_error(scene: &Scene) -> Verdic
 
 async fn g19_close_ends_while_the_broker_is_away(scene: &Scene) -> Verdict {
     const LIMIT: Duration = Duration::from_secs(1);
-    let node = Node::connect(scene.builder().close_timeout(LIMIT), scene.connector()?).await?;
+    let node = scene.watched(Node::connect(scene.builder().close_timeout(LIMIT), scene.connector()?).await?);
     let mut events = node.cluster.events();
     scene.broker()?.kill().await?;
     event("word of the outage", &mut events, |event| matches!(event, Event::Degraded(_))).await?;

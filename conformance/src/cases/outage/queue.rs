@@ -72,7 +72,7 @@ async fn g09_what_nobody_keeps_is_reported_exactly(scene: &Scene) -> Verdict {
 
 /// The bound is reached while the broker is away.
 async fn g08_a_small_bound_is_unavailable_at_once_and_serves_local_sockets(scene: &Scene) -> Verdict {
-    let small = Node::connect(scene.builder().queue_bytes(64 << 10), scene.connector()?).await?;
+    let small = scene.watched(Node::connect(scene.builder().queue_bytes(64 << 10), scene.connector()?).await?);
     let nodes = [small, scene.node().await?];
     acquainted(&nodes).await?;
     let (mut here, mut there) = (nodes[0].socket([])?, nodes[1].socket([])?);
@@ -117,7 +117,8 @@ async fn g08_a_small_bound_is_unavailable_at_once_and_serves_local_sockets(scene
 }
 
 async fn g08_what_has_waited_too_long_is_unavailable_at_once(scene: &Scene) -> Verdict {
-    let node = Node::connect(scene.builder().queue_age(Duration::from_millis(200)), scene.connector()?).await?;
+    let node =
+        scene.watched(Node::connect(scene.builder().queue_age(Duration::from_millis(200)), scene.connector()?).await?);
     let mut here = node.socket([])?;
     let mut events = [node.cluster.events()];
     scene.broker()?.kill().await?;
@@ -139,7 +140,7 @@ async fn g08_what_has_waited_too_long_is_unavailable_at_once(scene: &Scene) -> V
 }
 
 async fn g08_a_call_that_waits_for_room_ends_with_the_outage(scene: &Scene) -> Verdict {
-    let node = Node::connect(scene.builder().queue_bytes(16 << 10), scene.connector()?).await?;
+    let node = scene.watched(Node::connect(scene.builder().queue_bytes(16 << 10), scene.connector()?).await?);
     scene.broker()?.kill().await?;
     // Whether the node knows of the outage yet or not, none of these may wait for its whole hour.
     let mut refused = 0;

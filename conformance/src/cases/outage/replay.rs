@@ -21,9 +21,9 @@ async fn without_repair(scene: &Scene) -> Verdict<([Node; 3], Proxy)> {
     let proxy = scene.proxy().await?;
     let builder = || scene.builder().history_bytes(0);
     let nodes = [
-        Node::connect(builder(), scene.connector()?).await?,
-        Node::connect(builder(), scene.connector()?).await?,
-        Node::connect(builder(), scene.connector_through(&proxy)?).await?,
+        scene.watched(Node::connect(builder(), scene.connector()?).await?),
+        scene.watched(Node::connect(builder(), scene.connector()?).await?),
+        scene.watched(Node::connect(builder(), scene.connector_through(&proxy)?).await?),
     ];
     acquainted(&nodes).await?;
     Ok((nodes, proxy))
