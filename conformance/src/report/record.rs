@@ -84,7 +84,7 @@ impl Record {
         Some(Self {
             backend: text("backend")?,
             variant: text("variant")?,
-            package: text("package")?,
+            package: text("package").unwrap_or_default(),
             version: text("version")?,
             provider: text("provider")?,
             case: text("case")?,
