@@ -32,7 +32,7 @@ pub(super) enum Network<'a> {
 }
 
 impl Container {
-    /// Creates a container, which does not run yet. Without places it runs whatever its image does.
+    /// Creates a container, which does not run yet. Without a launch it does nothing once it runs.
     pub(super) fn create(
         image: &str,
         name: &str,
@@ -53,9 +53,12 @@ impl Container {
             arguments
                 .extend(launch.environment.iter().map(|(key, value)| format!("--env={key}={}", places.fill(value))));
         }
-        arguments.push(image.to_owned());
-        if let Some((launch, places)) = launch {
-            arguments.extend(places.fill_all(&launch.arguments));
+        match launch {
+            Some((launch, places)) => {
+                arguments.push(image.to_owned());
+                arguments.extend(places.fill_all(&launch.arguments));
+            }
+            None => arguments.extend(["--entrypoint=sleep".to_owned(), image.to_owned(), "infinity".to_owned()]),
         }
         Ok(Self { id: docker(&arguments)? })
     }

@@ -48,8 +48,9 @@ pub(super) async fn accepts(target: &Target<'_>) -> Result<String, String> {
 async fn redis(target: &Target<'_>) -> Result<String, String> {
     let info = resp::call(target, &["INFO", "server"]).await?;
     // Valkey calls itself a Redis 7.2 too, for clients.
-    let version = field(&info, "valkey_version").or_else(|| field(&info, "redis_version"));
-    version.map(str::to_owned).ok_or_else(|| "INFO names no version".to_owned())
+    let valkey = field(&info, "valkey_version").map(|version| format!("valkey {version}"));
+    let redis = || field(&info, "redis_version").map(str::to_owned);
+    valkey.or_else(redis).ok_or_else(|| "INFO names no version".to_owned())
 }
 
 async fn cluster(target: &Target<'_>, servers: usize) -> Result<(), String> {

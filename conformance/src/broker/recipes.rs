@@ -55,7 +55,7 @@ const NATS_CLUSTER_ARGUMENTS: &[&str] = &[
 
 // Every server has an address of its own within 127.0.0.0/8, so that all of a cluster can have the same port for each other.
 const RABBITMQ_ENVIRONMENT: &[(&str, &str)] = &[
-    ("RABBITMQ_NODENAME", "rabbit@127.0.0.1{index}"),
+    ("RABBITMQ_NODENAME", "rabbit{index}@127.0.0.1{index}"),
     ("RABBITMQ_USE_LONGNAME", "true"),
     ("RABBITMQ_NODE_IP_ADDRESS", "{bind}"),
     ("RABBITMQ_NODE_PORT", "{port}"),
@@ -72,21 +72,31 @@ const RABBITMQ_ENVIRONMENT: &[(&str, &str)] = &[
     ("HOME", "{folder}"),
     (
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-        "-name rabbit@127.0.0.1{index} -setcookie roomcast -kernel inet_dist_use_interface {127,0,0,1{index}} \
+        "-setcookie roomcast -kernel inet_dist_use_interface {127,0,0,1{index}} \
          -rabbit loopback_users [] +S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
     ),
     ("RABBITMQ_CTL_ERL_ARGS", "-dist_listen false -setcookie roomcast"),
 ];
 
-// On this machine without Erlang's port mapper, a daemon that would outlive the test. In a container it does not, and RabbitMQ 4 needs it.
-const RABBITMQ_WITHOUT_EPMD: &[(&str, &str)] =
-    &[("ERL_FLAGS", "-start_epmd false -erl_epmd_port {peer0}"), ("ERL_EPMD_PORT", "1")];
+// In a container with Erlang's port mapper, which RabbitMQ 4 needs.
+const RABBITMQ_WITH_EPMD: &[(&str, &str)] = &[("RABBITMQ_DIST_PORT", "{peer}")];
+
+// On this machine without it: it is a daemon that would outlive the test.
+const RABBITMQ_WITHOUT_EPMD: &[(&str, &str)] = &[
+    ("ERL_FLAGS", "-start_epmd false -erl_epmd_port {peer0}"),
+    ("ERL_EPMD_PORT", "1"),
+    (
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+        "-name rabbit{index}@127.0.0.1{index} -setcookie roomcast -kernel inet_dist_use_interface {127,0,0,1{index}} \
+         -rabbit loopback_users [] +S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
+    ),
+];
 
 // The first does not wait for the others, which join it.
 const RABBITMQ_CLUSTER_ARGUMENTS: &[&str] = &[
     "-rabbit",
     "cluster_nodes",
-    "{['rabbit@127.0.0.10','rabbit@127.0.0.11'],disc}",
+    "{['rabbit0@127.0.0.10','rabbit1@127.0.0.11'],disc}",
     "-rabbit",
     "cluster_formation",
     "[{discovery_retry_limit,1},{discovery_retry_interval,100}]",
@@ -165,7 +175,11 @@ pub fn rabbitmq() -> Recipe {
         .prepare(["sh", "-c", RABBITMQ_WITHOUT_PLUGINS]);
     Recipe::new("rabbitmq", "amqp")
         .program(program)
-        .image(Launch::new("rabbitmq:3").envs(RABBITMQ_ENVIRONMENT.iter().copied()))
+        .image(
+            Launch::new("rabbitmq:4")
+                .envs(RABBITMQ_ENVIRONMENT.iter().copied())
+                .envs(RABBITMQ_WITH_EPMD.iter().copied()),
+        )
         .answers(5672, *b"AMQP\0\0\x09\x01", "\x07version")
 }
 
