@@ -16,6 +16,7 @@ use socketioxide_core::packet::{Packet, PacketData};
 
 use crate::acks::Acks;
 use crate::asked::Asked;
+use crate::between::between;
 use crate::dialect::Dialect;
 use crate::losses::Losses;
 use crate::reader::Reader;
@@ -29,8 +30,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// socketioxide's adapter over any Roomcast cluster: one for each namespace of this node.
 ///
 /// A call that is wrong in itself (a packet over `max_message`, a name that the cluster cannot carry, a timeout of zero) is refused
-/// before anybody is served. Else local sockets are served first, and whatever the broker's state; the rest of the cluster then
-/// gets the same.
+/// before anybody is served. Else local sockets are served whatever the broker's state. An emit leaves for the rest of the cluster before that, as
+/// far as it need not wait; every other operation follows.
 /// Nodes that do not answer are logged, since socketioxide's types cannot name them; what came is returned.
 pub struct Adapter<E> {
     state: State,
@@ -223,15 +224,23 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
         let to_send = matches!(route.beyond, Ok(Beyond::To(_))).then(|| encode(&packet)).flatten();
         let route = self.checked(route, to_send.as_ref())?;
         let failed = route.failure();
-        let served = if route.here { self.sockets.deliver(packet, options) } else { Ok(()) };
-        match (route.beyond.map_err(&failed)?, to_send) {
-            (Beyond::To(address), Some(packet)) => {
-                let sent = self.state.cluster.broadcast(address, packet, self.state.emit_timeout).await;
+        let deliver = || if route.here { self.sockets.deliver(packet, options) } else { Ok(()) };
+        let served = match (route.beyond, to_send) {
+            // To the others first, as far as that does not wait: with many clients here they would hear it late.
+            (Ok(Beyond::To(address)), Some(packet)) => {
+                let sending = self.state.cluster.broadcast(address, packet, self.state.emit_timeout);
+                let (sent, served) = between(sending, deliver).await;
                 sent.map_err(failed)?;
+                served
             }
-            (Beyond::Gone, _) => return Err(BroadcastError::Socket(vec![SocketError::Closed])),
-            _ => {}
-        }
+            (beyond, _) => {
+                let served = deliver();
+                if let Beyond::Gone = beyond.map_err(failed)? {
+                    return Err(BroadcastError::Socket(vec![SocketError::Closed]));
+                }
+                served
+            }
+        };
         served.map_err(BroadcastError::Socket)
     }
 
@@ -250,14 +259,19 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
         }
         let failed = route.failure();
         let only = options.sid.filter(|_| !route.here);
-        let local = if route.here { self.sockets.ask(packet, options, timeout) } else { Default::default() };
-        let remote = match (route.beyond.map_err(&failed)?, to_send) {
-            (Beyond::To(address), Some(packet)) => {
+        let ask = || if route.here { self.sockets.ask(packet, options, timeout) } else { Default::default() };
+        let (local, remote) = match (route.beyond, to_send) {
+            (Ok(Beyond::To(address)), Some(packet)) => {
                 let asked = self.asked("emit_with_ack");
-                let answers = self.state.cluster.broadcast_with_ack(address, packet, timeout).await;
-                Some((answers.map_err(failed)?, asked))
+                let asking = self.state.cluster.broadcast_with_ack(address, packet, timeout);
+                let (answers, local) = between(asking, ask).await;
+                (local, Some((answers.map_err(failed)?, asked)))
             }
-            _ => None,
+            (beyond, _) => {
+                let local = ask();
+                beyond.map_err(failed)?;
+                (local, None)
+            }
         };
         Ok(Acks::new(local, remote, only, Arc::clone(&self.sockets.reader)))
     }

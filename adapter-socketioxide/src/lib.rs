@@ -3,6 +3,7 @@
 mod acks;
 mod asked;
 mod backlog;
+mod between;
 mod bridge;
 mod delivery;
 mod dialect;
