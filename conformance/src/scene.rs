@@ -122,8 +122,16 @@ impl Scene {
 
     /// With an inbox that is soon full, say.
     pub(crate) async fn link_with(&self, tap: Tap) -> Verdict<Link> {
+        self.link_by(&self.connector()?, tap).await
+    }
+
+    pub(crate) async fn link_through(&self, proxy: &Proxy) -> Verdict<Link> {
+        self.link_by(&self.connector_through(proxy)?, Tap::new(65_536, 256 << 20)).await
+    }
+
+    async fn link_by(&self, connector: &impl Connect, tap: Tap) -> Verdict<Link> {
         let spreads_late = self.subject.spreads_late.is_some();
-        Link::connect(&self.connector()?, tap.in_cluster(&self.cluster)?, spreads_late).await
+        Link::connect(connector, tap.in_cluster(&self.cluster)?, spreads_late).await
     }
 
     /// Puts a number into the report.

@@ -15,10 +15,14 @@ use libtest_mimic::{Arguments, Trial};
 use roomcast_conformance::{Outcome, run_case};
 
 /// Faults by their option, and the case that must fail.
-const MUTANTS: [(&str, &str); 3] = [
+const MUTANTS: [(&str, &str); 7] = [
     ("fault=subscribes-once", "g07_every_node_receives_again_after_kill_and_restart"),
     ("fault=never-says-down", "g07_a_link_that_was_cut_receives_again"),
     ("fault=ignores-reset", "g07_a_half_open_link_is_noticed_and_replaced"),
+    ("fault=gives-up", "g07_a_link_that_is_refused_for_a_while_receives_again"),
+    ("fault=tries-hotly", "g07_a_link_that_is_refused_for_a_while_receives_again"),
+    ("fault=says-up-too-early", "g07_up_is_said_once_every_channel_is_subscribed_to_again"),
+    ("fault=confirms-what-it-has-written", "g09_what_has_not_reached_the_broker_is_not_confirmed"),
 ];
 
 fn main() -> ExitCode {

@@ -35,6 +35,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         outage::queue::CASES,
         outage::link::CASES,
         outage::way::CASES,
+        outage::word::CASES,
         outage::replay::CASES,
         outage::nemesis::CASES,
         limits::CASES,

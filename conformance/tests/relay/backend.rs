@@ -29,6 +29,10 @@ enum Fault {
     SubscribesOnce,
     NeverSaysDown,
     IgnoresReset,
+    GivesUp,
+    TriesHotly,
+    SaysUpTooEarly,
+    ConfirmsWhatItHasWritten,
 }
 
 impl Relay {
@@ -42,6 +46,10 @@ impl Relay {
             "fault=subscribes-once" => Fault::SubscribesOnce,
             "fault=never-says-down" => Fault::NeverSaysDown,
             "fault=ignores-reset" => Fault::IgnoresReset,
+            "fault=gives-up" => Fault::GivesUp,
+            "fault=tries-hotly" => Fault::TriesHotly,
+            "fault=says-up-too-early" => Fault::SaysUpTooEarly,
+            "fault=confirms-what-it-has-written" => Fault::ConfirmsWhatItHasWritten,
             _ => return Err(bad()),
         };
         Ok(Self(address.to_owned(), fault))
@@ -110,11 +118,16 @@ impl Link {
                 self.inbox.down("the relay has gone");
             }
             reader = loop {
-                backoff.wait().await;
+                if self.fault != Fault::TriesHotly {
+                    backoff.wait().await;
+                }
                 if let Ok(Ok(reader)) = tokio::time::timeout(PATIENCE, self.again(connection)).await {
                     break reader;
                 }
                 self.forget().await;
+                if self.fault == Fault::GivesUp {
+                    return;
+                }
             };
             self.inbox.up(LIMITS);
         }
@@ -134,6 +147,9 @@ impl Link {
         }
         let number = self.write(wanted.iter().map(|channel| message(SUBSCRIBE, channel))).await?;
         loop {
+            if self.fault == Fault::SaysUpTooEarly {
+                return Ok(reader);
+            }
             let message = Message::read(&mut reader).await.map_err(unavailable)?;
             if self.take(message).await >= number {
                 return Ok(reader);
@@ -176,6 +192,9 @@ impl Link {
     async fn send(&self, messages: impl IntoIterator<Item = Message>) -> Result<()> {
         let connection = self.synced.borrow().0;
         let number = self.write(messages).await?;
+        if self.fault == Fault::ConfirmsWhatItHasWritten {
+            return Ok(());
+        }
         let mut synced = self.synced.subscribe();
         let confirmed = synced.wait_for(|(on, synced)| *on != connection || *synced >= number).await;
         let same = confirmed.is_ok_and(|synced| synced.0 == connection);

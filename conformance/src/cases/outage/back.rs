@@ -123,18 +123,25 @@ async fn g07_a_link_that_was_cut_receives_again(scene: &Scene) -> Verdict {
     undisturbed(&mut others)
 }
 
-/// Longer than the silence that is taken for death: the others think so, and it thinks so of nobody.
+/// Longer than the silence that is taken for death: the others think so, and it thinks so of nobody. It tries again and again, and not as
+/// fast as it can.
 async fn g07_a_link_that_is_refused_for_a_while_receives_again(scene: &Scene) -> Verdict {
+    /// More often no node dials in a second, whatever number of servers it knows.
+    const OFTEN: u64 = 50;
     let (nodes, proxy) = one_behind_a_proxy(scene).await?;
     let mut there = sockets(&nodes, [])?;
     let mut others = [nodes[0].cluster.events(), nodes[1].cluster.events()];
     let mut own = nodes[2].cluster.events();
+    let (refused, before) = (Instant::now(), proxy.counts().accepted);
     proxy.refuse();
     proxy.cut();
     let gone = nodes[2].cluster.node();
     for events in &mut others {
         event("its death", events, |event| matches!(event, Event::NodeDown(node, _) if *node == gone)).await?;
     }
+    let (tries, seconds) = (proxy.counts().accepted - before, 1 + refused.elapsed().as_secs());
+    check!(tries <= OFTEN * seconds, "it tried {tries} times in {seconds} s");
+    scene.measure("tries_a_second", tries / seconds);
     proxy.accept();
     let took = all_receive(&nodes, &mut there).await?;
     scene.measure_time("receives_again_ms", took);

@@ -7,6 +7,7 @@ pub(super) mod nemesis;
 pub(super) mod queue;
 pub(super) mod replay;
 pub(super) mod way;
+pub(super) mod word;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
