@@ -4,9 +4,9 @@ use super::load::Measured;
 
 pub(crate) fn print(all: impl Iterator<Item = (&'static str, Vec<Measured>)>) {
     println!(
-        "| | CPU us for an event: sender, receiver, broker; all | events/s | p50, p99 us, another server | same server | fetch_sockets ms | 100 acks ms | MB |"
+        "| | CPU us for an event: sender, receiver, broker; all | events/s | p50, p99 us, another server | same server | fetch_sockets ms | 100 acks ms | MB | rounds |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     for (name, results) in all {
         let of = |what: fn(&Measured) -> u64| {
             let mut values: Vec<_> = results.iter().map(what).collect();
@@ -16,7 +16,7 @@ pub(crate) fn print(all: impl Iterator<Item = (&'static str, Vec<Measured>)>) {
         let thousandth = |what| of(what) as f64 / 1_000.0;
         let all = |of: &Measured| of.sender + 2 * of.receiver + of.broker;
         println!(
-            "| {name} | {:.1}, {:.1}, {:.1}; {:.1} | {} | {}, {} | {} | {:.2} | {:.2} | {:.1} |",
+            "| {name} | {:.1}, {:.1}, {:.1}; {:.1} | {} | {}, {} | {} | {:.2} | {:.2} | {:.1} | {} |",
             thousandth(|of| of.sender),
             thousandth(|of| of.receiver),
             thousandth(|of| of.broker),
@@ -28,6 +28,7 @@ pub(crate) fn print(all: impl Iterator<Item = (&'static str, Vec<Measured>)>) {
             thousandth(|of| of.fetch),
             thousandth(|of| of.acks),
             of(|of| of.resident) as f64 / 1e6,
+            results.len(),
         );
     }
 }
