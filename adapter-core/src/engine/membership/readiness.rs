@@ -8,7 +8,7 @@ use crate::model::NodeId;
 /// How long a newcomer waits for what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waits {
-    /// The shortest silence after its own echo that means it is alone.
+    /// Silence after its own echo that means it is alone.
     pub(crate) alone: Duration,
     /// For the nodes that others have named.
     pub(crate) named: Duration,
@@ -50,10 +50,6 @@ impl List {
 
 /// No list is in more frames, and no more lists are waited for.
 const MOST_LISTS: usize = 64;
-/// A reply is waited for this many times as long as a node's own echo took,
-const ECHOES: u32 = 8;
-/// and for so long at most, unless [`Waits::alone`] is longer.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Readiness {
     pub(crate) fn new(waits: Waits, most: usize, now: Instant) -> Self {
@@ -120,7 +116,7 @@ impl Readiness {
     pub(crate) fn is_ready(&self, now: Instant) -> bool {
         let Some(echoed) = self.echoed else { return false };
         if !self.answered {
-            return now >= self.alone(echoed);
+            return now.saturating_duration_since(echoed) >= self.waits.alone;
         }
         let listed = !self.lists.is_empty() && self.lists.values().all(List::is_complete);
         listed && self.missing.is_empty() || now.saturating_duration_since(self.began) >= self.waits.named
@@ -141,16 +137,9 @@ impl Readiness {
         due
     }
 
-    /// Until when a reply may come to a node whose greeting came back then. Where its own took long, those of others
-    /// take longer: they have to be scheduled, too.
-    fn alone(&self, echoed: Instant) -> Instant {
-        let way = echoed.saturating_duration_since(self.began);
-        echoed + (ECHOES * way).min(PATIENCE).max(self.waits.alone)
-    }
-
     /// When to look again.
     pub(crate) fn next(&self) -> Instant {
-        let alone = self.echoed.filter(|_| !self.answered).map(|echoed| self.alone(echoed));
+        let alone = self.echoed.filter(|_| !self.answered).map(|echoed| echoed + self.waits.alone);
         let named = (self.echoed.is_some() && self.answered).then(|| self.began + self.waits.named);
         alone.into_iter().chain(named).fold(self.greets, Instant::min)
     }
@@ -197,19 +186,6 @@ mod tests {
         assert!(!readiness.is_ready(now + ms(249)) && readiness.is_ready(now + ms(250)));
         readiness.welcome(node(1), 0);
         assert!(!readiness.is_ready(now + ms(999)) && readiness.is_ready(now + ms(1000)));
-    }
-
-    #[test]
-    fn g18_where_its_own_echo_is_slow_a_node_waits_longer_for_others() {
-        let began = Instant::now();
-        for (echo, alone) in [(10, 250), (31, 250), (100, 800), (250, 2000), (9000, 2000)] {
-            let mut readiness = newcomer(began);
-            let echoed = began + ms(echo);
-            readiness.echo(echoed);
-            assert!(!readiness.is_ready(echoed + ms(alone - 1)), "an echo of {echo} ms");
-            assert!(readiness.is_ready(echoed + ms(alone)), "an echo of {echo} ms");
-            assert!(readiness.next() <= echoed + ms(alone));
-        }
     }
 
     #[test]
