@@ -76,9 +76,11 @@ impl Engine {
         let (clock, absence) = (self.members.clock().read(), self.settings.absence);
         let mut holes = Vec::new();
         for (id, peer) in self.members.iter_mut() {
-            let over = peer.life == Life::Gone(Departure::Left) || peer.is_long_dead(clock, absence);
+            // Its goodbye may have come before its introduction: then it is still there for what is under way.
+            let leaves = peer.is_leaving_still(clock);
+            let over = peer.life == Life::Gone(Departure::Left) && !leaves || peer.is_long_dead(clock, absence);
             // One that was thought dead may be about to wake.
-            let silent = matches!(peer.life, Life::Gone(_)) || peer.is_silent(clock);
+            let silent = matches!(peer.life, Life::Gone(_)) && !leaves || peer.is_silent(clock);
             let resumes = peer.resumes;
             for (inbox, account) in peer.accounts().filter(|(_, account)| account.hole_since().is_some()) {
                 let progress = match () {

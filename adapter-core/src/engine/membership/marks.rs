@@ -1,16 +1,13 @@
 //! What control frames say about the messages before them, taken in its place in the order.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::peer::Life;
+use super::peer::{LEAVES, Life};
 use super::said::{Said, read};
 use crate::engine::Engine;
 use crate::engine::order::Progress;
 use crate::model::{Departure, NodeId};
 use crate::wire::{Frame, Malformed, Mark, Number};
-
-/// A node that has said goodbye stays for a second for those who miss something of it; what has not come by then never will.
-const LEAVES: Duration = Duration::from_millis(1500);
 
 impl Engine {
     /// What a control frame says about the messages before it.

@@ -10,6 +10,9 @@ use crate::wire::{Mark, Number};
 /// Nodes of a small cluster send a heartbeat each second. One that has not been heard for this long cannot be asked now.
 const SILENT: Duration = Duration::from_millis(1250);
 
+/// A node that has said goodbye stays for a second for those who miss something of it; what has not come by then never will.
+pub(super) const LEAVES: Duration = Duration::from_millis(1500);
+
 /// Another node.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -110,6 +113,11 @@ impl Peer {
     /// Whether it died longer ago than this: nobody waits for it any more.
     pub(crate) fn is_long_dead(&self, clock: Duration, absence: Duration) -> bool {
         self.life == Life::Gone(Departure::Died) && clock.saturating_sub(self.changed_by_clock) > absence
+    }
+
+    /// Whether it said goodbye so short a time ago that it may still be there for those who miss something.
+    pub(crate) fn is_leaving_still(&self, clock: Duration) -> bool {
+        self.life == Life::Gone(Departure::Left) && clock.saturating_sub(self.changed_by_clock) <= LEAVES
     }
 
     /// The last that it sent to all, if it has said goodbye.

@@ -464,3 +464,67 @@ fn g09_messages_that_begin_with_a_mark_go_on_with_the_next_number() {
     cluster.take_outputs(0);
     assert_eq!(cluster.member(0).performed, 1);
 }
+
+/// A greeting says that its sender has just come: a node that came while it waited would take its own messages so far for older.
+#[test]
+fn g09_a_greeting_that_has_waited_for_the_link_is_not_sent_by_a_node_that_is_ready() {
+    let mut cluster = Cluster::new(1 << 20);
+    let old = cluster.start();
+    cluster.run(ms(100));
+    assert_eq!(cluster.count(Kind::HELLO), 1);
+    cluster.member(old).link = false; // the next greeting waits
+    cluster.run(ms(500));
+    assert!(cluster.member(old).ready.is_some());
+    cluster.reset();
+    let newcomer = cluster.start();
+    cluster.run(ms(500));
+    assert!(cluster.member(newcomer).ready.is_some());
+    cluster.emit(newcomer);
+    cluster.run(ms(50));
+    cluster.member(old).link = true;
+    cluster.run(ms(2000));
+    assert_eq!(cluster.member(old).performed, 1, "what the newcomer sent first");
+    assert_eq!(cluster.events(old).iter().filter(|event| matches!(event, Event::Gap { .. })).count(), 0);
+}
+
+/// Where a broker keeps no order, a goodbye may overtake the introduction, and messages that were sent before it.
+#[test]
+fn g09_what_is_under_way_of_a_node_that_has_left_is_waited_for_also_when_its_goodbye_came_first() {
+    let mut cluster = Cluster::new(1 << 20);
+    cluster.tune = |settings| settings.ordered = false;
+    let leaver = cluster.start();
+    cluster.run(ms(1000));
+    let newcomer = cluster.start();
+    cluster.run(STEP);
+    cluster.member(newcomer).link = false;
+    cluster.reset();
+    for _ in 0..2 {
+        cluster.emit(leaver);
+        cluster.run(STEP);
+    }
+    let now = cluster.instant();
+    cluster.member(leaver).engine.say_bye(now);
+    cluster.run(STEP);
+    let holds = |kind: fn(&Head) -> bool| {
+        move |(_, message): &&(Destination, Bytes)| {
+            Frames::new(message.clone()).flatten().any(|frame| kind(&frame.head))
+        }
+    };
+    let all = |kind| cluster.sent.iter().filter(holds(kind)).cloned().collect::<Vec<_>>();
+    let (welcomes, goodbyes) = (all(|head| head.kind == Kind::WELCOME), all(|head| head.kind == Kind::BYE));
+    let (first, second) = (
+        all(|head| head.number.is_some_and(|number| number.n == 1)),
+        all(|head| head.number.is_some_and(|number| number.n == 2)),
+    );
+    assert_eq!([&welcomes, &goodbyes, &first, &second].map(Vec::len), [1, 1, 1, 1]);
+    cluster.kill(leaver);
+    cluster.member(newcomer).link = true;
+    for (to, message) in [goodbyes, welcomes, second].concat() {
+        cluster.deliver(to, message);
+    }
+    cluster.run(ms(200));
+    cluster.deliver(first[0].0, first[0].1.clone());
+    cluster.run(ms(20));
+    let gaps = cluster.events(newcomer).iter().filter(|event| matches!(event, Event::Gap { .. })).count();
+    assert_eq!((cluster.member(newcomer).performed, gaps), (2, 0));
+}
