@@ -31,7 +31,7 @@ const BLOCK: u64 = 1000;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the core gets to make room before it is offered more.
 const STEP: Duration = Duration::from_millis(1);
-/// Nobody adds to the stream for so long, in seconds, and it is gone.
+/// The server deletes the stream when no node has added to it for this many seconds.
 const KEPT: u64 = 3600;
 /// So often the time is set anew, in seconds.
 const RENEWED: u64 = 60;

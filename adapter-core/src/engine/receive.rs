@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::membership::{Control, Life};
+use super::membership::Life;
 use super::order::{Accepted, Arrived, Progress, Step, Whole};
 use super::requests::Ended;
 use super::{Engine, Output, ReplyTo};
@@ -191,7 +191,7 @@ impl Engine {
         self.stats.copies += progress.copies;
         self.stats.malformed += progress.leaps;
         self.stats.repaired += progress.repaired;
-        let repaired = progress.repaired > 0;
+        let progressed = !progress.steps.is_empty();
         progress.late.into_iter().for_each(|late| self.reorder.came_late(late));
         for step in progress.steps {
             match step {
@@ -200,12 +200,11 @@ impl Engine {
                 Step::Lost(count) => self.lost(id, inbox, Some(count)),
             }
         }
-        let clock = self.members.clock().read();
-        let Some(peer) = self.members.get_mut(id) else { return };
-        if matches!(peer.life, Life::Leaving(..)) {
-            self.check_leaving(id, now);
-        } else if repaired && peer.is_leaving_still(clock) {
-            self.control(Control::Nack(id, false)); // what this node has: it need not wait
+        match self.members.get(id).map(|peer| &peer.life) {
+            None => return,
+            Some(Life::Leaving(..)) => self.check_leaving(id, now),
+            Some(Life::Gone(Departure::Left)) if progressed => self.confirm_late(id),
+            Some(_) => {}
         }
         self.mind_hole(id, inbox, now);
     }

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 /// How often a server is asked whether it is the authority, and how long it may take to answer.
 const ASK: Duration = Duration::from_secs(2);
 
-/// A link stays for so long beside its successor. Meanwhile the servers of a cluster tell each other of the new subscriptions.
+/// How long the old link stays open beside the new one. In that time the servers of a cluster learn of the new subscriptions.
 const OVERLAP: Duration = Duration::from_millis(250);
 /// What each channel that is wanted adds to the time of an attempt.
 const EACH: Duration = Duration::from_millis(20);

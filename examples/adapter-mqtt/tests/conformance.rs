@@ -9,7 +9,7 @@ const ASK: &[u8] = b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0\x82\x18\0\x01\0\x13$SY
 
 const IN_A_CONTAINER: &str = "echo \"$CONFIG\" > /tmp/conf && exec mosquitto -c /tmp/conf";
 
-/// Whoever reads too slowly waits, and is dropped after a while: by default mosquitto throws messages away without a word instead.
+/// Without a limit of queued messages mosquitto disconnects a slow reader. By default it drops that reader's messages silently.
 const CONFIG: &str = "
 listener {port} {bind}
 allow_anonymous true

@@ -75,7 +75,7 @@ impl Engine {
         let cluster = self.sending.cluster_mark();
         let me = self.settings.node.id;
         let (to, content) = match control {
-            // It waited for a link, and this node has become ready meanwhile: whoever came since would take it for a newcomer.
+            // The greeting waited for the link until this node was ready. A node that has started since would take this one for a newcomer.
             Control::Hello if self.readiness.is_none() => return None,
             Control::Hello => {
                 let name = self.settings.node.name.clone();

@@ -33,6 +33,16 @@ impl Engine {
         }
     }
 
+    /// The goodbye of a node came before its introduction. The node stays for those who miss something, and learns that this one
+    /// misses nothing any more.
+    pub(in crate::engine) fn confirm_late(&mut self, id: NodeId) {
+        let clock = self.members.clock().read();
+        let Some(peer) = self.members.get_mut(id).filter(|peer| peer.is_leaving_still(clock)) else { return };
+        if peer.accounts().all(|(_, account)| account.hole_since().is_none()) {
+            self.control(Control::Nack(id, false));
+        }
+    }
+
     /// A node is gone: no question waits for it any more. One that fell silent may come back, so what is missing of it is
     /// waited for, for a while.
     pub(in crate::engine) fn lose(&mut self, id: NodeId, how: Departure, now: Instant) {

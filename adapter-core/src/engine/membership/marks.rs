@@ -49,6 +49,14 @@ impl Engine {
             false => account.mark(mark, patient, &patience),
         };
         self.advance(sender, inbox, progress, now);
+        // Its goodbye, which says up to where it has sent, may have come before.
+        let said = self.members.get_mut(sender).filter(|_| introduction && !inbox).and_then(|peer| {
+            let last = peer.last_mark()?;
+            peer.known_account(inbox).map(|account| account.mark(last, patient, &patience))
+        });
+        if let Some(progress) = said {
+            self.advance(sender, inbox, progress, now);
+        }
     }
 
     /// A node has said goodbye, unless it has been heard to say more since.

@@ -1,5 +1,6 @@
 //! Clusters of engines on a broker that delivers at once, and counts.
 
+mod beginnings;
 mod clusters;
 mod forgeries;
 

@@ -33,6 +33,10 @@ impl Steps {
             Some(_) => self.more.push(step),
         }
     }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
 }
 
 impl Extend<Step> for Steps {
