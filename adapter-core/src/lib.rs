@@ -67,8 +67,8 @@ pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket
 pub use memory::Memory;
 pub use model::{
     AckError, ClusterName, Departure, Error, ErrorKind, Event, EventData, GapChannel, Gathered, IntoRooms,
-    LocalDropped, MAX_NAME, MissingNode, MissingReason, Namespace, Node, NodeId, Packet, PacketFormat, Projection,
-    Result, Room, SocketId, SocketInfo, Stats,
+    LocalDropped, MAX_NAME, MissingNode, MissingReason, Namespace, NamespaceStatus, Node, NodeId, NodeState,
+    NodeStatus, Packet, PacketFormat, Projection, QueueStatus, Result, Room, SocketId, SocketInfo, Stats, Status,
 };
 pub use seams::{Ack, AckStream, GatheredAcks, ReplyHandle, ServerEvent};
 

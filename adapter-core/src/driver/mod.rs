@@ -1,6 +1,7 @@
 //! The driver around the engine: one reader, one writer, and what they share.
 
 mod core;
+mod link_state;
 mod logging;
 pub(crate) mod panics;
 mod perform;
@@ -8,6 +9,7 @@ mod reader;
 mod registry;
 mod send;
 mod supervisor;
+mod tally;
 mod writer;
 
 pub(crate) use self::core::{Bounds, Channels, Core, Waiter, deadline, now};

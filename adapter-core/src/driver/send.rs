@@ -132,6 +132,7 @@ impl Core {
                 // `close` looks at the engine after it has set this: whatever is queued before is flushed.
                 self.check_open()?;
                 queue(&mut engine, capacity.take());
+                here.count_sent();
                 Ok(())
             }
             Some(Err(failed)) => Err(failed),
