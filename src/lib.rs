@@ -2,6 +2,8 @@
 
 pub use adapter_core::*;
 
+#[cfg(feature = "health")]
+pub mod health;
 mod url;
 
 pub use url::{backend, connect};

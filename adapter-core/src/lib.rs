@@ -85,6 +85,12 @@ pub mod backend {
     pub use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, InboxFull, Outgoing, PublishError, Reason};
 }
 
+/// The metrics that the feature `metrics` publishes through the [`metrics`](https://docs.rs/metrics) facade, once a second.
+#[cfg(feature = "metrics")]
+pub mod metrics {
+    pub use crate::driver::{METRICS, Metric, MetricKind};
+}
+
 /// For authors of servers and bridges: the seam to local sockets, and the cluster operations as a trait.
 pub mod adapter {
     pub use async_trait::async_trait;

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 
 use super::link_state::LinkState;
 use super::logging::Log;
+use super::metrics::Metrics;
 use super::registry::Registry;
 use crate::engine::{Engine, Output, Whole};
 use crate::kit::InPlace;
@@ -54,6 +55,7 @@ pub(crate) struct Core {
     pub(crate) events_dropped: AtomicU64,
     pub(crate) sent_bytes: AtomicU64,
     pub(crate) log: Log,
+    pub(super) metrics: Metrics,
     pub(crate) closed: AtomicBool,
 }
 
@@ -120,6 +122,7 @@ impl Core {
             events_dropped: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
             log: Log::default(),
+            metrics: Metrics::default(),
             closed: AtomicBool::new(false),
         }
     }
@@ -165,6 +168,7 @@ impl Core {
             state,
             state_for: now.saturating_duration_since(link.since),
             outages: link.outages,
+            connect_attempts: self.inbox.attempts(),
             last_error: link.last_error,
             health: (!joining).then_some(health),
             round_trip,
@@ -303,6 +307,7 @@ impl Core {
             }
             Output::Missing { request, missing } => {
                 if let Some(collector) = self.collector(request) {
+                    self.measure_missing("emit_with_ack", &[missing]);
                     collector.end(missing.node, Some(missing.reason));
                 }
             }
@@ -410,6 +415,7 @@ impl Core {
                 let _ = replies.send(Reply::Ended(missing));
             }
             Some(Waiter::Acks(collector)) => {
+                self.measure_missing("emit_with_ack", &missing);
                 missing.iter().for_each(|missing| collector.end(missing.node, Some(missing.reason)));
             }
             None => {}
@@ -436,6 +442,7 @@ impl Core {
     fn tell(&self, event: Event) {
         self.link_state.note(&event, now());
         self.log_event(&event);
+        self.measure_event(&event);
         let _ = self.events.send(event); // nobody listens: nothing to do
     }
 }

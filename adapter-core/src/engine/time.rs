@@ -137,6 +137,12 @@ impl Engine {
         self.echo.round_trip()
     }
 
+    /// How many have come back.
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "only what is published needs it"))]
+    pub(crate) fn round_trips(&self) -> u64 {
+        self.echo.round_trips()
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         Stats {
             queued: self.sending.len() as u64,

@@ -38,6 +38,9 @@ pub struct Status {
     pub state_for: Duration,
     /// How often the link to the broker was down or silent since this node connected.
     pub outages: u64,
+    /// Attempts to connect to the broker again, those that failed and those that succeeded. Backends that do not use
+    /// [`Keeper`](crate::backend::Keeper) count none.
+    pub connect_attempts: u64,
     /// Why the link was down last, or why connecting was refused last; `None` when neither has happened.
     pub last_error: Option<String>,
     /// [`Cluster::health`](crate::Cluster::health); `None` before the node has joined.

@@ -39,6 +39,8 @@ struct Shared {
     own: AtomicU64,
     /// Bytes of all messages that were taken, this node's own among them.
     bytes: AtomicU64,
+    /// How often a link was to be made anew.
+    attempts: AtomicU64,
     /// The counter of the newest frame that this node has given to the backend.
     written: AtomicU64,
     /// Bytes of a message that is not complete yet have arrived.
@@ -130,6 +132,7 @@ impl Inbox {
             owner,
             own: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            attempts: AtomicU64::new(0),
             written: AtomicU64::new(0),
             state: Mutex::default(),
             arrived: Notify::new(),
@@ -324,6 +327,16 @@ impl Inbox {
     /// How many of this node's own messages came back.
     pub(crate) fn own(&self) -> u64 {
         self.0.own.load(Ordering::Relaxed)
+    }
+
+    /// A link is to be made anew.
+    pub(crate) fn attempt(&self) {
+        self.0.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was so.
+    pub(crate) fn attempts(&self) -> u64 {
+        self.0.attempts.load(Ordering::Relaxed)
     }
 
     /// How many bytes were taken.

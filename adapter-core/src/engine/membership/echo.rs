@@ -36,6 +36,8 @@ pub(in crate::engine) struct Echo {
     heard: Instant,
     /// How long the one that came back last has taken.
     round_trip: Option<Duration>,
+    /// How many have come back.
+    round_trips: u64,
 }
 
 /// What the echoes say about the link.
@@ -61,6 +63,7 @@ impl Echo {
             ring: false,
             heard: now,
             round_trip: None,
+            round_trips: 0,
         }
     }
 
@@ -99,12 +102,18 @@ impl Echo {
             self.waited = Duration::ZERO;
         }
         self.round_trip = Some(at.saturating_duration_since(sent));
+        self.round_trips += 1;
         Some(sent)
     }
 
     /// How long the heartbeat or the probe that came back last was on its way, through the broker and back.
     pub(in crate::engine) fn round_trip(&self) -> Option<Duration> {
         self.round_trip
+    }
+
+    /// How many have come back.
+    pub(in crate::engine) fn round_trips(&self) -> u64 {
+        self.round_trips
     }
 
     /// Something arrived, whatever it is.
