@@ -2,6 +2,8 @@
 
 pub use adapter_core::*;
 
+#[cfg(feature = "axum")]
+pub mod axum;
 #[cfg(feature = "health")]
 pub mod health;
 mod url;

@@ -2,6 +2,7 @@
 
 mod core;
 mod link_state;
+mod listeners;
 mod logging;
 #[cfg(feature = "metrics")]
 mod metrics;

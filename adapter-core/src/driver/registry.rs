@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::TrySendError;
-
+use super::listeners::{self, Listeners};
 use super::panics::{self, Panics};
 use super::tally::{Counts, Tally};
 use crate::model::{
@@ -43,7 +42,7 @@ struct Entry {
     /// Held while an operation of ours gets its number and is carried out here: the same order everywhere.
     order: Mutex<()>,
     attached: RwLock<Arc<[Attached]>>,
-    events: Mutex<Option<ServerEvents>>,
+    events: Mutex<Listeners>,
 }
 
 #[derive(Clone)]
@@ -100,36 +99,38 @@ impl Registry {
         drop((dropped, gone));
     }
 
-    pub(crate) fn on_server_event(&self, namespace: &Namespace, events: ServerEvents) {
+    pub(crate) fn on_server_event(&self, namespace: &Namespace, event: Option<&str>, events: ServerEvents) {
         let mut names = self.write();
-        let before = names.entry(namespace, &self.tally).events().replace(events);
+        let before = names.entry(namespace, &self.tally).events().add(event, events);
         drop(names);
         drop(before); // its reader wakes: not under our lock
     }
 
     /// These events go nowhere any more, unless others have taken their place.
     pub(crate) fn forget_server_events(&self, namespace: &Namespace, events: &ServerEvents) {
-        let mut names = self.write();
-        let before = names.entries.get(namespace).and_then(|entry| {
-            let mut current = entry.events();
-            current.take_if(|current| current.same_channel(events))
-        });
-        let gone = names.tidy(namespace);
-        drop(names);
-        drop((before, gone));
+        self.forget_listeners(namespace, |listeners| listeners.remove(|_, other| other.same_channel(events)));
     }
 
-    /// Hands a server-side event over; gives it back when nobody takes it.
+    pub(crate) fn forget_server_events_named(&self, namespace: &Namespace, event: &str) {
+        self.forget_listeners(namespace, |listeners| listeners.remove(|name, _| name == Some(event)));
+    }
+
+    fn forget_listeners(&self, namespace: &Namespace, remove: impl FnOnce(&mut Listeners) -> Vec<ServerEvents>) {
+        let mut names = self.write();
+        let before = names.entries.get(namespace).map(|entry| remove(&mut entry.events()));
+        let gone = names.tidy(namespace);
+        drop(names);
+        drop((before, gone)); // readers wake: not under our lock
+    }
+
+    /// Hands a server-side event to everybody who gets it; gives it back when nobody takes it.
     pub(crate) fn server_event(&self, event: ServerEvent) -> Result<(), ServerEvent> {
         let entry = self.here(&event.namespace, Scope::Cluster).entry;
-        let Some(events) = entry.and_then(|entry| entry.events().clone()) else { return Err(event) };
-        events.try_send(event).map_err(|refused| match refused {
-            TrySendError::Full(event) => event,
-            TrySendError::Closed(event) => {
-                self.forget_server_events(&event.namespace, &events);
-                event
-            }
-        })
+        let listeners = entry.map(|entry| entry.events().of(&event.event)).unwrap_or_default();
+        let namespace = event.namespace.clone();
+        let (refused, closed) = listeners::hand_over(event, &listeners);
+        closed.iter().for_each(|events| self.forget_server_events(&namespace, events));
+        refused.map_or(Ok(()), Err)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Names> {
@@ -249,7 +250,7 @@ impl Entry {
         Self { counts, order: Mutex::default(), attached: RwLock::default(), events: Mutex::default() }
     }
 
-    fn events(&self) -> MutexGuard<'_, Option<ServerEvents>> {
+    fn events(&self) -> MutexGuard<'_, Listeners> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -258,7 +259,7 @@ impl Entry {
     }
 
     fn is_empty(&self) -> bool {
-        self.events().is_none() && self.attached().is_empty()
+        self.events().is_empty() && self.attached().is_empty()
     }
 }
 
@@ -387,7 +388,7 @@ mod tests {
             .iter()
             .map(|name| {
                 let (events, _) = tokio::sync::mpsc::channel(1);
-                registry.on_server_event(name, events.clone());
+                registry.on_server_event(name, None, events.clone());
                 (registry.attach(name, Arc::new(Hub::new())).expect("attached"), events)
             })
             .collect();
