@@ -35,3 +35,22 @@ pub mod postgres {
 pub mod socketioxide {
     pub use adapter_socketioxide::*;
 }
+
+/// The guides, whose code is compiled and run with the tests.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../docs/coming-from-redis-adapter.md")]
+    mod coming_from_redis_adapter {}
+    #[doc = include_str!("../docs/coming-from-sails.md")]
+    mod coming_from_sails {}
+    #[doc = include_str!("../docs/coming-from-socketioxide-redis.md")]
+    mod coming_from_socketioxide_redis {}
+    #[doc = include_str!("../docs/from-one-server-to-many.md")]
+    mod from_one_server_to_many {}
+    #[doc = include_str!("../docs/operating.md")]
+    mod operating {}
+    #[doc = include_str!("../docs/security.md")]
+    mod security {}
+    #[doc = include_str!("../docs/websocket.md")]
+    mod websocket {}
+}
