@@ -1,5 +1,5 @@
-//! Every link of every Markdown file of the repository leads somewhere: to a file or folder that exists, and to a heading that
-//! is there. No network: addresses of others are not looked at, those of this repository are.
+//! Every link of every Markdown file of the repository, and of the comments in its code, leads somewhere: to a file or folder that
+//! exists, and to a heading that is there. No network: addresses of others are not looked at, those of this repository are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,16 +15,16 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The Markdown files below a folder, with their texts.
-fn pages(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
+/// The files below a folder whose names end so, with their texts.
+fn texts(folder: &Path, ending: &str, found: &mut BTreeMap<PathBuf, String>) {
     for entry in fs::read_dir(folder).expect("a folder that can be read") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if path.is_dir() {
             if !FOREIGN.contains(&&*name) {
-                pages(&path, found);
+                texts(&path, ending, found);
             }
-        } else if name.ends_with(".md") {
+        } else if name.ends_with(ending) {
             let text = fs::read_to_string(&path).expect("a text");
             found.insert(path, text);
         }
@@ -33,8 +33,19 @@ fn pages(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
 
 fn all_pages() -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
-    pages(&root(), &mut found);
+    texts(&root(), ".md", &mut found);
     found
+}
+
+/// The links to this repository in the comments of a source file.
+fn links_of_source(text: &str) -> Vec<String> {
+    let comments = text.lines().filter(|line| line.trim_start().starts_with("//"));
+    let links = comments.flat_map(|line| line.split("](").skip(1));
+    links.filter_map(|rest| rest.split_once(')')).map(|(link, _)| link.to_owned()).filter(|link| ours(link)).collect()
+}
+
+fn ours(link: &str) -> bool {
+    OURS.iter().any(|ours| link.starts_with(ours))
 }
 
 /// The lines of prose of a page, without its blocks of code.
@@ -161,9 +172,13 @@ fn wrong(page: &Path, link: &str, pages: &BTreeMap<PathBuf, String>) -> Option<S
 fn every_link_leads_somewhere() {
     let pages = all_pages();
     assert!(pages.len() > 10, "the pages were not found: {:?}", pages.keys());
+    let mut sources = BTreeMap::new();
+    texts(&root(), ".rs", &mut sources);
+    let of_pages = pages.iter().map(|(page, text)| (page, links(text)));
+    let of_sources = sources.iter().map(|(source, text)| (source, links_of_source(text)));
     let mut broken = Vec::new();
-    for (page, text) in &pages {
-        for link in links(text) {
+    for (page, links) in of_pages.chain(of_sources) {
+        for link in links {
             if let Some(why) = wrong(page, &link, &pages) {
                 let page = page.strip_prefix(root()).unwrap_or(page).display();
                 broken.push(format!("{page}: [..]({link}): {why}"));
@@ -180,7 +195,7 @@ fn the_book_has_every_page_of_its_folder_once() {
     let links = links(&fs::read_to_string(&summary).expect("a summary"));
     let listed = links.iter().filter(|link| !link.is_empty()).map(|link| plain(&docs.join(link)));
     let mut found = BTreeMap::new();
-    pages(&docs, &mut found);
+    texts(&docs, ".md", &mut found);
     let wanted: Vec<_> = found.into_keys().filter(|page| *page != summary).collect();
     let mut sorted: Vec<_> = listed.collect();
     sorted.sort();

@@ -23,17 +23,18 @@ const EVENTS: usize = 1024;
 
 /// A namespace of the cluster: what to emit to, and whom to ask. Clones are the same handle.
 ///
-/// Its methods without a target mean every socket of the namespace; [`to`](Self::to) and its sisters narrow that down.
+/// Its operations mean every socket of the namespace, on every node. [`to`](Self::to), [`within`](Self::within),
+/// [`except`](Self::except) and [`local`](Self::local) select some of them.
 #[derive(Clone)]
 #[must_use = "the local sockets are served only while a clone of the handle lives"]
 pub struct NamespaceHandle(Arc<Inner>);
 
-/// A handle that keeps nothing alive; see [`NamespaceHandle::on_server_event`].
+/// A handle that keeps neither sockets nor the node alive: for handlers, as [`NamespaceHandle::on_server_event`] shows.
 #[derive(Clone)]
 pub struct WeakNamespaceHandle(Weak<Inner>);
 
 impl WeakNamespaceHandle {
-    /// The handle, while a clone of it lives.
+    /// The handle, if a clone of it still lives.
     pub fn upgrade(&self) -> Option<NamespaceHandle> {
         self.0.upgrade().map(NamespaceHandle)
     }
@@ -65,7 +66,7 @@ impl NamespaceHandle {
         Self(Arc::new(Inner { adapter, name, attachment, handler: Mutex::default() }))
     }
 
-    /// Its name.
+    /// The namespace's name.
     pub fn name(&self) -> &Namespace {
         &self.0.name
     }
@@ -84,37 +85,39 @@ impl NamespaceHandle {
         BroadcastOperator::new(Arc::clone(&self.0.adapter), self.0.name.clone())
     }
 
-    /// The sockets in these rooms. Called again, those in the rooms of any call.
+    /// Selects the sockets in these rooms. After several calls, it is the sockets in the rooms of any call.
     pub fn to(&self, rooms: impl IntoRooms) -> BroadcastOperator {
         self.everyone().to(rooms)
     }
 
-    /// The same as [`to`](Self::to); reads better before `join_sockets`, `leave_sockets`, `disconnect_sockets` and questions.
+    /// Selects the sockets in these rooms, as [`to`](Self::to) does. It reads better before `join_sockets`, `leave_sockets`,
+    /// `disconnect_sockets` and questions.
     pub fn within(&self, rooms: impl IntoRooms) -> BroadcastOperator {
         self.everyone().to(rooms)
     }
 
-    /// Everyone but the sockets in these rooms.
+    /// Selects all sockets but those in these rooms. A socket's id is a room, so `except(socket.id())` is everyone else.
     pub fn except(&self, rooms: impl IntoRooms) -> BroadcastOperator {
         self.everyone().except(rooms)
     }
 
-    /// Only the sockets of this node, whatever the broker's state.
+    /// Selects only the sockets of this node. It needs no broker.
     pub fn local(&self) -> BroadcastOperator {
         self.everyone().local()
     }
 
-    /// Only to sockets that are ready, and only if the broker is.
+    /// Emits only to sockets that are ready, and to other nodes only if the broker is there. The packet may be lost, and may overtake others.
     pub fn volatile(&self) -> BroadcastOperator {
         self.everyone().volatile()
     }
 
-    /// How long to wait for capacity in the outgoing queue, or for answers; 5 s by default.
+    /// Sets the timeout: for `emit`, how long to wait while the outgoing queue is full; for questions, how long to wait for replies.
+    /// 5 s by default.
     pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
         self.everyone().timeout(timeout)
     }
 
-    /// Gives the packet to every socket of the namespace, as [`BroadcastOperator::emit`] does.
+    /// Emits the packet to every socket of the namespace, as [`BroadcastOperator::emit`] does.
     ///
     /// # Errors
     /// Those of [`BroadcastOperator::emit`].
@@ -122,7 +125,7 @@ impl NamespaceHandle {
         self.everyone().emit(packet).await
     }
 
-    /// The same, and gathers the sockets' answers, as [`BroadcastOperator::emit_with_ack`] does.
+    /// Emits the packet to every socket of the namespace, and returns the stream of their acks, as [`BroadcastOperator::emit_with_ack`] does.
     ///
     /// # Errors
     /// Those of [`BroadcastOperator::emit_with_ack`].
@@ -164,7 +167,7 @@ impl NamespaceHandle {
         self.everyone().fetch_sockets().await
     }
 
-    /// How many sockets the namespace has, for each node.
+    /// The number of sockets in the namespace, by node. `total()` of the result adds them up.
     ///
     /// # Errors
     /// Those of [`BroadcastOperator::count_sockets`].
@@ -172,7 +175,7 @@ impl NamespaceHandle {
         self.everyone().count_sockets().await
     }
 
-    /// The rooms of the namespace, each once; private ones are not among them.
+    /// The rooms of the namespace, each once, without the private rooms of sockets.
     ///
     /// # Errors
     /// Those of [`BroadcastOperator::rooms`].
@@ -180,18 +183,20 @@ impl NamespaceHandle {
         self.everyone().rooms().await
     }
 
-    /// Sends an event to the other servers, this one not among them. Returns once it is in the outgoing queue.
+    /// Sends an event to the other servers, but not to this one. Returns once the event is in the outgoing queue.
+    /// Servers handle it with [`on_server_event`](Self::on_server_event).
     ///
     /// # Errors
-    /// As [`BroadcastOperator::emit`].
+    /// Those of [`BroadcastOperator::emit`], and `Config` for a bad event name.
     pub async fn server_side_emit(&self, event: &str, data: impl Into<Bytes>) -> Result<()> {
         self.0.adapter.server_side_emit(&self.0.name, event, data.into(), TIMEOUT).await
     }
 
-    /// The same, and gathers one answer from each of them, for so long at the most.
+    /// Sends an event to the other servers, as [`server_side_emit`](Self::server_side_emit) does, and waits up to `timeout` for one reply from each.
+    /// `missing` names the servers that did not reply.
     ///
     /// # Errors
-    /// As [`BroadcastOperator::fetch_sockets`].
+    /// Those of [`BroadcastOperator::fetch_sockets`], and `Config` for a bad event name.
     pub async fn server_side_emit_with_ack(
         &self,
         event: &str,
@@ -201,17 +206,17 @@ impl NamespaceHandle {
         self.0.adapter.server_side_emit_with_ack(&self.0.name, event, data.into(), timeout).await
     }
 
-    /// Handles the server-side events that other nodes send in this namespace, one after the other. The handler before
-    /// this one gets no more; this one ends with the last clone of the handle.
+    /// Handles the server-side events that other nodes send in this namespace, one after the other. It replaces any previous handler of
+    /// this node and namespace. It stops when the last clone of this handle is dropped.
     ///
-    /// 1,024 events wait for it at the most; what comes then is dropped and counted, and a sender who waits for an
-    /// answer learns that there is none. A handler that takes long should hand the event to a task of its own.
+    /// Up to 1,024 events wait for the handler. Further ones are dropped and counted, and a sender that waits for a
+    /// reply learns that there is none. A handler that takes long should hand the event to a task of its own.
     ///
-    /// A handler that panics goes on with the next event. The panic is counted ([`Stats::panics`](crate::Stats::panics)),
-    /// logged and told as [`Event::Panicked`](crate::Event::Panicked); a sender who waits for an answer to that event
+    /// After a panic the handler goes on with the next event. The panic is counted ([`Stats::panics`](crate::Stats::panics)),
+    /// logged and told as [`Event::Panicked`](crate::Event::Panicked). A sender that waits for a reply to that event
     /// learns that there is none.
     ///
-    /// A handler that captures the handle keeps it, and the node with it, alive until `close`. Capture a weak one:
+    /// A handler that captures the handle keeps the handle, and the node with it, alive until `close`. Capture a weak handle:
     /// ```
     /// # async fn example(chat: adapter_core::NamespaceHandle) -> adapter_core::Result<()> {
     /// let weak = chat.downgrade();
@@ -227,7 +232,7 @@ impl NamespaceHandle {
     /// ```
     ///
     /// # Errors
-    /// `Closed`.
+    /// `Closed` after [`Cluster::close`](crate::Cluster::close).
     pub fn on_server_event<F, Fut>(&self, mut handler: F) -> Result<()>
     where
         F: FnMut(ServerEvent) -> Fut + Send + 'static,
