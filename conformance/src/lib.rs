@@ -15,7 +15,7 @@
 //! beside the others.
 //! `cargo test g07`, `-- --list`, `-- --test-threads 1` work as ever, and `CONFORMANCE_SUBJECTS` names the subjects to run. What cannot be shown is listed as ignored, with the
 //! reason. A broker that is missing is a failure; with `CONFORMANCE_REQUIRE=0` what needs it is ignored. What was seen goes as JSON lines to the folder
-//! `$CONFORMANCE_REPORT`, or to `target/conformance`; the command `conformance` makes JUnit and the README's matrix of it.
+//! `$CONFORMANCE_REPORT`, or to `target/conformance`; the command `conformance` makes JUnit and the matrix of docs/conformance.md of it.
 
 #[macro_use]
 mod failure;
