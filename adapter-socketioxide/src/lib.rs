@@ -10,6 +10,7 @@ mod dialect;
 mod error;
 mod local;
 mod losses;
+mod news;
 mod peers;
 mod reader;
 mod sockets;
@@ -20,6 +21,7 @@ mod value;
 pub use acks::Acks;
 pub use bridge::{Adapter, Attached};
 pub use error::Error;
+pub use news::tell_clients;
 pub use state::State;
 
 use socketioxide::adapter::Emitter;
