@@ -36,6 +36,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         outage::link::CASES,
         outage::way::CASES,
         outage::word::CASES,
+        outage::process::CASES,
+        outage::crowd::CASES,
         outage::replay::CASES,
         outage::nemesis::CASES,
         limits::CASES,

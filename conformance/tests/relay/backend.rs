@@ -33,6 +33,12 @@ enum Fault {
     TriesHotly,
     SaysUpTooEarly,
     ConfirmsWhatItHasWritten,
+    LeavesATask,
+    LeavesAConnection,
+    LogsEachFailure,
+    BlocksTheRuntime,
+    BuffersWithoutBound,
+    DialsTenfold,
 }
 
 impl Relay {
@@ -50,6 +56,12 @@ impl Relay {
             "fault=tries-hotly" => Fault::TriesHotly,
             "fault=says-up-too-early" => Fault::SaysUpTooEarly,
             "fault=confirms-what-it-has-written" => Fault::ConfirmsWhatItHasWritten,
+            "fault=leaves-a-task" => Fault::LeavesATask,
+            "fault=leaves-a-connection" => Fault::LeavesAConnection,
+            "fault=logs-each-failure" => Fault::LogsEachFailure,
+            "fault=blocks-the-runtime" => Fault::BlocksTheRuntime,
+            "fault=buffers-without-bound" => Fault::BuffersWithoutBound,
+            "fault=dials-tenfold" => Fault::DialsTenfold,
             _ => return Err(bad()),
         };
         Ok(Self(address.to_owned(), fault))
@@ -95,6 +107,9 @@ impl Connect for Relay {
 
 impl Link {
     async fn open(&self, connection: u64) -> Result<OwnedReadHalf> {
+        if self.fault == Fault::BlocksTheRuntime {
+            std::thread::sleep(Duration::from_millis(2_500));
+        }
         let stream = TcpStream::connect(&self.address).await.map_err(unavailable)?;
         stream.set_nodelay(true).map_err(unavailable)?;
         let (reader, mut writer) = stream.into_split();
@@ -113,16 +128,24 @@ impl Link {
                 () = read => {}
                 () = self.reset.notified() => {}
             }
+            match self.fault {
+                Fault::LeavesATask => drop(tokio::spawn(std::future::pending::<()>())),
+                Fault::LeavesAConnection => std::mem::forget(self.writer.lock().await.take()),
+                _ => {}
+            }
             self.forget().await;
             if self.fault != Fault::NeverSaysDown {
                 self.inbox.down("the relay has gone");
             }
             reader = loop {
-                if self.fault != Fault::TriesHotly {
+                if !matches!(self.fault, Fault::TriesHotly | Fault::LogsEachFailure) {
                     backoff.wait().await;
                 }
                 if let Ok(Ok(reader)) = tokio::time::timeout(PATIENCE, self.again(connection)).await {
                     break reader;
+                }
+                if self.fault == Fault::LogsEachFailure {
+                    tracing::warn!("the relay cannot be reached");
                 }
                 self.forget().await;
                 if self.fault == Fault::GivesUp {
@@ -141,6 +164,12 @@ impl Link {
     /// A new connection, with everything that is wanted subscribed to and confirmed.
     async fn again(&self, connection: u64) -> Result<OwnedReadHalf> {
         let mut reader = self.open(connection).await?;
+        if self.fault == Fault::DialsTenfold {
+            for _ in 1..10 {
+                drop(self.open(connection).await?);
+            }
+            reader = self.open(connection).await?;
+        }
         let mut wanted = self.inbox.channels();
         if self.fault == Fault::SubscribesOnce {
             wanted.clear();
@@ -170,6 +199,15 @@ impl Link {
             let number = payload.as_ref().try_into().map_or(0, u64::from_be_bytes);
             self.synced.send_modify(|(_, synced)| *synced = number);
             return number;
+        }
+        if self.fault == Fault::BuffersWithoutBound {
+            let inbox = self.inbox.clone();
+            tokio::spawn(async move {
+                while inbox.frame(&channel, payload.clone()).is_err() {
+                    inbox.ready().await;
+                }
+            });
+            return 0;
         }
         while self.inbox.frame(&channel, payload.clone()).is_err() {
             self.inbox.ready().await; // the relay waits with us
