@@ -38,6 +38,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         outage::word::CASES,
         outage::process::CASES,
         outage::crowd::CASES,
+        outage::limit::CASES,
         outage::replay::CASES,
         outage::nemesis::CASES,
         limits::CASES,

@@ -1,6 +1,8 @@
 //! The backend.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use adapter_core::backend::{
@@ -8,14 +10,13 @@ use adapter_core::backend::{
 };
 use adapter_core::{Error, ErrorKind, Result};
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Mutex, Notify, watch};
 
 use super::wire::{HELLO, Message, PUBLISH, SUBSCRIBE, SYNC, UNSUBSCRIBE};
 
-const LIMITS: Limits = Limits::max_frame(100_000);
 const BACKOFF: Duration = Duration::from_millis(50);
 /// How long the relay may take to confirm.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,6 +40,7 @@ enum Fault {
     BlocksTheRuntime,
     BuffersWithoutBound,
     DialsTenfold,
+    RemembersItsLimit,
 }
 
 impl Relay {
@@ -61,6 +63,7 @@ impl Relay {
             "fault=logs-each-failure" => Fault::LogsEachFailure,
             "fault=blocks-the-runtime" => Fault::BlocksTheRuntime,
             "fault=buffers-without-bound" => Fault::BuffersWithoutBound,
+            "fault=remembers-its-limit" => Fault::RemembersItsLimit,
             "fault=dials-tenfold" => Fault::DialsTenfold,
             _ => return Err(bad()),
         };
@@ -78,6 +81,8 @@ struct Link {
     /// Which connection it is (0: none), and what it has confirmed.
     synced: watch::Sender<(u64, u64)>,
     reset: Notify,
+    /// The largest payload, as the relay said.
+    limit: AtomicU32,
 }
 
 #[async_trait]
@@ -91,6 +96,7 @@ impl Connect for Relay {
             numbers: 1.into(),
             synced: watch::Sender::new((0, 0)),
             reset: Notify::new(),
+            limit: 0.into(),
         });
         let reader = link.open(1).await?;
         let listening = Arc::clone(&link);
@@ -112,8 +118,12 @@ impl Link {
         }
         let stream = TcpStream::connect(&self.address).await.map_err(unavailable)?;
         stream.set_nodelay(true).map_err(unavailable)?;
-        let (reader, mut writer) = stream.into_split();
+        let (mut reader, mut writer) = stream.into_split();
         writer.write_all(&[HELLO]).await.map_err(unavailable)?;
+        let limit = reader.read_u32().await.map_err(unavailable)?;
+        if self.fault != Fault::RemembersItsLimit || self.limit.load(Relaxed) == 0 {
+            self.limit.store(limit, Relaxed);
+        }
         *self.writer.lock().await = Some(writer);
         self.synced.send_replace((connection, 0));
         Ok(reader)
@@ -152,7 +162,7 @@ impl Link {
                     return;
                 }
             };
-            self.inbox.up(LIMITS);
+            self.inbox.up(self.limits());
         }
     }
 
@@ -219,7 +229,7 @@ impl Link {
     async fn write(&self, messages: impl IntoIterator<Item = Message>) -> Result<u64> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| Error::new(ErrorKind::Unavailable, "no connection to the relay"))?;
-        let number = self.numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self.numbers.fetch_add(1, Relaxed);
         let sync = Message::new(SYNC, "", Bytes::copy_from_slice(&number.to_be_bytes()));
         let mut bytes = BytesMut::new();
         messages.into_iter().chain([sync]).for_each(|message| message.encode(&mut bytes));
@@ -247,7 +257,7 @@ impl Backend for Link {
     }
 
     fn limits(&self) -> Limits {
-        LIMITS
+        Limits::max_frame(self.limit.load(Relaxed) as usize)
     }
 
     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
@@ -261,7 +271,7 @@ impl Backend for Link {
     }
 
     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
-        let (fine, refused) = LIMITS.sendable(frames);
+        let (fine, refused) = self.limits().sendable(frames);
         let message = |frame: &Outgoing| Message::new(PUBLISH, frame.channel.as_str(), frame.payload.clone());
         self.send(fine.iter().map(message)).await.map_err(PublishError::Unknown)?;
         refused
