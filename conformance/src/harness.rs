@@ -8,6 +8,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use crate::cases;
 use crate::nemesis;
 use crate::report::{Record, Writer};
+use crate::specimen;
 use crate::stage::Stage;
 use crate::subject::Subject;
 
@@ -34,6 +35,9 @@ pub enum Outcome {
 /// With `--nemesis` as the first argument it strikes one subject for a while instead, and says what came of it: [`nemesis`].
 pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
     let subjects: Vec<_> = subjects.into_iter().collect();
+    if let Some(done) = started_by_a_case(&subjects) {
+        return done;
+    }
     let contestants: Vec<_> = subjects.iter().map(nemesis::Contestant::from).collect();
     if let Some(done) = nemesis::command::asked_for(&contestants, std::env::args().skip(1)) {
         return done;
@@ -84,6 +88,12 @@ fn completion(record: Record) -> Result<Completion, Failed> {
         Outcome::Ignored(reason) => Ok(Completion::ignored_with(reason)),
         Outcome::Failed(text) => Err(text.into()),
     }
+}
+
+/// What became of this process, if a case has started it: some have a node in a process of its own, which is this program once
+/// more. [`main`] looks for that itself; a program that runs such cases by [`run_case`] asks first.
+pub fn started_by_a_case(subjects: &[Subject]) -> Option<ExitCode> {
+    specimen::asked_for(subjects, std::env::args().skip(1))
 }
 
 /// Runs one case for a subject, outside of any test: to see that a broken backend is caught.

@@ -32,15 +32,17 @@ mod journal;
 mod link;
 pub mod nemesis;
 mod node;
+mod process;
 pub mod proxy;
 mod random;
 pub mod report;
 mod scene;
+mod specimen;
 mod stage;
 mod stalled;
 mod subject;
 
 pub use broker::{Broker, MissingBroker, Provider, Recipe, recipes};
-pub use harness::{Outcome, case_names, main, run_case};
+pub use harness::{Outcome, case_names, main, run_case, started_by_a_case};
 pub use proxy::Proxy;
 pub use subject::Subject;

@@ -25,6 +25,8 @@ pub struct Subject {
     pub(crate) deadline: Duration,
     /// The option by which the broker keeps little.
     pub(crate) keeps_little: Option<Text>,
+    /// The operator's command after which the broker's next start has a smaller limit.
+    pub(crate) takes_less: Option<Vec<Text>>,
     /// Why a confirmed subscription is not known everywhere yet.
     pub(crate) spreads_late: Option<Text>,
 }
@@ -53,6 +55,7 @@ impl Subject {
             excused: Vec::new(),
             deadline,
             keeps_little: None,
+            takes_less: None,
             spreads_late: None,
         }
     }
@@ -79,6 +82,13 @@ impl Subject {
     /// kept too little: an option by which it keeps at most 2,000 messages.
     pub fn keeps_little(mut self, query: impl Into<Text>) -> Self {
         self.keeps_little = Some(query.into());
+        self
+    }
+
+    /// A command of the operator's, run where the broker runs and in its folder, by which the broker announces a smaller limit of
+    /// messages after its next start. That alone: other cases use the broker afterwards, and start it again.
+    pub fn takes_less_by(mut self, command: impl IntoIterator<Item = impl Into<Text>>) -> Self {
+        self.takes_less = Some(command.into_iter().map(Into::into).collect());
         self
     }
 
