@@ -79,7 +79,7 @@ pub mod backend {
     pub use crate::api::EmitterFrames;
     pub use crate::kit::{
         Authority, Backoff, Breaker, Credentials, HostPort, InPlace, Keeper, Link, Login, Ring, TlsFiles, UrlParts,
-        in_turn, percent_decoded, tcp, tls,
+        in_turn, in_turn_limit, percent_decoded, tcp, tls,
     };
     pub use crate::model::{Limits, causes};
     pub use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, InboxFull, Outgoing, PublishError, Reason};

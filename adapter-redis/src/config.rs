@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::backend::tls::Tls;
-use adapter_core::backend::{Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, async_trait};
+use adapter_core::backend::{
+    Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, async_trait, in_turn_limit,
+};
 use adapter_core::{Error, Result};
 use redis::ConnectionAddr;
 
@@ -168,10 +170,11 @@ impl Redis {
         self
     }
 
-    /// How long the making of a link may take: to find the server, each that is asked may be silent, and so may the one that it
-    /// names.
+    /// How long the making of a link may take: to find the server, those that are asked may be silent, and so may the one that
+    /// they name.
     pub(crate) fn attempt(&self) -> Duration {
-        (DIAL + RESPONSE) * 2 * self.topology.candidates().min(TRIED) as u32 + READY + self.credentials.limit()
+        let found = in_turn_limit(self.topology.candidates().min(TRIED), (DIAL + RESPONSE) * 2);
+        found + READY + self.credentials.limit()
     }
 
     /// For the connections of the next link.
