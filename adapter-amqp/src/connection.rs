@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use adapter_core::backend::{HostPort, Inbox, tcp};
+use adapter_core::backend::{self, HostPort, Inbox, Pulse, tcp};
 use adapter_core::{Error, Result};
 use async_rs::Runtime;
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use crate::config::Amqp;
 use crate::error;
 use crate::runtime::Kit;
-use crate::wire::{Duplex, Pulse, Wire};
+use crate::wire::Wire;
 
 /// How often is looked whether bytes have come.
 const TICK: Duration = Duration::from_millis(500);
@@ -69,13 +69,11 @@ impl Connection {
     /// `Config`, `Denied` or `Unavailable`.
     pub(crate) async fn open(amqp: &Amqp, host: &HostPort, stream: TcpStream) -> Result<Self> {
         let opened = async {
-            let stream: Box<dyn Duplex> = match amqp.secured() {
-                Some(tls) => Box::new(tls.connect(&host.host, stream).await.map_err(error::tls)?),
-                None => Box::new(stream),
-            };
-            let pulse = Pulse::new();
+            let pulse = Arc::new(Pulse::default());
+            let wire = backend::Wire::over(stream, amqp.secured(), &host.host, Arc::clone(&pulse)).await;
+            let wire = Wire(wire.map_err(error::tls)?);
             tokio::select! {
-                opened = Self::handshake(amqp, host, stream, Arc::clone(&pulse)) => opened,
+                opened = Self::handshake(amqp, host, wire, Arc::clone(&pulse)) => opened,
                 () = quiet(&pulse) => Err(Error::unavailable("the broker is silent")),
             }
         };
@@ -83,9 +81,9 @@ impl Connection {
         timeout(HANDSHAKE, opened).await.unwrap_or_else(late)
     }
 
-    async fn handshake(amqp: &Amqp, host: &HostPort, stream: Box<dyn Duplex>, pulse: Arc<Pulse>) -> Result<Self> {
+    async fn handshake(amqp: &Amqp, host: &HostPort, wire: Wire, pulse: Arc<Pulse>) -> Result<Self> {
         let cut = CutOnDrop(Arc::clone(&pulse));
-        let wire = Mutex::new(Some(Wire::new(stream, Arc::clone(&pulse))));
+        let wire = Mutex::new(Some(wire));
         // Called once: the client is told to make no second attempt.
         let connect = async move |_, _| {
             let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -1,6 +1,5 @@
 //! How to reach Redis: from a URL, or from a client that the application has already.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use redis::ConnectionAddr;
 
 use crate::backend::Pair;
 use crate::connection::{DIAL, RESPONSE};
-use crate::log::{Log, Reading};
+use crate::streams::{Log, Reading};
 use crate::topology::Topology;
 use crate::url::{self, Kind, Parsed};
 
@@ -29,7 +28,7 @@ use crate::url::{self, Kind, Parsed};
 /// let cluster = Cluster::builder().node_name("web-1").connect(redis).await?;
 /// # cluster.close().await }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Redis {
     pub(crate) topology: Topology,
     pub(crate) credentials: Credentials,
@@ -204,18 +203,5 @@ impl Connect for Redis {
             Mode::Stream { .. } => Arc::new(Keeper::<Log>::connect(Reading::new(self.clone()), inbox).await?),
             Mode::PubSub | Mode::Sharded { .. } => Arc::new(Keeper::<Pair>::connect(self.clone(), inbox).await?),
         })
-    }
-}
-
-/// Without secrets.
-impl fmt::Debug for Redis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { topology, credentials, tls, mode } = self;
-        f.debug_struct("Redis")
-            .field("topology", topology)
-            .field("credentials", credentials)
-            .field("tls", tls)
-            .field("mode", mode)
-            .finish()
     }
 }

@@ -1,7 +1,6 @@
 //! Which server to talk to: the one of the URL, the owner of our slot, or the master that the sentinels name.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use adapter_core::backend::{HostPort, Login, Ring, in_turn};
@@ -19,7 +18,7 @@ const HOPS: usize = 5;
 const KNOWN: usize = 1000;
 
 /// How the servers belong together.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum Topology {
     Single(HostPort),
     /// All channels are in one slot, so one server carries the cluster: its owner.
@@ -273,16 +272,4 @@ fn server_address(server: Value, asked: &HostPort) -> Option<HostPort> {
 // Nothing awaits or calls out while one of these locks is held.
 fn lock<T>(servers: &Mutex<T>) -> MutexGuard<'_, T> {
     servers.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Without the sentinels' login, whose password is hidden anyway.
-impl fmt::Debug for Topology {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |addresses: &[HostPort]| addresses.iter().map(HostPort::to_string).collect::<Vec<_>>().join(",");
-        match self {
-            Self::Single(address) => write!(f, "Single({address})"),
-            Self::Cluster { seeds, .. } => write!(f, "Cluster({})", list(seeds)),
-            Self::Sentinel { sentinels, service, .. } => write!(f, "Sentinel({}/{service})", list(sentinels)),
-        }
-    }
 }

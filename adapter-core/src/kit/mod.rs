@@ -16,6 +16,7 @@ mod tcp;
 pub mod tls;
 mod tls_files;
 mod url;
+mod wire;
 
 pub use backoff::Backoff;
 pub use host_port::HostPort;
@@ -29,3 +30,4 @@ pub use ring::{Ring, in_turn, in_turn_limit};
 pub use tcp::tcp;
 pub use tls_files::TlsFiles;
 pub use url::UrlParts;
+pub use wire::{Pulse, Wire};
