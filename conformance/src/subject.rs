@@ -23,6 +23,8 @@ pub struct Subject {
     pub(crate) options: Text,
     pub(crate) excused: Vec<(Text, Text)>,
     pub(crate) deadline: Duration,
+    /// Run only where `CONFORMANCE_SUBJECTS` names it.
+    pub(crate) on_request: bool,
     /// The option by which the broker keeps little.
     pub(crate) keeps_little: Option<Text>,
     /// Why a confirmed subscription is not known everywhere yet.
@@ -52,6 +54,7 @@ impl Subject {
             options: Text::default(),
             excused: Vec::new(),
             deadline,
+            on_request: false,
             keeps_little: None,
             spreads_late: None,
         }
@@ -94,6 +97,12 @@ impl Subject {
         let reason = reason.into();
         self.spreads_late = Some(reason.clone());
         self.not("g18_what_is_published_after_subscribe_has_returned_is_received", reason)
+    }
+
+    /// It is run only where `CONFORMANCE_SUBJECTS` names it: one that differs from another in a part of the cases alone.
+    pub fn on_request(mut self) -> Self {
+        self.on_request = true;
+        self
     }
 
     /// How long a case may take before it has failed; 300 s by default. A generous one costs nothing while all is well: what a
