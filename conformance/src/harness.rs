@@ -28,8 +28,8 @@ pub enum Outcome {
 
 /// What a test with `harness = false` does: every case, for each of the subjects.
 ///
-/// Takes the arguments of `cargo test`. Cases run beside each other, four at a time unless `--test-threads` says otherwise:
-/// they mostly wait.
+/// Takes the arguments of `cargo test`. Cases run beside each other, eight at a time unless `--test-threads` says otherwise:
+/// they mostly wait. At most four of them have a broker of their own.
 ///
 /// `CONFORMANCE_SUBJECTS` names those that are put to the test, `redis,redis cluster` say, or by `* tls` every one that ends so; by
 /// default all but those [on request](Subject::on_request). `CONFORMANCE_CASES` names groups of cases, and guarantees:
@@ -51,7 +51,7 @@ pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
         }
     };
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(4);
+    arguments.test_threads.get_or_insert(8);
     let stages: Vec<_> = subjects.into_iter().map(|subject| Arc::new(Stage::new(subject))).collect();
     let mut trials = Vec::new();
     for stage in &stages {
@@ -87,12 +87,18 @@ fn chosen(subjects: Vec<Subject>, names: &str) -> Result<Vec<Subject>, String> {
     Ok(subjects.into_iter().filter(wanted).collect())
 }
 
-/// The cases of the groups and guarantees that are named, separated by commas; all of them where none is.
+/// The cases of the groups and guarantees that are named, separated by commas; all of them where none is. Every other one has a broker
+/// of its own as long as there are such: those take longest, and wait for the broker while the others use the processors.
 fn wanted_cases(names: &str) -> Vec<&'static Case> {
     let names = words(names);
     let named =
         |case: &&Case| names.iter().any(|name| case.group == *name || case.name.split('_').next() == Some(name));
-    cases::all().filter(|case| names.is_empty() || named(case)).collect()
+    let wanted = cases::all().filter(|case| names.is_empty() || named(case));
+    let (own, shared): (Vec<_>, Vec<_>) = wanted.partition(|case| case.needs.own_broker());
+    let mut shared = shared.into_iter();
+    let mut mixed: Vec<_> = own.into_iter().flat_map(|case| [Some(case), shared.next()]).flatten().collect();
+    mixed.extend(shared);
+    mixed
 }
 
 fn words(names: &str) -> Vec<&str> {
@@ -144,6 +150,8 @@ mod tests {
         let some = wanted_cases("contract, g13");
         assert!(some.iter().all(|case| case.group == "contract" || case.guarantee() == 13));
         assert!(some.iter().any(|case| case.group != "contract") && some.iter().any(|case| case.guarantee() != 13));
-        assert!(wanted_cases("").len() > some.len());
+        let all = wanted_cases("");
+        assert_eq!(all.len(), crate::cases::all().count());
+        assert!(all[0].needs.own_broker() && !all[1].needs.own_broker() && all[2].needs.own_broker());
     }
 }

@@ -298,7 +298,7 @@ fn bouncer(ini: String) -> Launch {
         .file("users", "\"postgres\" \"\"")
         .args(["{folder}/ini"])
         .user("postgres")
-        .stop("INT")
+        .stop("QUIT") // by others, which differ between versions, it would wait for its clients or servers to go
 }
 
 /// The same broker with these arguments more, wherever it runs.
