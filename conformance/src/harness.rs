@@ -28,8 +28,8 @@ pub enum Outcome {
 
 /// What a test with `harness = false` does: every case, for each of the subjects.
 ///
-/// Takes the arguments of `cargo test`. Cases run beside each other, eight at a time unless `--test-threads` says otherwise:
-/// they mostly wait. At most four of them have a broker of their own.
+/// Takes the arguments of `cargo test`. Cases run beside each other, since they mostly wait: eight at a time, or as many as each
+/// of the subjects [bears](Subject::at_once), unless `--test-threads` says otherwise. At most four of them have a broker of their own.
 ///
 /// `CONFORMANCE_SUBJECTS` names those that are put to the test, `redis,redis cluster` say, or by `* tls` every one that ends so; by
 /// default all but those [on request](Subject::on_request). `CONFORMANCE_CASES` names groups of cases, and guarantees:
@@ -51,7 +51,8 @@ pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
         }
     };
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(8);
+    let bearable = subjects.iter().map(|subject| subject.at_once).min().unwrap_or(1);
+    arguments.test_threads.get_or_insert(bearable.max(1));
     let stages: Vec<_> = subjects.into_iter().map(|subject| Arc::new(Stage::new(subject))).collect();
     let mut trials = Vec::new();
     for stage in &stages {

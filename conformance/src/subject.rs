@@ -23,6 +23,8 @@ pub struct Subject {
     pub(crate) options: Text,
     pub(crate) excused: Vec<(Text, Text)>,
     pub(crate) deadline: Duration,
+    /// How many cases run beside each other at most.
+    pub(crate) at_once: usize,
     /// Run only where `CONFORMANCE_SUBJECTS` names it.
     pub(crate) on_request: bool,
     /// The option by which the broker keeps little.
@@ -54,6 +56,7 @@ impl Subject {
             options: Text::default(),
             excused: Vec::new(),
             deadline,
+            at_once: 8,
             on_request: false,
             keeps_little: None,
             spreads_late: None,
@@ -102,6 +105,13 @@ impl Subject {
     /// It is run only where `CONFORMANCE_SUBJECTS` names it: one that differs from another in a part of the cases alone.
     pub fn on_request(mut self) -> Self {
         self.on_request = true;
+        self
+    }
+
+    /// How many cases run beside each other at most; 8 by default. A broker that needs the processors for itself bears fewer: on a busy
+    /// machine it stands still for so long that links are given up.
+    pub fn at_once(mut self, cases: usize) -> Self {
+        self.at_once = cases;
         self
     }
 
