@@ -28,9 +28,9 @@ use std::time::Duration;
 use ::axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use ::axum::http::StatusCode;
 use ::axum::response::{IntoResponse, Response};
-use adapter_core::{Hub, IntoRooms, Packet, PacketFormat, Result, Room, Socket, SocketHandle, SocketId};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use roomcast_core::{Hub, IntoRooms, Packet, PacketFormat, Result, Room, Socket, SocketHandle, SocketId};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -101,7 +101,7 @@ impl Client {
 ///
 /// Text packets and events are written as text (an event is the JSON array `["name",argument]`), all others as binary data; an event
 /// with attachments is its JSON and then one binary message for each of them. A question
-/// ([`emit_with_ack`](adapter_core::BroadcastOperator::emit_with_ack)) is written like any packet, and counts as unanswered.
+/// ([`emit_with_ack`](roomcast_core::BroadcastOperator::emit_with_ack)) is written like any packet, and counts as unanswered.
 ///
 /// When `serve` returns, the connection is closed. When the client closes, breaks the protocol, reads nothing for 10 s or sends nothing for
 /// 40 s (it is pinged every 15 s), or when the cluster disconnects it, [`Client::next`] returns `None` and `serve` comes to its
@@ -183,7 +183,7 @@ async fn write(socket: &mut Socket, sink: &mut SplitSink<WebSocket, Message>) {
 }
 
 fn to_client(packet: &Packet) -> Vec<Message> {
-    let text = |data: &adapter_core::Bytes| {
+    let text = |data: &roomcast_core::Bytes| {
         Utf8Bytes::try_from(data.clone()).map_or_else(|_| Message::Binary(data.clone()), Message::Text)
     };
     match packet.format {

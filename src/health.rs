@@ -1,11 +1,11 @@
 //! Health checks over HTTP, for load balancers, Kubernetes and people.
 
-use adapter_core::{Cluster, NodeState, Status};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use roomcast_core::{Cluster, NodeState, Status};
 
 /// An axum router with three routes. Put it on a port that only your operators reach, since `/status` names your nodes:
 ///

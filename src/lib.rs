@@ -67,7 +67,7 @@
 //! - [What is promised](https://github.com/roomcast/roomcast/blob/main/docs/guarantees.md), and
 //!   [what does not hold yet](https://github.com/roomcast/roomcast/blob/main/docs/conformance.md#what-does-not-hold-yet)
 
-pub use adapter_core::*;
+pub use roomcast_core::*;
 
 #[cfg(feature = "axum")]
 pub mod axum;
@@ -80,31 +80,31 @@ pub use url::{backend, connect};
 /// [Redis](https://redis.io) and Valkey: the URL's options, an existing client, Redis Cluster, Sentinel, streams.
 #[cfg(feature = "redis")]
 pub mod redis {
-    pub use adapter_redis::*;
+    pub use roomcast_redis::*;
 }
 
 /// [NATS](https://nats.io): the URL's options, the client's own, a cluster of servers.
 #[cfg(feature = "nats")]
 pub mod nats {
-    pub use adapter_nats::*;
+    pub use roomcast_nats::*;
 }
 
 /// [RabbitMQ](https://www.rabbitmq.com): the URL's options, bounds, a cluster of brokers.
 #[cfg(feature = "amqp")]
 pub mod amqp {
-    pub use adapter_amqp::*;
+    pub use roomcast_amqp::*;
 }
 
 /// [PostgreSQL](https://www.postgresql.org): the URL's options, a pooler, emitting from SQL.
 #[cfg(feature = "postgres")]
 pub mod postgres {
-    pub use adapter_postgres::*;
+    pub use roomcast_postgres::*;
 }
 
 /// The bridge to [socketioxide](https://docs.rs/socketioxide): its adapter over any backend.
 #[cfg(feature = "socketioxide")]
 pub mod socketioxide {
-    pub use adapter_socketioxide::*;
+    pub use roomcast_socketioxide::*;
 }
 
 /// The README and the guides, whose code is compiled and run with the tests.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::{Cluster, ClusterName, Error, ErrorKind, Result};
-use adapter_core::backend::{Backend, Connect, Inbox, async_trait, percent_decoded};
+use roomcast_core::backend::{Backend, Connect, Inbox, async_trait, percent_decoded};
 
 /// Connects a node with the defaults of [`ClusterBuilder`](crate::ClusterBuilder). The URL's scheme picks the backend, its
 /// option `cluster` names the cluster.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::Result;
-use adapter_core::backend::{
+use roomcast_core::Result;
+use roomcast_core::backend::{
     Authority, Breaker, Capabilities, Channel, HostPort, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring,
     in_turn,
 };

@@ -1,9 +1,9 @@
 //! What a node has on the broker while a link lasts: channels, queues, and consumers of them.
 
-use adapter_core::{NodeId, Result};
 use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Consumer, ExchangeKind};
+use roomcast_core::{NodeId, Result};
 
 use crate::config::{Amqp, Bounds, short};
 use crate::connection::Connection;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use adapter_core::backend::tls::Tls;
-use adapter_core::backend::{Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, async_trait};
-use adapter_core::{Error, Result};
 use lapin::types::ShortString;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
+use roomcast_core::backend::tls::Tls;
+use roomcast_core::backend::{Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, async_trait};
+use roomcast_core::{Error, Result};
 
 use crate::backend::{Brokers, Line};
 use crate::url::{self, Parsed, Setting, number};
@@ -15,8 +15,8 @@ use crate::url::{self, Parsed, Setting, number};
 ///
 /// # Examples
 /// ```
-/// # fn main() -> adapter_core::Result<()> {
-/// use adapter_amqp::Amqp;
+/// # fn main() -> roomcast_core::Result<()> {
+/// use roomcast_amqp::Amqp;
 ///
 /// let one = Amqp::from_url("amqp://shop:secret@127.0.0.1:5672")?;
 /// let three = Amqp::from_url("amqp://shop:secret@r1,r2,r3/orders?exchange=shop")?.prefetch(100);
@@ -220,7 +220,7 @@ impl Connect for Amqp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use adapter_core::ErrorKind;
+    use roomcast_core::ErrorKind;
 
     fn refusal(url: &str) -> String {
         let error = Amqp::from_url(url).expect_err("refused");

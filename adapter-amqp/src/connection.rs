@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use adapter_core::backend::{self, HostPort, Inbox, Pulse, tcp};
-use adapter_core::{Error, Result};
 use async_rs::Runtime;
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::{AsyncTcpStream, Channel, ConnectionProperties, Event};
+use roomcast_core::backend::{self, HostPort, Inbox, Pulse, tcp};
+use roomcast_core::{Error, Result};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use adapter_core::backend::tls::refusal;
-use adapter_core::{Error, ErrorKind};
 use lapin::protocol::AMQPError;
+use roomcast_core::backend::tls::refusal;
+use roomcast_core::{Error, ErrorKind};
 
 use crate::config::Amqp;
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use adapter_core::backend::Inbox;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::BasicAckOptions;
 use lapin::{Consumer, Event};
+use roomcast_core::backend::Inbox;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::connection::{Events, next};

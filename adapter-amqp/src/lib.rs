@@ -11,8 +11,8 @@ mod session;
 mod url;
 mod wire;
 
-#[cfg(feature = "tls")]
-pub use adapter_core::backend::tls::rustls;
-pub use adapter_core::backend::{Credentials, Login};
 pub use config::Amqp;
 pub use lapin;
+#[cfg(feature = "tls")]
+pub use roomcast_core::backend::tls::rustls;
+pub use roomcast_core::backend::{Credentials, Login};

@@ -7,13 +7,13 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use adapter_core::backend::{Breaker, Channel, HostPort, Inbox, Limits, Outgoing, PublishError, Reason};
-use adapter_core::{Error, Result};
 use futures_util::FutureExt;
 use futures_util::future::{MaybeDone, maybe_done};
 use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Confirmation, Event};
+use roomcast_core::backend::{Breaker, Channel, HostPort, Inbox, Limits, Outgoing, PublishError, Reason};
+use roomcast_core::{Error, Result};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;

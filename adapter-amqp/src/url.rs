@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use adapter_core::backend::{Credentials, HostPort, Login, TlsFiles, UrlParts, percent_decoded};
-use adapter_core::{Error, Result};
+use roomcast_core::backend::{Credentials, HostPort, Login, TlsFiles, UrlParts, percent_decoded};
+use roomcast_core::{Error, Result};
 
 const OPTIONS: &str = "ca, cert, exchange, heartbeat, key, max_bytes, max_messages, name, password_file, prefetch";
 

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use futures_util::io::{AsyncRead, AsyncWrite};
 use tokio::io::ReadBuf;
 
-/// A [`Wire`](adapter_core::backend::Wire) with the traits of `futures`.
-pub(crate) struct Wire(pub(crate) adapter_core::backend::Wire);
+/// A [`Wire`](roomcast_core::backend::Wire) with the traits of `futures`.
+pub(crate) struct Wire(pub(crate) roomcast_core::backend::Wire);
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {

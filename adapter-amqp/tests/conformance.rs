@@ -7,7 +7,7 @@ use roomcast_conformance::{Subject, recipes};
 fn main() -> std::process::ExitCode {
     // A server takes several seconds to start, most of them of a processor, and some cases start it again and again.
     let deadline = Duration::from_secs(600);
-    let amqp = || Subject::new("amqp", adapter_amqp::Amqp::from_url).deadline(deadline).at_once(4);
+    let amqp = || Subject::new("amqp", roomcast_amqp::Amqp::from_url).deadline(deadline).at_once(4);
     let mut subjects =
         vec![amqp().broker(recipes::rabbitmq()), amqp().variant("cluster").broker(recipes::rabbitmq_cluster())];
     if cfg!(feature = "tls") {

@@ -5,11 +5,11 @@ mod support;
 
 use std::time::Instant;
 
-use adapter_amqp::{Amqp, lapin};
-use adapter_core::backend::{Outgoing, PublishError, Reason};
-use adapter_core::probe::Tapped;
-use adapter_core::{Cluster, ErrorKind, Hub};
+use roomcast_amqp::{Amqp, lapin};
 use roomcast_conformance::broker::{Broker, recipes};
+use roomcast_core::backend::{Outgoing, PublishError, Reason};
+use roomcast_core::probe::Tapped;
+use roomcast_core::{Cluster, ErrorKind, Hub};
 use support::{Node, channel, ctl, eventually, on, own, queues, refusal, shared, vhost};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;

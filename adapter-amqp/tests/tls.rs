@@ -6,11 +6,11 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
-use adapter_amqp::{Amqp, rustls};
-use adapter_core::ErrorKind;
-use adapter_core::backend::Reason;
+use roomcast_amqp::{Amqp, rustls};
 use roomcast_conformance::bare::{self, certificates, with_arguments};
 use roomcast_conformance::broker::{Broker, recipes};
+use roomcast_core::ErrorKind;
+use roomcast_core::backend::Reason;
 use support::{ctl, on, refusal};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;

@@ -22,9 +22,9 @@
 //!
 //! # Examples
 //! ```
-//! use adapter_core::{Cluster, Hub, Memory};
+//! use roomcast_core::{Cluster, Hub, Memory};
 //!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> adapter_core::Result<()> {
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> roomcast_core::Result<()> {
 //! let broker = Memory::new();
 //! let (one, two) = (Cluster::connect(broker.clone()).await?, Cluster::connect(broker).await?);
 //! let hub = Hub::new();

@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// # Examples
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), adapter_core::Error> {
-/// use adapter_core::{Cluster, Memory};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roomcast_core::Error> {
+/// use roomcast_core::{Cluster, Memory};
 ///
 /// let one = Cluster::connect(Memory::named("docs")).await?;
 /// let two = Cluster::connect(Memory::named("docs")).await?;

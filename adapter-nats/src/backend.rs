@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::Result;
-use adapter_core::backend::{
+use async_nats::ServerAddr;
+use roomcast_core::Result;
+use roomcast_core::backend::{
     Authority, Breaker, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring, in_turn, in_turn_limit,
 };
-use async_nats::ServerAddr;
 use tokio::time::sleep;
 
 use crate::Nats;

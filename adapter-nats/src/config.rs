@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::{
+use async_nats::{ConnectOptions, ServerAddr, rustls};
+use roomcast_core::backend::{
     Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, UrlParts, async_trait, percent_decoded,
 };
-use adapter_core::{Error, Result};
-use async_nats::{ConnectOptions, ServerAddr, rustls};
+use roomcast_core::{Error, Result};
 
 use crate::backend::{Line, Servers};
 
@@ -17,8 +17,8 @@ use crate::backend::{Line, Servers};
 ///
 /// # Examples
 /// ```
-/// # fn main() -> adapter_core::Result<()> {
-/// use adapter_nats::Nats;
+/// # fn main() -> roomcast_core::Result<()> {
+/// use roomcast_nats::Nats;
 ///
 /// let one = Nats::from_url("nats://127.0.0.1:4222")?;
 /// let three = Nats::from_url("tls://shop:secret@n1:4222,n2:4222,n3:4222?ca=/etc/nats/ca.pem&name=web-1")?;
@@ -250,7 +250,7 @@ fn read(option: &str, path: &Path) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use adapter_core::ErrorKind;
+    use roomcast_core::ErrorKind;
 
     use super::*;
 

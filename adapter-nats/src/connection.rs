@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_core::backend::{Breaker, Channel, Inbox, Limits, Outgoing, PublishError, Reason};
-use adapter_core::{Error, ErrorKind, NodeId, Result};
 use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
 use async_nats::{Client, Event, ServerAddr, ServerError, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use roomcast_core::backend::{Breaker, Channel, Inbox, Limits, Outgoing, PublishError, Reason};
+use roomcast_core::{Error, ErrorKind, NodeId, Result};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};

@@ -1,9 +1,9 @@
 //! From the client's errors to ours.
 
-use adapter_core::backend::tls::refusal;
-use adapter_core::backend::{Channel, causes};
-use adapter_core::{Error, ErrorKind};
 use async_nats::{ConnectError, ConnectErrorKind, ServerError};
+use roomcast_core::backend::tls::refusal;
+use roomcast_core::backend::{Channel, causes};
+use roomcast_core::{Error, ErrorKind};
 
 /// What a failed attempt to connect means.
 pub(crate) fn connecting(error: ConnectError) -> Error {

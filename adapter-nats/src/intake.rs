@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use adapter_core::backend::{Inbox, InboxFull};
 use async_nats::{Message, Subject};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use roomcast_core::backend::{Inbox, InboxFull};
 
 /// What a message counts beside its payload: its place in the queue, and its head in the client's buffer.
 const PLACE: usize = 128;
@@ -109,9 +109,9 @@ mod tests {
     use std::task::Poll;
     use std::time::Duration;
 
-    use adapter_core::backend::Channel;
-    use adapter_core::probe::{Tap, Tapped};
     use futures_util::stream;
+    use roomcast_core::backend::Channel;
+    use roomcast_core::probe::{Tap, Tapped};
     use tokio::sync::mpsc;
     use tokio::time::timeout;
 

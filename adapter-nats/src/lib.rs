@@ -6,6 +6,6 @@ mod connection;
 mod error;
 mod intake;
 
-pub use adapter_core::backend::{Credentials, Login};
 pub use async_nats;
 pub use config::Nats;
+pub use roomcast_core::backend::{Credentials, Login};

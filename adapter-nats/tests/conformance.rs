@@ -3,7 +3,7 @@
 use roomcast_conformance::{Subject, recipes};
 
 fn main() -> std::process::ExitCode {
-    let nats = || Subject::new("nats", adapter_nats::Nats::from_url);
+    let nats = || Subject::new("nats", roomcast_nats::Nats::from_url);
     // Without what servers tell of each other: a node whose link is cut would find the others, past the suite's proxy.
     let cluster = nats()
         .variant("cluster")

@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use adapter_core::ErrorKind;
-use adapter_core::backend::{Outgoing, PublishError, Reason};
-use adapter_core::probe::Tapped;
-use adapter_nats::{Credentials, Login, Nats};
 use roomcast_conformance::bare::{self, eventually, tries, with_arguments};
 use roomcast_conformance::{Broker, recipes};
+use roomcast_core::ErrorKind;
+use roomcast_core::backend::{Outgoing, PublishError, Reason};
+use roomcast_core::probe::Tapped;
+use roomcast_nats::{Credentials, Login, Nats};
 use support::{Node, Server, certificates, channel, connect, nats, on};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
@@ -39,7 +39,7 @@ async fn what_is_published_after_subscribing_is_received() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_curious_subscriber_to_everything_holds_nothing_up() -> Tested {
     let server = nats().await;
-    let curious = adapter_nats::async_nats::connect(server.url()).await?;
+    let curious = roomcast_nats::async_nats::connect(server.url()).await?;
     let _everything = curious.subscribe(">").await?;
     curious.flush().await?;
     let mut node = on(&server.url(), "rc.a").await;
@@ -322,7 +322,7 @@ async fn a_server_that_announces_its_shutdown_is_left_without_an_outage() -> Tes
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_ends_the_connection_whatever_the_server_does() -> Tested {
     let server = nats().await;
-    let watcher = adapter_nats::async_nats::connect(server.url()).await?;
+    let watcher = roomcast_nats::async_nats::connect(server.url()).await?;
     let node = on(&server.url(), "rc.a").await;
     let began = Instant::now();
     node.backend.close().await?;

@@ -1,15 +1,15 @@
 //! What docs/decisions/0002-postgres.md rests on: how frames become text, and how large ones travel.
-//! `cargo bench -p adapter-postgres`; it starts a server of this machine.
+//! `cargo bench -p roomcast-postgres`; it starts a server of this machine.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench is no interface, and ends with its first error")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use adapter_postgres::tokio_postgres::types::Type;
-use adapter_postgres::tokio_postgres::{AsyncMessage, Client, NoTls, connect};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use roomcast_conformance::{Broker, recipes};
+use roomcast_postgres::tokio_postgres::types::Type;
+use roomcast_postgres::tokio_postgres::{AsyncMessage, Client, NoTls, connect};
 use tokio::sync::mpsc;
 
 #[allow(dead_code, unused_imports, reason = "only a part of the backend's own file is measured")]

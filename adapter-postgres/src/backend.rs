@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::{
+use roomcast_core::backend::{
     Authority, Breaker, Capabilities, Channel, InPlace, Inbox, Limits, Link, Outgoing, PublishError, Reason,
 };
-use adapter_core::{ErrorKind, Result};
+use roomcast_core::{ErrorKind, Result};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 

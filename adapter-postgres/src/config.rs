@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::{Backend, Connect, Credentials, Inbox, Keeper, Login, async_trait};
-use adapter_core::{Error, Result};
+use roomcast_core::backend::{Backend, Connect, Credentials, Inbox, Keeper, Login, async_trait};
+use roomcast_core::{Error, Result};
 
 use crate::backend::Pair;
 use crate::install;
@@ -16,9 +16,9 @@ use crate::url::{self, Parsed};
 ///
 /// # Examples
 /// ```no_run
-/// # async fn example() -> Result<(), adapter_core::Error> {
-/// use adapter_core::Cluster;
-/// use adapter_postgres::Postgres;
+/// # async fn example() -> Result<(), roomcast_core::Error> {
+/// use roomcast_core::Cluster;
+/// use roomcast_postgres::Postgres;
 ///
 /// let postgres = Postgres::from_url("postgres://app:secret@db.internal:5432/shop")?;
 /// postgres.install().await?; // `roomcast_emit` for SQL; optional, and once is enough

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use adapter_core::backend::InPlace;
-use adapter_core::{Error, Result};
+use roomcast_core::backend::InPlace;
+use roomcast_core::{Error, Result};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -145,7 +145,7 @@ impl Connection {
         // What PostgreSQL calls NOTIFY_PAYLOAD_MAX_LENGTH, 8,000 as it is usually built, less the end of the text.
         let (block, name) = (number(0), number(1));
         let frame = text::capacity(block.saturating_sub(name + 1 + 128 + 1));
-        if name < 63 || frame < adapter_core::backend::Limits::MIN_FRAME {
+        if name < 63 || frame < roomcast_core::backend::Limits::MIN_FRAME {
             return Err(Error::config("this PostgreSQL server was built with names or blocks too short for us"));
         }
         Ok(frame)

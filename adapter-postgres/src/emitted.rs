@@ -7,11 +7,11 @@
 
 use std::mem;
 
-use adapter_core::adapter::Target;
-use adapter_core::backend::EmitterFrames;
-use adapter_core::{Bytes, Namespace, Packet, Room};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use roomcast_core::adapter::Target;
+use roomcast_core::backend::EmitterFrames;
+use roomcast_core::{Bytes, Namespace, Packet, Room};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -103,7 +103,7 @@ impl Emitted {
         if self.frames.is_none() {
             self.frames = EmitterFrames::new().ok();
         }
-        let packet = Packet::new(adapter_core::PacketFormat::Event, Bytes::copy_from_slice(packet.as_bytes()));
+        let packet = Packet::new(roomcast_core::PacketFormat::Event, Bytes::copy_from_slice(packet.as_bytes()));
         Some(self.frames.as_mut()?.broadcast(Namespace::new(namespace).ok()?, target, packet))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use adapter_core::{Error, ErrorKind};
+use roomcast_core::{Error, ErrorKind};
 use tokio_postgres::error::SqlState;
 
 use crate::tls;

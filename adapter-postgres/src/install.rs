@@ -1,6 +1,6 @@
 //! The function by which SQL emits.
 
-use adapter_core::{Error, ErrorKind, Result};
+use roomcast_core::{Error, ErrorKind, Result};
 
 use crate::config::Place;
 use crate::connection::Connection;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use adapter_core::Bytes;
-use adapter_core::backend::Inbox;
+use roomcast_core::Bytes;
+use roomcast_core::backend::Inbox;
 
 use crate::connection::Pulse;
 use crate::emitted::Emitted;

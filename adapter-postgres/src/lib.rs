@@ -12,8 +12,8 @@ mod text;
 mod tls;
 mod url;
 
-#[cfg(feature = "tls")]
-pub use adapter_core::backend::tls::rustls;
-pub use adapter_core::backend::{Credentials, Login};
 pub use config::Postgres;
+#[cfg(feature = "tls")]
+pub use roomcast_core::backend::tls::rustls;
+pub use roomcast_core::backend::{Credentials, Login};
 pub use tokio_postgres;

@@ -4,7 +4,7 @@
 //! follow until the next zero. So only the characters 1 to 127 occur, which every encoding of a server has, and a frame grows by
 //! 15 %, whatever its bytes are (base64: 33 %). `docs/decisions/0002-postgres.md` has the figures.
 
-use adapter_core::Bytes;
+use roomcast_core::Bytes;
 
 /// The first character of a frame's text.
 pub(crate) const FRAME: char = 'F';

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::backend::tls::{self, builder, rustls};
-use adapter_core::{Error, Result};
+use roomcast_core::backend::tls::{self, builder, rustls};
+use roomcast_core::{Error, Result};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -13,7 +13,7 @@ use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub(crate) use adapter_core::backend::tls::refusal;
+pub(crate) use roomcast_core::backend::tls::refusal;
 pub(crate) use rustls::ClientConfig;
 
 use crate::url::{Mode, Ssl};
@@ -167,7 +167,7 @@ impl fmt::Debug for Tls {
 
 #[cfg(test)]
 mod tests {
-    use adapter_core::ErrorKind;
+    use roomcast_core::ErrorKind;
 
     use crate::Postgres;
 

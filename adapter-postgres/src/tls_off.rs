@@ -1,7 +1,7 @@
 //! What stands for TLS when the cargo feature `tls` is off: connections without it.
 
-pub(crate) use adapter_core::backend::tls::refusal;
-use adapter_core::{Error, Result};
+pub(crate) use roomcast_core::backend::tls::refusal;
+use roomcast_core::{Error, Result};
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
@@ -34,7 +34,7 @@ impl Tls {
 
 #[cfg(test)]
 mod tests {
-    use adapter_core::ErrorKind;
+    use roomcast_core::ErrorKind;
 
     use crate::Postgres;
 

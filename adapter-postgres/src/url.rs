@@ -1,7 +1,7 @@
 //! Our URLs: those of libpq. The client's parser reads them, apart from what is ours to decide.
 
-use adapter_core::backend::{Credentials, TlsFiles, UrlParts, percent_decoded};
-use adapter_core::{Error, Result};
+use roomcast_core::backend::{Credentials, TlsFiles, UrlParts, percent_decoded};
+use roomcast_core::{Error, Result};
 use tokio_postgres::config::TargetSessionAttrs;
 
 /// What the client reads by itself.
@@ -110,7 +110,7 @@ fn mode(text: &str) -> Result<Mode> {
 
 #[cfg(test)]
 mod tests {
-    use adapter_core::ErrorKind;
+    use roomcast_core::ErrorKind;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! What every backend has to show, on one server; on request through PgBouncer, and by TLS.
 
-use adapter_postgres::Postgres;
 use roomcast_conformance::{Subject, recipes};
+use roomcast_postgres::Postgres;
 
 fn main() -> std::process::ExitCode {
     let postgres = || Subject::new("postgres", Postgres::from_url);

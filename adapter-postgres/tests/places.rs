@@ -6,11 +6,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::ErrorKind;
-use adapter_core::backend::Outgoing;
-use adapter_postgres::Postgres;
 use roomcast_conformance::bare::{channel, prepared_by};
 use roomcast_conformance::broker::{Launch, recipes};
+use roomcast_core::ErrorKind;
+use roomcast_core::backend::Outgoing;
+use roomcast_postgres::Postgres;
 use support::{Tested, connect, on, postgres, refusal, start_here, url};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,13 +5,13 @@ mod support;
 
 use std::time::Duration;
 
-use adapter_core::backend::{Outgoing, PublishError, Reason};
-use adapter_core::{Cluster, ErrorKind, Hub};
-use adapter_postgres::Postgres;
+use roomcast_core::backend::{Outgoing, PublishError, Reason};
+use roomcast_core::{Cluster, ErrorKind, Hub};
+use roomcast_postgres::Postgres;
 use support::{Node, Tested, admin, channel, client, connect, on, postgres, refusal, refused, soon, until, url};
 
 /// Ends one of the node's connections from the server's side.
-async fn terminate(admin: &adapter_postgres::tokio_postgres::Client, which: &str) {
+async fn terminate(admin: &roomcast_postgres::tokio_postgres::Client, which: &str) {
     let query = format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'roomcast' AND {which}"
     );
@@ -158,7 +158,7 @@ async fn a_strangers_notification_is_one_counted_drop() -> Tested {
     }
     let mut socket = hub.connect()?;
     let fence = Postgres::from_url(&broker.url())?;
-    let emitter = adapter_core::Emitter::builder().cluster("c").connect(fence).await?;
+    let emitter = roomcast_core::Emitter::builder().cluster("c").connect(fence).await?;
     emitter.of("/")?.emit("fence").await?;
     assert_eq!(soon(socket.next()).await.expect("a packet").packet.data, "fence");
     assert_eq!(cluster.stats().malformed, texts.len() as u64);

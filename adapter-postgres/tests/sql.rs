@@ -6,12 +6,12 @@ mod support;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use adapter_core::{Cluster, Hub, NamespaceHandle, PacketFormat, Socket};
-use adapter_postgres::Postgres;
-use adapter_postgres::tokio_postgres::Client;
-use adapter_socketioxide::{Adapter, SocketRef};
 use engineioxide::Packet;
 use roomcast_conformance::Broker;
+use roomcast_core::{Cluster, Hub, NamespaceHandle, PacketFormat, Socket};
+use roomcast_postgres::Postgres;
+use roomcast_postgres::tokio_postgres::Client;
+use roomcast_socketioxide::{Adapter, SocketRef};
 use socketioxide::SocketIo;
 use support::{Tested, admin, postgres, soon};
 
@@ -73,7 +73,7 @@ impl Nodes {
     }
 }
 
-async fn emit(client: &Client, arguments: &str) -> Result<(), adapter_postgres::tokio_postgres::Error> {
+async fn emit(client: &Client, arguments: &str) -> Result<(), roomcast_postgres::tokio_postgres::Error> {
     client.batch_execute(&format!("SELECT roomcast_emit({arguments})")).await
 }
 
@@ -337,7 +337,7 @@ async fn socketioxides_own_sockets_get_it_as_well() -> Tested {
     let sql = admin(&broker).await;
     let mut sockets = Vec::new();
     for _ in 0..2 {
-        let cluster: Arc<dyn adapter_core::adapter::Adapter> = Cluster::connect(postgres.clone()).await?.into();
+        let cluster: Arc<dyn roomcast_core::adapter::Adapter> = Cluster::connect(postgres.clone()).await?.into();
         let (layer, io) = SocketIo::builder().with_adapter::<Adapter<_>>(Arc::clone(&cluster).into()).build_layer();
         io.ns("/chat", async |socket: SocketRef| socket.join("room")).await?;
         let (send, receive) = io.new_dummy_sock("/chat", ()).await;

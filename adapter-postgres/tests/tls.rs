@@ -5,11 +5,11 @@ mod support;
 
 use std::sync::Arc;
 
-use adapter_core::ErrorKind;
-use adapter_postgres::{Postgres, rustls};
 use roomcast_conformance::Broker;
 use roomcast_conformance::bare::{self, prepared_by};
 use roomcast_conformance::recipes;
+use roomcast_core::ErrorKind;
+use roomcast_postgres::{Postgres, rustls};
 use support::{Tested, admin, on, refusal, start_here};
 
 /// An authority, and what it signed: for the server by a name that is not 127.0.0.1, then for the right one.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::{
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, RedisError, Value};
+use roomcast_core::backend::{
     Authority, Breaker, Capabilities, Channel, HostPort, InPlace, Inbox, Limits, Link, Outgoing, PublishError, Pulse,
     Reason,
 };
-use adapter_core::{ErrorKind, Result};
-use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, RedisError, Value};
+use roomcast_core::{ErrorKind, Result};
 use tokio::time::timeout;
 
 use crate::config::{Mode, Redis};

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::tls::Tls;
-use adapter_core::backend::{
+use redis::ConnectionAddr;
+use roomcast_core::backend::tls::Tls;
+use roomcast_core::backend::{
     Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, async_trait, in_turn_limit,
 };
-use adapter_core::{Error, Result};
-use redis::ConnectionAddr;
+use roomcast_core::{Error, Result};
 
 use crate::backend::Pair;
 use crate::connection::{DIAL, RESPONSE};
@@ -20,9 +20,9 @@ use crate::url::{self, Kind, Parsed};
 ///
 /// # Examples
 /// ```no_run
-/// # async fn example() -> Result<(), adapter_core::Error> {
-/// use adapter_core::Cluster;
-/// use adapter_redis::Redis;
+/// # async fn example() -> Result<(), roomcast_core::Error> {
+/// use roomcast_core::Cluster;
+/// use roomcast_redis::Redis;
 ///
 /// let redis = Redis::from_url("redis://app:secret@cache.internal:6379")?;
 /// let cluster = Cluster::builder().node_name("web-1").connect(redis).await?;

@@ -4,11 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::tls::refusal;
-use adapter_core::backend::{HostPort, InPlace, Pulse, Wire, tcp};
-use adapter_core::{Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};
+use roomcast_core::backend::tls::refusal;
+use roomcast_core::backend::{HostPort, InPlace, Pulse, Wire, tcp};
+use roomcast_core::{Error, Result};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};

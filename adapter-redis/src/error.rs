@@ -1,7 +1,7 @@
 //! From the client's errors to ours.
 
-use adapter_core::{Error, ErrorKind};
 use redis::{RedisError, ServerErrorKind};
+use roomcast_core::{Error, ErrorKind};
 
 /// The error for people, with the client's own as its source.
 pub(crate) fn error(cause: RedisError) -> Error {

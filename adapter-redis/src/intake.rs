@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_core::Bytes;
-use adapter_core::backend::{Breaker, Channel, Inbox, InboxFull, Pulse};
 use redis::{PushInfo, PushKind, Value};
+use roomcast_core::Bytes;
+use roomcast_core::backend::{Breaker, Channel, Inbox, InboxFull, Pulse};
 use tokio::sync::Notify;
 
 /// How long the core gets to make room before it is offered more.

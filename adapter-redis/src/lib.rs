@@ -9,8 +9,8 @@ mod streams;
 mod topology;
 mod url;
 
-#[cfg(feature = "tls")]
-pub use adapter_core::backend::tls::rustls;
-pub use adapter_core::backend::{Credentials, Login};
 pub use config::{Mode, Redis};
 pub use redis;
+#[cfg(feature = "tls")]
+pub use roomcast_core::backend::tls::rustls;
+pub use roomcast_core::backend::{Credentials, Login};

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use adapter_core::backend::{HostPort, Login, Ring, in_turn};
-use adapter_core::{Error, ErrorKind, Result};
 use redis::{RedisError, ServerErrorKind, Value};
+use roomcast_core::backend::{HostPort, Login, Ring, in_turn};
+use roomcast_core::{Error, ErrorKind, Result};
 use tokio::sync::OnceCell;
 
 use crate::config::{Dial, Mode};

@@ -1,7 +1,7 @@
 //! Our URLs, read strictly: what is not understood is an error.
 
-use adapter_core::backend::{Channel, Credentials, HostPort, Login, TlsFiles, UrlParts, percent_decoded};
-use adapter_core::{Error, Result};
+use roomcast_core::backend::{Channel, Credentials, HostPort, Login, TlsFiles, UrlParts, percent_decoded};
+use roomcast_core::{Error, Result};
 
 use crate::config::Mode;
 

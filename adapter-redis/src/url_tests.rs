@@ -1,5 +1,5 @@
-use adapter_core::ErrorKind;
-use adapter_core::backend::HostPort;
+use roomcast_core::ErrorKind;
+use roomcast_core::backend::HostPort;
 
 use super::*;
 

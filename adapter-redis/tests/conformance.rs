@@ -1,7 +1,7 @@
 //! What every backend has to show: on one server, by sharded pub/sub and by a stream on it, and in a Redis Cluster; on request by TLS.
 
-use adapter_redis::Redis;
 use roomcast_conformance::{Subject, recipes};
+use roomcast_redis::Redis;
 
 fn main() -> std::process::ExitCode {
     let redis = || Subject::new("redis", Redis::from_url);

@@ -5,10 +5,10 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use adapter_core::backend::{Connect, Outgoing, PublishError};
-use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Bytes, Cluster, ErrorKind, Event, Hub, MissingReason, WhenUnreachable};
-use adapter_redis::{Credentials, Login, Mode, Redis};
+use roomcast_core::backend::{Connect, Outgoing, PublishError};
+use roomcast_core::probe::{Tap, Tapped};
+use roomcast_core::{Bytes, Cluster, ErrorKind, Event, Hub, MissingReason, WhenUnreachable};
+use roomcast_redis::{Credentials, Login, Mode, Redis};
 use support::{ALL, Node, Tested, ask, channel, eventually, on, pair, port, redis, refusal, talk, told, tries, with};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,8 +173,8 @@ fn secrets_are_not_shown() -> Tested {
     Ok(())
 }
 
-fn redis_client(url: &str) -> Result<adapter_redis::redis::Client, adapter_redis::redis::RedisError> {
-    adapter_redis::redis::Client::open(url)
+fn redis_client(url: &str) -> Result<roomcast_redis::redis::Client, roomcast_redis::redis::RedisError> {
+    roomcast_redis::redis::Client::open(url)
 }
 
 #[tokio::test(flavor = "multi_thread")]

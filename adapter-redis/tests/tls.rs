@@ -4,9 +4,9 @@ mod support;
 
 use std::sync::Arc;
 
-use adapter_core::ErrorKind;
-use adapter_redis::{Redis, rustls};
 use roomcast_conformance::bare;
+use roomcast_core::ErrorKind;
+use roomcast_redis::{Redis, rustls};
 use support::{ALL, Broker, Tested, ask, pair, talk};
 use tempfile::TempDir;
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use adapter_core::{Cluster, ErrorKind, Event};
-use adapter_redis::Redis;
+use roomcast_core::{Cluster, ErrorKind, Event};
+use roomcast_redis::Redis;
 use support::{
     ALL, Broker, Node, Tested, ask, ask_one, cluster, cluster_by_ports, cluster_server, eventually, on, pair, port,
     redis, refusal, sentinel, sentinel_with, settle, talk, told, with,

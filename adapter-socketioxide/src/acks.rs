@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use adapter_core::{AckError, AckStream, MissingReason};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
+use roomcast_core::{AckError, AckStream, MissingReason};
 use serde::Serialize;
 use serde::de::value::Error as Unreadable;
 use serde::de::{DeserializeOwned, IntoDeserializer};

@@ -1,6 +1,6 @@
 //! A question to all nodes, so that those who do not answer can be named.
 
-use adapter_core::{MissingNode, Node};
+use roomcast_core::{MissingNode, Node};
 use socketioxide_core::Str;
 
 /// What was asked, where, and the nodes that were alive then: one that dies is no longer among the cluster's.
@@ -33,7 +33,7 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
-    use adapter_core::{MissingReason, NodeId};
+    use roomcast_core::{MissingReason, NodeId};
 
     use super::*;
 

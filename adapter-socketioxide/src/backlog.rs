@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use adapter_core::adapter::Acks;
+use roomcast_core::adapter::Acks;
 use socketioxide_core::packet::{Packet, PacketData};
 use socketioxide_core::{Sid, Value};
 

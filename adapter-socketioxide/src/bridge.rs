@@ -5,8 +5,8 @@ use std::future::{Ready, ready};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use adapter_core::adapter::{Address, AttachmentId, LocalSockets, Scope, SocketChange, WaitFor};
-use adapter_core::{ErrorKind, Namespace, Projection, SocketInfo};
+use roomcast_core::adapter::{Address, AttachmentId, LocalSockets, Scope, SocketChange, WaitFor};
+use roomcast_core::{ErrorKind, Namespace, Projection, SocketInfo};
 use socketioxide_core::adapter::errors::{BroadcastError, SocketError};
 use socketioxide_core::adapter::{
     BroadcastOptions, CoreAdapter, CoreLocalAdapter, DefinedAdapter, RemoteSocketData, Room, RoomParam, SocketEmitter,
@@ -60,7 +60,7 @@ enum Beyond {
 /// An operation, divided between this node and the others.
 struct Route {
     here: bool,
-    beyond: Result<Beyond, adapter_core::Error>,
+    beyond: Result<Beyond, roomcast_core::Error>,
 }
 
 impl<E: SocketEmitter> Adapter<E> {
@@ -82,16 +82,20 @@ impl<E: SocketEmitter> Adapter<E> {
         }
     }
 
-    fn address(&self, target: adapter_core::adapter::Target) -> Result<Address, adapter_core::Error> {
+    fn address(&self, target: roomcast_core::adapter::Target) -> Result<Address, roomcast_core::Error> {
         let link = match self.link.get() {
             Some(Ok(link)) => link.clone(),
-            Some(Err(kind)) => return Err(adapter_core::Error::new(*kind, "the namespace was refused by the cluster")),
-            None => return Err(adapter_core::Error::new(ErrorKind::Closed, "the namespace is not in the cluster yet")),
+            Some(Err(kind)) => {
+                return Err(roomcast_core::Error::new(*kind, "the namespace was refused by the cluster"));
+            }
+            None => {
+                return Err(roomcast_core::Error::new(ErrorKind::Closed, "the namespace is not in the cluster yet"));
+            }
         };
         Ok(Address::new(link.namespace, target).scope(Scope::Beyond(link.attachment)))
     }
 
-    fn attach(&self) -> Result<Link, adapter_core::Error> {
+    fn attach(&self) -> Result<Link, roomcast_core::Error> {
         let namespace = Namespace::new(self.sockets.path().as_str())?;
         let attachment = self.state.cluster.attach(&namespace, Arc::clone(&self.sockets) as Arc<dyn LocalSockets>)?;
         Ok(Link { namespace, attachment })
@@ -102,7 +106,7 @@ impl<E: SocketEmitter> Adapter<E> {
     fn route_change(
         &self,
         options: &BroadcastOptions,
-        change: impl FnOnce() -> Result<SocketChange, adapter_core::Error>,
+        change: impl FnOnce() -> Result<SocketChange, roomcast_core::Error>,
     ) -> Result<(Route, Option<SocketChange>), Error> {
         let mut there = None;
         let route = self.route(options).checked(|address| {
@@ -142,7 +146,7 @@ impl<E: SocketEmitter> Adapter<E> {
         Some(sockets.iter().filter_map(describe))
     }
 
-    fn checked(&self, route: Route, packet: Option<&adapter_core::Packet>) -> Result<Route, Error> {
+    fn checked(&self, route: Route, packet: Option<&roomcast_core::Packet>) -> Result<Route, Error> {
         route.checked(|address| packet.map_or(Ok(()), |packet| self.state.cluster.check_broadcast(address, packet)))
     }
 
@@ -162,8 +166,8 @@ impl<E> Adapter<E> {
 
 impl Route {
     /// Refuses what is wrong whatever the state of the broker: nobody has been served yet.
-    fn checked(self, check: impl FnOnce(&Address) -> Result<(), adapter_core::Error>) -> Result<Self, Error> {
-        let wrong = |error: &adapter_core::Error| matches!(error.kind(), ErrorKind::Config | ErrorKind::TooLarge);
+    fn checked(self, check: impl FnOnce(&Address) -> Result<(), roomcast_core::Error>) -> Result<Self, Error> {
+        let wrong = |error: &roomcast_core::Error| matches!(error.kind(), ErrorKind::Config | ErrorKind::TooLarge);
         match self.beyond {
             Err(error) if wrong(&error) => Err(error.into()),
             Ok(Beyond::To(ref address)) => check(address).map(|()| self).map_err(Error::from),
@@ -172,7 +176,7 @@ impl Route {
     }
 
     /// How an error of the cluster's part is told.
-    fn failure(&self) -> impl Fn(adapter_core::Error) -> Error + use<> {
+    fn failure(&self) -> impl Fn(roomcast_core::Error) -> Error + use<> {
         if self.here { Error::after_local } else { Error::from }
     }
 }
@@ -256,7 +260,7 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
         let route = self.checked(self.route(&options), to_send.as_ref())?;
         if timeout.is_zero() && !matches!(route.beyond, Ok(Beyond::Nothing)) {
             let text = "a timeout of zero leaves no time for an answer";
-            return Err(adapter_core::Error::new(ErrorKind::Config, text).into());
+            return Err(roomcast_core::Error::new(ErrorKind::Config, text).into());
         }
         let failed = route.failure();
         let only = options.sid.filter(|_| !route.here);
@@ -369,7 +373,7 @@ impl Spawnable for Attached {
 }
 
 /// The packet for other nodes. Nothing but events is ever broadcast, so the value is all they need.
-fn encode(packet: &Packet) -> Option<adapter_core::Packet> {
+fn encode(packet: &Packet) -> Option<roomcast_core::Packet> {
     match &packet.inner {
         PacketData::Event(data, _) | PacketData::BinaryEvent(data, _) => Some(value::packet(data)),
         _ => None,

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use adapter_core::AckError;
-use adapter_core::adapter::Acks;
 use futures_util::{FutureExt, StreamExt};
+use roomcast_core::AckError;
+use roomcast_core::adapter::Acks;
 use socketioxide_core::Sid;
 use socketioxide_core::adapter::errors::SocketError;
 use socketioxide_core::adapter::{BroadcastOptions, SocketEmitter};

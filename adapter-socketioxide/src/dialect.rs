@@ -1,7 +1,7 @@
 //! The parsers of socketioxide, and how what one has encoded is put into the words of another.
 
-use adapter_core::EventData;
 use bytes::Bytes;
+use roomcast_core::EventData;
 use serde::de::IgnoredAny;
 use serde::ser::Error;
 use serde::{Deserialize, Serialize, Serializer};

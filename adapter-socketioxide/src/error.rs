@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use adapter_core::ErrorKind;
+use roomcast_core::ErrorKind;
 use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
 
 /// The error of the cluster's part of an operation.
@@ -11,13 +11,13 @@ use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
 /// socketioxide hands it to the application as the source of its own errors, or as it is where an operation cannot
 /// fail otherwise. Its `Debug` is a sentence, too, since socketioxide prints that.
 pub struct Error {
-    cause: adapter_core::Error,
+    cause: roomcast_core::Error,
     served_locally: bool,
 }
 
 impl Error {
     /// After this node's own sockets were served.
-    pub(crate) fn after_local(cause: adapter_core::Error) -> Self {
+    pub(crate) fn after_local(cause: roomcast_core::Error) -> Self {
         Self { cause, served_locally: true }
     }
 
@@ -61,8 +61,8 @@ impl StdError for Error {
     }
 }
 
-impl From<adapter_core::Error> for Error {
-    fn from(cause: adapter_core::Error) -> Self {
+impl From<roomcast_core::Error> for Error {
+    fn from(cause: roomcast_core::Error) -> Self {
         Self { cause, served_locally: false }
     }
 }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn it_says_that_local_sockets_were_served_and_keeps_kind_and_cause() {
-        let error = adapter_core::Error::new(ErrorKind::Unavailable, "the broker is away");
+        let error = roomcast_core::Error::new(ErrorKind::Unavailable, "the broker is away");
         let error = Error::after_local(error.with_source(std::io::Error::other("refused")));
         assert!(error.served_locally());
         assert_eq!(error.kind(), ErrorKind::Unavailable);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use adapter_core::adapter::{Acks, LocalDropped, LocalSocket, LocalSockets, Target};
-use adapter_core::{AckError, Packet, Projection, Result, Room, SocketId};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use roomcast_core::adapter::{Acks, LocalDropped, LocalSocket, LocalSockets, Target};
+use roomcast_core::{AckError, Packet, Projection, Result, Room, SocketId};
 use socketioxide_core::adapter::{BroadcastFlags, SocketEmitter};
 use socketioxide_core::{Sid, adapter, packet};
 use tokio::runtime::Handle;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use adapter_core::adapter::LocalDropped;
+use roomcast_core::adapter::LocalDropped;
 use socketioxide_core::Str;
 
 /// A cause is logged no more often than this.

@@ -1,6 +1,6 @@
 //! What happens to the cluster, told to clients.
 
-use adapter_core::{Event, Events};
+use roomcast_core::{Event, Events};
 use serde::Serialize;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
@@ -37,8 +37,8 @@ impl News {
 ///
 /// # Examples
 /// ```
-/// # async fn example(cluster: adapter_core::Cluster, io: adapter_socketioxide::SocketIo) {
-/// tokio::spawn(adapter_socketioxide::tell_clients(cluster.events(), io, "/", "cluster"));
+/// # async fn example(cluster: roomcast_core::Cluster, io: roomcast_socketioxide::SocketIo) {
+/// tokio::spawn(roomcast_socketioxide::tell_clients(cluster.events(), io, "/", "cluster"));
 /// # }
 /// ```
 pub async fn tell_clients<A: Adapter>(mut events: Events, io: SocketIo<A>, namespace: &str, event: &str) {
@@ -53,7 +53,7 @@ pub async fn tell_clients<A: Adapter>(mut events: Events, io: SocketIo<A>, names
 
 #[cfg(test)]
 mod tests {
-    use adapter_core::{GapChannel, NodeId};
+    use roomcast_core::{GapChannel, NodeId};
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use adapter_core::NodeId;
+use roomcast_core::NodeId;
 use socketioxide_core::{Sid, Uid};
 
 /// How many are remembered. A forgotten one costs a question to all nodes instead of one.

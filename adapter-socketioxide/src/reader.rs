@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use adapter_core::{Error, Packet, PacketFormat, Result};
 use bytes::Bytes;
+use roomcast_core::{Error, Packet, PacketFormat, Result};
 use socketioxide_core::Value;
 
 use crate::dialect::Dialect;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use adapter_core::Cluster;
+use roomcast_core::Cluster;
 
 use crate::peers::Peers;
 
@@ -15,7 +15,7 @@ use crate::peers::Peers;
 /// `cluster.into()` makes one of a [`Cluster`], with the defaults.
 #[derive(Clone)]
 pub struct State {
-    pub(crate) cluster: Arc<dyn adapter_core::adapter::Adapter>,
+    pub(crate) cluster: Arc<dyn roomcast_core::adapter::Adapter>,
     pub(crate) emit_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) peers: Arc<Peers>,
@@ -24,7 +24,7 @@ pub struct State {
 
 impl State {
     /// The cluster, with the defaults.
-    pub fn new(cluster: Arc<dyn adapter_core::adapter::Adapter>) -> Self {
+    pub fn new(cluster: Arc<dyn roomcast_core::adapter::Adapter>) -> Self {
         Self {
             cluster,
             emit_timeout: Duration::from_secs(5),
@@ -56,8 +56,8 @@ impl State {
     }
 }
 
-impl From<Arc<dyn adapter_core::adapter::Adapter>> for State {
-    fn from(cluster: Arc<dyn adapter_core::adapter::Adapter>) -> Self {
+impl From<Arc<dyn roomcast_core::adapter::Adapter>> for State {
+    fn from(cluster: Arc<dyn roomcast_core::adapter::Adapter>) -> Self {
         Self::new(cluster)
     }
 }

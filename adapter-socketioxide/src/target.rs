@@ -1,7 +1,7 @@
 //! socketioxide's options of a broadcast, and our targets.
 
-use adapter_core::adapter::Target;
-use adapter_core::{Error, NodeId, Room, SocketId};
+use roomcast_core::adapter::Target;
+use roomcast_core::{Error, NodeId, Room, SocketId};
 use socketioxide_core::adapter::{BroadcastFlags, BroadcastOptions};
 use socketioxide_core::{Sid, Uid};
 
@@ -97,7 +97,7 @@ pub(crate) fn rooms(names: &[socketioxide_core::adapter::Room]) -> Result<Vec<Ro
 
 #[cfg(test)]
 mod tests {
-    use adapter_core::ErrorKind;
+    use roomcast_core::ErrorKind;
     use socketioxide_core::adapter::RemoteSocketData;
 
     use super::*;

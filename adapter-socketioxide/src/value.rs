@@ -8,8 +8,8 @@
 
 use std::collections::VecDeque;
 
-use adapter_core::{EventData, Packet, PacketFormat};
 use bytes::{BufMut, Bytes, BytesMut};
+use roomcast_core::{EventData, Packet, PacketFormat};
 use socketioxide_core::{Str, Value};
 
 const MSGPACK: u8 = 1;

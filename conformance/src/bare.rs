@@ -5,10 +5,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use adapter_core::backend::{Backend, Channel, Connect, Limits, Outgoing, PublishError};
-use adapter_core::probe::{Tap, Tapped};
-use adapter_core::{Error, ErrorKind, Result};
 use bytes::Bytes;
+use roomcast_core::backend::{Backend, Channel, Connect, Limits, Outgoing, PublishError};
+use roomcast_core::probe::{Tap, Tapped};
+use roomcast_core::{Error, ErrorKind, Result};
 use tokio::time::MissedTickBehavior;
 
 use crate::broker::{Recipe, certificates};

@@ -1,6 +1,6 @@
 //! Frames as a stranger would write them, from PROTOCOL.md alone.
 
-use adapter_core::NodeId;
+use roomcast_core::NodeId;
 
 /// The head of a run, which is all of it when it has no number.
 const HEAD: usize = 36;

@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn subjects_are_chosen_by_their_whole_names() {
         let subject =
-            |variant: &'static str| Subject::new("redis", |url| Ok(adapter_core::Memory::named(url))).variant(variant);
+            |variant: &'static str| Subject::new("redis", |url| Ok(roomcast_core::Memory::named(url))).variant(variant);
         let all = || vec![subject(""), subject("cluster"), subject("sharded"), subject("tls").on_request()];
         let labels =
             |names: &str| chosen(all(), names).map(|chosen| chosen.iter().map(Subject::label).collect::<Vec<_>>());

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use adapter_core::Events;
+use roomcast_core::Events;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 

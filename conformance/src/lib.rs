@@ -6,7 +6,7 @@
 //! use roomcast_conformance::Subject;
 //!
 //! fn main() -> std::process::ExitCode {
-//!     roomcast_conformance::main([Subject::new("memory", |url| Ok(adapter_core::Memory::named(url)))])
+//!     roomcast_conformance::main([Subject::new("memory", |url| Ok(roomcast_core::Memory::named(url)))])
 //! }
 //! ```
 //!

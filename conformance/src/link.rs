@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::backend::{Backend, Channel, Connect, Outgoing};
-use adapter_core::probe::{Tap, Tapped};
 use bytes::Bytes;
+use roomcast_core::backend::{Backend, Channel, Connect, Outgoing};
+use roomcast_core::probe::{Tap, Tapped};
 use tokio::time::timeout;
 
 use crate::failure::{Failure, Verdict};

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use adapter_core::backend::Connect;
-use adapter_core::{Cluster, ClusterBuilder, Event, Events, Hub, NamespaceHandle, Socket};
 use bytes::Bytes;
+use roomcast_core::backend::Connect;
+use roomcast_core::{Cluster, ClusterBuilder, Event, Events, Hub, NamespaceHandle, Socket};
 
 use crate::failure::{Failure, Verdict};
 
@@ -28,7 +28,7 @@ impl Node {
         Ok(Self { cluster, chat, hub })
     }
 
-    pub(crate) fn id(&self) -> adapter_core::NodeId {
+    pub(crate) fn id(&self) -> roomcast_core::NodeId {
         self.cluster.node().id
     }
 

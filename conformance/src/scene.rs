@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use adapter_core::backend::Connect;
-use adapter_core::probe::Tap;
-use adapter_core::{Cluster, ClusterBuilder, Emitter};
+use roomcast_core::backend::Connect;
+use roomcast_core::probe::Tap;
+use roomcast_core::{Cluster, ClusterBuilder, Emitter};
 
 use crate::broker::Broker;
 use crate::failure::{Failure, Verdict};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use adapter_core::ClusterBuilder;
-use adapter_core::backend::Connect;
+use roomcast_core::ClusterBuilder;
+use roomcast_core::backend::Connect;
 
 use tokio::sync::{mpsc, oneshot};
 

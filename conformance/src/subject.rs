@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::Result;
-use adapter_core::backend::Connect;
+use roomcast_core::Result;
+use roomcast_core::backend::Connect;
 
 use crate::broker::{Recipe, Text};
 
@@ -43,7 +43,7 @@ impl Subject {
     ///
     /// # Examples
     /// ```
-    /// use adapter_core::Memory;
+    /// use roomcast_core::Memory;
     /// use roomcast_conformance::Subject;
     ///
     /// let memory = Subject::new("memory", |url| Ok(Memory::named(url)));

@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::process::ExitCode;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use adapter_core::backend::{
+use roomcast_conformance::Subject;
+use roomcast_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
-use adapter_core::{Bytes, Error, ErrorKind, Result};
-use roomcast_conformance::Subject;
+use roomcast_core::{Bytes, Error, ErrorKind, Result};
 use tokio::sync::broadcast;
 
 /// The "broker": everybody who has a clone of it hears everything.

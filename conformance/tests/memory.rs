@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use adapter_core::Memory;
-use adapter_core::backend::Limits;
 use roomcast_conformance::Subject;
+use roomcast_core::Memory;
+use roomcast_core::backend::Limits;
 
 fn main() -> std::process::ExitCode {
     roomcast_conformance::main([

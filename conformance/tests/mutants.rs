@@ -5,8 +5,8 @@ mod mutant;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use adapter_core::Result;
 use roomcast_conformance::{Outcome, Subject, run_case};
+use roomcast_core::Result;
 
 use mutant::{Fault, Mutant};
 

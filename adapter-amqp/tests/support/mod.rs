@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "how a test fails")]
 #![allow(dead_code, unused_imports, reason = "each test file uses its part of it")]
 
-use adapter_amqp::Amqp;
-use adapter_core::Error;
+use roomcast_amqp::Amqp;
 pub(crate) use roomcast_conformance::bare::{Node, channel, eventually};
 use roomcast_conformance::broker::{Broker, Recipe, recipes};
+use roomcast_core::Error;
 use tokio::sync::OnceCell;
 
 /// A broker for all tests that leave it as it is. Starting one takes seconds; it ends with the process.

@@ -151,7 +151,7 @@ impl ClusterBuilder {
     /// # Examples
     /// ```
     /// # use std::time::Duration;
-    /// use adapter_core::{Cluster, WhenUnreachable};
+    /// use roomcast_core::{Cluster, WhenUnreachable};
     ///
     /// let patient = Cluster::builder().when_unreachable(WhenUnreachable::Wait).connect_timeout(Duration::from_secs(60));
     /// ```

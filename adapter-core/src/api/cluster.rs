@@ -25,8 +25,8 @@ const CONFIRMED: Duration = Duration::from_secs(1);
 ///
 /// # Examples
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), adapter_core::Error> {
-/// use adapter_core::{Cluster, Hub, Memory};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roomcast_core::Error> {
+/// use roomcast_core::{Cluster, Hub, Memory};
 ///
 /// let cluster = Cluster::connect(Memory::named("shop")).await?;
 /// let hub = Hub::new();
@@ -81,8 +81,8 @@ impl Cluster {
     /// Call it once for each set of sockets, and clone the handle for every place that emits. If a set were attached twice, each socket would
     /// get everything twice, so that is refused:
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> adapter_core::Result<()> {
-    /// use adapter_core::{Cluster, ErrorKind, Hub, Memory};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> roomcast_core::Result<()> {
+    /// use roomcast_core::{Cluster, ErrorKind, Hub, Memory};
     ///
     /// let (cluster, hub) = (Cluster::connect(Memory::new()).await?, Hub::new());
     /// let chat = cluster.namespace("/chat", hub.clone()).await?;

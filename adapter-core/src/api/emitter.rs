@@ -25,8 +25,8 @@ use crate::wire::{Content, Head, Message, Operation};
 ///
 /// # Examples
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), adapter_core::Error> {
-/// use adapter_core::{Emitter, Memory, Packet};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roomcast_core::Error> {
+/// use roomcast_core::{Emitter, Memory, Packet};
 ///
 /// let emitter = Emitter::connect(Memory::named("shop")).await?;
 /// emitter.of("/chat")?.to("lobby").emit(Packet::event("news", "we open at nine")?).await?;

@@ -58,9 +58,9 @@ impl NamespaceHandle {
     ///
     /// # Examples
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> adapter_core::Result<()> {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> roomcast_core::Result<()> {
     /// # use std::time::Duration;
-    /// # use adapter_core::{Cluster, Memory};
+    /// # use roomcast_core::{Cluster, Memory};
     /// # let memory = Memory::new();
     /// # let (one, two) = (Cluster::connect(memory.clone()).await?, Cluster::connect(memory).await?);
     /// two.of("/")?.on("add", async |event| {
@@ -102,7 +102,7 @@ impl NamespaceHandle {
     ///
     /// # Examples
     /// ```
-    /// # async fn example(cluster: adapter_core::Cluster) -> adapter_core::Result<()> {
+    /// # async fn example(cluster: roomcast_core::Cluster) -> roomcast_core::Result<()> {
     /// #[derive(serde::Serialize, serde::Deserialize)]
     /// struct Banned { user: u64 }
     ///
@@ -155,7 +155,7 @@ impl NamespaceHandle {
     ///
     /// A handler that captures the handle keeps the handle, and the node with it, alive until `close`. Capture a weak handle:
     /// ```
-    /// # async fn example(chat: adapter_core::NamespaceHandle) -> adapter_core::Result<()> {
+    /// # async fn example(chat: roomcast_core::NamespaceHandle) -> roomcast_core::Result<()> {
     /// let weak = chat.downgrade();
     /// chat.on_server_event(move |event| {
     ///     let chat = weak.upgrade(); // and not `chat.clone()` from outside

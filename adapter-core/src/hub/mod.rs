@@ -44,11 +44,11 @@ use crate::seams::{Acks, LocalSockets};
 ///
 /// # Examples
 /// ```
-/// use adapter_core::Hub;
-/// use adapter_core::adapter::{LocalSockets, Target};
+/// use roomcast_core::Hub;
+/// use roomcast_core::adapter::{LocalSockets, Target};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> adapter_core::Result<()> {
+/// # async fn main() -> roomcast_core::Result<()> {
 /// let hub = Hub::new();
 /// let mut socket = hub.connect()?; // for each client; then read `next()` and write to the client
 /// socket.join("news")?;

@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// # impl Link { async fn hold(self) {} }
 /// # async fn connect() -> Result<Link, Error> { Ok(Link) }
 /// # async fn listen(mut link: Link) {
-/// let mut backoff = adapter_core::backend::Backoff::default();
+/// let mut backoff = roomcast_core::backend::Backoff::default();
 /// loop {
 ///     link.hold().await; // until it breaks
 ///     link = loop {

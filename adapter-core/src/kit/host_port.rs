@@ -6,7 +6,7 @@ use std::fmt;
 ///
 /// # Examples
 /// ```
-/// use adapter_core::backend::HostPort;
+/// use roomcast_core::backend::HostPort;
 ///
 /// let server = HostPort::parse("[::1]:7000", 6379).expect("valid");
 /// assert_eq!((server.host.as_str(), server.port), ("::1", 7000));

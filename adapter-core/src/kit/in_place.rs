@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// use adapter_core::backend::InPlace;
+/// use roomcast_core::backend::InPlace;
 /// use tokio::sync::mpsc;
 ///
 /// let (work, mut queue) = mpsc::unbounded_channel();

@@ -17,12 +17,12 @@ use crate::seams::{Capabilities, Channel, Inbox, Outgoing, PublishError, Reason}
 ///
 /// # Examples
 /// ```
-/// # use adapter_core::backend::{Authority, Breaker, Channel, Inbox, Limits, Outgoing, PublishError, Reason};
+/// # use roomcast_core::backend::{Authority, Breaker, Channel, Inbox, Limits, Outgoing, PublishError, Reason};
 /// use std::sync::Arc;
 ///
-/// use adapter_core::Result;
-/// use adapter_core::backend::async_trait;
-/// use adapter_core::backend::{Backend, Connect, Keeper, Link};
+/// use roomcast_core::Result;
+/// use roomcast_core::backend::async_trait;
+/// use roomcast_core::backend::{Backend, Connect, Keeper, Link};
 ///
 /// # #[derive(Clone)]
 /// struct Broker; // its address, and who we are to it

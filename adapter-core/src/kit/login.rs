@@ -31,10 +31,10 @@ pub struct Login {
 ///
 /// # Examples
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> adapter_core::Result<()> {
-/// use adapter_core::backend::{Credentials, Login};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> roomcast_core::Result<()> {
+/// use roomcast_core::backend::{Credentials, Login};
 ///
-/// async fn token() -> adapter_core::Result<String> {
+/// async fn token() -> roomcast_core::Result<String> {
 ///     Ok("of fifteen minutes".to_owned()) // from the provider's API, say
 /// }
 /// let credentials = Credentials::from_fn(async || Ok(Login::new("web", token().await?)));

@@ -11,11 +11,11 @@ use crate::model::{Error, Result};
 ///
 /// # Examples
 /// ```
-/// # use adapter_core::Error;
+/// # use roomcast_core::Error;
 /// # struct Wire;
 /// # async fn connect(server: &str) -> Result<Wire, Error> { let _ = server; Ok(Wire) }
 /// # async fn example() -> Result<(), Error> {
-/// use adapter_core::backend::{Ring, in_turn};
+/// use roomcast_core::backend::{Ring, in_turn};
 ///
 /// let mut servers = Ring::new(["one", "two", "three"]);
 /// let first = in_turn(servers.round(), |server| connect(server)).await?;

@@ -9,7 +9,7 @@ use crate::model::{Error, Result};
 ///
 /// # Examples
 /// ```
-/// let mut files = adapter_core::backend::TlsFiles::default();
+/// let mut files = roomcast_core::backend::TlsFiles::default();
 /// assert!(files.set("ca", "/etc/ca.pem") && !files.set("name", "web-1"));
 /// assert_eq!(files.ca, Some("/etc/ca.pem".into()));
 /// ```

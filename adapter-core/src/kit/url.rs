@@ -14,14 +14,14 @@ const ENCODED: &str =
 ///
 /// # Examples
 /// ```
-/// use adapter_core::backend::UrlParts;
+/// use roomcast_core::backend::UrlParts;
 ///
 /// let url = UrlParts::parse("Redis", &["redis", "rediss"], "Redis://app:p%40ss@one,two:7000/0?name=web%201")?;
 /// assert_eq!((url.scheme, url.path), ("redis", "0"));
 /// assert_eq!(url.servers(6379)?[1].to_string(), "two:7000");
 /// assert_eq!(url.login()?, Some(("app".to_owned(), Some("p@ss".to_owned()))));
 /// assert_eq!(url.options().collect::<Result<Vec<_>, _>>()?, [("name", "web%201")]);
-/// # Ok::<_, adapter_core::Error>(())
+/// # Ok::<_, roomcast_core::Error>(())
 /// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]

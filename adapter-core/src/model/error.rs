@@ -165,10 +165,10 @@ impl StdError for Error {
 ///
 /// # Examples
 /// ```
-/// let denied = adapter_core::Error::new(adapter_core::ErrorKind::Denied, "no");
-/// let error = adapter_core::Error::unavailable("gone").with_source(std::io::Error::other(denied));
-/// let within = adapter_core::backend::causes(&error).filter_map(|cause| cause.downcast_ref::<adapter_core::Error>());
-/// assert_eq!(within.last().map(|error| error.kind()), Some(adapter_core::ErrorKind::Denied));
+/// let denied = roomcast_core::Error::new(roomcast_core::ErrorKind::Denied, "no");
+/// let error = roomcast_core::Error::unavailable("gone").with_source(std::io::Error::other(denied));
+/// let within = roomcast_core::backend::causes(&error).filter_map(|cause| cause.downcast_ref::<roomcast_core::Error>());
+/// assert_eq!(within.last().map(|error| error.kind()), Some(roomcast_core::ErrorKind::Denied));
 /// ```
 pub fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| {

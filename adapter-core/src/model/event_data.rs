@@ -12,7 +12,7 @@ use crate::model::{Error, Packet, PacketFormat};
 ///
 /// # Examples
 /// ```
-/// use adapter_core::{Bytes, EventData, Packet};
+/// use roomcast_core::{Bytes, EventData, Packet};
 ///
 /// let json = r#"["file",{"_placeholder":true,"num":0},"cat.png"]"#;
 /// let packet = Packet::from(EventData { json: json.into(), attachments: vec![Bytes::from_static(b"\x89PNG")] });

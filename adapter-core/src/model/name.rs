@@ -196,8 +196,8 @@ impl Room {
 ///
 /// # Examples
 /// ```
-/// # async fn example(chat: adapter_core::NamespaceHandle, friends: Vec<String>) -> adapter_core::Result<()> {
-/// use adapter_core::Room;
+/// # async fn example(chat: roomcast_core::NamespaceHandle, friends: Vec<String>) -> roomcast_core::Result<()> {
+/// use roomcast_core::Room;
 ///
 /// chat.to("lobby").emit("hello").await?;
 /// chat.to(&friends).except(["muted", "away"]).emit("hello").await?;

@@ -14,8 +14,8 @@ use crate::model::{LocalDropped, Node, Stats};
 ///
 /// # Examples
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> adapter_core::Result<()> {
-/// use adapter_core::{Cluster, Memory, NodeState};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> roomcast_core::Result<()> {
+/// use roomcast_core::{Cluster, Memory, NodeState};
 ///
 /// let cluster = Cluster::builder().node_name("web-1").connect(Memory::named("shop")).await?;
 /// let status = cluster.status();

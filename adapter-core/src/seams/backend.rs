@@ -124,7 +124,7 @@ impl Limits {
     ///
     /// # Examples
     /// ```
-    /// # use adapter_core::backend::{Channel, Limits, Outgoing, PublishError};
+    /// # use roomcast_core::backend::{Channel, Limits, Outgoing, PublishError};
     /// # let channel = Channel::new("rc.a").expect("valid");
     /// let batch = [512, 513, 7].map(|size| Outgoing::new(channel.clone(), vec![0; size].into()));
     /// let (sendable, refused) = Limits::max_frame(512).sendable(&batch);

@@ -1,6 +1,6 @@
 //! The golden frames (G16): bytes that were published once and never change.
 //!
-//! `UPDATE_VECTORS=1 cargo test -p adapter-core golden` writes the files that do not exist yet, and no other:
+//! `UPDATE_VECTORS=1 cargo test -p roomcast-core golden` writes the files that do not exist yet, and no other:
 //! a file that differs from what this build writes means that this build is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};

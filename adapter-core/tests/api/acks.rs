@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::{AckError, Cluster, MissingReason, Socket};
+use roomcast_core::{AckError, Cluster, MissingReason, Socket};
 
 use crate::support::{Node, eventually, narrow, three};
 

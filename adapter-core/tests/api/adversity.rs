@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use adapter_core::adapter::LocalSockets;
-use adapter_core::backend::{
+use roomcast_core::adapter::LocalSockets;
+use roomcast_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
-use adapter_core::{
+use roomcast_core::{
     Cluster, ClusterName, Departure, ErrorKind, Event, Memory, MissingReason, NodeId, Packet, Result, Room,
 };
 

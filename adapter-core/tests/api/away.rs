@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use adapter_core::{Cluster, ClusterBuilder, ErrorKind, Event, Events, Memory, MissingNode, MissingReason, NodeId};
-use adapter_core::{Hub, WhenUnreachable};
+use roomcast_core::{Cluster, ClusterBuilder, ErrorKind, Event, Events, Memory, MissingNode, MissingReason, NodeId};
+use roomcast_core::{Hub, WhenUnreachable};
 use tokio::time::Instant;
 
 use crate::starting::{AWAY, Attempt, Late};

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::adapter::{Acks, Adapter, LocalSocket, LocalSockets, Target};
-use adapter_core::backend::{Connect, Inbox, Outgoing};
-use adapter_core::{Cluster, Emitter, Error, ErrorKind, Hub, Memory, Namespace, Packet, Projection, Room};
+use roomcast_core::adapter::{Acks, Adapter, LocalSocket, LocalSockets, Target};
+use roomcast_core::backend::{Connect, Inbox, Outgoing};
+use roomcast_core::{Cluster, Emitter, Error, ErrorKind, Hub, Memory, Namespace, Packet, Projection, Room};
 
 use crate::support::{Node, eventually, next, three, until};
 
@@ -139,7 +139,7 @@ async fn calls_after_close_say_closed() {
 #[tokio::test]
 async fn one_socket_id_on_two_nodes_is_two_sockets_in_one_private_room() {
     let nodes = three().await;
-    let id = adapter_core::SocketId::new("same").unwrap();
+    let id = roomcast_core::SocketId::new("same").unwrap();
     let mut first = nodes[0].hub.connect_as(id.clone()).unwrap();
     let mut second = nodes[1].hub.connect_as(id.clone()).unwrap();
     assert_eq!(kind(nodes[0].hub.connect_as(id.clone())), ErrorKind::Config);
@@ -154,10 +154,10 @@ async fn g14_garbage_on_every_channel_is_counted_and_hurts_nobody() {
     let other = Node::on(&memory).await;
     let mut socket = node.socket([]);
     let stranger = memory.connect(stranger_inbox().await).await.unwrap();
-    let cluster = adapter_core::ClusterName::new("roomcast").unwrap();
+    let cluster = roomcast_core::ClusterName::new("roomcast").unwrap();
     let channels = [
-        adapter_core::backend::Channel::cluster(&cluster),
-        adapter_core::backend::Channel::inbox(&cluster, node.cluster.node().id),
+        roomcast_core::backend::Channel::cluster(&cluster),
+        roomcast_core::backend::Channel::inbox(&cluster, node.cluster.node().id),
     ];
     let mut seed = 0x9e37_79b9_u64;
     for round in 0..2_000_usize {
@@ -183,9 +183,9 @@ async fn g14_garbage_on_every_channel_is_counted_and_hurts_nobody() {
 /// An inbox for a client that is no node: what connecting hands to a backend, caught.
 pub(crate) async fn stranger_inbox() -> Inbox {
     struct Catch(tokio::sync::mpsc::UnboundedSender<Inbox>);
-    #[adapter_core::backend::async_trait]
+    #[roomcast_core::backend::async_trait]
     impl Connect for Catch {
-        async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn adapter_core::backend::Backend>, Error> {
+        async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn roomcast_core::backend::Backend>, Error> {
             self.0.send(inbox).unwrap();
             Err(Error::new(ErrorKind::Unavailable, "only the inbox was wanted"))
         }

@@ -1,4 +1,4 @@
-use adapter_core::{Hub, Memory, Packet, Room, SlowPolicy, Socket};
+use roomcast_core::{Hub, Memory, Packet, Room, SlowPolicy, Socket};
 
 use crate::support::{Node, narrow, next, three, three_on, until};
 
@@ -106,10 +106,10 @@ async fn g13_every_size_arrives_byte_for_byte_and_in_order() {
 
 #[tokio::test]
 async fn g15_clusters_of_other_names_on_the_same_broker_are_not_seen() {
-    let memory = adapter_core::Memory::new();
+    let memory = roomcast_core::Memory::new();
     let mut nodes = Vec::new();
     for name in ["a", "A", "a.b", "a..b", "*", "#", ">", " ", "ü"] {
-        nodes.push(Node::with(adapter_core::Cluster::builder().cluster(name), &memory).await);
+        nodes.push(Node::with(roomcast_core::Cluster::builder().cluster(name), &memory).await);
     }
     let mut sockets: Vec<_> = nodes.iter().map(|node| node.socket(["*", "#", "a.b", " > "])).collect();
     for node in &nodes {

@@ -1,6 +1,6 @@
 //! A burst of emits against sockets that read, with the default hub.
 
-use adapter_core::{Cluster, Hub, Memory, NamespaceHandle, Socket};
+use roomcast_core::{Cluster, Hub, Memory, NamespaceHandle, Socket};
 use tokio::task::JoinHandle;
 
 use crate::support::{SOON, eventually};

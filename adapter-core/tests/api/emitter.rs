@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use adapter_core::backend::{
+use roomcast_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
-use adapter_core::{Emitter, ErrorKind, Memory, Packet, Result};
+use roomcast_core::{Emitter, ErrorKind, Memory, Packet, Result};
 use tokio::sync::mpsc;
 
 use crate::support::{narrow, next, three_on, until};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use adapter_core::backend::{
+use roomcast_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, Reason, async_trait,
 };
-use adapter_core::{Error, ErrorKind, Memory, Result};
+use roomcast_core::{Error, ErrorKind, Memory, Result};
 use tokio::sync::{OnceCell, watch};
 
 /// How the link of one node is.

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use adapter_core::adapter::LocalSockets;
-use adapter_core::{Cluster, ErrorKind, Event, Events, Memory, Packet};
 use futures_util::FutureExt;
+use roomcast_core::adapter::LocalSockets;
+use roomcast_core::{Cluster, ErrorKind, Event, Events, Memory, Packet};
 use tokio::time::{Instant, advance};
 
 use crate::support::{Node, OnBroadcast, eventually, until};

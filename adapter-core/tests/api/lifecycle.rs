@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use adapter_core::{Cluster, Departure, Event, Memory};
+use roomcast_core::{Cluster, Departure, Event, Memory};
 
 use crate::support::{Node, SOON, event, eventually, next, three};
 

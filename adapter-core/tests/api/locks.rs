@@ -5,12 +5,12 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use adapter_core::adapter::{Acks, LocalDropped, LocalSocket, LocalSockets, Projection, Target};
-use adapter_core::backend::{
+use futures_util::FutureExt as _;
+use roomcast_core::adapter::{Acks, LocalDropped, LocalSocket, LocalSockets, Projection, Target};
+use roomcast_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
-use adapter_core::{Bytes, Cluster, Hub, Memory, NamespaceHandle, Packet, Result, Room};
-use futures_util::FutureExt as _;
+use roomcast_core::{Bytes, Cluster, Hub, Memory, NamespaceHandle, Packet, Result, Room};
 use tokio::task::unconstrained;
 
 use crate::support::{SOON, eventually};

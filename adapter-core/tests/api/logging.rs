@@ -4,8 +4,8 @@ use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use adapter_core::backend::{Channel, Connect, Outgoing};
-use adapter_core::{Cluster, ClusterName, Event, Memory};
+use roomcast_core::backend::{Channel, Connect, Outgoing};
+use roomcast_core::{Cluster, ClusterName, Event, Memory};
 use tokio::time::timeout;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::{DefaultGuard, set_default};
@@ -51,7 +51,7 @@ impl Visit for Line<'_> {
 
 impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("adapter_core")
+        metadata.target().starts_with("roomcast_core")
     }
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
         span::Id::from_u64(1)

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use adapter_core::{Cluster, ClusterBuilder, ErrorKind, Event, Hub, Memory, MissingNode, MissingReason};
+use roomcast_core::{Cluster, ClusterBuilder, ErrorKind, Event, Hub, Memory, MissingNode, MissingReason};
 
 use crate::faulty::{Faulty, Mode};
 use crate::support::{Node, event, eventually, next, told, until};

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::{MissingReason, Projection};
+use roomcast_core::{MissingReason, Projection};
 
 use crate::support::{eventually, three};
 

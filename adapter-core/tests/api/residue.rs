@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::{Cluster, Hub, Memory};
+use roomcast_core::{Cluster, Hub, Memory};
 use tokio::task::yield_now;
 
 use crate::support::{Node, eventually};

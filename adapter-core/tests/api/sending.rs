@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use adapter_core::backend::Limits;
-use adapter_core::{Cluster, Hub, Memory, Packet};
 use futures_util::FutureExt as _;
+use roomcast_core::backend::Limits;
+use roomcast_core::{Cluster, Hub, Memory, Packet};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::{Event, MissingReason, NamespaceHandle};
+use roomcast_core::{Event, MissingReason, NamespaceHandle};
 use tokio::sync::mpsc;
 
 use crate::support::{event, three};
@@ -120,7 +120,7 @@ async fn handlers_by_name_do_not_unseat_each_other_and_others_get_the_rest() {
     let (heard, mut hears) = mpsc::unbounded_channel();
     let tell = |who: &'static str| {
         let heard = heard.clone();
-        move |event: adapter_core::ServerEvent| {
+        move |event: roomcast_core::ServerEvent| {
             let _ = heard.send((who, event.event));
             std::future::ready(Ok(()))
         }

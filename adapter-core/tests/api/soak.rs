@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_core::{Cluster, Hub, Memory, Socket};
+use roomcast_core::{Cluster, Hub, Memory, Socket};
 use tokio::time::sleep;
 
 use crate::faulty::{Faulty, Mode};

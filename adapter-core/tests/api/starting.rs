@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use adapter_core::backend::{
+use roomcast_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
-use adapter_core::{Cluster, Error, ErrorKind, Memory, Result, WhenUnreachable};
+use roomcast_core::{Cluster, Error, ErrorKind, Memory, Result, WhenUnreachable};
 
 use crate::support::Node;
 

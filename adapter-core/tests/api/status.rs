@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use adapter_core::{Cluster, Event, NodeState};
+use roomcast_core::{Cluster, Event, NodeState};
 
 use crate::faulty::Mode;
 use crate::outage::pair;
@@ -14,7 +14,7 @@ async fn a_status_tells_what_was_sent_and_delivered_in_each_namespace() {
     one.chat.to("room").local().emit("only here").await.unwrap();
     assert_eq!(next(&mut there).await, "hello");
     let (here, other) = (one.cluster.status(), two.cluster.status());
-    let counted = |status: &adapter_core::Status| {
+    let counted = |status: &roomcast_core::Status| {
         status.namespaces.iter().map(|row| (row.namespace.clone(), row.sent, row.delivered)).collect::<Vec<_>>()
     };
     assert_eq!(counted(&here), [("/chat".to_owned(), 1, 0)], "what stays here is not sent");

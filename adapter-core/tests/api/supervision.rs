@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use adapter_core::backend::{
+use roomcast_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
-use adapter_core::{Cluster, Error, ErrorKind, Event, Hub, Memory, Result, Socket};
+use roomcast_core::{Cluster, Error, ErrorKind, Event, Hub, Memory, Result, Socket};
 
 use crate::support::{Node, SOON, eventually, told};
 
@@ -111,7 +111,7 @@ async fn texts(socket: &mut Socket, count: usize) -> Vec<String> {
     texts
 }
 
-async fn panicked(events: &mut adapter_core::Events, part: &str) {
+async fn panicked(events: &mut roomcast_core::Events, part: &str) {
     told(events, |event| matches!(event, Event::Panicked { what, .. } if what.contains(part)).then_some(())).await;
 }
 

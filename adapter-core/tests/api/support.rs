@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use adapter_core::adapter::{Acks, LocalSocket, LocalSockets, Target};
-use adapter_core::backend::Limits;
-use adapter_core::{
+use roomcast_core::adapter::{Acks, LocalSocket, LocalSockets, Target};
+use roomcast_core::backend::Limits;
+use roomcast_core::{
     Cluster, ClusterBuilder, Event, Events, Hub, Memory, NamespaceHandle, Packet, Projection, Room, Socket,
 };
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use adapter_core::{Cluster, Hub, Memory, NamespaceHandle, Packet, Socket};
 use futures_util::FutureExt as _;
+use roomcast_core::{Cluster, Hub, Memory, NamespaceHandle, Packet, Socket};
 use tokio::task::unconstrained;
 
 use crate::support::eventually;
@@ -120,7 +120,7 @@ async fn eventually_taken(so: impl Fn() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-#[ignore = "a measurement: cargo test --release -p adapter-core --test api -- --ignored --nocapture waits"]
+#[ignore = "a measurement: cargo test --release -p roomcast-core --test api -- --ignored --nocapture waits"]
 async fn how_long_emitting_waits_while_its_node_is_at_work() {
     let crowd = Crowd::new().await;
     let Crowd { near, far, .. } = &crowd;

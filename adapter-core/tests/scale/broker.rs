@@ -8,8 +8,8 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_core::Bytes;
-use adapter_core::backend::{Channel, Inbox, Limits, Outgoing};
+use roomcast_core::Bytes;
+use roomcast_core::backend::{Channel, Inbox, Limits, Outgoing};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use adapter_core::NamespaceHandle;
+use roomcast_core::NamespaceHandle;
 use tokio::time::{Instant, sleep};
 
 use super::cases::run;

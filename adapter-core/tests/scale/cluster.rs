@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use adapter_core::{Cluster, Event, Events, NamespaceHandle, Node, NodeId};
 use futures_util::FutureExt as _;
+use roomcast_core::{Cluster, Event, Events, NamespaceHandle, Node, NodeId};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
@@ -54,7 +54,7 @@ impl Member {
     }
 }
 
-async fn start(port: Port, id: NodeId, name: String) -> adapter_core::Result<Member> {
+async fn start(port: Port, id: NodeId, name: String) -> roomcast_core::Result<Member> {
     let link = port.link;
     let cluster = Cluster::builder().node_id(id).node_name(name).connect(port).await?;
     let heard = Heard::default();
@@ -78,7 +78,7 @@ impl Nodes {
     }
 
     /// Starts so many at once; returns when each has connected.
-    pub(crate) async fn start(&mut self, count: usize) -> adapter_core::Result<()> {
+    pub(crate) async fn start(&mut self, count: usize) -> roomcast_core::Result<()> {
         let starting: Vec<_> = (0..count)
             .map(|_| {
                 let id = NodeId::from_bytes(self.random.bytes());

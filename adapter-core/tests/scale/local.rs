@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use adapter_core::adapter::{Acks, LocalSocket, LocalSockets, Projection, Target};
-use adapter_core::{Packet, Room};
 use futures_util::FutureExt as _;
+use roomcast_core::adapter::{Acks, LocalSocket, LocalSockets, Projection, Target};
+use roomcast_core::{Packet, Room};
 
 /// Counts broadcasts. Clones are the same.
 #[derive(Clone, Debug, Default)]

@@ -31,7 +31,7 @@ fn g22_two_hundred_nodes() {
 }
 
 #[test]
-#[ignore = "takes many minutes unoptimized: cargo test --release -p adapter-core --test scale -- --ignored"]
+#[ignore = "takes many minutes unoptimized: cargo test --release -p roomcast-core --test scale -- --ignored"]
 fn g22_a_thousand_nodes() {
     life(1000, 1).assert();
 }

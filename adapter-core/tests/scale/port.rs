@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use adapter_core::backend::{
+use roomcast_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
-use adapter_core::{Error, ErrorKind, Result};
+use roomcast_core::{Error, ErrorKind, Result};
 
 use super::broker::{Table, limits};
 

@@ -22,7 +22,7 @@ fn variable(name: &str) -> Option<u64> {
 
 /// How to see one run again, alone.
 fn again(seed: u64) -> String {
-    format!("ROOMCAST_SEED={seed:#x} cargo test -p adapter-core --lib simulation::cases::one_seed -- --nocapture")
+    format!("ROOMCAST_SEED={seed:#x} cargo test -p roomcast-core --lib simulation::cases::one_seed -- --nocapture")
 }
 
 /// Runs the seeds of a profile through every check.

@@ -4,10 +4,10 @@
 use std::ops::Deref;
 use std::path::Path;
 
-use adapter_nats::Nats;
 use roomcast_conformance::bare::with_arguments;
 pub(crate) use roomcast_conformance::bare::{Node, certificates, channel};
 use roomcast_conformance::{Broker, recipes};
+use roomcast_nats::Nats;
 use tempfile::TempDir;
 
 /// A server as it comes.

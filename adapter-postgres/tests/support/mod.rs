@@ -9,10 +9,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use adapter_core::Error;
-use adapter_postgres::{Postgres, tokio_postgres};
 pub(crate) use roomcast_conformance::bare::{Node, channel};
 use roomcast_conformance::{Broker, Recipe, recipes};
+use roomcast_core::Error;
+use roomcast_postgres::{Postgres, tokio_postgres};
 use tokio_postgres::{Client, NoTls};
 
 pub(crate) type Tested = Result<(), Box<dyn std::error::Error>>;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use adapter_core::backend::{
+use redis::Pipeline;
+use redis::aio::MultiplexedConnection;
+use roomcast_core::backend::{
     Authority, Breaker, Capabilities, Channel, HostPort, InPlace, Inbox, Limits, Link, Outgoing, PublishError, Pulse,
     Reason,
 };
-use adapter_core::{Error, Result};
-use redis::Pipeline;
-use redis::aio::MultiplexedConnection;
+use roomcast_core::{Error, Result};
 use tokio::time::{Instant, timeout};
 
 use crate::backend::{QUIT, authority, broken, publish};

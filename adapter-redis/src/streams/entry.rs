@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use adapter_core::Bytes;
 use redis::{ErrorKind, RedisError, Value};
+use roomcast_core::Bytes;
 
 /// The place of an entry: when it was added, by the server's clock, and its number within that millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

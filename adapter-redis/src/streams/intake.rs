@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_core::backend::{Channel, Inbox, InboxFull, Pulse};
-use adapter_core::{Bytes, Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value};
+use roomcast_core::backend::{Channel, Inbox, InboxFull, Pulse};
+use roomcast_core::{Bytes, Error, Result};
 use tokio::time::{Instant, sleep};
 
 use crate::connection::{Connection, in_time};

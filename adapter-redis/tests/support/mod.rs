@@ -4,12 +4,12 @@
 
 use std::time::Instant;
 
-use adapter_core::Error;
-use adapter_redis::Redis;
 use roomcast_conformance::bare::with_arguments;
 pub(crate) use roomcast_conformance::bare::{Node, channel, eventually, tries};
 use roomcast_conformance::broker::Launch;
 pub(crate) use roomcast_conformance::{Broker, Recipe, recipes};
+use roomcast_core::Error;
+use roomcast_redis::Redis;
 
 pub(crate) type Tested = Result<(), Box<dyn std::error::Error>>;
 

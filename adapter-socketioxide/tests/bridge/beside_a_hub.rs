@@ -2,10 +2,10 @@
 
 use crate::support::client::Client;
 use crate::support::{Server, server};
-use adapter_core::{
+use futures_util::StreamExt;
+use roomcast_core::{
     AckHandle, Bytes, Cluster, Delivery, EventData, Hub, Memory, NamespaceHandle, Packet, PacketFormat,
 };
-use futures_util::StreamExt;
 use serde_json::json;
 
 /// Both of them, each with one socket.
@@ -13,7 +13,7 @@ struct Pair {
     io: Server,
     client: Client,
     chat: NamespaceHandle,
-    socket: adapter_core::Socket,
+    socket: roomcast_core::Socket,
 }
 
 async fn pair() -> Pair {
@@ -25,7 +25,7 @@ async fn pair() -> Pair {
     Pair { client: Client::connect(&io).await, io, socket: hub.connect().expect("connected"), chat }
 }
 
-async fn next(socket: &mut adapter_core::Socket) -> Delivery {
+async fn next(socket: &mut roomcast_core::Socket) -> Delivery {
     let delivery = tokio::time::timeout(std::time::Duration::from_secs(5), socket.next()).await;
     delivery.expect("a packet in time").expect("connected")
 }

@@ -7,10 +7,10 @@ use crate::support::bus::{Bus, FakeNode};
 use crate::support::client::Client;
 use crate::support::crowd::Crowd;
 use crate::support::{self, eventually, server};
-use adapter_core::adapter::Adapter as _;
-use adapter_core::adapter::{Address, SocketChange, Target, WaitFor};
-use adapter_core::{Cluster, Memory, Namespace, Packet, Room};
-use adapter_socketioxide::State;
+use roomcast_core::adapter::Adapter as _;
+use roomcast_core::adapter::{Address, SocketChange, Target, WaitFor};
+use roomcast_core::{Cluster, Memory, Namespace, Packet, Room};
+use roomcast_socketioxide::State;
 use serde_json::json;
 use socketioxide_core::Sid;
 

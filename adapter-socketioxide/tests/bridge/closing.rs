@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use adapter_core::{Cluster, Memory};
-use adapter_socketioxide::{Adapter, SocketIo, SocketRef};
 use axum::Router;
 use futures_util::{SinkExt, StreamExt};
+use roomcast_core::{Cluster, Memory};
+use roomcast_socketioxide::{Adapter, SocketIo, SocketRef};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;

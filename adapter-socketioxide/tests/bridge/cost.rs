@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::support::bus::{Bus, FakeNode};
 use crate::support::crowd::Crowd;
-use adapter_core::adapter::Adapter as _;
-use adapter_core::adapter::{Address, Target};
-use adapter_core::{Namespace, Packet, Room};
-use adapter_socketioxide::State;
+use roomcast_core::adapter::Adapter as _;
+use roomcast_core::adapter::{Address, Target};
+use roomcast_core::{Namespace, Packet, Room};
+use roomcast_socketioxide::State;
 use socketioxide_core::adapter::{BroadcastFlags, BroadcastOptions, CoreAdapter};
 use socketioxide_core::packet;
 use socketioxide_core::parser::Parse;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::support::bus::{Bus, FakeNode};
 use crate::support::crowd::Crowd;
-use adapter_core::adapter::Adapter as _;
-use adapter_core::adapter::{Address, SocketChange, Target, WaitFor};
-use adapter_core::{Namespace, Packet, Projection};
-use adapter_socketioxide::State;
+use roomcast_core::adapter::Adapter as _;
+use roomcast_core::adapter::{Address, SocketChange, Target, WaitFor};
+use roomcast_core::{Namespace, Packet, Projection};
+use roomcast_socketioxide::State;
 use socketioxide_core::adapter::CoreAdapter;
 
 const WAIT: Duration = Duration::from_secs(5);

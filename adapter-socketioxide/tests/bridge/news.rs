@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use adapter_core::backend::{Backend, Connect, Inbox, Limits, async_trait};
-use adapter_core::{Cluster, Memory, Result};
+use roomcast_core::backend::{Backend, Connect, Inbox, Limits, async_trait};
+use roomcast_core::{Cluster, Memory, Result};
 
 use crate::support::client::Client;
 use crate::support::server;
@@ -33,7 +33,7 @@ async fn clients_are_told_that_their_server_is_cut_off_and_back_and_learn_no_rea
     let other = Cluster::connect(link.0.clone()).await.expect("connected");
     let (here, there) = (server(cluster.clone().into()).await, server(other.clone().into()).await);
     let (mut near, mut far) = (Client::connect(&here).await, Client::connect(&there).await);
-    let telling = tokio::spawn(adapter_socketioxide::tell_clients(cluster.events(), here.io.clone(), "/", "cluster"));
+    let telling = tokio::spawn(roomcast_socketioxide::tell_clients(cluster.events(), here.io.clone(), "/", "cluster"));
 
     link.inbox().down("a secret of the operator");
     assert_eq!(near.next().await, r#"2["cluster",{"state":"degraded"}]"#);

@@ -2,9 +2,9 @@
 
 use crate::support::client::Client;
 use crate::support::{cluster, received, server, servers};
-use adapter_core::adapter::{Address, Target};
-use adapter_core::{Namespace, Packet};
 use bytes::Bytes;
+use roomcast_core::adapter::{Address, Target};
+use roomcast_core::{Namespace, Packet};
 
 const NONE: Vec<String> = Vec::new();
 
@@ -91,7 +91,7 @@ async fn namespaces_do_not_mix_and_dynamic_ones_work() {
     let nodes = cluster(2).await;
     let (a, b) = (server(nodes[0].clone()).await, server(nodes[1].clone()).await);
     for io in [&a, &b] {
-        io.dyn_ns("/rooms/{id}", async |_: adapter_socketioxide::SocketRef| {}).expect("a fine path");
+        io.dyn_ns("/rooms/{id}", async |_: roomcast_socketioxide::SocketRef| {}).expect("a fine path");
     }
     let mut here = Client::connect_to(&a, "/rooms/1").await;
     let mut there = [Client::connect_to(&b, "/rooms/1").await];
@@ -106,10 +106,10 @@ async fn namespaces_do_not_mix_and_dynamic_ones_work() {
 #[tokio::test]
 async fn g20_events_of_emitters_are_delivered_and_nonsense_is_counted() {
     let nodes = cluster(2).await;
-    let state = adapter_socketioxide::State::new(nodes[1].clone());
+    let state = roomcast_socketioxide::State::new(nodes[1].clone());
     let builder = socketioxide::SocketIo::builder();
-    let (_layer, io) = builder.with_adapter::<adapter_socketioxide::Adapter<_>>(state.clone()).build_layer();
-    io.ns("/", async |_: adapter_socketioxide::SocketRef| {}).await.expect("attached");
+    let (_layer, io) = builder.with_adapter::<roomcast_socketioxide::Adapter<_>>(state.clone()).build_layer();
+    io.ns("/", async |_: roomcast_socketioxide::SocketRef| {}).await.expect("attached");
     let mut clients = [Client::connect(&io).await];
 
     let everyone = || Address::new(Namespace::new("/").expect("valid"), Target::everyone());

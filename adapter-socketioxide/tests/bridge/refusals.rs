@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::support::crowd::Crowd;
 use crate::support::{self, client::Client};
-use adapter_core::{Cluster, ErrorKind, Hub, Memory, Packet};
-use adapter_socketioxide::{Adapter, SocketRef, State};
+use roomcast_core::{Cluster, ErrorKind, Hub, Memory, Packet};
+use roomcast_socketioxide::{Adapter, SocketRef, State};
 use socketioxide::EmitWithAckError;
 use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
 
@@ -90,7 +90,7 @@ fn asked(error: &EmitWithAckError) -> (ErrorKind, bool) {
     ours(within.unwrap_or_else(|| cause.downcast_ref()))
 }
 
-fn ours(error: Option<&adapter_socketioxide::Error>) -> (ErrorKind, bool) {
+fn ours(error: Option<&roomcast_socketioxide::Error>) -> (ErrorKind, bool) {
     error.map(|error| (error.kind(), error.served_locally())).expect("ours")
 }
 
@@ -128,7 +128,7 @@ async fn too_many_names_are_refused_before_anybody_is_moved_or_gets_anything() {
 #[tokio::test]
 async fn a_room_that_the_cluster_cannot_carry_is_refused_before_anybody_is_served() {
     let (_cluster, io, mut client) = narrow().await;
-    let long = "x".repeat(adapter_core::MAX_NAME + 1);
+    let long = "x".repeat(roomcast_core::MAX_NAME + 1);
     for bad in [String::new(), long] {
         io.local().broadcast().join(bad.clone()).await.expect("stays here");
         for refused in [
@@ -155,7 +155,7 @@ async fn a_room_that_the_cluster_cannot_carry_is_refused_before_anybody_is_serve
 #[tokio::test]
 async fn a_namespace_that_the_cluster_refused_serves_what_stays_here_alone() {
     let (_cluster, io, _client) = narrow().await;
-    let long: &'static str = format!("/{}", "x".repeat(adapter_core::MAX_NAME)).leak();
+    let long: &'static str = format!("/{}", "x".repeat(roomcast_core::MAX_NAME)).leak();
     io.ns(long, async |_: SocketRef| {}).await.expect_err("too long");
     let mut client = Client::connect_to(&io, long).await;
     let namespace = || io.of(long).expect("open");

@@ -7,10 +7,10 @@ use crate::support::bus::Bus;
 use crate::support::client::Client;
 use crate::support::msgpack::Msgpack;
 use crate::support::server;
-use adapter_core::ErrorKind;
-use adapter_core::adapter::Adapter as _;
-use adapter_core::adapter::Target;
-use adapter_socketioxide::{Adapter, SocketRef};
+use roomcast_core::ErrorKind;
+use roomcast_core::adapter::Adapter as _;
+use roomcast_core::adapter::Target;
+use roomcast_socketioxide::{Adapter, SocketRef};
 use socketioxide::adapter::Emitter;
 use socketioxide::extract::AckSender;
 use socketioxide::handler::ConnectHandler;
@@ -58,7 +58,7 @@ async fn a_remote_socket_is_reached_at_its_node_and_its_death_is_told_at_once() 
     remote.emit("a", &()).await.expect("sent");
     let sent = bus.sent().remove(0);
     assert_eq!(sent.target.node, Some(far.node().id));
-    assert_eq!(sent.target.rooms, Target::rooms([adapter_core::Room::new(client.id.as_str()).expect("valid")]).rooms);
+    assert_eq!(sent.target.rooms, Target::rooms([roomcast_core::Room::new(client.id.as_str()).expect("valid")]).rooms);
 
     bus.kill(far.node().id);
     let gone = remote.emit("a", &()).await.expect_err("gone");
@@ -73,7 +73,7 @@ async fn a_remote_socket_is_reached_at_its_node_and_its_death_is_told_at_once() 
 #[tokio::test]
 async fn a_remote_socket_whose_node_is_not_known_is_looked_for_everywhere() {
     let bus = Bus::new();
-    let (near, far) = (bus.node() as Arc<dyn adapter_core::adapter::Adapter>, bus.node());
+    let (near, far) = (bus.node() as Arc<dyn roomcast_core::adapter::Adapter>, bus.node());
     let (a, b) = (Msgpack::new(&near.into(), ()), server(far).await);
     let mut client = Client::connect(&b).await;
     let remote = RemoteSocketData { id: client.id, server_id: Uid::new(), ns: "/".into() };
@@ -89,7 +89,7 @@ async fn a_remote_socket_whose_node_is_not_known_is_looked_for_everywhere() {
 #[tokio::test]
 async fn a_socket_that_is_gone_joins_nothing() {
     let bus = Bus::new();
-    let here = Msgpack::new(&(bus.node() as Arc<dyn adapter_core::adapter::Adapter>).into(), ());
+    let here = Msgpack::new(&(bus.node() as Arc<dyn roomcast_core::adapter::Adapter>).into(), ());
     let local = here.adapter.get_local();
     let members = |room: &'static str| {
         let mut options = BroadcastOptions::default();
@@ -180,7 +180,7 @@ async fn a_namespace_leaves_the_cluster_when_it_is_deleted_closed_or_dropped() {
 async fn a_namespace_that_the_cluster_refuses_serves_its_own_clients_and_says_so() {
     let bus = Bus::new();
     let io = server(bus.node()).await;
-    let long = format!("/{}", "x".repeat(adapter_core::MAX_NAME));
+    let long = format!("/{}", "x".repeat(roomcast_core::MAX_NAME));
     let refused = io.ns(long.clone(), async |_: SocketRef| {}).await.expect_err("too long");
     assert_eq!(refused.kind(), ErrorKind::Config);
     let error = io.of(long).expect("open").join("x").await.expect_err("told");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::support::client::Client;
 use crate::support::{cluster, received, server};
-use adapter_core::adapter::{Address, Target};
-use adapter_core::{Namespace, Packet, Projection, Room};
+use roomcast_core::adapter::{Address, Target};
+use roomcast_core::{Namespace, Packet, Projection, Room};
 
 const WAIT: Duration = Duration::from_secs(5);
 

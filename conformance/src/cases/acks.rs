@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_core::{AckError, MissingReason, Socket};
+use roomcast_core::{AckError, MissingReason, Socket};
 
 use super::requests::who;
 use crate::failure::{Failure, Verdict};

@@ -1,6 +1,6 @@
 //! Who gets what is emitted.
 
-use adapter_core::{Hub, Packet, Room, SlowPolicy};
+use roomcast_core::{Hub, Packet, Room, SlowPolicy};
 
 use crate::failure::Verdict;
 use crate::node::{fence, next, next_bytes, sockets, until};
@@ -139,7 +139,7 @@ async fn g01_binary_and_empty_packets_arrive_byte_for_byte(scene: &Scene) -> Ver
 
 async fn g01_one_socket_id_on_two_nodes_is_two_sockets_in_one_room(scene: &Scene) -> Verdict {
     let nodes = scene.nodes::<3>().await?;
-    let id = adapter_core::SocketId::new("same")?;
+    let id = roomcast_core::SocketId::new("same")?;
     let mut first = nodes[0].hub.connect_as(id.clone())?;
     let mut second = nodes[1].hub.connect_as(id.clone())?;
     nodes[2].chat.to(&id).emit("both").await?;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use adapter_core::ErrorKind;
-use adapter_core::backend::{Outgoing, PublishError};
+use roomcast_core::ErrorKind;
+use roomcast_core::backend::{Outgoing, PublishError};
 
 use crate::failure::{Failure, Verdict};
 use crate::link::channel;
@@ -74,7 +74,7 @@ async fn g13_a_payload_over_max_frame_is_refused_and_nothing_after_it_is_sent(sc
 async fn g13_limits_leave_room_for_a_header(scene: &Scene) -> Verdict {
     let link = scene.link().await?;
     let max = link.backend.limits().max_frame;
-    check!(max >= adapter_core::backend::Limits::MIN_FRAME, "max_frame is {max}");
+    check!(max >= roomcast_core::backend::Limits::MIN_FRAME, "max_frame is {max}");
     Ok(())
 }
 

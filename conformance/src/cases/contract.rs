@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::backend::{Channel, Outgoing};
-use adapter_core::probe::{Tap, Tapped};
+use roomcast_core::backend::{Channel, Outgoing};
+use roomcast_core::probe::{Tap, Tapped};
 
 use crate::failure::{Failure, Verdict, short};
 use crate::link::channel;

@@ -2,7 +2,7 @@
 
 use std::future::ready;
 
-use adapter_core::{Emitter, ErrorKind, Packet};
+use roomcast_core::{Emitter, ErrorKind, Packet};
 use tokio::sync::mpsc;
 
 use crate::failure::{Failure, Verdict};
@@ -24,7 +24,7 @@ async fn g20_an_emitter_does_what_a_node_does_and_is_none(scene: &Scene) -> Verd
     let chat = || emitter.of("/chat");
     // Order between an emitter's calls is promised by none but the broker; each step is waited for.
     chat()?.within("start").join_sockets(["room", "left"]).await?;
-    let rooms_of = |socket: &adapter_core::Socket| socket.rooms().len();
+    let rooms_of = |socket: &roomcast_core::Socket| socket.rooms().len();
     crate::node::eventually("all have joined", || all.iter().all(|socket| rooms_of(socket) == 3)).await?;
     chat()?.within("start").leave_sockets("left").await?;
     crate::node::eventually("all have left", || all.iter().all(|socket| rooms_of(socket) == 2)).await?;

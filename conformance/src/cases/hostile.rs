@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use adapter_core::backend::{Channel, Outgoing};
-use adapter_core::{ClusterName, NodeId};
+use roomcast_core::backend::{Channel, Outgoing};
+use roomcast_core::{ClusterName, NodeId};
 use tokio::time::timeout;
 
 use crate::failure::Verdict;

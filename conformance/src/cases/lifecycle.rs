@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use adapter_core::{ErrorKind, Socket};
+use roomcast_core::{ErrorKind, Socket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use adapter_core::{ErrorKind, Event};
+use roomcast_core::{ErrorKind, Event};
 
 use crate::failure::{Failure, Verdict};
 use crate::node::{Node, events_so_far, next, next_bytes};

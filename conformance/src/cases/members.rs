@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::{Departure, Event};
+use roomcast_core::{Departure, Event};
 
 use crate::failure::Verdict;
 use crate::node::{Node, event, events_so_far, eventually, eventually_within, fence, next, sockets};

@@ -1,7 +1,7 @@
 //! Names that a broker might read as something else.
 
-use adapter_core::{Hub, Room};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use roomcast_core::{Hub, Room};
 
 use crate::failure::Verdict;
 use crate::node::{Node, fence, next, until};
@@ -97,7 +97,7 @@ async fn g15_namespaces_of_any_name_never_collide(scene: &Scene) -> Verdict {
 }
 
 async fn g15_an_empty_or_too_long_name_is_refused_where_it_is_used(scene: &Scene) -> Verdict {
-    use adapter_core::ErrorKind::Config;
+    use roomcast_core::ErrorKind::Config;
     let node = scene.node().await?;
     let mut here = node.socket([])?;
     for bad in [String::new(), "x".repeat(1025)] {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::{Gathered, MissingNode, MissingReason, NodeId, Projection};
+use roomcast_core::{Gathered, MissingNode, MissingReason, NodeId, Projection};
 
 use crate::failure::{Failure, Verdict};
 use crate::node::{eventually, sockets, soon};

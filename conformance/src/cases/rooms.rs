@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::MissingReason;
+use roomcast_core::MissingReason;
 
 use crate::failure::Verdict;
 use crate::node::{eventually, fence, next, sockets, until};

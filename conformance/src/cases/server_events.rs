@@ -3,7 +3,7 @@
 use std::future::ready;
 use std::time::Duration;
 
-use adapter_core::MissingReason;
+use roomcast_core::MissingReason;
 use tokio::sync::mpsc;
 
 use super::requests::who;

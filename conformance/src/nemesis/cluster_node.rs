@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use adapter_core::adapter::WaitFor;
-use adapter_core::{
-    BroadcastOperator, Cluster, Event, Events, Hub, MissingReason, NamespaceHandle, Socket, SocketId, WhenUnreachable,
-};
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use roomcast_core::adapter::WaitFor;
+use roomcast_core::{
+    BroadcastOperator, Cluster, Event, Events, Hub, MissingReason, NamespaceHandle, Socket, SocketId, WhenUnreachable,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

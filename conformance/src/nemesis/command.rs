@@ -80,7 +80,7 @@ fn find<'a>(contestants: &'a [Contestant], label: &str) -> Result<&'a Contestant
 
 #[cfg(test)]
 mod tests {
-    use adapter_core::Memory;
+    use roomcast_core::Memory;
 
     use super::{Contestant, asked_for, find};
     use crate::subject::Subject;

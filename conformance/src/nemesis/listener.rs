@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::GapChannel;
+use roomcast_core::GapChannel;
 use tokio::sync::watch;
 
 use super::history::{Line, Log, Run, now};
@@ -100,8 +100,8 @@ impl fmt::Debug for Listener {
 
 #[cfg(test)]
 mod tests {
-    use adapter_core::GapChannel;
     use futures_util::FutureExt;
+    use roomcast_core::GapChannel;
 
     use super::super::history::{History, Line, Log, Run};
     use super::{Listener, Message};

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use adapter_core::adapter::WaitFor;
 use async_trait::async_trait;
+use roomcast_core::adapter::WaitFor;
 
 use super::listener::Listener;
 

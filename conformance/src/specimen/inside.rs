@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use adapter_core::Cluster;
-use adapter_core::backend::{Channel, Connect};
-use adapter_core::probe::{Tap, Tapped};
+use roomcast_core::Cluster;
+use roomcast_core::backend::{Channel, Connect};
+use roomcast_core::probe::{Tap, Tapped};
 use tokio::sync::mpsc;
 
 use super::SPECIMEN;

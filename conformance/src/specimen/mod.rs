@@ -10,9 +10,9 @@ mod log;
 
 use std::time::Duration;
 
-use adapter_core::Socket;
-use adapter_core::backend::Channel;
 use futures_util::FutureExt;
+use roomcast_core::Socket;
+use roomcast_core::backend::Channel;
 
 pub(crate) use self::census::Census;
 pub(crate) use self::inside::asked_for;

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use adapter_core::backend::{
+use roomcast_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
-use adapter_core::probe::{Tap, Tapped, Wants};
-use adapter_core::{Bytes, Error, ErrorKind, Memory, Result};
+use roomcast_core::probe::{Tap, Tapped, Wants};
+use roomcast_core::{Bytes, Error, ErrorKind, Memory, Result};
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use adapter_core::backend::{
+use bytes::{Bytes, BytesMut};
+use roomcast_core::backend::{
     Backend, Backoff, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, Reason, async_trait,
 };
-use adapter_core::{Error, ErrorKind, Result};
-use bytes::{Bytes, BytesMut};
+use roomcast_core::{Error, ErrorKind, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{future, mem, time::Duration};
 
-use adapter_core::backend::{
+use roomcast_core::backend::{
     Backend, Backoff, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, Reason, async_trait,
 };
-use adapter_core::{Error, ErrorKind, Result};
+use roomcast_core::{Error, ErrorKind, Result};
 use rumqttc::{
     AsyncClient, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Packet, QoS,
     SubscribeFilter, SubscribeReasonCode,

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use adapter_core::adapter::{
+use roomcast_core::adapter::{
     Adapter, Address, AttachmentId, LocalDropped, LocalSockets, Scope, ServerEvents, SocketChange, WaitFor,
 };
-use adapter_core::backend::async_trait;
-use adapter_core::{
+use roomcast_core::backend::async_trait;
+use roomcast_core::{
     AckStream, Error, ErrorKind, Gathered, MissingNode, MissingReason, Namespace, Node, NodeId, Packet, Projection,
     Result, Room, SocketInfo,
 };
@@ -156,7 +156,7 @@ impl Adapter for FakeNode {
         let (found, missing) = self.reach(&to)?;
         let of_node = |(node, local): &(NodeId, Arc<dyn LocalSockets>)| {
             let node = *node;
-            let info = move |socket: adapter_core::adapter::LocalSocket| SocketInfo {
+            let info = move |socket: roomcast_core::adapter::LocalSocket| SocketInfo {
                 node,
                 id: socket.id,
                 rooms: socket.rooms,

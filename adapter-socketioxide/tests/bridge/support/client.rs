@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use adapter_socketioxide::SocketIo;
 use engineioxide::Packet;
+use roomcast_socketioxide::SocketIo;
 use socketioxide::socket::Sid;
 use tokio::sync::mpsc::{Receiver, Sender};
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use adapter_socketioxide::{Adapter, State};
 use futures_util::StreamExt;
 use futures_util::stream::{Fuse, Iter, iter};
+use roomcast_socketioxide::{Adapter, State};
 use socketioxide::{AckError, SocketError};
 use socketioxide_core::adapter::{
     BroadcastFlags, BroadcastIter, BroadcastOptions, CoreAdapter, CoreLocalAdapter, RemoteSocketData, SocketEmitter,

@@ -8,18 +8,18 @@ pub(crate) mod msgpack;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_core::adapter::{Address, Target};
-use adapter_core::{Cluster, Memory, Namespace, Packet};
-use adapter_socketioxide::{Adapter, SocketIo, SocketRef};
 use client::Client;
+use roomcast_core::adapter::{Address, Target};
+use roomcast_core::{Cluster, Memory, Namespace, Packet};
+use roomcast_socketioxide::{Adapter, SocketIo, SocketRef};
 
 /// A cluster of so many nodes, each of which knows all of them.
-pub(crate) async fn cluster(nodes: usize) -> Vec<Arc<dyn adapter_core::adapter::Adapter>> {
+pub(crate) async fn cluster(nodes: usize) -> Vec<Arc<dyn roomcast_core::adapter::Adapter>> {
     cluster_on(&Memory::new(), nodes).await
 }
 
 /// The same over this broker.
-pub(crate) async fn cluster_on(memory: &Memory, nodes: usize) -> Vec<Arc<dyn adapter_core::adapter::Adapter>> {
+pub(crate) async fn cluster_on(memory: &Memory, nodes: usize) -> Vec<Arc<dyn roomcast_core::adapter::Adapter>> {
     let connected = (0..nodes).map(|_| Cluster::connect(memory.clone()));
     let connected = futures_util::future::try_join_all(connected).await.expect("connected");
     connected.into_iter().map(Into::into).collect()
@@ -27,7 +27,7 @@ pub(crate) async fn cluster_on(memory: &Memory, nodes: usize) -> Vec<Arc<dyn ada
 
 /// A socketioxide server on a node.
 pub(crate) struct Server {
-    pub(crate) node: Arc<dyn adapter_core::adapter::Adapter>,
+    pub(crate) node: Arc<dyn roomcast_core::adapter::Adapter>,
     pub(crate) io: SocketIo,
 }
 
@@ -40,7 +40,7 @@ impl std::ops::Deref for Server {
 }
 
 /// A server with a root namespace.
-pub(crate) async fn server(node: Arc<dyn adapter_core::adapter::Adapter>) -> Server {
+pub(crate) async fn server(node: Arc<dyn roomcast_core::adapter::Adapter>) -> Server {
     let state = Arc::clone(&node).into();
     let (_layer, io) = socketioxide::SocketIo::builder().with_adapter::<Adapter<_>>(state).build_layer();
     io.ns("/", async |_: SocketRef| {}).await.expect("attached");
@@ -61,7 +61,7 @@ pub(crate) async fn servers<const N: usize>() -> ([Server; N], [Client; N]) {
 
 /// What each client got from these nodes: each of them sends a fence to everyone now, behind which nothing is looked for.
 pub(crate) async fn received<const N: usize>(
-    senders: &[&Arc<dyn adapter_core::adapter::Adapter>],
+    senders: &[&Arc<dyn roomcast_core::adapter::Adapter>],
     clients: &mut [Client; N],
 ) -> [Vec<String>; N] {
     for sender in senders {

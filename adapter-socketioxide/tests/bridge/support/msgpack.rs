@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_socketioxide::{Adapter, State};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{Fuse, Iter, iter};
+use roomcast_socketioxide::{Adapter, State};
 use socketioxide::{AckError, SocketError};
 use socketioxide_core::adapter::{BroadcastIter, CoreAdapter, CoreLocalAdapter, RemoteSocketData, SocketEmitter};
 use socketioxide_core::packet::{Packet, PacketData};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::Event;
+use roomcast_core::Event;
 
 use super::{all_degraded, all_healthy, all_receive};
 use crate::failure::Verdict;
@@ -96,7 +96,7 @@ pub(super) async fn one_behind_a_proxy(scene: &Scene) -> Verdict<([Node; 3], Pro
 }
 
 /// The others have noticed nothing of their own link.
-pub(super) fn undisturbed(nodes: &mut [adapter_core::Events]) -> Verdict {
+pub(super) fn undisturbed(nodes: &mut [roomcast_core::Events]) -> Verdict {
     for events in nodes {
         let seen = events_so_far(events);
         let link = |event: &&Event| matches!(event, Event::Degraded(_) | Event::Recovered);

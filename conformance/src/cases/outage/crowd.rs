@@ -1,7 +1,7 @@
 //! Many nodes lose their links at the same moment.
 
-use adapter_core::backend::Channel;
-use adapter_core::probe::Tapped;
+use roomcast_core::backend::Channel;
+use roomcast_core::probe::Tapped;
 use tokio::time::{Instant, timeout_at};
 
 use super::BACK;

@@ -1,8 +1,8 @@
 //! The broker comes back with smaller limits.
 
-use adapter_core::ErrorKind;
-use adapter_core::backend::{Outgoing, PublishError};
-use adapter_core::probe::Tapped;
+use roomcast_core::ErrorKind;
+use roomcast_core::backend::{Outgoing, PublishError};
+use roomcast_core::probe::Tapped;
 
 use super::{all_healthy, all_receive};
 use crate::failure::{Failure, Verdict};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::{AckError, ErrorKind, Event, MissingReason};
+use roomcast_core::{AckError, ErrorKind, Event, MissingReason};
 
 use super::{Load, PACE, all_degraded, all_receive};
 use crate::broker::MissingBroker;
@@ -59,7 +59,7 @@ async fn g04_questions_end_at_their_deadline_and_name_everyone(scene: &Scene) ->
             all_degraded(&mut events).await?;
         }
         // Once the node knows of the outage nobody is waited for; until then each question may be the one before.
-        let who = |missing: &[adapter_core::MissingNode]| -> Result<Vec<_>, Failure> {
+        let who = |missing: &[roomcast_core::MissingNode]| -> Result<Vec<_>, Failure> {
             let expected = |why| why == MissingReason::Unreachable || !known && why == MissingReason::Timeout;
             check!(missing.iter().all(|missing| expected(missing.reason)), "why they are missing: {missing:?}");
             Ok(missing.iter().map(|missing| missing.node).collect())

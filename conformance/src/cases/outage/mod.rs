@@ -15,8 +15,8 @@ pub(super) mod word;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use adapter_core::{Event, Events, GapChannel, NodeId, Socket};
 use futures_util::FutureExt;
+use roomcast_core::{Event, Events, GapChannel, NodeId, Socket};
 use tokio::sync::watch;
 
 use crate::failure::{Failure, Verdict};

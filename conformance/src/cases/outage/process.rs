@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::backend::Outgoing;
-use adapter_core::{Event, Socket};
+use roomcast_core::backend::Outgoing;
+use roomcast_core::{Event, Socket};
 
 use super::BACK;
 use crate::failure::Verdict;

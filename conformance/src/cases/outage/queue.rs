@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_core::{ErrorKind, Event};
+use roomcast_core::{ErrorKind, Event};
 
 use super::{Load, PACE, all_degraded, all_healthy, check_none_reported, check_reported, tally};
 use crate::failure::{Failure, Verdict};

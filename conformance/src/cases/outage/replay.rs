@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_core::Event;
+use roomcast_core::Event;
 
 use super::{all_healthy, check_none_reported, check_reported, tally};
 use crate::failure::Verdict;

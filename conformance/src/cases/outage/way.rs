@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_core::Event;
+use roomcast_core::Event;
 
 use super::back::{one_behind_a_proxy, undisturbed};
 use super::{BACK, all_healthy, all_receive, tally};

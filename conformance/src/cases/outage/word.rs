@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use adapter_core::backend::Outgoing;
-use adapter_core::probe::Tapped;
+use roomcast_core::backend::Outgoing;
+use roomcast_core::probe::Tapped;
 use tokio::time::timeout;
 
 use crate::failure::{Failure, Verdict};
