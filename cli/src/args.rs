@@ -48,8 +48,14 @@ pub(crate) enum Command {
     Sockets(crate::sockets::Args),
     /// Lists rooms, with how many sockets they have.
     Rooms(crate::rooms::Args),
+    /// Shows the cluster live: nodes, rates, queues, losses, events.
+    Top(crate::top::Args),
     /// Disconnects sockets, on every node.
     Disconnect(crate::disconnect::Args),
+    /// Measures latency and rate through the broker, between two nodes of its own.
+    Bench(crate::bench::Args),
+    /// Checks the way to the broker and into the cluster, and says what to mend.
+    Doctor(crate::doctor::Args),
 }
 
 /// Reads the command line.

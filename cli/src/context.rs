@@ -165,8 +165,8 @@ pub(crate) async fn look_around(cluster: &Cluster) -> Result<(), Failure> {
 }
 
 /// What is said of `memory://`.
-pub(crate) const MEMORY: &str = "memory:// joins nodes of one process only, and this command is another process than your servers: give the URL of \
-                                 their broker";
+pub(crate) const MEMORY: &str =
+    "memory:// joins nodes of one process only, and this command is a process of its own: it meets no server there";
 
 /// Whether the URL is one of the memory of one process.
 pub(crate) fn is_memory(url: &str) -> bool {

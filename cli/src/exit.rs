@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use roomcast::{Error, ErrorKind};
 
-use crate::text::shown;
+use crate::text::one_line;
 
 /// What the exit codes mean, for `--help`.
 pub(crate) const CODES: &str = "\
@@ -124,8 +124,7 @@ impl From<Error> for Failure {
             ErrorKind::Denied => 5,
             _ => 1,
         };
-        // The sentence, the kind and the causes.
-        Self { code, text: shown(&format!("{error:?}")) }
+        Self { code, text: one_line(&error) }
     }
 }
 

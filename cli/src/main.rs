@@ -1,8 +1,10 @@
 //! The command `roomcast`: works with any Roomcast cluster over any broker. README.md says what each command does.
 
 mod args;
+mod bench;
 mod context;
 mod disconnect;
+mod doctor;
 mod emit;
 mod exit;
 mod nodes;
@@ -14,6 +16,7 @@ mod selection;
 mod sockets;
 mod stop;
 mod text;
+mod top;
 mod watch;
 
 use std::process::ExitCode;
@@ -45,5 +48,8 @@ async fn run(Cli { options, command }: Cli) -> Result<Done, Failure> {
         Command::Sockets(args) => sockets::run(&context, args).await,
         Command::Rooms(args) => rooms::run(&context, args).await,
         Command::Disconnect(args) => disconnect::run(&context, args).await,
+        Command::Top(args) => top::run(&context, args).await,
+        Command::Bench(args) => bench::run(&context, args).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
     }
 }

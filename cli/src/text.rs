@@ -24,6 +24,13 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
+/// An error with its causes, in one line without a full stop.
+pub(crate) fn one_line(error: &roomcast::Error) -> String {
+    let text = format!("{error:?}");
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    shown(lines.join(", ").trim_end_matches('.'))
+}
+
 /// Bytes in hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
