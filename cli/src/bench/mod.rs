@@ -23,9 +23,9 @@ pub(crate) struct Args {
     /// How long to measure.
     #[arg(long, default_value_t = 6.0)]
     seconds: f64,
-    /// The size of a packet, in bytes: 16 at least.
-    #[arg(long, default_value_t = 200)]
-    size: usize,
+    /// The size of a packet, in bytes.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(16..=16 << 20))]
+    size: u32,
     /// So many messages a second at the most, instead of as many as pass.
     #[arg(long)]
     rate: Option<u32>,
@@ -51,7 +51,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Done, Failure> 
     if args.rate == Some(0) {
         return Err(Failure::usage("--rate is a number above 0"));
     }
-    let size = args.size.max(receiver::STAMP);
+    let size = args.size as usize; // 16 MiB at the most
     let letters = crate::text::hex(&roomcast::NodeId::random()?.as_bytes()[..4]);
     let name = format!("roomcast-bench-{letters}");
     let one = node(context, &name).await?;

@@ -9,7 +9,7 @@ use roomcast::{Bytes, Packet, Room};
 use tokio::sync::Notify;
 
 /// The bytes of a stamp.
-pub(super) const STAMP: usize = 16;
+const STAMP: usize = 16;
 /// So many latencies are kept.
 const KEPT: usize = 1_000_000;
 

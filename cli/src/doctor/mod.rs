@@ -30,7 +30,7 @@ pub(crate) async fn run(context: Context, args: Args) -> Result<Done, Failure> {
     let context = context.at(args.place);
     let mut report = Report::new(context.out);
     examine(&context, &mut report).await?;
-    report.end()
+    Ok(report.end())
 }
 
 async fn examine(context: &Context, report: &mut Report) -> Result<(), Failure> {

@@ -38,11 +38,8 @@ impl Report {
     }
 
     /// How the command ends.
-    ///
-    /// # Errors
-    /// None.
-    pub(super) fn end(self) -> Result<Done, Failure> {
-        Ok(self.code.map_or(Done::Complete, Done::Found))
+    pub(super) fn end(self) -> Done {
+        self.code.map_or(Done::Complete, Done::Found)
     }
 
     fn write(&self, state: &str, check: &str, text: &str, mend: Option<&str>) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests: an error is a failure")]
 
+mod brokers;
 mod emitting;
 mod ending;
 mod failing;

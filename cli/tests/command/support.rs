@@ -150,8 +150,8 @@ impl Running {
 
     /// Sends it a signal, as Ctrl-C does.
     pub(crate) async fn interrupt(&self) {
-        let id = self.child.id().expect("it runs").to_string();
-        let sent = Command::new("kill").args(["-INT", &id]).status().await.expect("kill is there");
+        let id = self.child.id().expect("it runs");
+        let sent = Command::new("sh").args(["-c", &format!("kill -INT {id}")]).status().await.expect("sh is there");
         assert!(sent.success());
     }
 
