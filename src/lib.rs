@@ -2,6 +2,10 @@
 
 pub use adapter_core::*;
 
+#[cfg(feature = "axum")]
+pub mod axum;
+#[cfg(feature = "health")]
+pub mod health;
 mod url;
 
 pub use url::{backend, connect};

@@ -67,8 +67,8 @@ pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket
 pub use memory::Memory;
 pub use model::{
     AckError, ClusterName, Departure, Error, ErrorKind, Event, EventData, GapChannel, Gathered, IntoRooms,
-    LocalDropped, MAX_NAME, MissingNode, MissingReason, Namespace, Node, NodeId, Packet, PacketFormat, Projection,
-    Result, Room, SocketId, SocketInfo, Stats,
+    LocalDropped, MAX_NAME, MissingNode, MissingReason, Namespace, NamespaceStatus, Node, NodeId, NodeState,
+    NodeStatus, Packet, PacketFormat, Projection, QueueStatus, Result, Room, SocketId, SocketInfo, Stats, Status,
 };
 pub use seams::{Ack, AckStream, GatheredAcks, ReplyHandle, ServerEvent};
 
@@ -83,6 +83,12 @@ pub mod backend {
     };
     pub use crate::model::{Limits, causes};
     pub use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, InboxFull, Outgoing, PublishError, Reason};
+}
+
+/// The metrics that the feature `metrics` publishes through the [`metrics`](https://docs.rs/metrics) facade, once a second.
+#[cfg(feature = "metrics")]
+pub mod metrics {
+    pub use crate::driver::{METRICS, Metric, MetricKind};
 }
 
 /// For authors of servers and bridges: the seam to local sockets, and the cluster operations as a trait.

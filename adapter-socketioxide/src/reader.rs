@@ -35,6 +35,7 @@ impl Reader {
     /// The value of a packet, as the sockets here can take it.
     pub(crate) fn packet(&self, packet: &Packet) -> Option<Value> {
         match packet.format {
+            PacketFormat::Text => self.count(None, OPAQUE),
             PacketFormat::Opaque => self.adopted(value::of_opaque(&packet.data), OPAQUE),
             PacketFormat::Event | PacketFormat::BinaryEvent => {
                 self.count(packet.event_data().and_then(|event| self.dialect.event(event)), EVENT)
@@ -58,9 +59,13 @@ impl Reader {
     /// Whether a packet is for socketioxide's sockets at all.
     ///
     /// # Errors
-    /// `Config` for an opaque packet that no bridge has made.
+    /// `Config` for text, and for an opaque packet that no bridge has made.
     pub(crate) fn check(&self, packet: &Packet) -> Result<()> {
-        let readable = packet.format != PacketFormat::Opaque || value::of_opaque(&packet.data).is_some();
+        let readable = match packet.format {
+            PacketFormat::Text => false,
+            PacketFormat::Opaque => value::of_opaque(&packet.data).is_some(),
+            _ => true,
+        };
         if readable { Ok(()) } else { Err(Error::config(OPAQUE)) }
     }
 
@@ -88,10 +93,11 @@ mod tests {
         assert_eq!(refused.load(Ordering::Relaxed), 0);
 
         let of_the_future = Packet::new(PacketFormat::Other(9), "[\"a\"]");
-        for packet in [Packet::opaque("\x09"), Packet::opaque(""), Packet::opaque("\0hello"), of_the_future] {
+        let unknown = [Packet::opaque("\x09"), Packet::opaque(""), Packet::opaque("\0hello"), Packet::text("[\"a\"]")];
+        for packet in unknown.into_iter().chain([of_the_future]) {
             assert_eq!(reader.packet(&packet), None);
         }
-        assert_eq!(refused.load(Ordering::Relaxed), 4);
-        assert_eq!(losses.count().unreadable, 4);
+        assert_eq!(refused.load(Ordering::Relaxed), 5);
+        assert_eq!(losses.count().unreadable, 5);
     }
 }

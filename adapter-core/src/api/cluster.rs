@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::{ClusterBuilder, Events, NamespaceHandle};
 use crate::driver::{Core, deadline, now};
 use crate::engine::Engine;
-use crate::model::{Error, ErrorKind, Namespace, Node, Result, Stats};
+use crate::model::{Error, ErrorKind, Namespace, Node, Result, Stats, Status};
 use crate::seams::{Adapter, Connect, LocalSockets, Observer};
 
 /// How long the goodbye may take at least.
@@ -156,6 +156,12 @@ impl Cluster {
     pub fn health(&self) -> Duration {
         let engine = self.core().engine();
         if engine.is_joining() { Duration::MAX } else { engine.health(now()) }
+    }
+
+    /// One snapshot of this node: the state of its link, the other nodes, its queues and its counters. It can be serialised, and
+    /// also tells what happened before anybody read [`events`](Self::events). Works after [`close`](Self::close) as well.
+    pub fn status(&self) -> Status {
+        self.core().status()
     }
 
     /// What was counted since this node connected.

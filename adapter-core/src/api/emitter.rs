@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use super::builder::check_max_message;
 use crate::api::emitter_calls::Calls;
@@ -237,6 +238,14 @@ impl EmitterOperator {
         let packet = packet.into();
         let target = self.selection.checked()?;
         self.emitter.send(Operation::Broadcast { namespace: self.namespace, target, packet }).await
+    }
+
+    /// Emits an event with one argument, which sockets of every kind of server can read.
+    ///
+    /// # Errors
+    /// Those of [`emit`](Self::emit), and `Config` when the argument has no JSON form.
+    pub async fn emit_event(self, event: &str, argument: impl Serialize) -> Result<()> {
+        self.emit(Packet::event(event, argument)?).await
     }
 
     /// Puts the sockets into these rooms.

@@ -11,6 +11,7 @@ mod namespace;
 mod operations;
 mod operator;
 mod selection;
+mod server_events;
 
 pub use builder::{ClusterBuilder, WhenUnreachable};
 pub use cluster::Cluster;

@@ -1,32 +1,25 @@
 //! A namespace as an application uses it.
 
-use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::mpsc::{self, WeakSender};
+use serde::Serialize;
+use tokio::sync::mpsc::WeakSender;
 use tokio::task::JoinHandle;
 
 use crate::api::BroadcastOperator;
-use crate::driver::panics;
 use crate::model::{Gathered, IntoRooms, Namespace, Node, NodeId, Packet, Result, Room, SocketInfo};
 use crate::seams::{AckStream, Adapter, AttachmentId, ServerEvent};
 
 /// How long a call waits for queue capacity, or for answers, if it is not told.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
-/// How many server-side events wait for their handler.
-const EVENTS: usize = 1024;
 
 /// A namespace of the cluster: what to emit to, and whom to ask. Clones are the same handle.
 ///
 /// Its methods without a target mean every socket of the namespace; [`to`](Self::to) and its sisters narrow that down.
 #[derive(Clone)]
 #[must_use = "the local sockets are served only while a clone of the handle lives"]
-pub struct NamespaceHandle(Arc<Inner>);
+pub struct NamespaceHandle(pub(super) Arc<Inner>);
 
 /// A handle that keeps nothing alive; see [`NamespaceHandle::on_server_event`].
 #[derive(Clone)]
@@ -45,19 +38,19 @@ impl std::fmt::Debug for WeakNamespaceHandle {
     }
 }
 
-struct Inner {
-    adapter: Arc<dyn Adapter>,
-    name: Namespace,
+pub(super) struct Inner {
+    pub(super) adapter: Arc<dyn Adapter>,
+    pub(super) name: Namespace,
     attachment: Option<AttachmentId>,
     /// Aborted with the handle.
-    handler: Mutex<Option<Handler>>,
+    pub(super) handler: Mutex<Option<Handler>>,
 }
 
 /// What runs a handler of server-side events.
-struct Handler {
-    task: JoinHandle<()>,
+pub(super) struct Handler {
+    pub(super) task: JoinHandle<()>,
     /// Where its events come in.
-    events: WeakSender<ServerEvent>,
+    pub(super) events: WeakSender<ServerEvent>,
 }
 
 impl NamespaceHandle {
@@ -122,6 +115,14 @@ impl NamespaceHandle {
         self.everyone().emit(packet).await
     }
 
+    /// Emits an event with one argument to every socket of the namespace, as [`BroadcastOperator::emit_event`] does.
+    ///
+    /// # Errors
+    /// Those of [`BroadcastOperator::emit_event`].
+    pub async fn emit_event(&self, event: &str, argument: impl Serialize) -> Result<()> {
+        self.everyone().emit_event(event, argument).await
+    }
+
     /// The same, and gathers the sockets' answers, as [`BroadcastOperator::emit_with_ack`] does.
     ///
     /// # Errors
@@ -179,79 +180,6 @@ impl NamespaceHandle {
     pub async fn rooms(&self) -> Result<Gathered<Room>> {
         self.everyone().rooms().await
     }
-
-    /// Sends an event to the other servers, this one not among them. Returns once it is in the outgoing queue.
-    ///
-    /// # Errors
-    /// As [`BroadcastOperator::emit`].
-    pub async fn server_side_emit(&self, event: &str, data: impl Into<Bytes>) -> Result<()> {
-        self.0.adapter.server_side_emit(&self.0.name, event, data.into(), TIMEOUT).await
-    }
-
-    /// The same, and gathers one answer from each of them, for so long at the most.
-    ///
-    /// # Errors
-    /// As [`BroadcastOperator::fetch_sockets`].
-    pub async fn server_side_emit_with_ack(
-        &self,
-        event: &str,
-        data: impl Into<Bytes>,
-        timeout: Duration,
-    ) -> Result<Gathered<(NodeId, Bytes)>> {
-        self.0.adapter.server_side_emit_with_ack(&self.0.name, event, data.into(), timeout).await
-    }
-
-    /// Handles the server-side events that other nodes send in this namespace, one after the other. The handler before
-    /// this one gets no more; this one ends with the last clone of the handle.
-    ///
-    /// 1,024 events wait for it at the most; what comes then is dropped and counted, and a sender who waits for an
-    /// answer learns that there is none. A handler that takes long should hand the event to a task of its own.
-    ///
-    /// A handler that panics goes on with the next event. The panic is counted ([`Stats::panics`](crate::Stats::panics)),
-    /// logged and told as [`Event::Panicked`](crate::Event::Panicked); a sender who waits for an answer to that event
-    /// learns that there is none.
-    ///
-    /// A handler that captures the handle keeps it, and the node with it, alive until `close`. Capture a weak one:
-    /// ```
-    /// # async fn example(chat: adapter_core::NamespaceHandle) -> adapter_core::Result<()> {
-    /// let weak = chat.downgrade();
-    /// chat.on_server_event(move |event| {
-    ///     let chat = weak.upgrade(); // and not `chat.clone()` from outside
-    ///     async move {
-    ///         if let Some(chat) = chat {
-    ///             chat.local().emit(event.data).await.ok();
-    ///         }
-    ///     }
-    /// })
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// `Closed`.
-    pub fn on_server_event<F, Fut>(&self, mut handler: F) -> Result<()>
-    where
-        F: FnMut(ServerEvent) -> Fut + Send + 'static,
-        Fut: Future<Output = ()> + Send,
-    {
-        let (sender, mut events) = mpsc::channel(EVENTS);
-        self.0.adapter.on_server_event(&self.0.name, sender.clone())?;
-        let (adapter, name) = (Arc::downgrade(&self.0.adapter), self.0.name.clone());
-        let task = tokio::spawn(async move {
-            while let Some(event) = events.recv().await {
-                if let Err(said) = caught(|| handler(event)).await
-                    && let Some(adapter) = adapter.upgrade()
-                {
-                    adapter.handler_panicked(&name, &said);
-                }
-            }
-        });
-        let new = Handler { task, events: sender.downgrade() };
-        let before = self.0.handler.lock().unwrap_or_else(PoisonError::into_inner).replace(new);
-        if let Some(before) = before {
-            before.task.abort();
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Inner {
@@ -266,18 +194,6 @@ impl Drop for Inner {
             handler.task.abort();
         }
     }
-}
-
-/// Runs a call and its future to their end; an error is what a panic of one of them said.
-async fn caught<F: Future<Output = ()>>(call: impl FnOnce() -> F) -> Result<(), String> {
-    let said = |panic: Box<dyn std::any::Any + Send>| panics::message(&*panic);
-    let mut future = pin!(catch_unwind(AssertUnwindSafe(call)).map_err(said)?);
-    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
-        Err(panic) => Poll::Ready(Err(said(panic))),
-    })
-    .await
 }
 
 impl std::fmt::Debug for NamespaceHandle {

@@ -38,10 +38,15 @@ impl Adapter for Cluster {
         self.core().registry.detach(attachment);
     }
 
-    fn on_server_event(&self, namespace: &Namespace, events: ServerEvents) -> Result<()> {
+    fn on_server_event(&self, namespace: &Namespace, event: Option<&str>, events: ServerEvents) -> Result<()> {
+        event.map_or(Ok(()), check_event_name)?;
         self.core().check_open()?;
-        self.core().registry.on_server_event(namespace, events);
+        self.core().registry.on_server_event(namespace, event, events);
         Ok(())
+    }
+
+    fn forget_server_events_named(&self, namespace: &Namespace, event: &str) {
+        self.core().registry.forget_server_events_named(namespace, event);
     }
 
     fn forget_server_events(&self, namespace: &Namespace, events: &ServerEvents) {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::api::namespace::TIMEOUT;
 use crate::api::selection::Selection;
 use crate::model::{
@@ -101,6 +103,15 @@ impl BroadcastOperator {
         let packet = packet.into();
         let (adapter, to, timeout) = self.checked()?;
         adapter.broadcast(to, packet, timeout).await
+    }
+
+    /// Emits an event with one argument, which sockets of every kind of server can read: it makes the packet by
+    /// [`Packet::event`], and [`emit`](Self::emit)s it.
+    ///
+    /// # Errors
+    /// Those of [`emit`](Self::emit), and `Config` when the argument has no JSON form.
+    pub async fn emit_event(self, event: &str, argument: impl Serialize) -> Result<()> {
+        self.emit(Packet::event(event, argument)?).await
     }
 
     /// The same, and gathers the sockets' answers as they come. Ends when all have answered or the time is up.

@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 
+use super::link_state::LinkState;
 use super::logging::Log;
+use super::metrics::Metrics;
 use super::registry::Registry;
 use crate::engine::{Engine, Output, Whole};
 use crate::kit::InPlace;
 use crate::model::{
-    Error, ErrorKind, Event, MAX_NAME, MissingNode, MissingReason, Node, NodeId, Result, Room, Stats, Target,
+    Error, ErrorKind, Event, MAX_NAME, MissingNode, MissingReason, Node, NodeId, NodeState, NodeStatus, QueueStatus,
+    Result, Room, Stats, Status, Target,
 };
 use crate::seams::acks::Collector;
 use crate::seams::{Backend, Channel, Inbox, Observer};
@@ -49,10 +52,12 @@ pub(crate) struct Core {
     waiters: Mutex<HashMap<u64, Waiter>>,
     ready: Mutex<Option<oneshot::Sender<()>>>,
     pub(crate) events: broadcast::Sender<Event>,
-    /// Why the link is down or silent, if it is: what a new reader of events is told first.
-    degraded: Mutex<Option<String>>,
+    /// How the link stands: what a new reader of events is told first.
+    link_state: LinkState,
     pub(crate) events_dropped: AtomicU64,
+    pub(crate) sent_bytes: AtomicU64,
     pub(crate) log: Log,
+    pub(super) metrics: Metrics,
     pub(crate) closed: AtomicBool,
 }
 
@@ -116,9 +121,11 @@ impl Core {
             waiters: Mutex::default(),
             ready: Mutex::new(Some(ready)),
             events: broadcast::Sender::new(events),
-            degraded: Mutex::default(),
+            link_state: LinkState::new(now()),
             events_dropped: AtomicU64::new(0),
+            sent_bytes: AtomicU64::new(0),
             log: Log::default(),
+            metrics: Metrics::default(),
             closed: AtomicBool::new(false),
         }
     }
@@ -134,9 +141,44 @@ impl Core {
         Stats {
             panics: self.registry.panics().count(),
             own: stats.own + self.inbox.own(),
+            sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
+            received_bytes: self.inbox.received_bytes(),
             events_dropped,
             local_dropped: self.registry.local_dropped(),
             ..stats
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let (now, link) = (now(), self.link_state.now());
+        let free = self.capacity.available_permits();
+        let (joining, health, round_trip, nodes, oldest) = {
+            let engine = self.engine();
+            let nodes = engine.heard(now);
+            (engine.is_joining(), engine.health(now), engine.round_trip(), nodes, engine.unsent_for(now))
+        };
+        let state = match () {
+            () if self.closed.load(Ordering::Acquire) => NodeState::Closed,
+            () if joining => NodeState::Joining,
+            () if link.degraded.is_some() => NodeState::Degraded,
+            () => NodeState::Up,
+        };
+        let stats = self.stats();
+        let (bytes, max_bytes) = (self.bounds.queue.saturating_sub(free) as u64, self.bounds.queue as u64);
+        Status {
+            cluster: self.channels.name.to_string(),
+            node: self.node.clone(),
+            state,
+            state_for: now.saturating_duration_since(link.since),
+            outages: link.outages,
+            connect_attempts: self.inbox.attempts(),
+            last_error: link.last_error,
+            health: (!joining).then_some(health),
+            round_trip,
+            nodes: nodes.into_iter().map(|(node, heard)| NodeStatus { node, heard }).collect(),
+            queue: QueueStatus { messages: stats.queued, bytes, max_bytes, oldest },
+            namespaces: self.registry.namespaces(),
+            stats,
         }
     }
 
@@ -268,6 +310,7 @@ impl Core {
             }
             Output::Missing { request, missing } => {
                 if let Some(collector) = self.collector(request) {
+                    self.measure_missing("emit_with_ack", &[missing]);
                     collector.end(missing.node, Some(missing.reason));
                 }
             }
@@ -375,6 +418,7 @@ impl Core {
                 let _ = replies.send(Reply::Ended(missing));
             }
             Some(Waiter::Acks(collector)) => {
+                self.measure_missing("emit_with_ack", &missing);
                 missing.iter().for_each(|missing| collector.end(missing.node, Some(missing.reason)));
             }
             None => {}
@@ -395,20 +439,13 @@ impl Core {
     /// What happens from now on, and what a reader has to know before.
     pub(crate) fn read_events(&self) -> (Option<Event>, broadcast::Receiver<Event>) {
         let receiver = self.events.subscribe(); // first: between the two, something may be told twice but not be missed
-        (self.degraded().clone().map(Event::Degraded), receiver)
-    }
-
-    fn degraded(&self) -> MutexGuard<'_, Option<String>> {
-        self.degraded.lock().unwrap_or_else(PoisonError::into_inner)
+        (self.link_state.now().degraded.map(Event::Degraded), receiver)
     }
 
     fn tell(&self, event: Event) {
-        match &event {
-            Event::Degraded(reason) => *self.degraded() = Some(reason.clone()),
-            Event::Recovered => *self.degraded() = None,
-            _ => {}
-        }
+        self.link_state.note(&event, now());
         self.log_event(&event);
+        self.measure_event(&event);
         let _ = self.events.send(event); // nobody listens: nothing to do
     }
 }

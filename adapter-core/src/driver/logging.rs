@@ -52,6 +52,7 @@ impl Core {
     pub(crate) fn log_left(&self, now: Instant) {
         self.log.with(|state| state.looked = None);
         self.log_losses(now);
+        self.publish_all();
         tracing::info!(cluster = %self.channels.name, node = %self.node.id, "left the cluster");
     }
 

@@ -93,13 +93,17 @@ impl Core {
         let mut here = |namespace| self.registry.here_again(found, namespace, Scope::Cluster);
         let answer = match operation {
             Operation::Broadcast { namespace, target, packet } => {
-                here(namespace).broadcast(target, packet);
+                let here = here(namespace);
+                here.count_delivered();
+                here.broadcast(target, packet);
                 Answer::Applied
             }
             Operation::BroadcastWithAck { namespace, target, packet, timeout } => {
                 if let Some(to) = reply {
                     let acks = Acks::new(RemoteAcks { core: Arc::downgrade(self), to });
-                    here(namespace).broadcast_with_ack(target, packet, (*timeout).min(A_DAY), acks);
+                    let here = here(namespace);
+                    here.count_delivered();
+                    here.broadcast_with_ack(target, packet, (*timeout).min(A_DAY), acks);
                 }
                 return;
             }

@@ -161,6 +161,7 @@ impl Reader {
             core.sent.notify_waiters(); // `close` looks at who has confirmed
         }
         core.log_losses(now);
+        core.publish_metrics(now);
         if work {
             core.work.notify_one();
         }

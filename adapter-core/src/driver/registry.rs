@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::TrySendError;
-
+use super::listeners::{self, Listeners};
 use super::panics::{self, Panics};
+use super::tally::{Counts, Tally};
 use crate::model::{
-    Error, LocalDropped, LocalSocket, Namespace, Packet, Projection, Result, Room, SocketChange, Target,
+    Error, LocalDropped, LocalSocket, Namespace, NamespaceStatus, Packet, Projection, Result, Room, SocketChange,
+    Target,
 };
 use crate::seams::{Acks, AttachmentId, LocalSockets, Scope, ServerEvent, ServerEvents};
 
@@ -23,8 +24,7 @@ pub(crate) struct Registry {
     version: AtomicU64,
     newest: AtomicU64,
     panics: Panics,
-    /// What local sockets that are detached had dropped until then.
-    dropped_before: Mutex<LocalDropped>,
+    tally: Tally,
 }
 
 /// The namespaces and the attachments, which change together. Every change looks at one namespace, however many
@@ -37,17 +37,18 @@ struct Names {
 }
 
 /// One namespace.
-#[derive(Default)]
 struct Entry {
+    counts: Arc<Counts>,
     /// Held while an operation of ours gets its number and is carried out here: the same order everywhere.
     order: Mutex<()>,
     attached: RwLock<Arc<[Attached]>>,
-    events: Mutex<Option<ServerEvents>>,
+    events: Mutex<Listeners>,
 }
 
 #[derive(Clone)]
 struct Attached {
     id: AttachmentId,
+    counts: Arc<Counts>,
     key: Option<usize>,
     local: Arc<dyn LocalSockets>,
 }
@@ -69,9 +70,9 @@ impl Registry {
     /// `Config` when these sockets are attached to the namespace already.
     pub(crate) fn attach(&self, namespace: &Namespace, local: Arc<dyn LocalSockets>) -> Result<AttachmentId> {
         let id = AttachmentId(self.newest.fetch_add(1, Ordering::Relaxed));
-        let new = Attached { id, key: local.key(), local };
+        let new = Attached { id, counts: self.tally.of(namespace), key: local.key(), local };
         let mut names = self.write();
-        let entry = names.entries.entry(namespace.clone()).or_default();
+        let entry = names.entry(namespace, &self.tally);
         let mut attached = entry.attached.write().unwrap_or_else(PoisonError::into_inner);
         if attached.iter().any(|other| other.is(&new)) {
             let text = format!("these sockets are attached to {namespace} already, and would get everything twice");
@@ -98,36 +99,38 @@ impl Registry {
         drop((dropped, gone));
     }
 
-    pub(crate) fn on_server_event(&self, namespace: &Namespace, events: ServerEvents) {
+    pub(crate) fn on_server_event(&self, namespace: &Namespace, event: Option<&str>, events: ServerEvents) {
         let mut names = self.write();
-        let before = names.entries.entry(namespace.clone()).or_default().events().replace(events);
+        let before = names.entry(namespace, &self.tally).events().add(event, events);
         drop(names);
         drop(before); // its reader wakes: not under our lock
     }
 
     /// These events go nowhere any more, unless others have taken their place.
     pub(crate) fn forget_server_events(&self, namespace: &Namespace, events: &ServerEvents) {
-        let mut names = self.write();
-        let before = names.entries.get(namespace).and_then(|entry| {
-            let mut current = entry.events();
-            current.take_if(|current| current.same_channel(events))
-        });
-        let gone = names.tidy(namespace);
-        drop(names);
-        drop((before, gone));
+        self.forget_listeners(namespace, |listeners| listeners.remove(|_, other| other.same_channel(events)));
     }
 
-    /// Hands a server-side event over; gives it back when nobody takes it.
+    pub(crate) fn forget_server_events_named(&self, namespace: &Namespace, event: &str) {
+        self.forget_listeners(namespace, |listeners| listeners.remove(|name, _| name == Some(event)));
+    }
+
+    fn forget_listeners(&self, namespace: &Namespace, remove: impl FnOnce(&mut Listeners) -> Vec<ServerEvents>) {
+        let mut names = self.write();
+        let before = names.entries.get(namespace).map(|entry| remove(&mut entry.events()));
+        let gone = names.tidy(namespace);
+        drop(names);
+        drop((before, gone)); // readers wake: not under our lock
+    }
+
+    /// Hands a server-side event to everybody who gets it; gives it back when nobody takes it.
     pub(crate) fn server_event(&self, event: ServerEvent) -> Result<(), ServerEvent> {
         let entry = self.here(&event.namespace, Scope::Cluster).entry;
-        let Some(events) = entry.and_then(|entry| entry.events().clone()) else { return Err(event) };
-        events.try_send(event).map_err(|refused| match refused {
-            TrySendError::Full(event) => event,
-            TrySendError::Closed(event) => {
-                self.forget_server_events(&event.namespace, &events);
-                event
-            }
-        })
+        let listeners = entry.map(|entry| entry.events().of(&event.event)).unwrap_or_default();
+        let namespace = event.namespace.clone();
+        let (refused, closed) = listeners::hand_over(event, &listeners);
+        closed.iter().for_each(|events| self.forget_server_events(&namespace, events));
+        refused.map_or(Ok(()), Err)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Names> {
@@ -164,19 +167,39 @@ impl Registry {
 
     /// What all local sockets have dropped, those that are detached included.
     pub(crate) fn local_dropped(&self) -> LocalDropped {
+        let mut sum = LocalDropped::default();
+        self.tally.all().iter().for_each(|(_, counts)| sum += counts.dropped_before());
+        self.each_attached(|attached| sum += self.dropped_by(attached));
+        sum
+    }
+
+    /// What was sent, delivered and dropped, by namespace.
+    pub(crate) fn namespaces(&self) -> Vec<NamespaceStatus> {
+        let mut dropped: HashMap<_, LocalDropped> = HashMap::new();
+        self.each_attached(|attached| {
+            *dropped.entry(Arc::as_ptr(&attached.counts)).or_default() += self.dropped_by(attached);
+        });
+        let status = |(name, counts): (Option<Namespace>, Arc<Counts>)| {
+            let namespace = name.map_or_else(|| "other".to_owned(), |name| name.to_string());
+            let mut sum = counts.dropped_before();
+            sum += dropped.get(&Arc::as_ptr(&counts)).copied().unwrap_or_default();
+            NamespaceStatus { namespace, sent: counts.sent(), delivered: counts.delivered(), dropped: sum }
+        };
+        self.tally.all().into_iter().map(status).collect()
+    }
+
+    /// Looks at everything that is attached now. Foreign code may run: not under our lock.
+    fn each_attached(&self, look: impl FnMut(&Attached)) {
         let entries: Vec<_> = {
             let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-            names.entries.values().cloned().collect()
+            names.entries.values().map(|entry| entry.attached()).collect()
         };
-        let mut sum = *self.dropped_before.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().for_each(|entry| entry.attached().iter().for_each(|attached| sum += self.dropped_by(attached)));
-        sum
+        entries.iter().flat_map(|attached| attached.iter()).for_each(look);
     }
 
     /// Keeps what local sockets have dropped, for when they are gone.
     fn retire(&self, attached: &Attached) {
-        let dropped = self.dropped_by(attached);
-        *self.dropped_before.lock().unwrap_or_else(PoisonError::into_inner) += dropped;
+        attached.counts.keep_dropped(self.dropped_by(attached));
     }
 
     fn dropped_by(&self, attached: &Attached) -> LocalDropped {
@@ -192,6 +215,12 @@ impl Registry {
 }
 
 impl Names {
+    /// The entry of this namespace, made if it is new.
+    fn entry(&mut self, namespace: &Namespace, tally: &Tally) -> &Arc<Entry> {
+        let new = || Arc::new(Entry::new(tally.of(namespace)));
+        self.entries.entry(namespace.clone()).or_insert_with(new)
+    }
+
     /// Forgets a namespace in which there is nothing, and gives back the memory that many took.
     fn tidy(&mut self, namespace: &Namespace) -> Option<Arc<Entry>> {
         let gone = self.entries.get(namespace).is_some_and(|entry| entry.is_empty());
@@ -217,7 +246,11 @@ impl Attached {
 }
 
 impl Entry {
-    fn events(&self) -> MutexGuard<'_, Option<ServerEvents>> {
+    fn new(counts: Arc<Counts>) -> Self {
+        Self { counts, order: Mutex::default(), attached: RwLock::default(), events: Mutex::default() }
+    }
+
+    fn events(&self) -> MutexGuard<'_, Listeners> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -226,7 +259,7 @@ impl Entry {
     }
 
     fn is_empty(&self) -> bool {
-        self.events().is_none() && self.attached().is_empty()
+        self.events().is_empty() && self.attached().is_empty()
     }
 }
 
@@ -234,6 +267,20 @@ impl Here<'_> {
     /// Keeps others from giving out numbers in this namespace until it is dropped.
     pub(crate) fn in_order(&self) -> Option<MutexGuard<'_, ()>> {
         self.entry.as_ref().map(|entry| entry.order.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts an operation that leaves for other nodes.
+    pub(crate) fn count_sent(&self) {
+        match &self.entry {
+            Some(entry) => entry.counts.count_sent(),
+            None => self.registry.tally.of(self.namespace).count_sent(),
+        }
+    }
+
+    /// Counts a broadcast of another node, if it meets any sockets here.
+    pub(crate) fn count_delivered(&self) {
+        let met = self.entry.as_ref().filter(|entry| !entry.attached().is_empty());
+        met.into_iter().for_each(|entry| entry.counts.count_delivered());
     }
 
     pub(crate) fn broadcast(&self, target: &Target, packet: &Packet) {
@@ -341,7 +388,7 @@ mod tests {
             .iter()
             .map(|name| {
                 let (events, _) = tokio::sync::mpsc::channel(1);
-                registry.on_server_event(name, events.clone());
+                registry.on_server_event(name, None, events.clone());
                 (registry.attach(name, Arc::new(Hub::new())).expect("attached"), events)
             })
             .collect();

@@ -33,10 +33,13 @@ pub(crate) fn check_timeout(timeout: Duration) -> Result<()> {
 pub(crate) struct Forget {
     core: Arc<Core>,
     pub(crate) asked: Asked,
+    kind: &'static str,
+    at: Instant,
 }
 
 impl Drop for Forget {
     fn drop(&mut self) {
+        self.core.measure_request(self.kind, now().saturating_duration_since(self.at));
         self.core.forget(self.asked.request);
     }
 }
@@ -89,7 +92,7 @@ impl Core {
         waiter: impl FnOnce(&[NodeId]) -> Waiter + Send,
     ) -> Result<Option<Forget>> {
         self.check_open()?;
-        let content = operation.encode();
+        let (kind, at, content) = (operation.name(), now(), operation.encode());
         self.check_size(&content)?;
         if !leaves_this_node(operation, scope, self.node.id) {
             return self.serve(operation, scope, None, acks, |_, _| {}).map(|()| None);
@@ -98,7 +101,7 @@ impl Core {
         let out_of_reach = if operation.only_asks() { self.engine().out_of_reach(only) } else { None };
         if let Some(missing) = out_of_reach {
             let asked = Asked { request: 0, nodes: Vec::new(), missing };
-            return Ok(Some(Forget { core: Arc::clone(self), asked }));
+            return Ok(Some(Forget { core: Arc::clone(self), asked, kind, at }));
         }
         let capacity = self.reserve(&content, until.saturating_duration_since(now())).await;
         let mut forget = None;
@@ -111,7 +114,7 @@ impl Core {
         })?;
         self.sooner.notify_one();
         tokio::task::coop::consume_budget().await;
-        Ok(forget.map(|asked| Forget { core: Arc::clone(self), asked }))
+        Ok(forget.map(|asked| Forget { core: Arc::clone(self), asked, kind, at }))
     }
 
     /// Gives the message its number and carries the operation out here, under the lock that keeps both in order.
@@ -132,6 +135,7 @@ impl Core {
                 // `close` looks at the engine after it has set this: whatever is queued before is flushed.
                 self.check_open()?;
                 queue(&mut engine, capacity.take());
+                here.count_sent();
                 Ok(())
             }
             Some(Err(failed)) => Err(failed),
@@ -164,7 +168,7 @@ impl Core {
         mut take: impl FnMut(&mut Vec<T>, NodeId, Answer) -> Took + Send,
     ) -> Result<Gathered<T>> {
         check_timeout(timeout)?;
-        let until = deadline(timeout);
+        let (kind, until) = (operation.name(), deadline(timeout));
         let (sender, mut replies) = mpsc::unbounded_channel();
         let question = self.ask(&operation, scope, until, None, |_| Waiter::Gather(sender)).await?;
         let mut items = Vec::new();
@@ -199,6 +203,7 @@ impl Core {
             missing.extend(waiting.into_iter().map(|node| MissingNode { node, reason: MissingReason::Timeout }));
         }
         drop(question);
+        self.measure_missing(kind, &missing);
         missing.sort_unstable_by_key(|missing| missing.node);
         Ok(Gathered { items, missing })
     }

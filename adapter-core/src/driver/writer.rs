@@ -197,7 +197,10 @@ async fn publish(core: Arc<Core>, batch: Vec<Outgoing>) -> Outcome {
     let bytes: usize = batch.iter().map(|message| message.payload.len()).sum();
     let patience = PUBLISH_TIMEOUT + Duration::from_secs(1).mul_f64(bytes as f64 / SLOWEST_LINK);
     match tokio::time::timeout(patience, caught(core.backend.publish(&batch))).await {
-        Ok(Ok(Ok(()))) => Outcome::Sent,
+        Ok(Ok(Ok(()))) => {
+            core.sent_bytes.fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
+            Outcome::Sent
+        }
         // The link has smaller limits than the one that the batch was cut for.
         Ok(Ok(Err(PublishError::Refused { kind: ErrorKind::TooLarge, .. }))) if core.refresh_limits() => {
             Outcome::Unknown

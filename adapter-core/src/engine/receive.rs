@@ -138,7 +138,7 @@ impl Engine {
             match self.window.accept(frame, message.len, self.settings.limit(), patient) {
                 Accepted::Whole(whole) => self.carry_out(whole),
                 Accepted::Piece => {}
-                Accepted::Copy => self.stats.copies += 1,
+                Accepted::Copy => self.stats.duplicates += 1,
             }
             return;
         };
@@ -188,7 +188,7 @@ impl Engine {
 
     /// Carries out what an account lets through.
     pub(super) fn advance(&mut self, id: NodeId, inbox: bool, progress: Progress, now: Instant) {
-        self.stats.copies += progress.copies;
+        self.stats.duplicates += progress.copies;
         self.stats.malformed += progress.leaps;
         self.stats.repaired += progress.repaired;
         let progressed = !progress.steps.is_empty();

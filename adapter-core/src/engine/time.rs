@@ -125,12 +125,31 @@ impl Engine {
         self.members.live().into_iter().filter_map(node).collect()
     }
 
+    /// The same, and how long ago each was heard last.
+    pub(crate) fn heard(&self, now: Instant) -> Vec<(Node, Duration)> {
+        let clock = self.members.clock().now(now, self.is_in_doubt(now));
+        let heard = |id| self.members.get(id).map(|peer| (peer.node(id), peer.unheard_for(clock)));
+        self.members.live().into_iter().filter_map(heard).collect()
+    }
+
+    /// How long the heartbeat or probe that came back last was on its way.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.echo.round_trip()
+    }
+
+    /// How many have come back.
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "only what is published needs it"))]
+    pub(crate) fn round_trips(&self) -> u64 {
+        self.echo.round_trips()
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         Stats {
             queued: self.sending.len() as u64,
             open_requests: self.requests.len() as u64,
             answers_dropped: self.sending.dropped_answers,
             refused: self.sending.refused,
+            sent: self.sending.sent_messages(),
             resent: self.sending.repairs().1,
             history_bytes: self.sending.repairs().0 as u64,
             held_bytes: self.members.held() as u64,

@@ -277,6 +277,7 @@ async fn next<L: Link>(
     let mut outage = Outage::new();
     loop {
         backoff.wait_at_most(outage.longest()).await; // the nodes of a server do not leave it all at once
+        inbox.attempt();
         match in_time::<L, _>(attempt::<L>(source, inbox), make(source, shared, inbox)).await {
             Ok(made) => return made,
             Err(error) => {

@@ -12,6 +12,7 @@ mod packet;
 pub(crate) mod serial;
 mod socket;
 mod stats;
+mod status;
 mod target;
 
 pub use change::SocketChange;
@@ -26,4 +27,5 @@ pub use node::{Node, NodeId};
 pub use packet::{Packet, PacketFormat};
 pub use socket::{AckError, LocalDropped, LocalSocket, Projection, SocketInfo};
 pub use stats::Stats;
+pub use status::{NamespaceStatus, NodeState, NodeStatus, QueueStatus, Status};
 pub use target::{Target, TargetFlags};

@@ -28,13 +28,15 @@ const PACKED: usize = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PacketFormat {
-    /// Only the kind of server that made it: its own encoding.
+    /// Only the kind of server that made it: its own encoding. For the clients of a WebSocket server: binary data.
     Opaque,
     /// Everyone: a JSON array of the event's name and its arguments, which each kind of server encodes for its
     /// own clients. [`Packet::event`], SQL and the servers of socketioxide send it.
     Event,
     /// Everyone: an event with binary data, of which [`Packet::event_data`] makes the JSON and the attachments.
     BinaryEvent,
+    /// The clients of a WebSocket server: UTF-8 text, which a [`Hub`](crate::Hub) hands on as it is.
+    Text,
     /// A tag that this build does not know; carried, and refused by whoever has to read it.
     Other(u8),
 }
@@ -45,6 +47,7 @@ impl PacketFormat {
             Self::Opaque => 0,
             Self::Event => 1,
             Self::BinaryEvent => 2,
+            Self::Text => 3,
             Self::Other(tag) => tag,
         }
     }
@@ -54,6 +57,7 @@ impl PacketFormat {
             0 => Self::Opaque,
             1 => Self::Event,
             2 => Self::BinaryEvent,
+            3 => Self::Text,
             other => Self::Other(other),
         }
     }
@@ -68,6 +72,11 @@ impl Packet {
     /// Bytes in the local sockets' own encoding.
     pub fn opaque(data: impl Into<Bytes>) -> Self {
         Self::new(PacketFormat::Opaque, data)
+    }
+
+    /// Text for the clients of WebSocket servers.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(PacketFormat::Text, text.into())
     }
 
     /// A slice of a message from another node.
@@ -141,14 +150,16 @@ impl From<&'static [u8]> for Packet {
 }
 
 impl From<String> for Packet {
-    fn from(data: String) -> Self {
-        Self::opaque(data)
+    /// Text; see [`Packet::text`].
+    fn from(text: String) -> Self {
+        Self::text(text)
     }
 }
 
-impl From<&'static str> for Packet {
-    fn from(data: &'static str) -> Self {
-        Self::opaque(data)
+impl From<&str> for Packet {
+    /// A copy of the text; see [`Packet::text`].
+    fn from(text: &str) -> Self {
+        Self::text(text)
     }
 }
 

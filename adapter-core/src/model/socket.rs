@@ -86,7 +86,7 @@ impl fmt::Display for AckError {
 impl std::error::Error for AckError {}
 
 /// Deliveries that local sockets have not taken, by cause. One packet for one socket is one delivery.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LocalDropped {
     /// The socket's queue was full, or the socket was not ready for a volatile packet. A [`Hub`](crate::Hub) counts all

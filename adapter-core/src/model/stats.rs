@@ -1,17 +1,25 @@
 //! What was counted.
 
+use serde::Serialize;
+
 use crate::model::LocalDropped;
 
 /// What this node has counted since it connected. Nothing is dropped without being counted here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// Messages for the broker that wait now.
     pub queued: u64,
     /// Questions that wait for answers now.
     pub open_requests: u64,
+    /// Messages of ours that the broker has taken.
+    pub sent: u64,
+    /// Bytes that were published, with those of what was published again.
+    pub sent_bytes: u64,
     /// Frames of other nodes that were received.
     pub received: u64,
+    /// Bytes that the backend has handed over, this node's own messages among them.
+    pub received_bytes: u64,
     /// Own frames that came back, as they must.
     pub own: u64,
     /// Messages that are not of the protocol, and frames whose body is not what their kind says.
@@ -26,8 +34,8 @@ pub struct Stats {
     pub greetings_dropped: u64,
     /// Frames in this node's name that it did not send.
     pub impersonated: u64,
-    /// Copies of frames that had been carried out already.
-    pub copies: u64,
+    /// Duplicates of frames that had been carried out already. They were dropped.
+    pub duplicates: u64,
     /// Messages of others that had been lost, and that their senders have sent again.
     pub repaired: u64,
     /// Messages of ours that were sent again, to nodes that missed them.

@@ -35,16 +35,22 @@ pub trait Adapter: Send + Sync + 'static {
     /// Takes local sockets out again, at once. An id that is not attached is nothing to do.
     fn detach(&self, attachment: AttachmentId);
 
-    /// Where server-side events of a namespace go from now on; the one before gets no more.
+    /// Where server-side events of a namespace go from now on. With a name: those of this name, beside whoever else gets them.
+    /// Without: all for whose name nobody has asked; whoever got these before gets no more.
     ///
     /// # Errors
     /// `Closed`.
-    fn on_server_event(&self, namespace: &Namespace, events: ServerEvents) -> Result<()>;
+    fn on_server_event(&self, namespace: &Namespace, event: Option<&str>, events: ServerEvents) -> Result<()>;
 
     /// Ends that, unless others have taken the place of these. Who has called [`on_server_event`](Self::on_server_event)
     /// calls this when its receiver is dropped, or the namespace is kept until the next event. Does nothing by default.
     fn forget_server_events(&self, namespace: &Namespace, events: &ServerEvents) {
         let _ = (namespace, events);
+    }
+
+    /// Ends it for everybody who has asked for events of this name. Does nothing by default.
+    fn forget_server_events_named(&self, namespace: &Namespace, event: &str) {
+        let _ = (namespace, event);
     }
 
     /// Counts a panic of a handler of server events, and tells it in the log and as an event; `said` is its message.

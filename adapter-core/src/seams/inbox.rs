@@ -37,6 +37,10 @@ struct Shared {
     bounds: Bounds,
     owner: Option<Owner>,
     own: AtomicU64,
+    /// Bytes of all messages that were taken, this node's own among them.
+    bytes: AtomicU64,
+    /// How often a link was to be made anew.
+    attempts: AtomicU64,
     /// The counter of the newest frame that this node has given to the backend.
     written: AtomicU64,
     /// Bytes of a message that is not complete yet have arrived.
@@ -127,6 +131,8 @@ impl Inbox {
         Self(Arc::new(Shared {
             owner,
             own: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            attempts: AtomicU64::new(0),
             written: AtomicU64::new(0),
             state: Mutex::default(),
             arrived: Notify::new(),
@@ -172,6 +178,7 @@ impl Inbox {
         let written = || shared.written.load(Ordering::Relaxed);
         if !control && glance.is_some_and(|glance| Some(glance.sender) == me && glance.counter <= written()) {
             drop(state);
+            shared.bytes.fetch_add(payload.len() as u64, Ordering::Relaxed);
             shared.own.fetch_add(1, Ordering::Relaxed);
             shared.alive.store(true, Ordering::Relaxed);
             return Ok(());
@@ -198,6 +205,7 @@ impl Inbox {
             return if control { Ok(()) } else { Err(InboxFull(arrival.payload)) };
         }
         state.bytes += arrival.cost();
+        shared.bytes.fetch_add(arrival.payload.len() as u64, Ordering::Relaxed);
         state.messages.push_back(arrival);
         drop(state);
         shared.arrived.notify_one();
@@ -319,6 +327,21 @@ impl Inbox {
     /// How many of this node's own messages came back.
     pub(crate) fn own(&self) -> u64 {
         self.0.own.load(Ordering::Relaxed)
+    }
+
+    /// A link is to be made anew.
+    pub(crate) fn attempt(&self) {
+        self.0.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was so.
+    pub(crate) fn attempts(&self) -> u64 {
+        self.0.attempts.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes were taken.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.0.bytes.load(Ordering::Relaxed)
     }
 
     /// What the messages that wait count, control among them.

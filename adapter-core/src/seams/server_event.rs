@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use crate::model::{Namespace, NodeId};
+use crate::model::{Error, Namespace, NodeId, Result};
 
 /// An event that another server sent with `server_side_emit`.
 #[derive(Debug)]
@@ -20,6 +22,17 @@ pub struct ServerEvent {
     pub data: Bytes,
     /// How to answer, if the sender waits for one.
     pub reply: Option<ReplyHandle>,
+}
+
+impl ServerEvent {
+    /// Its data, read as JSON.
+    ///
+    /// # Errors
+    /// `Config` when the data is no JSON, or not of this type.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        let text = || format!("the data of the server event {:?} cannot be read", self.event);
+        serde_json::from_slice(&self.data).map_err(|cause| Error::config(text()).with_source(cause))
+    }
 }
 
 /// The one answer to a server-side event. Dropped unused, the sender learns that nobody handled the event.
@@ -48,6 +61,32 @@ impl ReplyHandle {
 
     pub(crate) fn new(sink: impl ReplySink) -> Self {
         Self(Some(Arc::new(sink)))
+    }
+
+    /// Makes any number of handles of this one: the first that answers has answered, and when all are dropped there is none.
+    pub(crate) fn shared(self) -> impl Fn() -> Self {
+        struct First(Mutex<Option<ReplyHandle>>);
+        impl ReplySink for Arc<First> {
+            fn reply(&self, answer: Option<Bytes>) {
+                let Some(answer) = answer else { return };
+                let first = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(first) = first {
+                    first.send(answer);
+                }
+            }
+        }
+        let first = Arc::new(First(Mutex::new(Some(self))));
+        move || Self::new(Arc::clone(&first))
+    }
+
+    /// Answers with a value as JSON. Never waits.
+    ///
+    /// # Errors
+    /// `Config` when the value has no JSON form; the sender learns that there is no answer.
+    pub fn send_json(self, answer: &impl Serialize) -> Result<()> {
+        let answer = serde_json::to_vec(answer);
+        self.send(answer.map_err(|cause| Error::config("the answer has no JSON form").with_source(cause))?);
+        Ok(())
     }
 
     /// Answers. Never waits.

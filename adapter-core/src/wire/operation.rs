@@ -67,6 +67,21 @@ impl Operation {
         matches!(self, Self::FetchSockets { .. } | Self::CountSockets { .. } | Self::ListRooms { .. })
     }
 
+    /// The name of the call that makes it, for those who measure.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Broadcast { .. } => "emit",
+            Self::BroadcastWithAck { .. } => "emit_with_ack",
+            Self::Change { change: SocketChange::Join(_), .. } => "join_sockets",
+            Self::Change { change: SocketChange::Leave(_), .. } => "leave_sockets",
+            Self::Change { change: SocketChange::Disconnect, .. } => "disconnect_sockets",
+            Self::FetchSockets { .. } => "fetch_sockets",
+            Self::CountSockets { .. } => "count_sockets",
+            Self::ListRooms { .. } => "rooms",
+            Self::ServerEvent { .. } => "server_side_emit_with_ack",
+        }
+    }
+
     /// Which sockets it means, if it means sockets.
     pub(crate) fn target(&self) -> Option<&Target> {
         match self {

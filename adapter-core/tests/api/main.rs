@@ -23,6 +23,7 @@ mod sending;
 mod server_events;
 mod soak;
 mod starting;
+mod status;
 mod supervision;
 mod support;
 mod waits;

@@ -320,7 +320,7 @@ async fn g10_a_publish_of_unknown_outcome_is_repeated_and_the_copies_are_dropped
     for n in 0..20 {
         one.chat.emit(format!("{n}")).await.unwrap();
     }
-    eventually(|| two.cluster.stats().copies > 0).await;
+    eventually(|| two.cluster.stats().duplicates > 0).await;
     link.set(Mode::Up).await;
     one.chat.emit("end").await.unwrap();
     assert_eq!(until("end", &mut there).await, (0..20).map(|n| n.to_string()).collect::<Vec<_>>());

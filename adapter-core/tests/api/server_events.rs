@@ -113,3 +113,86 @@ async fn g04_a_handler_that_panics_goes_on_with_the_next_event() {
         }
     }
 }
+
+#[tokio::test]
+async fn handlers_by_name_do_not_unseat_each_other_and_others_get_the_rest() {
+    let nodes = three().await;
+    let (heard, mut hears) = mpsc::unbounded_channel();
+    let tell = |who: &'static str| {
+        let heard = heard.clone();
+        move |event: adapter_core::ServerEvent| {
+            let _ = heard.send((who, event.event));
+            std::future::ready(Ok(()))
+        }
+    };
+    nodes[1].cluster.of("/chat").unwrap().on("news", tell("a library")).unwrap(); // its handle is dropped, it stays
+    nodes[1].chat.on("news", tell("the application")).unwrap();
+    let rest = tell("the rest");
+    nodes[1]
+        .chat
+        .on_server_event(move |event| {
+            let _ = rest(event);
+            std::future::ready(())
+        })
+        .unwrap();
+    nodes[0].chat.server_side_emit("news", "1").await.unwrap();
+    nodes[0].chat.server_side_emit("weather", "2").await.unwrap();
+    let mut all = [hears.recv().await.unwrap(), hears.recv().await.unwrap(), hears.recv().await.unwrap()];
+    all.sort_unstable();
+    let named = |who, event: &str| (who, event.to_owned());
+    assert_eq!(all, [named("a library", "news"), named("the application", "news"), named("the rest", "weather")]);
+
+    nodes[1].chat.off("news");
+    nodes[0].chat.server_side_emit("news", "3").await.unwrap();
+    assert_eq!(hears.recv().await.unwrap(), named("the rest", "news"));
+    assert!(nodes[1].chat.on("", tell("nobody")).is_err());
+}
+
+#[tokio::test]
+async fn g04_of_several_handlers_of_one_name_the_first_reply_is_the_answer() {
+    let nodes = three().await;
+    nodes[1].chat.on("add", async |_| Ok(())).unwrap(); // drops its handle, and the other one still replies
+    nodes[1]
+        .chat
+        .on("add", async |event| {
+            let (a, b): (i32, i32) = event.json()?;
+            event.reply.map_or(Ok(()), |reply| reply.send_json(&(a + b)))
+        })
+        .unwrap();
+    for _ in 0..2 {
+        nodes[2].chat.on("add", async |_| Ok(())).unwrap();
+    }
+    let patience = Duration::from_secs(10);
+    let sums = nodes[0].chat.server_side_emit_json_with_ack::<i32>("add", &(2, 3), patience).await.unwrap();
+    assert_eq!(sums.items, [(nodes[1].cluster.node().id, 5)]);
+    let missing: Vec<_> = sums.missing.iter().map(|missing| (missing.node, missing.reason)).collect();
+    assert_eq!(missing, [(nodes[2].cluster.node().id, MissingReason::NoHandler)]);
+
+    let words = nodes[0].chat.server_side_emit_json_with_ack::<String>("add", &(2, 3), patience).await.unwrap();
+    assert!(words.items.is_empty());
+    assert!(words.missing.iter().any(|missing| missing.reason == MissingReason::Unsupported), "5 is no string");
+}
+
+#[tokio::test]
+async fn a_handler_of_a_name_ends_with_its_node() {
+    let nodes = three().await;
+    let (alive, ended) = tokio::sync::oneshot::channel::<()>();
+    nodes[1]
+        .chat
+        .on("job", move |_| {
+            let _ = &alive;
+            std::future::ready(Ok(()))
+        })
+        .unwrap();
+    nodes[1].cluster.close().await.unwrap();
+    assert!(ended.await.is_err(), "what the handler holds was dropped");
+}
+
+#[tokio::test]
+async fn g04_a_handler_that_fails_has_not_answered() {
+    let nodes = three().await;
+    nodes[1].chat.on("add", async |event| event.json::<u8>().map(|_| ())).unwrap();
+    let handle = &nodes[0].chat;
+    let sums = handle.server_side_emit_json_with_ack::<i32>("add", &"text", Duration::from_secs(10)).await.unwrap();
+    assert_eq!((sums.items.len(), sums.missing.len()), (0, 2));
+}

@@ -34,6 +34,10 @@ pub(in crate::engine) struct Echo {
     ring: bool,
     /// When something arrived there last.
     heard: Instant,
+    /// How long the one that came back last has taken.
+    round_trip: Option<Duration>,
+    /// How many have come back.
+    round_trips: u64,
 }
 
 /// What the echoes say about the link.
@@ -58,6 +62,8 @@ impl Echo {
             degraded: false,
             ring: false,
             heard: now,
+            round_trip: None,
+            round_trips: 0,
         }
     }
 
@@ -72,30 +78,42 @@ impl Echo {
     }
 
     /// A heartbeat of ours came back.
-    pub(in crate::engine) fn heartbeat(&mut self, counter: u64) {
-        if let Some(sent) = self.back(counter) {
+    pub(in crate::engine) fn heartbeat(&mut self, counter: u64, at: Instant) {
+        if let Some(sent) = self.back(counter, at) {
             self.heartbeat = sent.max(self.heartbeat);
             self.missed[0] = Duration::ZERO;
         }
     }
 
     /// A probe of ours came back.
-    pub(in crate::engine) fn probe(&mut self, counter: u64) {
-        if let Some(sent) = self.back(counter) {
+    pub(in crate::engine) fn probe(&mut self, counter: u64, at: Instant) {
+        if let Some(sent) = self.back(counter, at) {
             self.probe = sent.max(self.probe);
             self.missed[1] = Duration::ZERO;
         }
     }
 
-    fn back(&mut self, counter: u64) -> Option<Instant> {
-        let at = self.awaited.iter().position(|(awaited, _)| *awaited == counter)?;
-        let (_, sent) = self.awaited.remove(at)?;
+    fn back(&mut self, counter: u64, at: Instant) -> Option<Instant> {
+        let place = self.awaited.iter().position(|(awaited, _)| *awaited == counter)?;
+        let (_, sent) = self.awaited.remove(place)?;
         // What was sent before it on the other channel may still come; what was sent long before it will not.
         self.awaited.retain(|(_, other)| sent.saturating_duration_since(*other) < Duration::from_secs(1));
         if self.awaited.is_empty() {
             self.waited = Duration::ZERO;
         }
+        self.round_trip = Some(at.saturating_duration_since(sent));
+        self.round_trips += 1;
         Some(sent)
+    }
+
+    /// How long the heartbeat or the probe that came back last was on its way, through the broker and back.
+    pub(in crate::engine) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
+    /// How many have come back.
+    pub(in crate::engine) fn round_trips(&self) -> u64 {
+        self.round_trips
     }
 
     /// Something arrived, whatever it is.
@@ -197,7 +215,7 @@ mod tests {
         echo.sent(1, now);
         assert_eq!(verdicts(&mut echo, 5, false), []);
         assert_eq!(verdicts(&mut echo, 3, false), [Verdict::Degraded, Verdict::Dead]);
-        echo.heartbeat(1);
+        echo.heartbeat(1, now);
         assert_eq!(verdicts(&mut echo, 1, false), [Verdict::Recovered]);
         assert_eq!(verdicts(&mut echo, 100, false), []);
     }
@@ -212,14 +230,14 @@ mod tests {
     }
 
     /// Sends heartbeat `2n` and probe `2n + 1` in second `n`, when this has those back that come then.
-    fn each_second(back: impl Fn(&mut Echo, u64)) -> Vec<Verdict> {
+    fn each_second(back: impl Fn(&mut Echo, u64, Instant)) -> Vec<Verdict> {
         let now = Instant::now();
         let mut echo = Echo::new(now);
         let second = |n: u64| {
             let at = now + Duration::from_secs(n);
             echo.sent(2 * n, at);
             echo.sent(2 * n + 1, at);
-            back(&mut echo, n);
+            back(&mut echo, n, at);
             verdicts(&mut echo, 4, true)
         };
         (0..20).flat_map(second).collect()
@@ -227,10 +245,10 @@ mod tests {
 
     #[test]
     fn g07_a_link_whose_echoes_are_always_late_is_degraded_and_not_dead() {
-        let late = |echo: &mut Echo, n: u64| {
+        let late = |echo: &mut Echo, n: u64, at: Instant| {
             if let Some(n) = n.checked_sub(3) {
-                echo.heartbeat(2 * n);
-                echo.probe(2 * n + 1);
+                echo.heartbeat(2 * n, at);
+                echo.probe(2 * n + 1, at);
             }
         };
         assert_eq!(each_second(late), [Verdict::Degraded]);
@@ -238,7 +256,7 @@ mod tests {
 
     #[test]
     fn g07_a_link_of_which_one_channel_is_deaf_is_dead() {
-        let probes = |echo: &mut Echo, n: u64| echo.probe(2 * n + 1);
+        let probes = |echo: &mut Echo, n: u64, at: Instant| echo.probe(2 * n + 1, at);
         assert_eq!(each_second(probes), [Verdict::Degraded, Verdict::Dead, Verdict::Dead]);
     }
 
@@ -258,7 +276,7 @@ mod tests {
                     echo.sent(2 * n + 1, at); // the channel is quiet: a heartbeat is sent to prove it
                 }
                 if back(n) {
-                    echo.probe(2 * n);
+                    echo.probe(2 * n, at);
                 }
                 verdicts(&mut echo, 4, true)
             };
@@ -279,7 +297,7 @@ mod tests {
         assert_eq!(echo.tick(TICK, false, true), Verdict::Fine);
         echo.sent(2, now);
         assert_eq!(verdicts(&mut echo, 2, true), []);
-        echo.heartbeat(2);
+        echo.heartbeat(2, now);
         assert_eq!(verdicts(&mut echo, 2, true), [Verdict::Recovered]);
     }
 }

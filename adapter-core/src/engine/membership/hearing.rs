@@ -82,10 +82,10 @@ impl Engine {
                 if let Some(readiness) = &mut self.readiness {
                     readiness.echo(at);
                 }
-                self.echo.heartbeat(head.counter);
+                self.echo.heartbeat(head.counter, at);
             }
-            Kind::HEARTBEAT => self.echo.heartbeat(head.counter),
-            Kind::PROBE => self.echo.probe(head.counter),
+            Kind::HEARTBEAT => self.echo.heartbeat(head.counter, at),
+            Kind::PROBE => self.echo.probe(head.counter, at),
             _ => {}
         }
     }

@@ -110,6 +110,11 @@ impl Peer {
         often && clock.saturating_sub(self.heard) > SILENT
     }
 
+    /// For how long it has not been heard, by the members' clock.
+    pub(crate) fn unheard_for(&self, clock: Duration) -> Duration {
+        clock.saturating_sub(self.heard)
+    }
+
     /// Whether it died longer ago than this: nobody waits for it any more.
     pub(crate) fn is_long_dead(&self, clock: Duration, absence: Duration) -> bool {
         self.life == Life::Gone(Departure::Died) && clock.saturating_sub(self.changed_by_clock) > absence

@@ -69,6 +69,11 @@ impl Sending {
         self.ended(segment)
     }
 
+    /// How many messages the broker has taken.
+    pub(crate) fn sent_messages(&self) -> u64 {
+        self.done - self.refused
+    }
+
     fn ended(&mut self, segment: Segment) -> usize {
         if let Some(stream) = self.stream(segment.to) {
             stream.waiting -= 1;

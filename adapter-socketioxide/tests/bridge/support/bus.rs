@@ -121,7 +121,7 @@ impl Adapter for FakeNode {
         self.attachments.lock().expect("sound").retain(|(id, ..)| *id != attachment);
     }
 
-    fn on_server_event(&self, _: &Namespace, _: ServerEvents) -> Result<()> {
+    fn on_server_event(&self, _: &Namespace, _: Option<&str>, _: ServerEvents) -> Result<()> {
         Ok(())
     }
 

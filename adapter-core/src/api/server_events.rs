@@ -1,0 +1,224 @@
+//! Events between servers, as an application uses them.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::{self, Receiver};
+
+use crate::api::NamespaceHandle;
+use crate::api::namespace::{Handler, TIMEOUT};
+use crate::driver::panics;
+use crate::model::{Error, Gathered, MissingNode, MissingReason, NodeId, Result};
+use crate::seams::ServerEvent;
+
+/// How many server-side events wait for their handler.
+const EVENTS: usize = 1024;
+
+impl NamespaceHandle {
+    /// Sends an event to the other servers, this one not among them. Returns once it is in the outgoing queue.
+    ///
+    /// # Errors
+    /// As [`BroadcastOperator::emit`].
+    pub async fn server_side_emit(&self, event: &str, data: impl Into<Bytes>) -> Result<()> {
+        self.0.adapter.server_side_emit(&self.0.name, event, data.into(), TIMEOUT).await
+    }
+
+    /// The same, and gathers one answer from each of them, for so long at the most.
+    ///
+    /// # Errors
+    /// As [`BroadcastOperator::fetch_sockets`].
+    pub async fn server_side_emit_with_ack(
+        &self,
+        event: &str,
+        data: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<Gathered<(NodeId, Bytes)>> {
+        self.0.adapter.server_side_emit_with_ack(&self.0.name, event, data.into(), timeout).await
+    }
+
+    /// Like [`server_side_emit`](Self::server_side_emit), with a value that travels as JSON.
+    ///
+    /// # Errors
+    /// Those of [`server_side_emit`](Self::server_side_emit), and `Config` when the value has no JSON form.
+    pub async fn server_side_emit_json(&self, event: &str, data: &impl Serialize) -> Result<()> {
+        self.server_side_emit(event, to_json(data)?).await
+    }
+
+    /// Like [`server_side_emit_with_ack`](Self::server_side_emit_with_ack), with a question and answers that travel as JSON. A
+    /// node whose answer cannot be read as `R` is in `missing`, as `Unsupported`.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> adapter_core::Result<()> {
+    /// # use std::time::Duration;
+    /// # use adapter_core::{Cluster, Memory};
+    /// # let memory = Memory::new();
+    /// # let (one, two) = (Cluster::connect(memory.clone()).await?, Cluster::connect(memory).await?);
+    /// two.of("/")?.on("add", async |event| {
+    ///     let (a, b): (i32, i32) = event.json()?;
+    ///     event.reply.map_or(Ok(()), |reply| reply.send_json(&(a + b)))
+    /// })?;
+    /// let sums = one.of("/")?.server_side_emit_json_with_ack::<i32>("add", &(2, 3), Duration::from_secs(5)).await?;
+    /// assert_eq!(sums.items, [(two.node().id, 5)]);
+    /// # one.close().await?; two.close().await }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`server_side_emit_with_ack`](Self::server_side_emit_with_ack), and `Config` when the question has no JSON form.
+    pub async fn server_side_emit_json_with_ack<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        data: &impl Serialize,
+        timeout: Duration,
+    ) -> Result<Gathered<(NodeId, R)>> {
+        let Gathered { items: answers, mut missing } =
+            self.server_side_emit_with_ack(event, to_json(data)?, timeout).await?;
+        let mut items = Vec::with_capacity(answers.len());
+        for (node, answer) in answers {
+            match serde_json::from_slice(&answer) {
+                Ok(answer) => items.push((node, answer)),
+                Err(_) => missing.push(MissingNode { node, reason: MissingReason::Unsupported }),
+            }
+        }
+        Ok(Gathered { items, missing })
+    }
+
+    /// Handles the server-side events of one name that other nodes send in this namespace, one after the other. Several handlers
+    /// of one name each get every event of that name; if the sender waits for an answer, the first that replies has answered.
+    ///
+    /// The handler stays until the cluster is closed, or until [`off`](Self::off), also when this handle is dropped. An error that it
+    /// returns is logged, and a sender who waits for an answer learns that there is none. Queue and panics are as with
+    /// [`on_server_event`](Self::on_server_event). A handler that captures a `Cluster` or a `NamespaceHandle` keeps the node alive
+    /// until `close`.
+    ///
+    /// # Examples
+    /// ```
+    /// # async fn example(cluster: adapter_core::Cluster) -> adapter_core::Result<()> {
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Banned { user: u64 }
+    ///
+    /// let chat = cluster.of("/chat")?;
+    /// chat.on("banned", async |event| {
+    ///     let Banned { user } = event.json()?;
+    ///     println!("{} has banned {user}", event.from);
+    ///     Ok(())
+    /// })?;
+    /// chat.server_side_emit_json("banned", &Banned { user: 7 }).await // to the other servers
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Config` for a name that is empty or too long, `Closed`.
+    pub fn on<F, Fut>(&self, event: &str, mut handler: F) -> Result<()>
+    where
+        F: FnMut(ServerEvent) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        let (sender, events) = mpsc::channel(EVENTS);
+        self.0.adapter.on_server_event(&self.0.name, Some(event), sender)?;
+        let event = event.to_owned();
+        // Ends once its events have nowhere to come from: by `off`, or with the node.
+        tokio::spawn(self.handling(events, move |incoming| {
+            let (event, handled) = (event.clone(), handler(incoming));
+            async move {
+                if let Err(error) = handled.await {
+                    tracing::warn!(event, "the handler of a server event has failed: {error}");
+                }
+            }
+        }));
+        Ok(())
+    }
+
+    /// Removes every handler that [`on`](Self::on) has set for this name on this node. What waits for one is still handled.
+    pub fn off(&self, event: &str) {
+        self.0.adapter.forget_server_events_named(&self.0.name, event);
+    }
+
+    /// Handles the server-side events for whose name no handler was set by [`on`](Self::on), one after the other. The handler
+    /// before this one gets no more; this one ends with the last clone of the handle.
+    ///
+    /// 1,024 events wait for it at the most; what comes then is dropped and counted, and a sender who waits for an
+    /// answer learns that there is none. A handler that takes long should hand the event to a task of its own.
+    ///
+    /// A handler that panics goes on with the next event. The panic is counted ([`Stats::panics`](crate::Stats::panics)),
+    /// logged and told as [`Event::Panicked`](crate::Event::Panicked); a sender who waits for an answer to that event
+    /// learns that there is none.
+    ///
+    /// A handler that captures the handle keeps it, and the node with it, alive until `close`. Capture a weak one:
+    /// ```
+    /// # async fn example(chat: adapter_core::NamespaceHandle) -> adapter_core::Result<()> {
+    /// let weak = chat.downgrade();
+    /// chat.on_server_event(move |event| {
+    ///     let chat = weak.upgrade(); // and not `chat.clone()` from outside
+    ///     async move {
+    ///         if let Some(chat) = chat {
+    ///             chat.local().emit(event.data).await.ok();
+    ///         }
+    ///     }
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn on_server_event<F, Fut>(&self, handler: F) -> Result<()>
+    where
+        F: FnMut(ServerEvent) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, events) = mpsc::channel(EVENTS);
+        self.0.adapter.on_server_event(&self.0.name, None, sender.clone())?;
+        let task = tokio::spawn(self.handling(events, handler));
+        let new = Handler { task, events: sender.downgrade() };
+        let before = self.0.handler.lock().unwrap_or_else(PoisonError::into_inner).replace(new);
+        if let Some(before) = before {
+            before.task.abort();
+        }
+        Ok(())
+    }
+
+    /// Runs a handler for each event that comes.
+    fn handling<F, Fut>(
+        &self,
+        mut events: Receiver<ServerEvent>,
+        mut handler: F,
+    ) -> impl Future<Output = ()> + Send + use<F, Fut>
+    where
+        F: FnMut(ServerEvent) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let (adapter, name) = (Arc::downgrade(&self.0.adapter), self.0.name.clone());
+        async move {
+            while let Some(event) = events.recv().await {
+                if let Err(said) = caught(|| handler(event)).await
+                    && let Some(adapter) = adapter.upgrade()
+                {
+                    adapter.handler_panicked(&name, &said);
+                }
+            }
+        }
+    }
+}
+
+fn to_json(data: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(data).map_err(|cause| Error::config("the data has no JSON form").with_source(cause))
+}
+
+/// Runs a call and its future to their end; an error is what a panic of one of them said.
+async fn caught<F: Future<Output = ()>>(call: impl FnOnce() -> F) -> Result<(), String> {
+    let said = |panic: Box<dyn std::any::Any + Send>| panics::message(&*panic);
+    let mut future = pin!(catch_unwind(AssertUnwindSafe(call)).map_err(said)?);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
+        Err(panic) => Poll::Ready(Err(said(panic))),
+    })
+    .await
+}

@@ -1,0 +1,72 @@
+//! Who gets the server-side events of a namespace.
+
+use tokio::sync::mpsc::error::TrySendError;
+
+use crate::seams::{ReplyHandle, ServerEvent, ServerEvents};
+
+/// Who gets the server-side events of a namespace: by name any number, and one for all other names.
+#[derive(Default)]
+pub(super) struct Listeners {
+    named: Vec<(String, ServerEvents)>,
+    others: Option<ServerEvents>,
+}
+
+impl Listeners {
+    /// Adds a listener; returns the one whose place it takes.
+    pub(super) fn add(&mut self, event: Option<&str>, events: ServerEvents) -> Option<ServerEvents> {
+        match event {
+            Some(event) => {
+                self.named.push((event.to_owned(), events));
+                None
+            }
+            None => self.others.replace(events),
+        }
+    }
+
+    /// Removes and returns those of whom this is true.
+    pub(super) fn remove(&mut self, gone: impl Fn(Option<&str>, &ServerEvents) -> bool) -> Vec<ServerEvents> {
+        let named = self.named.extract_if(.., |(event, events)| gone(Some(event), events)).map(|(_, events)| events);
+        named.chain(self.others.take_if(|events| gone(None, events))).collect()
+    }
+
+    /// Who gets an event of this name.
+    pub(super) fn of(&self, event: &str) -> Vec<ServerEvents> {
+        let named = self.named.iter().filter(|(name, _)| name == event).map(|(_, events)| events);
+        let named: Vec<_> = named.cloned().collect();
+        if named.is_empty() { self.others.iter().cloned().collect() } else { named }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.others.is_none()
+    }
+}
+
+/// Gives the event to all of them: each gets its data, and the first that replies has replied. Returns the event when nobody has
+/// taken it, and who is gone.
+pub(super) fn hand_over(
+    mut event: ServerEvent,
+    listeners: &[ServerEvents],
+) -> (Option<ServerEvent>, Vec<ServerEvents>) {
+    let (mut taken, mut closed) = (false, Vec::new());
+    let share = if listeners.len() > 1 { event.reply.take().map(ReplyHandle::shared) } else { None };
+    for events in listeners {
+        let last = listeners.len() == 1;
+        let reply = if last { event.reply.take() } else { share.as_ref().map(|share| share()) };
+        let copy = ServerEvent {
+            from: event.from,
+            namespace: event.namespace.clone(),
+            event: event.event.clone(),
+            data: event.data.clone(),
+            reply,
+        };
+        match events.try_send(copy) {
+            Ok(()) => taken = true,
+            Err(TrySendError::Full(back)) => event.reply = back.reply.filter(|_| last),
+            Err(TrySendError::Closed(back)) => {
+                event.reply = back.reply.filter(|_| last);
+                closed.push(events.clone());
+            }
+        }
+    }
+    ((!taken).then_some(event), closed)
+}
