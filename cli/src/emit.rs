@@ -9,7 +9,7 @@ use crate::packet;
 use crate::selection::Selection;
 use crate::text::{shown, shown_bytes};
 
-/// Emits an event, or opaque text, to the sockets of a namespace, on every node.
+/// Emits an event, text or binary data to the sockets of a namespace, on every node.
 ///
 /// Without --ack this command is no node of the cluster: it hands one message to the broker. With --ack it joins while it waits:
 /// the other nodes see a node more, which has no sockets.
@@ -18,13 +18,16 @@ pub(crate) struct Args {
     #[command(flatten)]
     selection: Selection,
     /// The event's name.
-    #[arg(required_unless_present = "opaque", value_name = "EVENT")]
+    #[arg(required_unless_present_any = ["text", "opaque"], value_name = "EVENT")]
     event: Option<String>,
     /// The event's arguments, each as JSON: '"text"', 42, '{"a":1}'.
     #[arg(value_name = "JSON")]
     arguments: Vec<String>,
-    /// Emits this text as it is, instead of an event. Servers of Socket.IO cannot read it.
+    /// Emits this text as it is, instead of an event, to clients of WebSocket servers. Servers of Socket.IO cannot read it.
     #[arg(long, value_name = "TEXT", conflicts_with = "event")]
+    text: Option<String>,
+    /// The same as binary data.
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["event", "text"])]
     opaque: Option<String>,
     /// Asks each socket for an answer, and waits for them: --timeout seconds at the most.
     #[arg(long)]
@@ -36,9 +39,10 @@ pub(crate) struct Args {
 /// # Errors
 /// What connecting or emitting says.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<Done, Failure> {
-    let packet = match (&args.opaque, &args.event) {
-        (Some(text), _) => Packet::opaque(text.clone()),
-        (None, event) => packet::event(event.as_deref().unwrap_or_default(), &args.arguments)?,
+    let packet = match (&args.text, &args.opaque, &args.event) {
+        (Some(text), ..) => Packet::text(text),
+        (_, Some(bytes), _) => Packet::opaque(bytes.clone()),
+        (None, None, event) => packet::event(event.as_deref().unwrap_or_default(), &args.arguments)?,
     };
     if args.ack {
         return context.as_node(async |cluster| ask(context, cluster, &args.selection, packet).await).await;

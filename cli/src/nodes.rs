@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use roomcast::{Cluster, Node, NodeId};
+use roomcast::{Cluster, Node, NodeId, NodeStatus};
 use serde_json::{Value, json};
 
 use crate::context::{Context, look_around};
@@ -14,7 +14,8 @@ use crate::text::{shown, table};
 /// So many nodes are asked at a time.
 const AT_ONCE: usize = 16;
 
-/// Lists the nodes of the cluster: their names and ids, how many sockets they have, and how long each takes to reply.
+/// Lists the nodes of the cluster: their names and ids, how many sockets they have, how long ago each was heard (nodes send a sign of life each
+/// second; large clusters more seldom), and how long each takes to reply.
 ///
 /// Joins the cluster while it runs: the other nodes see a node more, which has no sockets. It is not in the list.
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,8 @@ pub(crate) struct Args {
 /// One node, and what it replied.
 struct Row {
     node: Node,
+    /// How long ago it was heard, before it was asked.
+    heard: Duration,
     /// The sockets, and how long it took; or why there is no reply.
     reply: Result<(u64, Duration), String>,
 }
@@ -41,46 +44,47 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Done, Failure> 
 
 async fn list(context: &Context, cluster: &Cluster, namespace: &str) -> Result<Done, Failure> {
     look_around(cluster).await?;
-    let me = cluster.node().id;
-    let mut nodes: Vec<_> = cluster.nodes().into_iter().filter(|node| node.id != me).collect();
-    nodes.sort_by(|one, two| (&one.name, one.id).cmp(&(&two.name, two.id)));
-    let asked = nodes.into_iter().map(|node| ask(cluster, namespace, node, context.timeout));
+    let mut nodes = cluster.status().nodes;
+    nodes.sort_by(|one, two| (&one.node.name, one.node.id).cmp(&(&two.node.name, two.node.id)));
+    let asked = nodes.into_iter().map(|seen| ask(cluster, namespace, seen, context.timeout));
     let rows: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
     let rows = rows.into_iter().collect::<Result<Vec<Row>, Failure>>()?;
     context.out.rows(&rows, lines, object)?;
     Ok(Done::complete(rows.iter().all(|row| row.reply.is_ok())))
 }
 
-async fn ask(cluster: &Cluster, namespace: &str, node: Node, timeout: Duration) -> Result<Row, Failure> {
+async fn ask(cluster: &Cluster, namespace: &str, seen: NodeStatus, timeout: Duration) -> Result<Row, Failure> {
+    let NodeStatus { node, heard, .. } = seen;
     let began = Instant::now();
     let counted = cluster.of(namespace)?.timeout(timeout).on(node.id).count_sockets().await?;
     let took = began.elapsed();
     let missing = counted.missing.first().map(|missing| missing.reason.to_string());
     let reply = missing.map_or_else(|| Ok((counted.total(), took)), Err);
-    Ok(Row { node, reply })
+    Ok(Row { node, heard, reply })
 }
 
 fn lines(rows: &[Row]) -> Vec<String> {
     if rows.is_empty() {
         return vec!["no node but this command's own".to_owned()];
     }
-    let row = |Row { node, reply }: &Row| {
+    let row = |Row { node, heard, reply }: &Row| {
         let (sockets, took) = match reply {
             Ok((sockets, took)) => (sockets.to_string(), format!("{:.1} ms", ms(*took))),
             Err(why) => ("?".to_owned(), why.clone()),
         };
-        [shown(&node.name), node.id.to_string(), sockets, took]
+        let heard = format!("{:.1} s ago", heard.as_secs_f64());
+        [shown(&node.name), node.id.to_string(), sockets, heard, took]
     };
-    table(["NAME", "ID", "SOCKETS", "REPLY"], rows.iter().map(row).collect())
+    table(["NAME", "ID", "SOCKETS", "HEARD", "REPLY"], rows.iter().map(row).collect())
 }
 
-fn object(Row { node, reply }: &Row) -> Value {
-    let (id, name) = (node.id.to_string(), &node.name);
+fn object(Row { node, heard, reply }: &Row) -> Value {
+    let (id, name, heard) = (node.id.to_string(), &node.name, ms(*heard));
     match reply {
         Ok((sockets, took)) => {
-            json!({ "type": "node", "node": id, "name": name, "sockets": sockets, "reply_ms": ms(*took) })
+            json!({ "type": "node", "node": id, "name": name, "heard_ms": heard, "sockets": sockets, "reply_ms": ms(*took) })
         }
-        Err(why) => json!({ "type": "node", "node": id, "name": name, "error": why }),
+        Err(why) => json!({ "type": "node", "node": id, "name": name, "heard_ms": heard, "error": why }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Packets, from the command line and for people.
 
-use roomcast::{Bytes, EventData, Packet};
+use roomcast::{Bytes, EventData, Packet, PacketFormat};
 use serde_json::{Map, Value, json};
 
 use crate::exit::Failure;
@@ -30,6 +30,8 @@ pub(crate) fn event(name: &str, arguments: &[String]) -> Result<Packet, Failure>
 pub(crate) enum Content {
     /// An event: its name, its arguments, and the sizes of its binary data.
     Event { name: String, arguments: Vec<Value>, attachments: Vec<usize> },
+    /// Text for clients of WebSocket servers.
+    Text(String),
     /// Bytes that only one kind of server reads.
     Opaque(Bytes),
 }
@@ -38,6 +40,9 @@ impl Content {
     /// Reads a packet. What is no event, or claims to be one and is not, is opaque.
     pub(crate) fn of(packet: &Packet) -> Self {
         let opaque = || Self::Opaque(packet.data.clone());
+        if packet.format == PacketFormat::Text {
+            return std::str::from_utf8(&packet.data).map_or_else(|_| opaque(), |text| Self::Text(text.to_owned()));
+        }
         let Some(EventData { json, attachments }) = packet.event_data() else { return opaque() };
         let Ok(Value::Array(mut arguments)) = serde_json::from_slice(&json) else { return opaque() };
         if !arguments.first().is_some_and(Value::is_string) {
@@ -51,7 +56,7 @@ impl Content {
     pub(crate) fn event(&self) -> Option<&str> {
         match self {
             Self::Event { name, .. } => Some(name),
-            Self::Opaque(_) => None,
+            Self::Text(_) | Self::Opaque(_) => None,
         }
     }
 
@@ -63,6 +68,7 @@ impl Content {
                 let sizes: String = attachments.iter().map(|size| format!(" +{size} bytes")).collect();
                 shown(&format!("{name}{arguments}{sizes}"))
             }
+            Self::Text(text) => format!("text {}", shown(text)),
             Self::Opaque(data) => format!("opaque {}", shown_bytes(data)),
         }
     }
@@ -77,6 +83,7 @@ impl Content {
                     object.insert("attachments".to_owned(), json!(attachments));
                 }
             }
+            Self::Text(text) => drop(object.insert("text".to_owned(), json!(text))),
             Self::Opaque(data) => bytes_field(object, "opaque", data),
         }
     }
@@ -100,8 +107,6 @@ pub(crate) fn value_of(data: &[u8]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use roomcast::PacketFormat;
-
     use super::*;
 
     #[test]
@@ -122,9 +127,11 @@ mod tests {
             (PacketFormat::Event, "[]"),
             (PacketFormat::BinaryEvent, "x"),
             (PacketFormat::Other(9), "[\"a\"]"),
+            (PacketFormat::Text, "\u{1b}[2J"),
         ] {
             let content = Content::of(&Packet::new(format, data));
-            assert!(matches!(content, Content::Opaque(_)), "{format:?} {data:?}");
+            assert_eq!(matches!(content, Content::Text(_)), format == PacketFormat::Text);
+            assert!(format == PacketFormat::Text || matches!(content, Content::Opaque(_)), "{format:?} {data:?}");
             assert!(!content.text().contains('\u{1b}'));
         }
     }

@@ -9,14 +9,14 @@ use std::io::IsTerminal;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use roomcast::{Cluster, Event, Gathered, NodeId};
+use roomcast::{Cluster, Gathered, NodeId, NodeState};
 
 use crate::context::Context;
 use crate::exit::{Done, Failure};
 use crate::text::{now_ms, shown};
 use meter::Meter;
 use screen::{Key, Screen};
-use state::{Sample, State};
+use state::{Link, Sample, State};
 
 /// Shows nodes, rates, queues, losses and events of the cluster live: q ends it.
 ///
@@ -61,7 +61,7 @@ async fn show(context: &Context, cluster: &Cluster, args: &Args, interval: Durat
     cluster.observe(meter.clone())?;
     let namespace = cluster.of(&args.namespace)?;
     let title = format!("{} at {}", shown(&context.cluster_name(&*context.backend()?)), context.place());
-    let mut state = State::new(title, cluster.node().id);
+    let mut state = State::new(title);
     let mut screen = if context.out.is_json() { None } else { Some(Screen::open()?) };
     let (mut left, mut since) = (args.count.unwrap_or(u64::MAX), Instant::now());
     state.sample(sample(cluster, &meter, &mut since));
@@ -80,7 +80,7 @@ async fn show(context: &Context, cluster: &Cluster, args: &Args, interval: Durat
                     state.counted(asked.elapsed(), counted.unwrap_or_else(nobody));
                 }
                 () = &mut tick => break,
-                Some(event) = events.next() => state.event(now_ms(), &event),
+                Some(event) = events.next() => state.log(now_ms(), shown(&event.to_string())),
                 key = next_key(&mut screen) => if key? == Key::Quit { return Ok(Done::Complete) },
             }
         }
@@ -108,17 +108,13 @@ async fn next_key(screen: &mut Option<Screen>) -> Result<Key, Failure> {
 fn sample(cluster: &Cluster, meter: &Meter, since: &mut Instant) -> Sample {
     let now = Instant::now();
     let over = now - std::mem::replace(since, now);
-    Sample { over, nodes: cluster.nodes(), health: cluster.health(), stats: cluster.stats(), passed: meter.take() }
-}
-
-impl State {
-    /// Takes an event of the cluster.
-    fn event(&mut self, at: u64, event: &Event) {
-        match event {
-            Event::Degraded(reason) => self.link = Some(shown(reason)),
-            Event::Recovered => self.link = None,
-            _ => {}
-        }
-        self.log(at, shown(&event.to_string()));
-    }
+    let status = cluster.status();
+    let link = Link {
+        down: (status.state != NodeState::Up).then(|| shown(status.last_error.as_deref().unwrap_or("silent"))),
+        since: status.state_for,
+        round_trip: status.round_trip,
+        outages: status.outages,
+    };
+    let nodes = status.nodes.into_iter().map(|seen| (seen.node, seen.heard)).collect();
+    Sample { over, nodes, link, queue: status.queue, stats: status.stats, passed: meter.take() }
 }

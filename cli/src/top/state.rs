@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use roomcast::{Gathered, Node, NodeId, Stats};
+use roomcast::{Gathered, Node, NodeId, QueueStatus, Stats};
 use serde_json::{Value, json};
 
 use super::meter::Amount;
@@ -16,16 +16,33 @@ const LOG: usize = 100;
 pub(crate) struct Sample {
     /// Since the sample before.
     pub(crate) over: Duration,
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) health: Duration,
+    /// The other nodes, and how long ago each was heard.
+    pub(crate) nodes: Vec<(Node, Duration)>,
+    pub(crate) link: Link,
+    pub(crate) queue: QueueStatus,
     pub(crate) stats: Stats,
     pub(crate) passed: HashMap<NodeId, Amount>,
+}
+
+/// This command's link to the broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// Why it is down, if it is.
+    pub(crate) down: Option<String>,
+    /// For how long it has been up, or down.
+    pub(crate) since: Duration,
+    /// Through the broker and back.
+    pub(crate) round_trip: Option<Duration>,
+    /// How often it was down.
+    pub(crate) outages: u64,
 }
 
 /// One node, as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Row {
     pub(crate) node: Node,
+    /// How long ago it was heard.
+    pub(crate) heard: Duration,
     /// How many; or why that is not known.
     pub(crate) sockets: Result<u64, String>,
     pub(crate) rate: Rate,
@@ -50,11 +67,8 @@ impl Rate {
 pub(crate) struct State {
     /// The cluster and the broker.
     pub(crate) title: String,
-    /// This command's own node.
-    me: NodeId,
-    /// Why the link is down, if it is.
-    pub(crate) link: Option<String>,
-    pub(crate) health: Duration,
+    pub(crate) link: Link,
+    pub(crate) queue: QueueStatus,
     pub(crate) stats: Stats,
     /// The other nodes, by name.
     pub(crate) rows: Vec<Row>,
@@ -70,12 +84,11 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(title: String, me: NodeId) -> Self {
+    pub(crate) fn new(title: String) -> Self {
         Self {
             title,
-            me,
-            link: None,
-            health: Duration::ZERO,
+            link: Link::default(),
+            queue: QueueStatus::default(),
             stats: Stats::default(),
             rows: Vec::new(),
             emitters: Rate::default(),
@@ -88,16 +101,15 @@ impl State {
 
     /// Takes a sample.
     pub(crate) fn sample(&mut self, sample: Sample) {
-        let Sample { over, mut nodes, health, stats, mut passed } = sample;
-        (self.health, self.stats) = (health, stats);
-        nodes.retain(|node| node.id != self.me);
-        nodes.sort_by(|one, two| (&one.name, one.id).cmp(&(&two.name, two.id)));
+        let Sample { over, mut nodes, link, queue, stats, mut passed } = sample;
+        (self.link, self.queue, self.stats) = (link, queue, stats);
+        nodes.sort_by(|(one, _), (two, _)| (&one.name, one.id).cmp(&(&two.name, two.id)));
         let mut total = Amount::default();
         passed.values().for_each(|amount| total += *amount);
-        let row = |node: Node| {
+        let row = |(node, heard): (Node, Duration)| {
             let rate = Rate::of(passed.remove(&node.id).unwrap_or_default(), over);
             let sockets = self.counts.get(&node.id).cloned();
-            Row { sockets: sockets.unwrap_or_else(|| Err("not asked yet".to_owned())), rate, node }
+            Row { sockets: sockets.unwrap_or_else(|| Err("not asked yet".to_owned())), rate, heard, node }
         };
         self.rows = nodes.into_iter().map(row).collect();
         let mut others = Amount::default();
@@ -138,20 +150,27 @@ impl State {
             };
             json!({
                 "node": row.node.id.to_string(), "name": row.node.name, "sockets": sockets, "error": error,
+                "heard_ms": ms(row.heard),
                 "packets_per_s": round(row.rate.packets), "bytes_per_s": round(row.rate.bytes),
             })
         };
-        let Stats { queued, open_requests, received, repaired, lost, held_bytes, malformed, too_new, .. } = self.stats;
+        let Stats { open_requests, received, repaired, lost, held_bytes, malformed, too_new, .. } = self.stats;
+        let Link { down, since, round_trip, outages } = &self.link;
+        let QueueStatus { messages, bytes, oldest, .. } = self.queue;
         json!({
-            "type": "top", "at": at, "link": self.link, "health_ms": round(self.health.as_secs_f64() * 1000.0),
-            "slowest_reply_ms": self.slowest.map(|slowest| round(slowest.as_secs_f64() * 1000.0)),
+            "type": "top", "at": at, "link": if down.is_some() { "down" } else { "up" }, "link_ms": ms(*since),
+            "down": down, "outages": outages, "round_trip_ms": round_trip.map(ms), "slowest_reply_ms": self.slowest.map(ms),
             "packets_per_s": round(self.total.packets), "bytes_per_s": round(self.total.bytes),
             "emitters_packets_per_s": round(self.emitters.packets),
-            "queued": queued, "open_requests": open_requests, "received": received, "repaired": repaired, "lost": lost,
-            "held_bytes": held_bytes, "malformed": malformed, "too_new": too_new,
-            "nodes": self.rows.iter().map(node).collect::<Vec<_>>(),
+            "queued": messages, "queued_bytes": bytes, "oldest_queued_ms": ms(oldest), "open_requests": open_requests,
+            "received": received, "repaired": repaired, "lost": lost, "held_bytes": held_bytes, "malformed": malformed,
+            "too_new": too_new, "nodes": self.rows.iter().map(node).collect::<Vec<_>>(),
         })
     }
+}
+
+fn ms(time: Duration) -> f64 {
+    round(time.as_secs_f64() * 1000.0)
 }
 
 /// To a tenth.
@@ -170,11 +189,12 @@ mod tests {
         let [me, web, emitter] = [1, 2, 3].map(|byte| NodeId::from_bytes([byte; 16]));
         let node = |id| Node { id, name: "n".to_owned() };
         let amount = |packets| Amount { packets, bytes: 100 * packets };
-        let mut state = State::new(String::new(), me);
+        let mut state = State::new(String::new());
         let sample = || Sample {
             over: Duration::from_secs(2),
-            nodes: vec![node(me), node(web)],
-            health: Duration::ZERO,
+            nodes: vec![(node(web), Duration::ZERO)],
+            link: Link::default(),
+            queue: QueueStatus::default(),
             stats: Stats::default(),
             passed: HashMap::from([(web, amount(10)), (emitter, amount(4))]),
         };
@@ -192,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_log_is_bounded() {
-        let mut state = State::new(String::new(), NodeId::UNKNOWN);
+        let mut state = State::new(String::new());
         (0..1000).for_each(|at| state.log(at, String::new()));
         assert_eq!((state.events.len(), state.events[0].0), (LOG, 999));
     }

@@ -14,7 +14,7 @@ async fn emit_reaches_the_sockets_that_are_meant() {
     assert_eq!(ended.out, "the broker has it, for lobby except muted in /chat\n");
     assert_eq!(next(&mut lobby).await, r#"["news","we open",[1]]"#);
 
-    let ended = roomcast(&url, &["emit", "-n", "chat", "--json", "--opaque", "just text"]).await;
+    let ended = roomcast(&url, &["emit", "-n", "chat", "--json", "--text", "just text"]).await;
     let object = &ended.objects()[0];
     assert_eq!((ended.code, &object["type"], &object["to"]), (0, &"sent".into(), &serde_json::Value::Null));
     assert_eq!((next(&mut lobby).await, next(&mut muted).await), ("just text".to_owned(), "just text".to_owned()));

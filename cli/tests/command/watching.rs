@@ -26,7 +26,7 @@ async fn watch_shows_packets_of_every_namespace_and_nodes_that_come() {
     assert_eq!(common(&watch.object().await), expected);
 
     server.cluster.of("/elsewhere").unwrap().emit("\u{1b}[2J").await.unwrap();
-    let expected = json!({ "type": "emit", "namespace": "/elsewhere", "to": null, "except": [], "opaque": "\u{1b}[2J", "ack": false });
+    let expected = json!({ "type": "emit", "namespace": "/elsewhere", "to": null, "except": [], "text": "\u{1b}[2J", "ack": false });
     assert_eq!(common(&watch.object().await), expected);
 
     let _ = server.chat.within("lobby").join_sockets("late").await.unwrap();
