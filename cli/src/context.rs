@@ -1,5 +1,6 @@
 //! What every command has: the URL, and how to join the cluster and to leave it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use roomcast::backend::Connect;
@@ -15,6 +16,9 @@ use crate::stop::Stop;
 pub(crate) const NODE_NAME: &str = "roomcast-cli";
 /// For so long a node that sees nobody waits for a sign of life: nodes send one each second.
 const LOOK_AROUND: Duration = Duration::from_millis(1500);
+
+/// So long a node that was interrupted while it joined has to arrive: a broker that is there takes a second at the most.
+const ARRIVING: Duration = Duration::from_millis(1500);
 
 /// What every command has.
 #[derive(Debug)]
@@ -112,9 +116,18 @@ impl Context {
     /// # Errors
     /// What connecting says; usage, for the memory of one process; interrupted.
     pub(crate) async fn join(&self) -> Result<Cluster, Failure> {
-        let connecting = self.builder().connect(self.shared_backend()?);
-        let connected = self.unless_stopped(connecting).await?;
-        connected.map_err(|error| Failure::connecting(&error, &self.place()))
+        let mut connecting = pin!(self.builder().connect(self.shared_backend()?));
+        tokio::select! {
+            biased;
+            connected = &mut connecting => connected.map_err(|error| Failure::connecting(&error, &self.place())),
+            () = self.stop.told() => {
+                // The others may have heard of this node already: it arrives, and says goodbye.
+                if let Ok(Ok(cluster)) = tokio::time::timeout(ARRIVING, connecting).await {
+                    cluster.close().await?;
+                }
+                Err(Failure::interrupted())
+            }
+        }
     }
 
     /// Joins, does the work and leaves with a goodbye, also after a signal.
