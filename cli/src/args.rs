@@ -35,26 +35,17 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-/// What to do.
+/// What to do. The help of each is the documentation of its arguments.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Emits a packet to sockets on every node.
     Emit(crate::emit::Args),
-    /// Shows what passes, as it passes, and the events of the cluster.
     Watch(crate::watch::Args),
-    /// Lists the nodes, with how long each takes to reply.
     Nodes(crate::nodes::Args),
-    /// Lists sockets.
     Sockets(crate::sockets::Args),
-    /// Lists rooms, with how many sockets they have.
     Rooms(crate::rooms::Args),
-    /// Shows the cluster live: nodes, rates, queues, losses, events.
     Top(crate::top::Args),
-    /// Disconnects sockets, on every node.
     Disconnect(crate::disconnect::Args),
-    /// Measures latency and rate through the broker, between two nodes of its own.
     Bench(crate::bench::Args),
-    /// Checks the way to the broker and into the cluster, and says what to mend.
     Doctor(crate::doctor::Args),
 }
 
@@ -87,5 +78,16 @@ mod tests {
     #[test]
     fn the_command_line_is_well_made() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_says_what_the_cluster_sees_of_each_command() {
+        for command in Cli::command().get_subcommands_mut() {
+            let help = command.render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            let name = command.get_name();
+            let sees = if name == "bench" { "your nodes see nothing of it" } else { "the other nodes see a node more" };
+            assert!(help.contains(sees), "{name}: {help}");
+            assert_eq!(help.contains("NoHandler"), ["watch", "top"].contains(&name), "{name}: {help}");
+        }
     }
 }

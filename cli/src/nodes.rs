@@ -14,8 +14,10 @@ use crate::text::{shown, table};
 /// So many nodes are asked at a time.
 const AT_ONCE: usize = 16;
 
-/// Lists the nodes of the cluster: their names and ids, how many sockets they have, how long ago each was heard (nodes send a sign of life each
-/// second; large clusters more seldom), and how long each takes to reply.
+/// Lists the nodes of the cluster, and how long each takes to reply.
+///
+/// It shows their names and ids, how many sockets they have, and how long ago each was heard: nodes send a sign of life each second, those of
+/// large clusters more seldom.
 ///
 /// Joins the cluster while it runs: the other nodes see a node more, which has no sockets. It is not in the list.
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,7 @@ use crate::packet::value_of;
 use crate::selection::Selection;
 use crate::text::{shown, shown_bytes, table};
 
-/// Lists sockets: their ids, nodes and rooms, and what their servers say of them.
+/// Lists sockets: their ids, nodes and rooms, and what their servers say of them (data).
 ///
 /// Joins the cluster while it runs: the other nodes see a node more, which has no sockets.
 #[derive(Debug, clap::Args)]

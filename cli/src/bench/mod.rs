@@ -14,7 +14,7 @@ use receiver::Receiver;
 /// So many messages may be on their way while the rate is measured: more would only wait.
 const LEAD: u64 = 10_000;
 
-/// Measures the broker: how long a message takes from one node to another, and how many pass in a second.
+/// Measures how long a message takes from one node to another through the broker, and how many pass in a second.
 ///
 /// Both nodes are of this process and of a cluster of its own, so your nodes see nothing of it. The broker has the load: half of the time it
 /// is one message after the other, the other half as many as pass.

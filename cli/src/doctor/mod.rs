@@ -9,9 +9,10 @@ use crate::exit::{Done, Failure};
 use crate::text::shown;
 use report::Report;
 
-/// Checks the way to the broker and into the cluster, and says for each check that fails what to mend: that the URL is understood, the
-/// broker accepts the connection, the login may subscribe and publish, messages come back, and how fast, whether large ones do, and which
-/// nodes are there and reply.
+/// Checks the way to the broker and into the cluster, and says what to mend.
+///
+/// The checks are: that the URL is understood, the broker accepts the connection, the login may subscribe and publish, messages come back, and how
+/// fast, whether large ones do, and which nodes are there and reply.
 ///
 /// Joins the cluster for a moment: the other nodes see a node more, which has no sockets. The exit code is that of the first check that
 /// fails.

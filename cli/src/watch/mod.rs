@@ -18,8 +18,9 @@ use observer::{Filter, Sighted, Watcher};
 /// How often is looked whether frames came that cannot be read: nothing tells of them.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Shows what passes, as it passes: broadcasts, joins, leaves, disconnects and server events of all nodes and emitters, and events of
-/// the cluster.
+/// Shows what passes, as it passes, and the events of the cluster.
+///
+/// That is: broadcasts, joins, leaves, disconnects and server events of all nodes and emitters; nodes that come and go, and lost messages.
 ///
 /// Joins the cluster while it runs: the other nodes see a node more, which has no sockets and replies to every request that it has
 /// nothing. One thing is different for applications: who sends a server event and waits for the replies of all servers finds this node in

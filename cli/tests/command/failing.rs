@@ -67,12 +67,8 @@ async fn a_foreign_broker_is_exit_code_3() {
                 .await;
         }
     });
-    let mut schemes = vec!["redis"];
-    #[cfg(feature = "amqp-tls")]
-    schemes.push("amqp");
-    #[cfg(feature = "postgres-tls")]
-    schemes.push("postgres");
-    for scheme in schemes {
+    let schemes = [("redis", true), ("amqp", cfg!(feature = "amqp-tls")), ("postgres", cfg!(feature = "postgres-tls"))];
+    for (scheme, _) in schemes.into_iter().filter(|(_, is_on)| *is_on) {
         let ended = roomcast(&format!("{scheme}://app:{SECRET}@127.0.0.1:{port}"), &["nodes"]).await;
         assert_eq!(ended.code, 3, "{scheme}: {ended:?}");
         assert!(ended.complaint().contains(&format!("{scheme}://127.0.0.1:{port}")), "{ended:?}");
