@@ -8,13 +8,15 @@ use adapter_core::backend::{
     Authority, Breaker, Capabilities, Channel, HostPort, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring,
     in_turn,
 };
+use tokio::sync::Mutex;
 
 use crate::Amqp;
+use crate::connection::Connection;
 use crate::intake::Intake;
 use crate::session::{LIMITS, Session};
 
-/// How long one broker may take: five seconds for the handshake, five to prepare what a node needs.
-const EACH: Duration = Duration::from_secs(10);
+/// How long one broker may take: five seconds to be reached twice, five for the handshake, five to prepare what a node needs.
+const EACH: Duration = Duration::from_secs(15);
 /// How long binding may take.
 const BINDING: Duration = Duration::from_secs(10);
 
@@ -46,11 +48,18 @@ impl Link for Line {
 
     async fn open(Brokers { amqp, hosts }: &mut Brokers, _: &Inbox, _: Breaker) -> Result<Self> {
         let amqp = amqp.logged_in().await?;
-        let (session, intake) = in_turn(hosts.round(), |host| Session::open(&amqp, host)).await?;
+        // A session is dear to a broker: while one is being made, those that were reached meanwhile wait.
+        let turn = Mutex::new(());
+        let (session, intake) = in_turn(hosts.round(), async |host| {
+            let stream = Connection::dial(&host).await?;
+            let _turn = turn.lock().await;
+            Session::open(&amqp, &host, stream).await
+        })
+        .await?;
         Ok(Self { session: Arc::new(session), intake })
     }
 
-    /// Every broker that is tried may cost its whole time.
+    /// Every broker that is reached may cost its whole time.
     fn timeout(brokers: &Brokers) -> Duration {
         EACH * brokers.hosts.iter().len() as u32 + BINDING + brokers.amqp.credentials.limit()
     }

@@ -1,6 +1,5 @@
 //! Where the brokers are, who we are to them, and what is bounded there.
 
-use std::fmt;
 use std::sync::Arc;
 
 use adapter_core::backend::tls::Tls;
@@ -24,7 +23,7 @@ use crate::url::{self, Parsed, Setting, number};
 /// assert!(!format!("{three:?}").contains("secret"));
 /// # Ok(()) }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Amqp {
     hosts: Vec<HostPort>,
     /// Without a login: a guest, or by certificate.
@@ -215,20 +214,6 @@ fn encrypted(files: &TlsFiles) -> Result<Tls> {
 impl Connect for Amqp {
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>> {
         Ok(Arc::new(Keeper::<Line>::connect(Brokers::new(self.clone()), inbox).await?))
-    }
-}
-
-impl fmt::Debug for Amqp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Amqp")
-            .field("hosts", &self.hosts)
-            .field("credentials", &self.credentials)
-            .field("vhost", &self.vhost)
-            .field("tls", &self.tls)
-            .field("exchange", &self.exchange)
-            .field("heartbeat", &self.heartbeat)
-            .field("bounds", &self.bounds())
-            .finish_non_exhaustive()
     }
 }
 

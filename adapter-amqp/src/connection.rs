@@ -5,17 +5,18 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use adapter_core::backend::{HostPort, Inbox, tcp};
+use adapter_core::backend::{self, HostPort, Inbox, Pulse, tcp};
 use adapter_core::{Error, Result};
 use async_rs::Runtime;
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::{AsyncTcpStream, Channel, ConnectionProperties, Event};
+use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::config::Amqp;
 use crate::error;
 use crate::runtime::Kit;
-use crate::wire::{Duplex, Pulse, Wire};
+use crate::wire::Wire;
 
 /// How often is looked whether bytes have come.
 const TICK: Duration = Duration::from_millis(500);
@@ -25,7 +26,9 @@ const ASK: u32 = 1;
 const DEAD: u32 = 6;
 /// More than this in one tick is more than heartbeats and answers to our own questions: parts of messages.
 const PARTS: u64 = 4096;
-/// How long a broker may take from DNS to being ready, and after how many silent ticks of the login it counts as dead.
+/// How long a broker may take from DNS to being reached.
+const DIAL: Duration = Duration::from_millis(2500);
+/// How long it may take from there to being ready, and after how many silent ticks of the login it counts as dead.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const DEAF: u32 = 4;
 /// How long it may take to say goodbye.
@@ -51,16 +54,26 @@ impl Drop for CutOnDrop {
 }
 
 impl Connection {
-    /// Connects to this broker, logs in and opens the virtual host.
+    /// Reaches this broker.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub(crate) async fn dial(host: &HostPort) -> Result<TcpStream> {
+        let reached = timeout(DIAL, tcp(&host.host, host.port, DIAL)).await;
+        reached.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(error::unreachable)
+    }
+
+    /// Logs in to the broker at the other end of this stream, and opens the virtual host.
     ///
     /// # Errors
     /// `Config`, `Denied` or `Unavailable`.
-    pub(crate) async fn open(amqp: &Amqp, host: &HostPort, name: &str) -> Result<Self> {
+    pub(crate) async fn open(amqp: &Amqp, host: &HostPort, stream: TcpStream) -> Result<Self> {
         let opened = async {
-            let stream = Self::dial(amqp, host).await?;
-            let pulse = Pulse::new();
+            let pulse = Arc::new(Pulse::default());
+            let wire = backend::Wire::over(stream, amqp.secured(), &host.host, Arc::clone(&pulse)).await;
+            let wire = Wire(wire.map_err(error::tls)?);
             tokio::select! {
-                opened = Self::handshake(amqp, host, name, stream, Arc::clone(&pulse)) => opened,
+                opened = Self::handshake(amqp, host, wire, Arc::clone(&pulse)) => opened,
                 () = quiet(&pulse) => Err(Error::unavailable("the broker is silent")),
             }
         };
@@ -68,29 +81,15 @@ impl Connection {
         timeout(HANDSHAKE, opened).await.unwrap_or_else(late)
     }
 
-    async fn dial(amqp: &Amqp, host: &HostPort) -> Result<Box<dyn Duplex>> {
-        let stream = tcp(&host.host, host.port, HANDSHAKE / 2).await.map_err(error::unreachable)?;
-        Ok(match amqp.secured() {
-            Some(tls) => Box::new(tls.connect(&host.host, stream).await.map_err(error::tls)?),
-            None => Box::new(stream),
-        })
-    }
-
-    async fn handshake(
-        amqp: &Amqp,
-        host: &HostPort,
-        name: &str,
-        stream: Box<dyn Duplex>,
-        pulse: Arc<Pulse>,
-    ) -> Result<Self> {
+    async fn handshake(amqp: &Amqp, host: &HostPort, wire: Wire, pulse: Arc<Pulse>) -> Result<Self> {
         let cut = CutOnDrop(Arc::clone(&pulse));
-        let wire = Mutex::new(Some(Wire::new(stream, Arc::clone(&pulse))));
+        let wire = Mutex::new(Some(wire));
         // Called once: the client is told to make no second attempt.
         let connect = async move |_, _| {
             let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
             wire.map(AsyncTcpStream::Plain).ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
         };
-        let options = ConnectionProperties::default().with_connection_name(name.into());
+        let options = ConnectionProperties::default().with_connection_name(amqp.name().into());
         let runtime = Runtime::new(Kit::new(Arc::clone(&pulse)));
         let client = lapin::Connection::connector(amqp.uri(host), runtime, connect, options).await;
         let client = client.map_err(|cause| error::connecting(amqp, cause))?;

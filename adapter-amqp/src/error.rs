@@ -9,6 +9,7 @@ use lapin::protocol::AMQPError;
 use crate::config::Amqp;
 
 /// The codes of AMQP that we know.
+const CONNECTION_FORCED: u16 = 320;
 const ACCESS_REFUSED: u16 = 403;
 const PRECONDITION_FAILED: u16 = 406;
 const COMMAND_INVALID: u16 = 503;
@@ -25,14 +26,19 @@ fn said(cause: &lapin::Error) -> Option<(u16, &AMQPError)> {
 /// What a failed login means.
 pub(crate) fn connecting(amqp: &Amqp, cause: lapin::Error) -> Error {
     let (kind, text) = match said(&cause) {
-        Some((ACCESS_REFUSED, _)) => (ErrorKind::Denied, "the broker refused the login".to_owned()),
+        Some((CONNECTION_FORCED, _)) => (ErrorKind::Unavailable, "the broker is being shut down".to_owned()),
+        Some((ACCESS_REFUSED, _)) => {
+            let text = "the broker refused the login: check the user and the password; the user guest may come from the \
+                        broker's own machine alone";
+            (ErrorKind::Denied, text.to_owned())
+        }
         Some((NOT_ALLOWED, error)) => vhost(amqp, error.get_message().as_str()),
         Some((COMMAND_INVALID, error)) if error.get_message().as_str().contains("mechanism") => {
             let text = "the broker takes no login by certificate: it needs the plugin rabbitmq_auth_mechanism_ssl, or the \
                         URL a user and a password";
             (ErrorKind::Config, text.to_owned())
         }
-        Some(_) => (ErrorKind::Unexpected, "the broker does not open the connection".to_owned()),
+        Some(_) => (ErrorKind::Unexpected, "the broker does not open the connection: see its log".to_owned()),
         None => match refusal(&cause) {
             Some(kind) => (kind, "no TLS session with the broker: see the options ca, cert and key".to_owned()),
             None => (ErrorKind::Unavailable, "the broker ended the connection".to_owned()),
@@ -51,7 +57,11 @@ fn vhost(amqp: &Amqp, text: &str) -> (ErrorKind, String) {
         let advice = "rabbitmqctl set_permissions lets it";
         (ErrorKind::Denied, format!("the user may not use the virtual host {name:?}: {advice}"))
     } else {
-        (ErrorKind::Unavailable, "the broker takes no connection now".to_owned())
+        (
+            ErrorKind::Unavailable,
+            "the broker takes no connection now: see its limits of connections, of the virtual host and of the user"
+                .to_owned(),
+        )
     }
 }
 
@@ -75,7 +85,7 @@ pub(crate) fn preparing(amqp: &Amqp, cause: lapin::Error) -> Error {
                 "the exchange {exchange:?} exists and is another one (ours is direct and not durable): the option exchange names another"
             ),
         ),
-        Some(_) => (ErrorKind::Unexpected, "the broker does not make what a node needs".to_owned()),
+        Some(_) => (ErrorKind::Unexpected, "the broker does not make what a node needs: see its log".to_owned()),
         None => (ErrorKind::Unavailable, "the connection to the broker broke".to_owned()),
     };
     Error::new(kind, text).with_source(cause)
@@ -112,50 +122,69 @@ mod tests {
         lapin::ErrorKind::ProtocolError(error).into()
     }
 
-    #[test]
-    fn a_failed_login_has_the_kind_of_its_cause() {
-        let amqp = Amqp::from_url("amqp://shop:hunter2@host/orders").expect("valid");
-        let table = [
-            (
-                protocol(403, "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"),
-                ErrorKind::Denied,
-            ),
-            (protocol(530, "NOT_ALLOWED - vhost orders not found"), ErrorKind::Config),
-            (protocol(530, "NOT_ALLOWED - access to vhost 'orders' refused for user 'shop'"), ErrorKind::Denied),
-            (
-                protocol(
-                    530,
-                    "NOT_ALLOWED - access to vhost 'orders' refused for user 'shop': connection limit (0) is reached",
-                ),
-                ErrorKind::Unavailable,
-            ),
-            (protocol(503, "COMMAND_INVALID - unknown authentication mechanism 'EXTERNAL'"), ErrorKind::Config),
-            (protocol(541, "INTERNAL_ERROR"), ErrorKind::Unexpected),
-            (io::Error::from(io::ErrorKind::ConnectionReset).into(), ErrorKind::Unavailable),
-            (lapin::ErrorKind::MissingHeartbeatError.into(), ErrorKind::Unavailable),
-        ];
-        for (cause, kind) in table {
-            let text = format!("{cause:?}");
-            let error = connecting(&amqp, cause);
-            assert_eq!(error.kind(), kind, "{text}");
+    /// Each answer of the broker, what kind of error it is, and a word of what the operator is told to do.
+    fn holds(table: &[(u16, &str, ErrorKind, &str)], meaning: impl Fn(lapin::Error) -> Error) {
+        for (code, said, kind, advice) in table {
+            let error = meaning(protocol(*code, said));
+            assert_eq!(error.kind(), *kind, "{said}");
+            let text = error.to_string();
+            assert!(text.contains(advice) && !text.contains(said), "{said}: {text}");
             assert!(!format!("{error} {error:?}").contains("hunter2"));
         }
     }
 
     #[test]
-    fn what_cannot_be_prepared_says_what_to_do() {
-        let amqp = Amqp::from_url("amqp://host?exchange=shop").expect("valid");
-        let denied = preparing(&amqp, protocol(403, "ACCESS_REFUSED - access to exchange 'shop' in vhost '/' refused"));
-        assert!(denied.kind() == ErrorKind::Denied && denied.to_string().contains("^shop"), "{denied}");
-        let clash =
-            preparing(&amqp, protocol(406, "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'shop'"));
-        for (code, text) in [
-            (406, "PRECONDITION_FAILED - cannot declare queue 'x': queue limit in vhost '/' (10) is reached"),
-            (403, "ACCESS_REFUSED - queue limit in vhost '/' (10) is reached"),
-        ] {
-            let full = preparing(&amqp, protocol(code, text));
-            assert!(full.kind() == ErrorKind::Unavailable && full.to_string().contains("max-queues"), "{full}");
+    fn every_refusal_of_a_login_has_its_kind_and_says_what_to_do() {
+        use ErrorKind::{Config, Denied, Unavailable, Unexpected};
+        let amqp = Amqp::from_url("amqp://shop:hunter2@host/orders").expect("valid");
+        let table = [
+            (403, "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN", Denied, "check the user"),
+            (530, "NOT_ALLOWED - vhost orders not found", Config, "add_vhost"),
+            (530, "NOT_ALLOWED - access to vhost 'orders' refused for user 'shop'", Denied, "set_permissions"),
+            (
+                530,
+                "NOT_ALLOWED - access to vhost 'orders' refused for user 'shop': connection limit (0) is reached",
+                Unavailable,
+                "limits of connections",
+            ),
+            (503, "COMMAND_INVALID - unknown authentication mechanism 'EXTERNAL'", Config, "auth_mechanism_ssl"),
+            (
+                320,
+                "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
+                Unavailable,
+                "shut down",
+            ),
+            (541, "INTERNAL_ERROR", Unexpected, "see its log"),
+        ];
+        holds(&table, |cause| connecting(&amqp, cause));
+        for cause in
+            [io::Error::from(io::ErrorKind::ConnectionReset).into(), lapin::ErrorKind::MissingHeartbeatError.into()]
+        {
+            assert_eq!(connecting(&amqp, cause).kind(), Unavailable);
         }
-        assert!(clash.kind() == ErrorKind::Config && clash.to_string().contains("option exchange"), "{clash}");
+    }
+
+    #[test]
+    fn every_refusal_of_what_a_node_needs_has_its_kind_and_says_what_to_do() {
+        use ErrorKind::{Config, Denied, Unavailable, Unexpected};
+        let amqp = Amqp::from_url("amqp://shop:hunter2@host?exchange=shop").expect("valid");
+        let table = [
+            (403, "ACCESS_REFUSED - access to exchange 'shop' in vhost '/' refused", Denied, "\"^shop\""),
+            (406, "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'shop'", Config, "option exchange"),
+            (
+                406,
+                "PRECONDITION_FAILED - cannot declare queue 'x': queue limit in vhost '/' (10) is reached",
+                Unavailable,
+                "max-queues",
+            ),
+            (403, "ACCESS_REFUSED - queue limit in vhost '/' (10) is reached", Unavailable, "max-queues"),
+            (541, "INTERNAL_ERROR", Unexpected, "see its log"),
+        ];
+        holds(&table, |cause| preparing(&amqp, cause));
+        let table = [
+            (403, "ACCESS_REFUSED - write access refused", Denied, "did not confirm"),
+            (404, "NOT_FOUND - no exchange 'shop' in vhost '/'", Unavailable, "did not confirm"),
+        ];
+        holds(&table, broken);
     }
 }

@@ -7,13 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use adapter_core::backend::Pulse;
 use async_rs::Tokio;
 use async_rs::traits::{Executor, Reactor, RuntimeKit};
 use async_rs::util::Task;
 use futures_util::Stream;
 use futures_util::io::{AsyncRead, AsyncWrite};
 
-use crate::wire::{Pulse, Wire};
+use crate::wire::Wire;
 
 /// tokio, for one connection.
 #[derive(Clone, Debug)]

@@ -14,6 +14,7 @@ use futures_util::future::{MaybeDone, maybe_done};
 use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Confirmation, Event};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -52,13 +53,13 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects to this broker, and makes there what a node needs. Nothing is bound yet.
+    /// Connects to this broker, which was reached by this stream, and makes there what a node needs. Nothing is bound yet.
     ///
     /// # Errors
     /// `Config`, `Denied` or `Unavailable`.
-    pub(crate) async fn open(amqp: &Amqp, host: HostPort) -> Result<(Self, Intake)> {
-        let (publisher, consumer) =
-            tokio::try_join!(Connection::open(amqp, &host, amqp.name()), Connection::open(amqp, &host, amqp.name()))?;
+    pub(crate) async fn open(amqp: &Amqp, host: &HostPort, stream: TcpStream) -> Result<(Self, Intake)> {
+        let second = async { Connection::open(amqp, host, Connection::dial(host).await?).await };
+        let (publisher, consumer) = tokio::try_join!(Connection::open(amqp, host, stream), second)?;
         let prepared = timeout(CONFIRM, Self::prepare(amqp, publisher, consumer)).await;
         prepared.unwrap_or_else(|_| Err(Error::unavailable("the broker does not answer in time")))
     }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::model::{Error, ErrorKind, Limits, Result};
 use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, InboxFull, Outgoing, PublishError};
 
-/// How long one publish waits for nodes that do not read; then they lose its messages, and are told so.
+/// How long one publish waits for nodes that do not read. After that they lose its messages, and are told so.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The embedded backend: any number of nodes in one process, for development, tests and single-server deployments.
@@ -42,17 +42,17 @@ struct Subscribers {
 }
 
 impl Memory {
-    /// A broker of its own: the nodes that connect with clones of this value see each other.
+    /// A new broker. The nodes that connect with clones of this value see each other.
     pub fn new() -> Self {
         Self::with_limits(Limits::max_frame(usize::MAX))
     }
 
-    /// The same, with messages of at most so many bytes, as real brokers have it.
+    /// A new broker whose messages have at most so many bytes, as a real broker's have.
     pub fn with_limits(limits: Limits) -> Self {
         Self(Arc::new(Broker { subscribers: Mutex::default(), limits }))
     }
 
-    /// The broker of this name in this process; it exists as long as somebody is connected to it.
+    /// The broker of this name in this process. It exists as long as a node is connected to it.
     pub fn named(name: &str) -> Self {
         static NAMED: LazyLock<Mutex<HashMap<String, Weak<Broker>>>> = LazyLock::new(Mutex::default);
         let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);

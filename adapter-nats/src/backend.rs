@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adapter_core::Result;
 use adapter_core::backend::{
-    Authority, Breaker, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring, in_turn,
+    Authority, Breaker, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring, in_turn, in_turn_limit,
 };
 use async_nats::ServerAddr;
 use tokio::time::sleep;
@@ -16,7 +16,7 @@ use crate::connection::{Connection, News};
 /// How long the node gets, after messages were dropped, before it is told that it receives everything again.
 const RELIEF: Duration = Duration::from_millis(100);
 
-/// How long one server may take: two seconds of dialling for each of a few addresses, and the first confirmation.
+/// How long a server may take: two seconds of dialling for each of a few addresses, and the first confirmation.
 const EACH: Duration = Duration::from_secs(10);
 /// How long subscribing may take.
 const SUBSCRIBING: Duration = Duration::from_secs(10);
@@ -76,9 +76,8 @@ impl Link for Line {
         servers.open(inbox).await.map(Self)
     }
 
-    /// Every server that is tried may cost its whole time.
     fn timeout(servers: &Servers) -> Duration {
-        (EACH + servers.nats.credentials.limit()) * (servers.named.iter().len() as u32 + 1) + SUBSCRIBING
+        in_turn_limit(servers.named.iter().len() + 1, EACH + servers.nats.credentials.limit()) + SUBSCRIBING
     }
 
     /// No server of NATS is above the others: each passes on what it is given to all that it has routes to, and there is no

@@ -36,7 +36,7 @@ pub struct Nats {
     name: Option<String>,
     tls_first: bool,
     discover: bool,
-    capacity: usize,
+    max_bytes: usize,
 }
 
 /// What is read anew at each connection, so that renewed secrets are found.
@@ -47,9 +47,10 @@ struct Files {
     tls: TlsFiles,
 }
 
-const KNOWN: &str = "ca, capacity, cert, creds, discover, key, name, nkey, password_file, tls_first";
+const KNOWN: &str = "ca, cert, creds, discover, key, max_bytes, name, nkey, password_file, tls_first";
 
-/// How many messages of one channel wait between the client and the inbox.
+/// How many messages of one channel the client holds until the task that takes them runs: what waits longer is bounded by
+/// `max_bytes`.
 const CAPACITY: usize = 16_384;
 
 impl Nats {
@@ -79,7 +80,7 @@ impl Nats {
             name: None,
             tls_first: false,
             discover: true,
-            capacity: CAPACITY,
+            max_bytes: 64 << 20,
         };
         for option in parts.options() {
             let (option, value) = option?;
@@ -108,11 +109,12 @@ impl Nats {
         Ok(nats)
     }
 
-    /// How many messages of one channel may wait for the node to take them; default 16,384. When there are more,
-    /// the newest are lost, and the node is told. Raising it costs memory while the node does not keep up.
+    /// How many bytes may wait for the node while it does not take them, of all channels together, and 128 more for each message;
+    /// default 64 MiB. When there are more, the newest are lost, and the node is told. Raising it costs memory while the node does
+    /// not keep up.
     #[must_use]
-    pub fn capacity(mut self, messages: usize) -> Self {
-        self.capacity = messages.max(1);
+    pub fn backlog_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes.max(1);
         self
     }
 
@@ -128,9 +130,9 @@ impl Nats {
             }
             "tls_first" => self.tls_first = truth(option, &value)?,
             "discover" => self.discover = truth(option, &value)?,
-            "capacity" => match value.parse() {
-                Ok(messages @ 1..) => self.capacity = messages,
-                _ => return Err(Error::config("capacity is a number of messages, at least 1")),
+            "max_bytes" => match value.parse() {
+                Ok(bytes @ 1..) => self.max_bytes = bytes,
+                _ => return Err(Error::config("max_bytes is a number, at least 1")),
             },
             _ => return Err(parts.unknown_option(option, KNOWN)),
         }
@@ -148,6 +150,11 @@ impl Nats {
     /// The servers that were named.
     pub(crate) fn servers(&self) -> &[ServerAddr] {
         &self.servers
+    }
+
+    /// So many bytes may wait for the node.
+    pub(crate) fn most_waiting(&self) -> usize {
+        self.max_bytes
     }
 
     /// Whether servers that these tell of are connected to as well.
@@ -198,7 +205,7 @@ impl Nats {
             .ignore_discovered_servers()
             .connection_timeout(Duration::from_secs(2))
             .ping_interval(PING)
-            .subscription_capacity(self.capacity))
+            .subscription_capacity(CAPACITY))
     }
 }
 
@@ -222,7 +229,7 @@ impl fmt::Debug for Nats {
             .field("tls_first", &self.tls_first)
             .field("discover", &self.discover)
             .field("files", &self.files)
-            .field("capacity", &self.capacity)
+            .field("max_bytes", &self.max_bytes)
             .finish_non_exhaustive()
     }
 }
@@ -255,12 +262,12 @@ mod tests {
 
     #[test]
     fn servers_and_options_are_read() {
-        let url = "tls://user:pass@h1:4222,[::1]:4223,h3/?name=web%201&capacity=7&ca=/ca.pem&tls_first=true";
+        let url = "tls://user:pass@h1:4222,[::1]:4223,h3/?name=web%201&max_bytes=7&ca=/ca.pem&tls_first=true";
         let nats = Nats::from_url(url).expect("valid");
         let servers: Vec<_> = nats.servers.iter().map(|server| (server.host(), server.port())).collect();
         assert_eq!(servers, [("h1", 4222), ("::1", 4223), ("h3", 4222)]);
         assert!(nats.servers.iter().all(ServerAddr::tls_required));
-        assert_eq!((nats.name.as_deref(), nats.capacity, nats.tls_first), (Some("web 1"), 7, true));
+        assert_eq!((nats.name.as_deref(), nats.max_bytes, nats.tls_first), (Some("web 1"), 7, true));
     }
 
     #[test]
@@ -279,7 +286,7 @@ mod tests {
             "nats://host:port",
             "nats://host/path",
             "nats://host?name",
-            "nats://host?capacity=0",
+            "nats://host?max_bytes=0",
             "nats://host?tls_first=yes",
             "nats://host?cert=/a",
             "nats://%ff@host",

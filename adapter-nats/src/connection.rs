@@ -12,7 +12,7 @@ use adapter_core::backend::{Breaker, Channel, Inbox, Limits, Outgoing, PublishEr
 use adapter_core::{Error, ErrorKind, NodeId, Result};
 use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
-use async_nats::{Client, Event, Message, ServerAddr, ServerError, Subject, Subscriber};
+use async_nats::{Client, Event, ServerAddr, ServerError, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::Notify;
@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::Nats;
 use crate::error::{self, Violation};
+use crate::intake::Intake;
 
 /// How long the server may take to confirm; long after the pings have found a dead one.
 const CONFIRM: Duration = Duration::from_secs(5);
@@ -43,6 +44,7 @@ pub(crate) struct Connection {
     echoes: tokio::sync::Mutex<Echoes>,
     /// A task for each subscription.
     subscriptions: tokio::sync::Mutex<HashMap<Channel, Task>>,
+    intake: Arc<Intake>,
     inbox: Inbox,
 }
 
@@ -52,13 +54,14 @@ struct Echoes {
     last: u64,
 }
 
-/// What the client tells, by its event callback.
+/// What the client tells, by its event callback, and what the intake does.
+#[derive(Default)]
 struct Signals {
     /// Why the connection ended.
     over: Breaker,
     /// The server is going to shut down.
     leaving: Breaker,
-    /// Messages were dropped because a subscription was full.
+    /// Messages were dropped because too many waited for the node, or for the task that takes them.
     dropped: AtomicBool,
     /// A message was dropped, or something was denied.
     told: Notify,
@@ -95,13 +98,7 @@ impl Connection {
     /// # Errors
     /// `Config`, `Denied` or `Unavailable`.
     pub(crate) async fn open(nats: &Nats, server: ServerAddr, inbox: &Inbox) -> Result<Arc<Self>> {
-        let signals = Arc::new(Signals {
-            over: Breaker::default(),
-            leaving: Breaker::default(),
-            dropped: AtomicBool::new(false),
-            told: Notify::new(),
-            denied: Mutex::default(),
-        });
+        let signals = Arc::new(Signals::default());
         let hear = Arc::clone(&signals);
         let options = nats.connection().await?.event_callback(move |event| {
             hear.event(event);
@@ -111,6 +108,8 @@ impl Connection {
         let echo = Subject::from(format!("rc.sync.{}", NodeId::random()?));
         let subscriber =
             client.subscribe(echo.clone()).await.map_err(|_| Error::unavailable("the connection ended at once"))?;
+        let lost = Arc::clone(&signals);
+        let intake = Intake::new(inbox.clone(), nats.most_waiting(), move || lost.dropped());
         let connection = Arc::new(Self {
             client,
             signals,
@@ -118,6 +117,7 @@ impl Connection {
             sent: tokio::sync::Mutex::new(0),
             echoes: tokio::sync::Mutex::new(Echoes { subscriber, last: 0 }),
             subscriptions: tokio::sync::Mutex::default(),
+            intake: Arc::new(intake),
             inbox: inbox.clone(),
         });
         connection.confirm(&[]).await.map_err(|(_, error)| error)?;
@@ -158,7 +158,7 @@ impl Connection {
                 continue;
             }
             let subscriber = self.client.subscribe(channel.to_string()).await.map_err(|_| self.broken())?;
-            let task = Task(tokio::spawn(forward(subscriber, self.inbox.clone())));
+            let task = Task(tokio::spawn(Arc::clone(&self.intake).forward(subscriber)));
             subscriptions.insert(channel.clone(), task);
         }
         // A refusal comes before the first echo, but on another path inside the client: the second gives it time.
@@ -350,12 +350,18 @@ impl Echoes {
 }
 
 impl Signals {
+    /// A message was dropped.
+    fn dropped(&self) {
+        self.dropped.store(true, Ordering::Release);
+        self.told.notify_one();
+    }
+
     fn event(&self, event: Event) {
         match event {
             Event::Disconnected => self.over.trip("the server closed the connection, or was silent for too long"),
             Event::Closed => self.over.trip("closed"),
             Event::LameDuckMode => return self.leaving.trip("the server is going to shut down"),
-            Event::SlowConsumer(_) => self.dropped.store(true, Ordering::Release),
+            Event::SlowConsumer(_) => return self.dropped(),
             Event::ServerError(ServerError::Other(text)) => match error::violation(&text) {
                 Some(Violation::Publish(subject)) => {
                     tracing::error!(subject, "the NATS server does not permit to publish");
@@ -370,16 +376,6 @@ impl Signals {
             _ => return,
         }
         self.told.notify_one();
-    }
-}
-
-/// Hands over what arrives on one channel. While the inbox is full this waits, and the client's queue fills;
-/// when that is full too, the client drops the newest and tells.
-async fn forward(mut subscriber: Subscriber, inbox: Inbox) {
-    while let Some(Message { subject, payload, .. }) = subscriber.next().await {
-        while inbox.frame(&subject, payload.clone()).is_err() {
-            inbox.ready().await;
-        }
     }
 }
 

@@ -7,40 +7,58 @@ use async_nats::{ConnectError, ConnectErrorKind, ServerError};
 
 /// What a failed attempt to connect means.
 pub(crate) fn connecting(error: ConnectError) -> Error {
-    let kind = match error.kind() {
-        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => ErrorKind::Denied,
-        ConnectErrorKind::ServerParse | ConnectErrorKind::Tls => ErrorKind::Config,
+    let (kind, text) = match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => (ErrorKind::Denied, LOGIN),
+        ConnectErrorKind::ServerParse => (ErrorKind::Config, "the URL names no server of NATS that can be used"),
+        ConnectErrorKind::Tls => (ErrorKind::Config, NO_TLS),
         _ => cause(&error),
-    };
-    let text = match kind {
-        ErrorKind::Denied => "the NATS server refused the login",
-        ErrorKind::Config => "no TLS session with the NATS server: see the options ca, cert and key",
-        _ => "the NATS server cannot be reached",
     };
     Error::new(kind, text).with_source(error)
 }
 
+const LOGIN: &str =
+    "the NATS server refused the login: check the user and the password, the token, or the file of creds or nkey";
+const NO_TLS: &str = "no TLS session with the NATS server: see the options ca, cert and key";
+
 /// Looks for a word of the server or of TLS under an input/output error.
-fn cause(error: &(dyn std::error::Error + 'static)) -> ErrorKind {
+fn cause(error: &(dyn std::error::Error + 'static)) -> (ErrorKind, &'static str) {
     let said = causes(error).find_map(|error| match error.downcast_ref()? {
-        ServerError::Other(text) if is_refusal(text) => Some(ErrorKind::Denied),
-        ServerError::Other(_) => Some(ErrorKind::Unavailable),
+        ServerError::Other(text) => Some(refused(&text.to_lowercase())),
         _ => None,
     });
-    said.or_else(|| refusal(error)).unwrap_or(ErrorKind::Unavailable)
+    let said = said.or_else(|| refusal(error).map(|kind| (kind, NO_TLS)));
+    said.unwrap_or((ErrorKind::Unavailable, "the NATS server cannot be reached"))
 }
 
-/// Whether the server's `-ERR` speaks of who we are.
-fn is_refusal(text: &str) -> bool {
-    let text = text.to_lowercase();
-    ["authorization", "authentication", "permissions violation", "account", "revoked"]
-        .iter()
-        .any(|word| text.contains(word))
+/// What the server's `-ERR` means, by its words in lower case.
+fn refused(text: &str) -> (ErrorKind, &'static str) {
+    const SAID: [(&[&str], ErrorKind, &str); 4] = [
+        (
+            &["maximum"],
+            ErrorKind::Unavailable,
+            "a limit of the NATS server is reached: raise max_connections, or that of the account",
+        ),
+        (
+            &["route port", "leaf node port", "gateway port"],
+            ErrorKind::Config,
+            "this port of the NATS server is for other servers: name the one for clients, usually 4222",
+        ),
+        (
+            &["tls required"],
+            ErrorKind::Config,
+            "the NATS server takes connections by TLS alone: the URL begins with tls://",
+        ),
+        (&["authorization", "authentication", "permissions violation", "account", "revoked"], ErrorKind::Denied, LOGIN),
+    ];
+    let said = SAID.iter().find(|(words, ..)| words.iter().any(|word| text.contains(word)));
+    said.map_or((ErrorKind::Unavailable, "the NATS server ended the connection: see its log"), |said| (said.1, said.2))
 }
 
 /// The server does not let us use this channel.
 pub(crate) fn denied(channel: &Channel) -> Error {
-    Error::new(ErrorKind::Denied, format!("the NATS server does not permit subject {channel}"))
+    let text =
+        format!("the NATS server does not permit subject {channel}: the user needs rc.> to publish and to subscribe");
+    Error::new(ErrorKind::Denied, text)
 }
 
 /// What the server refused, on a connection that it otherwise keeps.
@@ -69,26 +87,39 @@ mod tests {
     use std::io;
 
     #[test]
-    fn a_failed_connect_has_the_kind_of_its_cause() {
-        let server = |text: &str| ConnectError::with_source(ConnectErrorKind::Io, ServerError::Other(text.to_owned()));
+    fn every_refusal_has_its_kind_and_says_what_to_do() {
+        use ConnectErrorKind as Connect;
+        use ErrorKind::{Config, Denied, Unavailable};
+        let server = |text: &str| ConnectError::with_source(Connect::Io, ServerError::Other(text.to_owned()));
         let tls = |error: rustls::Error| ConnectError::from(io::Error::new(io::ErrorKind::InvalidData, error));
         let table = [
-            (ConnectError::new(ConnectErrorKind::AuthorizationViolation), ErrorKind::Denied),
-            (ConnectError::new(ConnectErrorKind::Authentication), ErrorKind::Denied),
-            (ConnectError::new(ConnectErrorKind::ServerParse), ErrorKind::Config),
-            (ConnectError::new(ConnectErrorKind::Tls), ErrorKind::Config),
-            (ConnectError::new(ConnectErrorKind::Dns), ErrorKind::Unavailable),
-            (ConnectError::new(ConnectErrorKind::TimedOut), ErrorKind::Unavailable),
-            (ConnectError::from(io::Error::from(io::ErrorKind::ConnectionRefused)), ErrorKind::Unavailable),
-            (server("Authentication Timeout"), ErrorKind::Denied),
-            (server("User Authentication Revoked"), ErrorKind::Denied),
-            (server("maximum connections exceeded"), ErrorKind::Unavailable),
-            (tls(rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired)), ErrorKind::Denied),
-            (tls(rustls::CertificateError::UnknownIssuer.into()), ErrorKind::Config),
+            (ConnectError::new(Connect::AuthorizationViolation), Denied, "check the user"),
+            (ConnectError::new(Connect::Authentication), Denied, "check the user"),
+            (ConnectError::new(Connect::ServerParse), Config, "URL"),
+            (ConnectError::new(Connect::Tls), Config, "options ca, cert and key"),
+            (ConnectError::new(Connect::Dns), Unavailable, "cannot be reached"),
+            (ConnectError::new(Connect::TimedOut), Unavailable, "cannot be reached"),
+            (ConnectError::from(io::Error::from(io::ErrorKind::ConnectionRefused)), Unavailable, "cannot be reached"),
+            (server("Authentication Timeout"), Denied, "check the user"),
+            (server("User Authentication Revoked"), Denied, "check the user"),
+            (server("Account Authentication Expired"), Denied, "check the user"),
+            (server("maximum connections exceeded"), Unavailable, "max_connections"),
+            (server("maximum account active connections exceeded"), Unavailable, "account"),
+            (server("Attempted To Connect To Route Port"), Config, "4222"),
+            (server("Secure Connection - TLS Required"), Config, "tls://"),
+            (server("Server Shutdown"), Unavailable, "see its log"),
+            (
+                tls(rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired)),
+                Denied,
+                "options ca, cert and key",
+            ),
+            (tls(rustls::CertificateError::UnknownIssuer.into()), Config, "options ca, cert and key"),
         ];
-        for (error, kind) in table {
-            let text = format!("{error:?}");
-            assert_eq!(connecting(error).kind(), kind, "{text}");
+        for (cause, kind, advice) in table {
+            let said = format!("{cause:?}");
+            let error = connecting(cause);
+            assert_eq!(error.kind(), kind, "{said}");
+            assert!(error.to_string().contains(advice), "{said}: {error}");
         }
     }
 

@@ -4,6 +4,7 @@ mod backend;
 mod config;
 mod connection;
 mod error;
+mod intake;
 
 pub use adapter_core::backend::{Credentials, Login};
 pub use async_nats;

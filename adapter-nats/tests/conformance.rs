@@ -1,4 +1,4 @@
-//! The suite that every backend passes, on one server and on a cluster of three.
+//! The suite that every backend passes, on one server and on a cluster of three; on request by TLS.
 
 use roomcast_conformance::{Subject, recipes};
 
@@ -10,5 +10,6 @@ fn main() -> std::process::ExitCode {
         .broker(recipes::nats_cluster())
         .url_options("discover=false")
         .spreads_late("servers of a NATS cluster learn of a subscription a moment after it is confirmed");
-    roomcast_conformance::main([nats().broker(recipes::nats()), cluster])
+    let tls = nats().variant("tls").broker(recipes::nats_tls()).on_request();
+    roomcast_conformance::main([nats().broker(recipes::nats()), cluster, tls])
 }

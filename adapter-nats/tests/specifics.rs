@@ -133,24 +133,25 @@ async fn the_limits_are_those_of_the_current_server() -> Tested {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dropped_messages_are_told() -> Tested {
+async fn large_messages_that_wait_are_bounded_in_bytes_and_their_loss_is_told() -> Tested {
+    const SIZE: usize = 512 << 10;
     let server = nats().await;
-    // The inbox takes 10, the client's queue 100 more.
-    let nats = Nats::from_url(&server.url())?.capacity(100);
-    let mut slow = Node::with(&nats, 10).await?;
+    // The inbox takes one, and two more wait.
+    let mut slow = Node::with(&Nats::from_url(&format!("{}?max_bytes=1100000", server.url()))?, 1).await?;
     slow.subscribe("rc.a").await;
     let sender = connect(&server.url()).await;
-    let frames: Vec<_> = (0..1000).map(|n| Outgoing::new(channel("rc.a"), format!("{n}").into())).collect();
-    sender.backend.publish(&frames).await?;
-    let (mut taken, mut downs) = (0, 0);
+    for n in 0..40 {
+        sender.publish("rc.a", vec![n; SIZE]).await?;
+    }
+    let (mut taken, mut downs) = (Vec::new(), 0);
     loop {
         match slow.next().await {
-            Tapped::Frame(..) => taken += 1,
+            Tapped::Frame(_, payload) => taken.push(payload[0]),
             Tapped::Down(_) => downs += 1,
             Tapped::Up(_) | Tapped::Refused(..) => break,
         }
     }
-    assert!(downs > 0 && taken < 1000, "{downs} times told, {taken} of 1000 taken");
+    assert!(downs > 0 && taken.len() < 40 && taken.is_sorted(), "{downs} times told, {taken:?} of 40 taken");
     // Nothing is left behind, and the connection is the same one. What still waits comes before the marker.
     sender.publish("rc.a", "marker").await?;
     slow.until("marker").await;

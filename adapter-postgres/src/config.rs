@@ -25,7 +25,7 @@ use crate::url::{self, Parsed};
 /// let cluster = Cluster::builder().node_name("web-1").connect(postgres).await?;
 /// # cluster.close().await }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Postgres {
     pub(crate) listen: Place,
     pub(crate) publish: Place,
@@ -150,12 +150,6 @@ impl Connect for Postgres {
 }
 
 /// Without secrets.
-impl fmt::Debug for Postgres {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Postgres").field("listen", &self.listen).field("publish", &self.publish).finish()
-    }
-}
-
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { client, tls, credentials } = self;

@@ -43,9 +43,7 @@ fn meaning(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
         _ if said("password missing") => {
             (ErrorKind::Denied, "the PostgreSQL server asks for a password, and none is named")
         }
-        text if text.starts_with("authentication error") => {
-            (ErrorKind::Denied, "the PostgreSQL server refused the login")
-        }
+        text if text.starts_with("authentication error") => (ErrorKind::Denied, LOGIN),
         text if text.starts_with("error performing TLS handshake") && said("server does not support TLS") => {
             (ErrorKind::Config, "the PostgreSQL server does not speak TLS, which sslmode asks for")
         }
@@ -57,20 +55,32 @@ fn meaning(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
     }
 }
 
+const LOGIN: &str =
+    "the PostgreSQL server refused the login: check the user, the password, and the server's pg_hba.conf";
+
 /// Not a mistake of configuration: a standby may be promoted, and then it is the right one.
 pub(crate) const STANDBY: &str = "the PostgreSQL server is a hot standby, where neither LISTEN nor NOTIFY is possible: name \
     the primary, or all servers, of which the one that takes writes is used";
 
 fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
     match code.code() {
-        "28P01" | "28000" => (ErrorKind::Denied, "the PostgreSQL server refused the login"),
+        "28P01" | "28000" => (ErrorKind::Denied, LOGIN),
         "42501" => (ErrorKind::Denied, "the PostgreSQL role lacks the permission: it needs CONNECT on the database"),
         "3D000" => {
             (ErrorKind::Config, "the PostgreSQL server has no such database: create it, or name another in the URL")
         }
         "25006" => (ErrorKind::Unavailable, STANDBY),
-        "54000" => (ErrorKind::Unavailable, "PostgreSQL's queue of notifications is full: a listener does not read"),
+        "54000" => (
+            ErrorKind::Unavailable,
+            "PostgreSQL's queue of notifications is full: a listener does not read; the server's log names it",
+        ),
         "53100" => (ErrorKind::Unavailable, "the PostgreSQL server's disk is full"),
+        "53300" => (
+            ErrorKind::Unavailable,
+            "the PostgreSQL server has no connection left, of which a node needs two: raise max_connections, or the limit of the \
+             role or the database",
+        ),
+        "57P01" | "57P02" | "57P03" => (ErrorKind::Unavailable, "the PostgreSQL server is being started or shut down"),
         "58P01" => (
             ErrorKind::Unavailable,
             "the PostgreSQL server cannot read its own notifications any more, as releases before 18.1, 17.7, 16.11, 15.15 and \
@@ -81,13 +91,14 @@ fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
             "this server has no LISTEN and NOTIFY, or a pooler in transaction mode stands before it: the URL has to lead to \
              PostgreSQL itself, and publish_url may lead to the pooler",
         ),
-        "57014" | "55P03" => {
-            (ErrorKind::Unavailable, "the PostgreSQL server has ended what it was asked for by a limit of time")
-        }
+        "57014" | "55P03" => (
+            ErrorKind::Unavailable,
+            "the PostgreSQL server has ended what it was asked for by a limit of time: see statement_timeout and lock_timeout",
+        ),
         code if ["08", "53", "55", "57", "58", "40"].iter().any(|class| code.starts_with(class)) => {
-            (ErrorKind::Unavailable, "the PostgreSQL server does not serve us now")
+            (ErrorKind::Unavailable, "the PostgreSQL server does not serve us now: see its log")
         }
-        _ => (ErrorKind::Unexpected, "the PostgreSQL server answered something unexpected"),
+        _ => (ErrorKind::Unexpected, "the PostgreSQL server answered something unexpected: see its log"),
     }
 }
 
@@ -96,32 +107,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_of_the_server_has_its_kind() {
+    fn every_refusal_has_its_kind_and_says_what_to_do() {
+        use ErrorKind::{Config, Denied, Unavailable, Unexpected};
         let table = [
-            ("28P01", ErrorKind::Denied),
-            ("28000", ErrorKind::Denied),
-            ("42501", ErrorKind::Denied),
-            ("3D000", ErrorKind::Config),
-            ("25006", ErrorKind::Unavailable),
-            ("53300", ErrorKind::Unavailable),
-            ("57P01", ErrorKind::Unavailable),
-            ("57P03", ErrorKind::Unavailable),
-            ("08006", ErrorKind::Unavailable),
-            ("54000", ErrorKind::Unavailable),
-            ("40P01", ErrorKind::Unavailable),
-            ("53100", ErrorKind::Unavailable),
-            ("55P03", ErrorKind::Unavailable),
-            ("57014", ErrorKind::Unavailable),
-            ("58P01", ErrorKind::Unavailable),
-            ("0A000", ErrorKind::Config),
-            ("XX000", ErrorKind::Unexpected),
-            ("", ErrorKind::Unexpected),
-            ("5", ErrorKind::Unexpected),
+            ("28P01", Denied, "pg_hba.conf"),
+            ("28000", Denied, "pg_hba.conf"),
+            ("42501", Denied, "CONNECT"),
+            ("3D000", Config, "create it"),
+            ("0A000", Config, "publish_url"),
+            ("25006", Unavailable, "name the primary"),
+            ("53300", Unavailable, "max_connections"),
+            ("57P01", Unavailable, "shut down"),
+            ("57P03", Unavailable, "started"),
+            ("08006", Unavailable, "see its log"),
+            ("40P01", Unavailable, "see its log"),
+            ("54000", Unavailable, "the server's log names it"),
+            ("53100", Unavailable, "disk is full"),
+            ("55P03", Unavailable, "lock_timeout"),
+            ("57014", Unavailable, "statement_timeout"),
+            ("58P01", Unavailable, "update it"),
+            ("XX000", Unexpected, "see its log"),
+            ("", Unexpected, "see its log"),
+            ("5", Unexpected, "see its log"),
             // What the client makes of bytes that are no text.
-            ("\u{fffd}", ErrorKind::Unexpected),
+            ("\u{fffd}", Unexpected, "see its log"),
         ];
-        for (code, kind) in table {
-            assert_eq!(of_state(&SqlState::from_code(code)).0, kind, "{code}");
+        for (code, kind, advice) in table {
+            let (meant, text) = of_state(&SqlState::from_code(code));
+            assert_eq!(meant, kind, "{code}");
+            assert!(text.contains(advice), "{code}: {text}");
         }
     }
 

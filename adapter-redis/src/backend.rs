@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::backend::{
-    Authority, Breaker, Capabilities, Channel, HostPort, InPlace, Inbox, Limits, Link, Outgoing, PublishError, Reason,
+    Authority, Breaker, Capabilities, Channel, HostPort, InPlace, Inbox, Limits, Link, Outgoing, PublishError, Pulse,
+    Reason,
 };
 use adapter_core::{ErrorKind, Result};
 use redis::aio::MultiplexedConnection;
@@ -15,7 +16,6 @@ use crate::config::{Mode, Redis};
 use crate::connection::{Connection, in_time, is_replica};
 use crate::error::{error, kind};
 use crate::intake::Intake;
-use crate::stream::Pulse;
 
 /// Half of what an operator may set as the smallest limit of a message (`proto-max-bulk-len`) and of what one client
 /// has sent and the server has not handled (`client-query-buffer-limit`): 1 MiB each. The default limits are far above,
@@ -114,25 +114,12 @@ impl Link for Pair {
         for message in messages {
             pipeline.cmd(command).arg(handle.intake.name(&message.channel)).arg(&message.payload[..]);
         }
-        let mut publisher = handle.publisher.clone();
-        let sent = handle.driver.assist(publisher.send_packed_commands(&pipeline, 0, messages.len())).await;
-        let answers = sent.map_err(|cause| PublishError::Unknown(error(cause)))?;
-        check(answers).inspect_err(|refusal| {
-            if matches!(refusal, PublishError::Unknown(_)) {
-                // It lives and cannot publish: it is loading, no longer the owner of our slot, or has lost its cluster. Then
-                // another server may have to be found.
-                handle.breaker.trip("the server does not take what is published");
-            }
-        })
+        publish(&handle.publisher, &handle.driver, &pipeline, messages.len(), &handle.breaker).await
     }
 
     async fn hold(&mut self, _: &Inbox) -> Reason {
-        let silence = (self.publisher.watch().silence(), self.subscriber.watch().silence());
         tokio::select! {
-            () = self.publisher.ended() => "the connection that publishes was closed".into(),
-            () = self.subscriber.ended() => "the connection that subscribes was closed".into(),
-            () = silence.0 => "the server is silent on the connection that publishes".into(),
-            () = silence.1 => "the server is silent on the connection that subscribes".into(),
+            reason = broken(&mut self.publisher, &mut self.subscriber) => reason,
             never = self.handle.intake.hand_over() => match never {},
         }
     }
@@ -189,8 +176,41 @@ fn replica(address: &HostPort) -> Reason {
     ))
 }
 
+/// Sends messages, and what else is in the pipeline behind them: whether that is done does not count. A server that lives and does
+/// not take them is given up: it is loading, no longer the owner of our slot, or has lost its cluster, and another may have to be
+/// found.
+pub(crate) async fn publish(
+    publisher: &MultiplexedConnection,
+    driver: &InPlace,
+    pipeline: &Pipeline,
+    messages: usize,
+    breaker: &Breaker,
+) -> Result<(), PublishError> {
+    let mut publisher = publisher.clone();
+    let sent = driver.assist(publisher.send_packed_commands(pipeline, 0, pipeline.len())).await;
+    let mut answers = sent.map_err(|cause| PublishError::Unknown(error(cause)))?;
+    answers.truncate(messages);
+    check(answers).inspect_err(|refusal| {
+        if matches!(refusal, PublishError::Unknown(_)) {
+            breaker.trip("the server does not take what is published");
+        }
+    })
+}
+
+/// Waits until one of the connections of a link is of no use any more; answers why.
+pub(crate) async fn broken(publisher: &mut Connection, receiver: &mut Connection) -> Reason {
+    let silence = (publisher.watch().silence(), receiver.watch().silence());
+    let why = tokio::select! {
+        () = publisher.ended() => "the connection that publishes was closed",
+        () = receiver.ended() => "the connection that receives was closed",
+        () = silence.0 => "the server is silent on the connection that publishes",
+        () = silence.1 => "the server is silent on the connection that receives",
+    };
+    why.into()
+}
+
 /// What the server said to each message.
-pub(crate) fn check(answers: Vec<Value>) -> Result<(), PublishError> {
+fn check(answers: Vec<Value>) -> Result<(), PublishError> {
     for (index, answer) in answers.into_iter().enumerate() {
         if let Value::ServerError(cause) = answer {
             let cause = RedisError::from(cause);

@@ -1,17 +1,18 @@
 //! How to reach Redis: from a URL, or from a client that the application has already.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::backend::tls::Tls;
-use adapter_core::backend::{Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, async_trait};
+use adapter_core::backend::{
+    Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, async_trait, in_turn_limit,
+};
 use adapter_core::{Error, Result};
 use redis::ConnectionAddr;
 
 use crate::backend::Pair;
 use crate::connection::{DIAL, RESPONSE};
-use crate::log::{Log, Reading};
+use crate::streams::{Log, Reading};
 use crate::topology::Topology;
 use crate::url::{self, Kind, Parsed};
 
@@ -27,7 +28,7 @@ use crate::url::{self, Kind, Parsed};
 /// let cluster = Cluster::builder().node_name("web-1").connect(redis).await?;
 /// # cluster.close().await }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Redis {
     pub(crate) topology: Topology,
     pub(crate) credentials: Credentials,
@@ -168,10 +169,11 @@ impl Redis {
         self
     }
 
-    /// How long the making of a link may take: to find the server, each that is asked may be silent, and so may the one that it
-    /// names.
+    /// How long the making of a link may take: to find the server, those that are asked may be silent, and so may the one that
+    /// they name.
     pub(crate) fn attempt(&self) -> Duration {
-        (DIAL + RESPONSE) * 2 * self.topology.candidates().min(TRIED) as u32 + READY + self.credentials.limit()
+        let found = in_turn_limit(self.topology.candidates().min(TRIED), (DIAL + RESPONSE) * 2);
+        found + READY + self.credentials.limit()
     }
 
     /// For the connections of the next link.
@@ -201,18 +203,5 @@ impl Connect for Redis {
             Mode::Stream { .. } => Arc::new(Keeper::<Log>::connect(Reading::new(self.clone()), inbox).await?),
             Mode::PubSub | Mode::Sharded { .. } => Arc::new(Keeper::<Pair>::connect(self.clone(), inbox).await?),
         })
-    }
-}
-
-/// Without secrets.
-impl fmt::Debug for Redis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { topology, credentials, tls, mode } = self;
-        f.debug_struct("Redis")
-            .field("topology", topology)
-            .field("credentials", credentials)
-            .field("tls", tls)
-            .field("mode", mode)
-            .finish()
     }
 }

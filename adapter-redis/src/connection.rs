@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_core::backend::tls::refusal;
-use adapter_core::backend::{HostPort, InPlace};
+use adapter_core::backend::{HostPort, InPlace, Pulse, Wire, tcp};
 use adapter_core::{Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::config::Dial;
 use crate::error::error;
 use crate::intake::Intake;
-use crate::stream::{self, Pulse, Watched};
 
 /// How long a connection may take, login included.
 pub(crate) const DIAL: Duration = Duration::from_secs(2);
@@ -72,15 +72,15 @@ impl Connection {
             |cause| Error::unavailable(format!("the Redis server at {address} cannot be reached")).with_source(cause);
         let no_tls =
             |kind| Error::new(kind, format!("no TLS session with the Redis server at {address}: see ca, cert and key"));
-        let tcp = stream::tcp(&address.host, address.port, DIAL * 3 / 4).await.map_err(gone)?;
-        let stream: Box<dyn stream::Duplex> = match &dial.tls {
-            None => Box::new(tcp),
-            Some(tls) => Box::new(tls.connect(&address.host, tcp).await.map_err(|cause| match refusal(&cause) {
-                Some(kind) => no_tls(kind).with_source(cause),
-                None => gone(cause),
-            })?),
-        };
-        let stream = Watched::new(stream, Arc::clone(&pulse));
+        let tcp = tcp(&address.host, address.port, DIAL * 3 / 4).await.map_err(gone)?;
+        // Beside our own pings, so that the kernel, too, gives up a peer that has gone.
+        let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2));
+        SockRef::from(&tcp).set_tcp_keepalive(&keepalive).map_err(gone)?;
+        let wire = Wire::over(tcp, dial.tls.as_ref(), &address.host, Arc::clone(&pulse)).await;
+        let stream = wire.map_err(|cause| match refusal(&cause) {
+            Some(kind) => no_tls(kind).with_source(cause),
+            None => gone(cause),
+        })?;
         // How long a publish may take is the core's to say: it knows the bytes.
         let mut settings = AsyncConnectionConfig::new().set_response_timeout(None);
         if let Some(intake) = to {
@@ -131,13 +131,13 @@ impl Watch {
     pub(crate) async fn silence(mut self) {
         let mut ping = redis::cmd("PING");
         ping.set_no_response(true);
-        let mut seen = self.pulse.reads();
+        let mut seen = self.pulse.bytes();
         let mut quiet = 0;
         while quiet <= DEAD {
             sleep(if quiet == 0 { LOOK } else { TICK }).await;
-            let reads = self.pulse.reads();
-            if reads != seen || self.pulse.is_paused() {
-                (seen, quiet) = (reads, 0);
+            let bytes = self.pulse.bytes();
+            if bytes != seen || self.pulse.is_paused() {
+                (seen, quiet) = (bytes, 0);
                 continue;
             }
             if quiet == 0 {

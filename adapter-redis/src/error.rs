@@ -5,49 +5,73 @@ use redis::{RedisError, ServerErrorKind};
 
 /// The error for people, with the client's own as its source.
 pub(crate) fn error(cause: RedisError) -> Error {
-    let kind = kind(&cause);
-    let text = match kind {
-        ErrorKind::Config => "the Redis server cannot do what the configuration asks",
-        ErrorKind::Denied => "the Redis server refused the login or the permission",
-        ErrorKind::Unavailable => "the Redis server cannot be reached",
-        _ => "the Redis server answered something unexpected",
-    };
+    let (kind, text) = meaning(&cause);
     Error::new(kind, text).with_source(cause)
 }
 
 /// What kind of error it is to us.
 pub(crate) fn kind(cause: &RedisError) -> ErrorKind {
+    meaning(cause).0
+}
+
+fn meaning(cause: &RedisError) -> (ErrorKind, &'static str) {
+    use ErrorKind::{Config, Denied, Unavailable, Unexpected};
     use redis::ErrorKind as Redis;
+    const LOGIN: &str = "the Redis server refused the login: check the user and the password";
+    const TOO_OLD: &str = "the Redis server does not speak RESP3: Redis 6 or later does, and Valkey";
+    const UNEXPECTED: &str = "the Redis server answered something unexpected";
     match cause.kind() {
-        Redis::AuthenticationFailed => ErrorKind::Denied,
-        Redis::InvalidClientConfig | Redis::RESP3NotSupported => ErrorKind::Config,
-        Redis::Io => ErrorKind::Unavailable,
-        Redis::Server(server) => server_kind(server, cause.detail().unwrap_or_default()),
-        // Codes that the client has no name for. DENIED is the protected mode of a server without a password.
+        Redis::AuthenticationFailed => (Denied, LOGIN),
+        Redis::InvalidClientConfig => (Config, "the Redis URL cannot be used"),
+        Redis::RESP3NotSupported => (Config, TOO_OLD),
+        Redis::Io => (Unavailable, "the Redis server cannot be reached"),
+        Redis::Server(server) => of_server(server, cause.detail().unwrap_or_default()),
+        // Codes that the client has no name for.
         Redis::Extension => match cause.code() {
-            Some("NOAUTH" | "WRONGPASS" | "DENIED") => ErrorKind::Denied,
-            Some("NOPROTO") => ErrorKind::Config,
-            Some("NOREPLICAS" | "UNKILLABLE" | "BUSY" | "IDONTKNOW" | "NOGOODSLAVE") => ErrorKind::Unavailable,
-            _ => ErrorKind::Unexpected,
+            Some("NOAUTH") => (Denied, "the Redis server asks for a password, and none was sent"),
+            Some("WRONGPASS") => (Denied, LOGIN),
+            Some("DENIED") => {
+                (Denied, "the Redis server is in protected mode, which takes its own machine alone: give it a password")
+            }
+            Some("NOPROTO") => (Config, TOO_OLD),
+            Some("OOM") => {
+                (Unavailable, "the Redis server's memory is full: raise its maxmemory, or lower the option maxlen")
+            }
+            Some("MISCONF") => (Unavailable, "the Redis server cannot save its data, and takes no writes: see its log"),
+            Some("BUSY" | "UNKILLABLE") => (Unavailable, "the Redis server is busy with a script: SCRIPT KILL ends it"),
+            Some("NOREPLICAS") => (Unavailable, "the Redis server takes no writes: too few of its replicas follow it"),
+            Some("IDONTKNOW" | "NOGOODSLAVE") => (Unavailable, "the sentinel knows no server that could be the master"),
+            _ => (Unexpected, UNEXPECTED),
         },
-        _ => ErrorKind::Unexpected,
+        _ => (Unexpected, UNEXPECTED),
     }
 }
 
-fn server_kind(kind: ServerErrorKind, detail: &str) -> ErrorKind {
-    match kind {
-        ServerErrorKind::NoPerm => ErrorKind::Denied,
-        ServerErrorKind::BusyLoading
-        | ServerErrorKind::Moved
-        | ServerErrorKind::Ask
-        | ServerErrorKind::TryAgain
-        | ServerErrorKind::ClusterDown
-        | ServerErrorKind::MasterDown
-        | ServerErrorKind::ReadOnly => ErrorKind::Unavailable,
-        ServerErrorKind::ResponseError if detail.contains("max number of clients") => ErrorKind::Unavailable,
-        // A server too old for RESP3 or for sharded pub/sub.
-        ServerErrorKind::ResponseError if detail.contains("unknown command") => ErrorKind::Config,
-        _ => ErrorKind::Unexpected,
+fn of_server(said: ServerErrorKind, detail: &str) -> (ErrorKind, &'static str) {
+    use ErrorKind::{Config, Denied, Unavailable, Unexpected};
+    match said {
+        ServerErrorKind::NoPerm => (
+            Denied,
+            "the Redis user lacks a permission: the README of adapter-redis lists the commands and channels of a node",
+        ),
+        ServerErrorKind::BusyLoading => (Unavailable, "the Redis server is loading its data: it serves us after that"),
+        ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain => {
+            (Unavailable, "the slot of the channels is moving to another server of the Redis Cluster")
+        }
+        ServerErrorKind::ClusterDown => {
+            (Unavailable, "the Redis Cluster is down: CLUSTER INFO says which slots nobody serves")
+        }
+        ServerErrorKind::MasterDown | ServerErrorKind::ReadOnly => (
+            Unavailable,
+            "the Redis server is a replica: name the master, or let redis+sentinel:// or redis+cluster:// find it",
+        ),
+        ServerErrorKind::ResponseError if detail.contains("max number of clients") => {
+            (Unavailable, "the Redis server's limit of clients is reached: raise its maxclients")
+        }
+        ServerErrorKind::ResponseError if detail.contains("unknown command") => {
+            (Config, "the Redis server lacks a command: Redis 6 or later is needed, 7 for sharded pub/sub, or Valkey")
+        }
+        _ => (Unexpected, "the Redis server answered something unexpected"),
     }
 }
 
@@ -72,33 +96,43 @@ mod tests {
     }
 
     #[test]
-    fn every_error_of_the_client_has_its_kind() {
+    fn every_refusal_has_its_kind_and_says_what_to_do() {
+        use ErrorKind::{Config, Denied, Unavailable, Unexpected};
         use ServerErrorKind as Server;
+        let timeout = || std::io::Error::from(std::io::ErrorKind::TimedOut).into();
         let table = [
-            (client(Redis::AuthenticationFailed), ErrorKind::Denied),
-            (server(Server::NoPerm, "this user has no permissions"), ErrorKind::Denied),
-            (other("NOAUTH"), ErrorKind::Denied),
-            (other("WRONGPASS"), ErrorKind::Denied),
-            (other("DENIED"), ErrorKind::Denied),
-            (client(Redis::InvalidClientConfig), ErrorKind::Config),
-            (client(Redis::RESP3NotSupported), ErrorKind::Config),
-            (other("NOPROTO"), ErrorKind::Config),
-            (server(Server::ResponseError, "unknown command 'SSUBSCRIBE', with args"), ErrorKind::Config),
-            (server(Server::ResponseError, "max number of clients reached"), ErrorKind::Unavailable),
-            (client(Redis::Io), ErrorKind::Unavailable),
-            (std::io::Error::from(std::io::ErrorKind::TimedOut).into(), ErrorKind::Unavailable),
-            (server(Server::BusyLoading, ""), ErrorKind::Unavailable),
-            (server(Server::Moved, "1 127.0.0.1:1"), ErrorKind::Unavailable),
-            (server(Server::ClusterDown, ""), ErrorKind::Unavailable),
-            (server(Server::MasterDown, ""), ErrorKind::Unavailable),
-            (server(Server::ReadOnly, ""), ErrorKind::Unavailable),
-            (server(Server::ResponseError, "something else"), ErrorKind::Unexpected),
-            (server(Server::CrossSlot, ""), ErrorKind::Unexpected),
-            (other("NEVERHEARD"), ErrorKind::Unexpected),
-            (client(Redis::Parse), ErrorKind::Unexpected),
+            (client(Redis::AuthenticationFailed), Denied, "check the user and the password"),
+            (other("WRONGPASS"), Denied, "check the user and the password"),
+            (other("NOAUTH"), Denied, "asks for a password"),
+            (other("DENIED"), Denied, "give it a password"),
+            (server(Server::NoPerm, "this user has no permissions"), Denied, "README"),
+            (client(Redis::InvalidClientConfig), Config, "URL"),
+            (client(Redis::RESP3NotSupported), Config, "Redis 6"),
+            (other("NOPROTO"), Config, "Redis 6"),
+            (server(Server::ResponseError, "unknown command 'SSUBSCRIBE', with args"), Config, "7 for sharded"),
+            (server(Server::ResponseError, "max number of clients reached"), Unavailable, "maxclients"),
+            (client(Redis::Io), Unavailable, "cannot be reached"),
+            (timeout(), Unavailable, "cannot be reached"),
+            (server(Server::BusyLoading, ""), Unavailable, "loading"),
+            (server(Server::Moved, "1 127.0.0.1:1"), Unavailable, "moving"),
+            (server(Server::ClusterDown, ""), Unavailable, "CLUSTER INFO"),
+            (server(Server::MasterDown, ""), Unavailable, "name the master"),
+            (server(Server::ReadOnly, ""), Unavailable, "name the master"),
+            (other("OOM"), Unavailable, "maxmemory"),
+            (other("MISCONF"), Unavailable, "see its log"),
+            (other("BUSY"), Unavailable, "SCRIPT KILL"),
+            (other("NOREPLICAS"), Unavailable, "replicas"),
+            (other("NOGOODSLAVE"), Unavailable, "sentinel"),
+            (server(Server::ResponseError, "something else"), Unexpected, "unexpected"),
+            (server(Server::CrossSlot, ""), Unexpected, "unexpected"),
+            (other("NEVERHEARD"), Unexpected, "unexpected"),
+            (client(Redis::Parse), Unexpected, "unexpected"),
         ];
-        for (cause, expected) in table {
-            assert_eq!(kind(&cause), expected, "{cause:?}");
+        for (cause, kind, advice) in table {
+            let said = format!("{cause:?}");
+            let error = error(cause);
+            assert_eq!(error.kind(), kind, "{said}");
+            assert!(error.to_string().contains(advice), "{said}: {error}");
         }
     }
 

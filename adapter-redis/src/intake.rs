@@ -6,11 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use adapter_core::Bytes;
-use adapter_core::backend::{Breaker, Channel, Inbox, InboxFull};
+use adapter_core::backend::{Breaker, Channel, Inbox, InboxFull, Pulse};
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
-
-use crate::stream::Pulse;
 
 /// How long the core gets to make room before it is offered more.
 const STEP: Duration = Duration::from_millis(1);

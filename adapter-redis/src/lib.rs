@@ -3,11 +3,9 @@
 mod backend;
 mod config;
 mod connection;
-mod entry;
 mod error;
 mod intake;
-mod log;
-mod stream;
+mod streams;
 mod topology;
 mod url;
 

@@ -1,11 +1,12 @@
 //! Which server to talk to: the one of the URL, the owner of our slot, or the master that the sentinels name.
 
-use std::fmt;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use adapter_core::backend::{HostPort, Login, Ring, in_turn};
 use adapter_core::{Error, ErrorKind, Result};
 use redis::{RedisError, ServerErrorKind, Value};
+use tokio::sync::OnceCell;
 
 use crate::config::{Dial, Mode};
 use crate::connection::{Connection, is_replica};
@@ -17,7 +18,7 @@ const HOPS: usize = 5;
 const KNOWN: usize = 1000;
 
 /// How the servers belong together.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum Topology {
     Single(HostPort),
     /// All channels are in one slot, so one server carries the cluster: its owner.
@@ -65,7 +66,8 @@ impl Topology {
             Self::Cluster { seeds, learned } => {
                 let mut all = seeds.clone();
                 all.extend(lock(learned).iter().filter(|address| !seeds.contains(address)).cloned());
-                let (owner, mut connection) = first(&all, |address| owner(dial, mode, address)).await?;
+                let round = Round::default();
+                let (owner, mut connection) = first(&all, |seed| round.owner(dial, mode, seed)).await?;
                 if let Some(found) = servers(&mut connection, &owner).await? {
                     *lock(learned) = found;
                 }
@@ -73,7 +75,8 @@ impl Topology {
             }
             Self::Sentinel { sentinels, service, login } => {
                 let asking = Dial { login: login.clone(), tls: dial.tls.clone() };
-                first(sentinels, |sentinel| master(dial, mode, asking.clone(), service, sentinel)).await
+                let round = Round::default();
+                first(sentinels, |sentinel| round.master(dial, mode, &asking, service, sentinel)).await
             }
         }
     }
@@ -88,51 +91,103 @@ where
     in_turn(Ring::new(addresses.iter().cloned()).round(), ask).await
 }
 
-/// Asks a server of the cluster whether it owns our slot, and goes where it points.
-async fn owner(dial: &Dial, mode: &Mode, mut address: HostPort) -> Result<(HostPort, Connection)> {
-    for _ in 0..HOPS {
-        let mut connection = Connection::open(dial, &address).await?;
-        match probe(&mut connection, mode).await.map_err(sharded_error)? {
-            // A replica takes part in its master's slots, but what goes by it is lost silently when the two lose touch.
-            None => match master_of(&mut connection).await {
-                Some(master) => address = master,
-                None => return Ok((address, connection)),
-            },
-            // A server that does not know its own name sends an empty one: the host is the one that we asked.
-            Some((host, port)) if host.is_empty() => address.port = port,
-            Some((host, port)) => address = HostPort { host, port },
-        }
-    }
-    Err(Error::unavailable("the servers of the Redis Cluster do not agree whose our slot is"))
+/// One search for the server to be used. In it each server is asked once, whoever names it: the owner of a slot that has vanished
+/// is named by all others, and each waits for the same answer.
+#[derive(Default)]
+struct Round(Mutex<HashMap<HostPort, Arc<OnceCell<Result<HostPort>>>>>);
+
+/// What a server has to say.
+enum Answer {
+    /// It is the one.
+    Here(Connection),
+    /// It names another one.
+    At(HostPort),
 }
 
-/// Asks one sentinel who the master is, and whether that one agrees.
-async fn master(
-    dial: &Dial,
-    mode: &Mode,
-    asking: Dial,
-    service: &str,
-    sentinel: HostPort,
-) -> Result<(HostPort, Connection)> {
-    let mut question = redis::cmd("SENTINEL");
-    question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
-    let answer = Connection::open(&asking, &sentinel).await?.call(&question).await.map_err(error)?;
-    let unknown = || Error::config(format!("the sentinel at {sentinel} knows no service {service:?}"));
-    let (host, port): (String, u16) = match answer {
-        Value::Nil => return Err(unknown()),
-        answer => redis::from_redis_value(answer).map_err(|cause| unknown().with_source(cause))?,
-    };
-    let address = HostPort { host, port };
-    let mut connection = Connection::open(dial, &address).await?;
+impl Round {
+    /// Asks this of a server, unless that was done already: then its answer, once that is there.
+    async fn ask(&self, address: &HostPort, question: impl Future<Output = Result<Answer>>) -> Result<Answer> {
+        let known = Arc::clone(lock(&self.0).entry(address.clone()).or_default());
+        // A connection is for whoever made it: the round ends with that.
+        let kept = known.get_or_try_init(async || match question.await {
+            Ok(Answer::Here(connection)) => Err(connection),
+            Ok(Answer::At(other)) => Ok(Ok(other)),
+            Err(error) => Ok(Err(error)),
+        });
+        match kept.await {
+            Err(connection) => Ok(Answer::Here(connection)),
+            Ok(known) => known.clone().map(Answer::At),
+        }
+    }
+
+    /// Asks a server of the cluster whether it owns our slot, and goes where it points.
+    async fn owner(&self, dial: &Dial, mode: &Mode, mut address: HostPort) -> Result<(HostPort, Connection)> {
+        for _ in 0..HOPS {
+            match self.ask(&address, owns(dial, mode, &address)).await? {
+                Answer::Here(connection) => return Ok((address, connection)),
+                Answer::At(other) => address = other,
+            }
+        }
+        Err(Error::unavailable("the servers of the Redis Cluster do not agree whose our slot is"))
+    }
+
+    /// Asks one sentinel who the master is, and whether that one agrees.
+    async fn master(
+        &self,
+        dial: &Dial,
+        mode: &Mode,
+        asking: &Dial,
+        service: &str,
+        sentinel: HostPort,
+    ) -> Result<(HostPort, Connection)> {
+        let address = named(asking, service, &sentinel).await?;
+        match self.ask(&address, leads(dial, mode, &address)).await? {
+            Answer::Here(connection) => Ok((address, connection)),
+            Answer::At(_) => Err(Error::config("this server is part of a Redis Cluster: its URL is redis+cluster://")),
+        }
+    }
+}
+
+/// Whether a server of the cluster owns our slot.
+async fn owns(dial: &Dial, mode: &Mode, address: &HostPort) -> Result<Answer> {
+    let mut connection = Connection::open(dial, address).await?;
+    Ok(match probe(&mut connection, mode).await.map_err(sharded_error)? {
+        // A replica takes part in its master's slots, but what goes by it is lost silently when the two lose touch.
+        None => match master_of(&mut connection).await {
+            Some(master) => Answer::At(master),
+            None => Answer::Here(connection),
+        },
+        // A server that does not know its own name sends an empty one: the host is the one that we asked.
+        Some((host, port)) if host.is_empty() => Answer::At(HostPort { host: address.host.clone(), port }),
+        Some((host, port)) => Answer::At(HostPort { host, port }),
+    })
+}
+
+/// Whether a server is the master that a sentinel says it is, and in no cluster.
+async fn leads(dial: &Dial, mode: &Mode, address: &HostPort) -> Result<Answer> {
+    let mut connection = Connection::open(dial, address).await?;
     if is_replica(&mut connection.client).await.map_err(error)? {
         return Err(Error::unavailable(format!(
             "the server at {address} is not the master that the sentinel says it is"
         )));
     }
-    match probe(&mut connection, mode).await.map_err(sharded_error)? {
-        None => Ok((address, connection)),
-        Some(_) => Err(Error::config("this server is part of a Redis Cluster: its URL is redis+cluster://")),
-    }
+    Ok(match probe(&mut connection, mode).await.map_err(sharded_error)? {
+        None => Answer::Here(connection),
+        Some((host, port)) => Answer::At(HostPort { host, port }),
+    })
+}
+
+/// Whom a sentinel names as the master.
+async fn named(asking: &Dial, service: &str, sentinel: &HostPort) -> Result<HostPort> {
+    let mut question = redis::cmd("SENTINEL");
+    question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
+    let answer = Connection::open(asking, sentinel).await?.call(&question).await.map_err(error)?;
+    let unknown = || Error::config(format!("the sentinel at {sentinel} knows no service {service:?}"));
+    let (host, port) = match answer {
+        Value::Nil => return Err(unknown()),
+        answer => redis::from_redis_value(answer).map_err(|cause| unknown().with_source(cause))?,
+    };
+    Ok(HostPort { host, port })
 }
 
 /// The master of a server that is a replica. A user who may not ask gets `None`, and has to believe what else is known.
@@ -214,18 +269,7 @@ fn server_address(server: Value, asked: &HostPort) -> Option<HostPort> {
     Some(HostPort { host, port: u16::try_from(port).ok()? })
 }
 
-fn lock(learned: &Mutex<Vec<HostPort>>) -> MutexGuard<'_, Vec<HostPort>> {
-    learned.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Without the sentinels' login, whose password is hidden anyway.
-impl fmt::Debug for Topology {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |addresses: &[HostPort]| addresses.iter().map(HostPort::to_string).collect::<Vec<_>>().join(",");
-        match self {
-            Self::Single(address) => write!(f, "Single({address})"),
-            Self::Cluster { seeds, .. } => write!(f, "Cluster({})", list(seeds)),
-            Self::Sentinel { sentinels, service, .. } => write!(f, "Sentinel({}/{service})", list(sentinels)),
-        }
-    }
+// Nothing awaits or calls out while one of these locks is held.
+fn lock<T>(servers: &Mutex<T>) -> MutexGuard<'_, T> {
+    servers.lock().unwrap_or_else(PoisonError::into_inner)
 }

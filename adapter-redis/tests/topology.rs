@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use adapter_core::{Cluster, ErrorKind, Event};
@@ -10,6 +13,9 @@ use support::{
     ALL, Broker, Node, Tested, ask, ask_one, cluster, cluster_by_ports, cluster_server, eventually, on, pair, port,
     redis, refusal, sentinel, sentinel_with, settle, talk, told, with,
 };
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 fn url(servers: &Broker) -> String {
     servers.url().replace("redis://", "redis+cluster://")
@@ -220,5 +226,92 @@ async fn a_sentinel_that_cannot_tell_does_not_end_the_search() -> Tested {
     assert_eq!(refusal(&at(&[&locked])).await.kind(), ErrorKind::Denied);
     knows.kill().await?;
     assert_eq!(refusal(&at(&[&ignorant, &knows])).await.kind(), ErrorKind::Config, "the most telling");
+    Ok(())
+}
+
+/// Takes connections and serves each in a task, for as long as the test runs.
+async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let at = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    });
+    at
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_are_silent_do_not_hold_the_others_up() -> Tested {
+    let servers = cluster().await;
+    let open = watch::Sender::new(0);
+    let silent = async || {
+        let open = open.clone();
+        listen(move |mut stream| {
+            let open = open.clone();
+            async move {
+                open.send_modify(|open| *open += 1);
+                while stream.read(&mut [0; 512]).await.is_ok_and(|read| read > 0) {}
+                open.send_modify(|open| *open -= 1);
+            }
+        })
+        .await
+    };
+    let (one, two) = (silent().await, silent().await);
+    // This one serves only while both of the others are being waited for.
+    let (server, both) = (servers.addresses()[0], open.clone());
+    let third = listen(move |mut stream| {
+        let mut both = both.subscribe();
+        async move {
+            both.wait_for(|open| *open >= 2).await.expect("the sender lives");
+            let mut to = TcpStream::connect(server).await.expect("the server lives");
+            let _ = copy_bidirectional(&mut stream, &mut to).await;
+        }
+    })
+    .await;
+    on(&format!("redis+cluster://{one},{two},{third}")).await.hears_itself(ALL).await;
+    Ok(())
+}
+
+/// Answers as a server of a cluster whose slots are all elsewhere.
+async fn sends_on(mut stream: TcpStream, to: SocketAddr) {
+    let (reading, mut writing) = stream.split();
+    let mut lines = BufReader::new(reading).lines();
+    while let Ok(Some(count)) = lines.next_line().await {
+        let count: usize = count.strip_prefix('*').and_then(|count| count.parse().ok()).expect("a command");
+        let mut words = Vec::new();
+        for _ in 0..count {
+            lines.next_line().await.expect("open").expect("a length");
+            words.push(lines.next_line().await.expect("open").expect("a word"));
+        }
+        let answer = match words[0].as_str() {
+            "HELLO" => "%1\r\n+proto\r\n:3\r\n".to_owned(),
+            "SUNSUBSCRIBE" => format!("-MOVED 1 {to}\r\n"),
+            _ => "+OK\r\n".to_owned(),
+        };
+        writing.write_all(answer.as_bytes()).await.expect("open");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_is_silent_is_asked_once_whoever_names_it() -> Tested {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let owner = listen(move |mut stream| {
+        count.fetch_add(1, Ordering::Relaxed);
+        async move { while stream.read(&mut [0; 512]).await.is_ok_and(|read| read > 0) {} }
+    })
+    .await;
+    let mut seeds = vec![owner.to_string()];
+    for _ in 0..3 {
+        seeds.push(listen(move |stream| sends_on(stream, owner)).await.to_string());
+    }
+    let error = refusal(&format!("redis+cluster://{}", seeds.join(","))).await;
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains(&owner.to_string()), "{error}");
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
     Ok(())
 }

@@ -30,9 +30,10 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// socketioxide's adapter over any Roomcast cluster: one for each namespace of this node.
 ///
 /// A call that is wrong in itself (a packet over `max_message`, a name that the cluster cannot carry, a timeout of zero) is refused
-/// before anybody is served. Else local sockets are served whatever the broker's state. An emit leaves for the rest of the cluster before that, as
-/// far as it need not wait; every other operation follows.
-/// Nodes that do not answer are logged, since socketioxide's types cannot name them; what came is returned.
+/// before any socket is served. Otherwise local sockets are served whatever the state of the broker. An emit is sent to the rest of the
+/// cluster before that, as far as it need not wait; every other operation is sent afterwards.
+///
+/// Nodes that do not reply are logged, since socketioxide's types cannot name them. What came is returned.
 pub struct Adapter<E> {
     state: State,
     sockets: Arc<Sockets<E>>,
@@ -349,8 +350,8 @@ impl<E> std::fmt::Debug for Adapter<E> {
     }
 }
 
-/// What `io.ns(..)` returns: the namespace is part of the cluster already, unless awaiting this gives an error. It need
-/// not be awaited; an error is logged as well.
+/// The result of `io.ns(..)`. The namespace is part of the cluster already, unless awaiting this returns an error. It need
+/// not be awaited: an error is logged as well.
 #[derive(Debug)]
 pub struct Attached(Result<(), Error>);
 

@@ -6,10 +6,10 @@ use std::fmt;
 use adapter_core::ErrorKind;
 use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
 
-/// Why the cluster's part of an operation failed.
+/// The error of the cluster's part of an operation.
 ///
 /// socketioxide hands it to the application as the source of its own errors, or as it is where an operation cannot
-/// fail otherwise. Its `Debug` is a sentence too, since socketioxide shows that.
+/// fail otherwise. Its `Debug` is a sentence, too, since socketioxide prints that.
 pub struct Error {
     cause: adapter_core::Error,
     served_locally: bool,
@@ -21,12 +21,12 @@ impl Error {
         Self { cause, served_locally: true }
     }
 
-    /// What to match on.
+    /// The kind of the error, to match on.
     pub fn kind(&self) -> ErrorKind {
         self.cause.kind()
     }
 
-    /// Whether this node's own sockets got the operation before the rest of it failed. Never for a question: its answer is
+    /// Whether this node's own sockets got the operation before the rest of it failed. It is `false` for a question, whose local part is
     /// lost with the error.
     pub fn served_locally(&self) -> bool {
         self.served_locally || self.cause.served_locally()

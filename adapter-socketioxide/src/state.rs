@@ -9,10 +9,10 @@ use adapter_core::Cluster;
 
 use crate::peers::Peers;
 
-/// The cluster under a socketioxide server, and how long its operations may take: what
-/// `SocketIo::builder().with_adapter(..)` is given. Clones are the same.
+/// The cluster under a socketioxide server, and the timeouts of its operations. `SocketIo::builder().with_adapter(..)` takes it.
+/// Clones share the cluster and the counters.
 ///
-/// A [`Cluster`] turns into one by `into()`, with the defaults.
+/// `cluster.into()` makes one of a [`Cluster`], with the defaults.
 #[derive(Clone)]
 pub struct State {
     pub(crate) cluster: Arc<dyn adapter_core::adapter::Adapter>,
@@ -34,23 +34,23 @@ impl State {
         }
     }
 
-    /// How long an `emit` waits for capacity in the outgoing queue when it is full; default 5 s. A longer time keeps the
-    /// caller longer while the broker is slow, a shorter one gives up earlier. It never waits for the broker itself.
+    /// How long an `emit` waits while the outgoing queue is full; default 5 s. A longer time keeps the
+    /// caller longer while the broker is slow; a shorter one gives up earlier. An `emit` never waits for the broker itself.
     #[must_use]
     pub fn emit_timeout(mut self, timeout: Duration) -> Self {
         self.emit_timeout = timeout;
         self
     }
 
-    /// How long `fetch_sockets`, `rooms`, `join`, `leave` and `disconnect` wait for the other nodes; default 5 s. They
-    /// return what came until then. Events with acknowledgement have socketioxide's own timeout.
+    /// How long `fetch_sockets`, `rooms`, `join`, `leave` and `disconnect` wait for the other nodes; default 5 s. After that they
+    /// return what has come, and the missing nodes are logged. Emits with acks have socketioxide's own timeout.
     #[must_use]
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
     }
 
-    /// How many packets and answers of other nodes were dropped because the parser here cannot read them.
+    /// The number of packets and replies of other nodes that were dropped because the parser of this node cannot read them.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }

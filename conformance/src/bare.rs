@@ -1,7 +1,7 @@
 //! For a backend's own tests: a node as its backend sees it, and certificates. What does not come is a panic.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use adapter_core::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use tokio::time::MissedTickBehavior;
 
-use crate::broker::Recipe;
+use crate::broker::{Recipe, certificates};
 use crate::proxy::Proxy;
 
 /// How long anything may take that has to come. A broker that starts on a busy machine takes its time.
@@ -252,17 +252,6 @@ pub fn prepared_by(recipe: Recipe, command: &[&str]) -> Recipe {
 /// A certificate authority in this folder (`ca.pem`), and what it signed for this machine: `server.pem`, `client.pem` and
 /// their keys (`.key`).
 pub fn certificates(folder: &Path) {
-    let openssl = |words: &str| {
-        let done = Command::new("openssl").current_dir(folder).args(words.split(' ')).stderr(Stdio::null()).status();
-        assert!(done.expect("openssl is on the PATH").success(), "{words}");
-    };
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"));
-    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").expect("a folder");
-    for name in ["server", "client"] {
-        openssl(&format!("req -new {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
-        openssl(&format!(
-            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile names"
-        ));
-    }
+    let made = Command::new("sh").args(["-c", certificates::SCRIPT]).current_dir(folder).output().expect("a shell");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }

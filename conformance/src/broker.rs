@@ -1,5 +1,6 @@
 //! Brokers as values: started, killed, paused, asked for their version, and removed when dropped, wherever they run.
 
+pub(crate) mod certificates;
 mod choice;
 mod command;
 mod container;
@@ -8,6 +9,7 @@ mod fleet;
 mod leftovers;
 mod local;
 mod missing;
+mod pair;
 mod pg;
 mod ports;
 mod probe;
@@ -26,9 +28,9 @@ pub use self::choice::{Provider, required};
 use self::fleet::Fleet;
 pub use self::missing::MissingBroker;
 use self::probe::Target;
-use self::recipe::Probe;
 pub(crate) use self::recipe::Text;
 pub use self::recipe::{Launch, Recipe};
+use self::recipe::{Probe, Second};
 use self::url::Url;
 use crate::journal::Journal;
 use crate::proxy::Proxy;
@@ -106,7 +108,7 @@ impl Broker {
 
     async fn start_at(recipe: &Recipe, place: choice::Place) -> Result<Self, MissingBroker> {
         let (fleet, addresses) = Fleet::start(recipe, place).await?;
-        let url = Url::plain(&recipe.scheme, &addresses);
+        let url = fleet.url(recipe);
         let version = fleet.ready(recipe).await?;
         Ok(Self { recipe: recipe.clone(), url, addresses, version, from: Origin::Us(fleet), journal: Mutex::default() })
     }
@@ -123,7 +125,8 @@ impl Broker {
 
     /// The same broker, seen through its [`proxy`](Self::proxy).
     pub fn url_through(&self, proxy: &Proxy) -> String {
-        self.url.at(proxy.addresses())
+        let fronts: Vec<_> = proxy.addresses().iter().copied().take(self.addresses.len()).collect();
+        self.url.at(&fronts)
     }
 
     /// The same broker, by one of its servers alone.
@@ -137,13 +140,14 @@ impl Broker {
     }
 
     /// Something between one node and this broker: in front of all servers of a Redis Cluster, which send the node from one to
-    /// another, else of the first, where the node stays.
+    /// another, else of the first, where the node stays; there in front of both its ports if clients use both.
     ///
     /// # Errors
     /// When no port or address can be had for it.
     pub async fn proxy(&self) -> std::io::Result<Proxy> {
-        match self.recipe.probe {
-            Probe::RedisCluster => Proxy::to_each(&self.addresses).await,
+        match &self.from {
+            Origin::Us(fleet) if self.recipe.second == Second::Clients => Proxy::to_each(&fleet.doors()).await,
+            _ if self.recipe.probe == Probe::RedisCluster => Proxy::to_each(&self.addresses).await,
             _ => Proxy::to(self.addresses[0]).await,
         }
     }
@@ -183,7 +187,7 @@ impl Broker {
         let no = |why| Err(MissingBroker::new("a proxy", why));
         match self.from {
             Origin::Us(_) => Ok(()),
-            Origin::Outside if self.url.scheme() != self.recipe.scheme => no("the broker is an external one by TLS"),
+            Origin::Outside if !self.recipe.is_plain(&self.url) => no("the broker is an external one by TLS"),
             Origin::Outside if self.recipe.probe == Probe::RedisCluster => no("the broker is an external cluster"),
             Origin::Outside => Ok(()),
         }

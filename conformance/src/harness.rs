@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+use crate::case::Case;
 use crate::cases;
 use crate::nemesis;
 use crate::report::{Record, Writer};
+use crate::specimen;
 use crate::stage::Stage;
 use crate::subject::Subject;
 
 const SUBJECTS: &str = "CONFORMANCE_SUBJECTS";
+const CASES: &str = "CONFORMANCE_CASES";
 
 /// What became of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,19 +29,25 @@ pub enum Outcome {
 
 /// What a test with `harness = false` does: every case, for each of the subjects.
 ///
-/// Takes the arguments of `cargo test`. Cases run beside each other, four at a time unless `--test-threads` says otherwise:
-/// they mostly wait.
+/// Takes the arguments of `cargo test`. Cases run beside each other, since they mostly wait: eight at a time, or as many as each
+/// of the subjects [bears](Subject::at_once), unless `--test-threads` says otherwise. At most four of them have a broker of their own.
 ///
-/// `CONFORMANCE_SUBJECTS` names those that are put to the test, `redis,redis cluster` say; all by default.
+/// `CONFORMANCE_SUBJECTS` names those that are put to the test, `redis,redis cluster` say, or by `* tls` every one that ends so; by
+/// default all but those [on request](Subject::on_request). `CONFORMANCE_CASES` names groups of cases, and guarantees:
+/// `contract,g13`; all by default.
 ///
 /// With `--nemesis` as the first argument it strikes one subject for a while instead, and says what came of it: [`nemesis`].
 pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
     let subjects: Vec<_> = subjects.into_iter().collect();
+    if let Some(done) = started_by_a_case(&subjects) {
+        return done;
+    }
     let contestants: Vec<_> = subjects.iter().map(nemesis::Contestant::from).collect();
     if let Some(done) = nemesis::command::asked_for(&contestants, std::env::args().skip(1)) {
         return done;
     }
-    let subjects = match chosen(subjects, &std::env::var(SUBJECTS).unwrap_or_default()) {
+    let named = |variable| std::env::var(variable).unwrap_or_default();
+    let subjects = match chosen(subjects, &named(SUBJECTS)) {
         Ok(subjects) => subjects,
         Err(text) => {
             eprintln!("{text}");
@@ -46,12 +55,13 @@ pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
         }
     };
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(4);
+    let bearable = subjects.iter().map(|subject| subject.at_once).min().unwrap_or(1);
+    arguments.test_threads.get_or_insert(bearable.max(1));
     let stages: Vec<_> = subjects.into_iter().map(|subject| Arc::new(Stage::new(subject))).collect();
     let mut trials = Vec::new();
     for stage in &stages {
         let report = Arc::new(Writer::new(&stage.subject));
-        for case in cases::all() {
+        for case in wanted_cases(&named(CASES)) {
             let (stage, report) = (Arc::clone(stage), Arc::clone(&report));
             let kind = stage.subject.label();
             let run = move || {
@@ -67,15 +77,37 @@ pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
     conclusion.exit_code()
 }
 
-/// The subjects that are named, separated by commas; all of them where none is.
+/// The subjects that are named, separated by commas; where none is, all but those on request.
 fn chosen(subjects: Vec<Subject>, names: &str) -> Result<Vec<Subject>, String> {
-    let names: Vec<_> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let names = words(names);
     let labels: Vec<_> = subjects.iter().map(Subject::label).collect();
-    if let Some(strange) = names.iter().find(|name| !labels.iter().any(|label| label == *name)) {
+    let strange = |name: &&&str| !name.starts_with('*') && !labels.iter().any(|label| label == **name);
+    if let Some(strange) = names.iter().find(strange) {
         return Err(format!("{SUBJECTS}: there is no {strange:?} among {}", labels.join(", ")));
     }
-    let wanted = |subject: &Subject| names.is_empty() || names.contains(&&*subject.label());
+    let named = |label: &str| {
+        names.iter().any(|name| name.strip_prefix('*').map_or(label == *name, |end| label.ends_with(end)))
+    };
+    let wanted = |subject: &Subject| if names.is_empty() { !subject.on_request } else { named(&subject.label()) };
     Ok(subjects.into_iter().filter(wanted).collect())
+}
+
+/// The cases of the groups and guarantees that are named, separated by commas; all of them where none is. Every other one has a broker
+/// of its own as long as there are such: those take longest, and wait for the broker while the others use the processors.
+fn wanted_cases(names: &str) -> Vec<&'static Case> {
+    let names = words(names);
+    let named =
+        |case: &&Case| names.iter().any(|name| case.group == *name || case.name.split('_').next() == Some(name));
+    let wanted = cases::all().filter(|case| names.is_empty() || named(case));
+    let (own, shared): (Vec<_>, Vec<_>) = wanted.partition(|case| case.needs.own_broker());
+    let mut shared = shared.into_iter();
+    let mut mixed: Vec<_> = own.into_iter().flat_map(|case| [Some(case), shared.next()]).flatten().collect();
+    mixed.extend(shared);
+    mixed
+}
+
+fn words(names: &str) -> Vec<&str> {
+    names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()
 }
 
 fn completion(record: Record) -> Result<Completion, Failed> {
@@ -84,6 +116,12 @@ fn completion(record: Record) -> Result<Completion, Failed> {
         Outcome::Ignored(reason) => Ok(Completion::ignored_with(reason)),
         Outcome::Failed(text) => Err(text.into()),
     }
+}
+
+/// What became of this process, if a case has started it: some have a node in a process of its own, which is this program once
+/// more. [`main`] looks for that itself; a program that runs such cases by [`run_case`] asks first.
+pub fn started_by_a_case(subjects: &[Subject]) -> Option<ExitCode> {
+    specimen::asked_for(subjects, std::env::args().skip(1))
 }
 
 /// Runs one case for a subject, outside of any test: to see that a broken backend is caught.
@@ -103,17 +141,28 @@ pub fn case_names() -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Subject, chosen};
+    use super::{Subject, chosen, wanted_cases};
 
     #[test]
     fn subjects_are_chosen_by_their_whole_names() {
         let subject =
             |variant: &'static str| Subject::new("redis", |url| Ok(adapter_core::Memory::named(url))).variant(variant);
-        let all = || vec![subject(""), subject("cluster"), subject("sharded")];
+        let all = || vec![subject(""), subject("cluster"), subject("sharded"), subject("tls").on_request()];
         let labels =
             |names: &str| chosen(all(), names).map(|chosen| chosen.iter().map(Subject::label).collect::<Vec<_>>());
         assert_eq!(labels(""), Ok(vec!["redis".into(), "redis cluster".into(), "redis sharded".into()]));
         assert_eq!(labels("redis, redis sharded"), Ok(vec!["redis".into(), "redis sharded".into()]));
+        assert_eq!(labels("redis tls"), Ok(vec!["redis tls".into()]));
+        assert_eq!(labels("* tls,* pooled"), Ok(vec!["redis tls".into()]));
         assert!(labels("redis,nats").expect_err("no such subject").contains("\"nats\""));
+    }
+    #[test]
+    fn cases_are_chosen_by_group_or_guarantee() {
+        let some = wanted_cases("contract, g13");
+        assert!(some.iter().all(|case| case.group == "contract" || case.guarantee() == 13));
+        assert!(some.iter().any(|case| case.group != "contract") && some.iter().any(|case| case.guarantee() != 13));
+        let all = wanted_cases("");
+        assert_eq!(all.len(), crate::cases::all().count());
+        assert!(all[0].needs.own_broker() && !all[1].needs.own_broker() && all[2].needs.own_broker());
     }
 }

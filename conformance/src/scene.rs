@@ -57,10 +57,13 @@ impl Scene {
         Ok((self.subject.connect)(&self.url)?)
     }
 
+    pub(crate) fn url_through(&self, proxy: &Proxy) -> Verdict<String> {
+        Ok(self.subject.with_options(self.broker()?.url_through(proxy)))
+    }
+
     /// How to connect through this.
     pub(crate) fn connector_through(&self, proxy: &Proxy) -> Verdict<Box<dyn Connect>> {
-        let url = self.subject.with_options(self.broker()?.url_through(proxy));
-        Ok((self.subject.connect)(&url)?)
+        Ok((self.subject.connect)(&self.url_through(proxy)?)?)
     }
 
     /// Something between one node and the broker.

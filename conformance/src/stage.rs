@@ -64,12 +64,14 @@ impl Stage {
         record
     }
 
-    /// Waited for by a case that has several servers of its own. Two such cases at once, beside what the others share, are as
+    /// Waited for by a case that has a broker of its own. Four of one server, or two of several, beside what the others share, are as
     /// many servers as a small machine starts and restarts within anybody's patience.
     fn turn(&self, needs: Needs) -> Option<SemaphorePermit<'static>> {
-        static TURNS: Semaphore = Semaphore::const_new(2);
-        let several = self.subject.recipe.as_ref().is_some_and(|recipe| recipe.is_several());
-        (several && needs.own_broker()).then(|| home().block_on(TURNS.acquire()).expect("nobody closes it"))
+        static SINGLE: Semaphore = Semaphore::const_new(4);
+        static SEVERAL: Semaphore = Semaphore::const_new(2);
+        let recipe = self.subject.recipe.as_ref().filter(|_| needs.own_broker())?;
+        let turns = if recipe.is_several() { &SEVERAL } else { &SINGLE };
+        Some(home().block_on(turns.acquire()).expect("nobody closes it"))
     }
 
     /// Returns what became of the case, and the broker that it had to itself.

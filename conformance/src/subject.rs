@@ -23,8 +23,14 @@ pub struct Subject {
     pub(crate) options: Text,
     pub(crate) excused: Vec<(Text, Text)>,
     pub(crate) deadline: Duration,
+    /// How many cases run beside each other at most.
+    pub(crate) at_once: usize,
+    /// Run only where `CONFORMANCE_SUBJECTS` names it.
+    pub(crate) on_request: bool,
     /// The option by which the broker keeps little.
     pub(crate) keeps_little: Option<Text>,
+    /// The operator's command after which the broker's next start has a smaller limit.
+    pub(crate) takes_less: Option<Vec<Text>>,
     /// Why a confirmed subscription is not known everywhere yet.
     pub(crate) spreads_late: Option<Text>,
 }
@@ -52,7 +58,10 @@ impl Subject {
             options: Text::default(),
             excused: Vec::new(),
             deadline,
+            at_once: 8,
+            on_request: false,
             keeps_little: None,
+            takes_less: None,
             spreads_late: None,
         }
     }
@@ -82,6 +91,13 @@ impl Subject {
         self
     }
 
+    /// A command of the operator's, run where the broker runs and in its folder, by which the broker announces a smaller limit of
+    /// messages after its next start. That alone: other cases use the broker afterwards, and start it again.
+    pub fn takes_less_by(mut self, command: impl IntoIterator<Item = impl Into<Text>>) -> Self {
+        self.takes_less = Some(command.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Excuses the subject from a case. It is shown as ignored with the reason, never as passed.
     pub fn not(mut self, case: impl Into<Text>, reason: impl Into<Text>) -> Self {
         self.excused.push((case.into(), reason.into()));
@@ -94,6 +110,19 @@ impl Subject {
         let reason = reason.into();
         self.spreads_late = Some(reason.clone());
         self.not("g18_what_is_published_after_subscribe_has_returned_is_received", reason)
+    }
+
+    /// It is run only where `CONFORMANCE_SUBJECTS` names it: one that differs from another in a part of the cases alone.
+    pub fn on_request(mut self) -> Self {
+        self.on_request = true;
+        self
+    }
+
+    /// How many cases run beside each other at most; 8 by default. A broker that needs the processors for itself bears fewer: on a busy
+    /// machine it stands still for so long that links are given up.
+    pub fn at_once(mut self, cases: usize) -> Self {
+        self.at_once = cases;
+        self
     }
 
     /// How long a case may take before it has failed; 300 s by default. A generous one costs nothing while all is well: what a

@@ -172,6 +172,24 @@ async fn postgres_lives_through_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_and_its_server_live_through_everything() {
+    lives_through_everything(&recipes::pgbouncer()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_tls_a_broker_has_an_authority_of_its_own() {
+    let broker = start(&recipes::redis_tls()).await;
+    let url = broker.url();
+    let (at, authority) = url.split_once("?ca=").expect("the URL names it");
+    assert_eq!(at, format!("rediss://{}", broker.addresses()[0]));
+    assert!(std::fs::read_to_string(authority).expect("a file").contains("BEGIN CERTIFICATE"));
+    assert!(!answers(broker.addresses()[0], PING).await, "nobody gets in without TLS");
+    broker.kill().await.expect("it can be killed");
+    broker.start_again().await.expect("it starts, with the same");
+    assert_eq!(broker.url(), url);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operators_command_runs_where_the_server_does() {
     let broker = start(&recipes::rabbitmq_cluster()).await;
     for server in 0..2 {

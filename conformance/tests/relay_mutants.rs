@@ -12,10 +12,10 @@ mod relay {
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use roomcast_conformance::{Outcome, run_case};
+use roomcast_conformance::{Outcome, run_case, started_by_a_case};
 
 /// Faults by their option, and the case that must fail.
-const MUTANTS: [(&str, &str); 7] = [
+const MUTANTS: [(&str, &str); 14] = [
     ("fault=subscribes-once", "g07_every_node_receives_again_after_kill_and_restart"),
     ("fault=never-says-down", "g07_a_link_that_was_cut_receives_again"),
     ("fault=ignores-reset", "g07_a_half_open_link_is_noticed_and_replaced"),
@@ -23,10 +23,18 @@ const MUTANTS: [(&str, &str); 7] = [
     ("fault=tries-hotly", "g07_a_link_that_is_refused_for_a_while_receives_again"),
     ("fault=says-up-too-early", "g07_up_is_said_once_every_channel_is_subscribed_to_again"),
     ("fault=confirms-what-it-has-written", "g09_what_has_not_reached_the_broker_is_not_confirmed"),
+    ("fault=leaves-a-task", "g12_connecting_again_leaves_nothing_behind"),
+    ("fault=leaves-a-connection", "g12_connecting_again_leaves_nothing_behind"),
+    ("fault=logs-each-failure", "g08_outages_are_no_storm_in_the_log"),
+    ("fault=blocks-the-runtime", "g08_connecting_and_outages_do_not_block_the_runtime"),
+    ("fault=remembers-its-limit", "g13_a_broker_that_takes_less_after_a_restart_is_sent_no_more"),
+    ("fault=dials-tenfold", "g07_fifty_links_that_are_cut_at_once_come_back_without_a_storm"),
+    ("fault=buffers-without-bound", "g12_what_waits_for_a_node_that_takes_nothing_is_bounded"),
 ];
 
 fn main() -> ExitCode {
-    relay::server::asked_for().unwrap_or_else(|| {
+    let part = || started_by_a_case(&[relay::subject::subject()]);
+    relay::server::asked_for().or_else(part).unwrap_or_else(|| {
         let caught = MUTANTS.map(|(fault, case)| {
             Trial::test(format!("{fault} is caught by {case}"), move || {
                 match run_case(&relay::subject::subject().url_options(fault), case) {

@@ -194,13 +194,13 @@ async fn who_does_not_keep_up_sees_the_end() {
 }
 
 #[test]
-fn the_readme_shows_this_code() {
+fn the_guide_shows_this_code() {
     let file = include_str!("../axum_ws.rs");
     let (_, code) = file.split_once("\n\n").expect("a header");
     let (code, _) = code.split_once("\n#[cfg(test)]").expect("these tests");
-    let readme = include_str!("../../README.md");
+    let guide = include_str!("../../docs/websocket.md");
     assert!(
-        readme.contains(&format!("```rust,no_run\n{code}```")),
-        "the code in README.md and in examples/axum_ws.rs differ"
+        guide.contains(&format!("```rust,no_run\n{code}```")),
+        "the code in docs/websocket.md and in examples/axum_ws.rs differ"
     );
 }

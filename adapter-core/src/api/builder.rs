@@ -27,28 +27,28 @@ pub struct ClusterBuilder {
 
 /// What [`ClusterBuilder::connect`] does when the broker cannot be reached.
 ///
-/// It is about the start alone. A node that has connected once reconnects by itself, for ever.
+/// This concerns only the start. A node that has connected once reconnects by itself, for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenUnreachable {
-    /// The first attempt that fails is the result: `Unavailable`.
+    /// Connecting fails with the error of the first failed attempt: `Unavailable`.
     #[default]
     Fail,
-    /// Tries again, with pauses of 50 ms that grow to a second, until the connect timeout has passed: then `Timeout`, with the
-    /// last attempt's error as its source. Errors that waiting cannot mend, `Config` and `Denied`, are the result at once.
+    /// Connecting tries again, with pauses of 50 ms that grow to a second, until the connect timeout has passed. Then it returns `Timeout`,
+    /// with the last attempt's error as its source. It returns errors that waiting cannot mend, `Config` and `Denied`, at once.
     Wait,
-    /// Connecting returns all the same, and the node joins the cluster when the broker comes, without a restart. It waits for the
-    /// first attempt, a second at the most; a broker that is there is joined before it returns.
+    /// Connecting succeeds without the broker, and the node joins the cluster when the broker comes, without a restart. Connecting waits for the
+    /// first attempt, for a second at most, so a node whose broker is there has joined when it returns.
     ///
-    /// Until then the node is as in an outage. Its namespaces serve their local sockets. What is emitted waits for the broker within
-    /// [`queue_bytes`](ClusterBuilder::queue_bytes) and [`queue_age`](ClusterBuilder::queue_age), then is `Unavailable`. Questions
-    /// return at once with this node's own part, and the others, none of which is known, as one missing
+    /// Until then the node behaves as in an outage. Its namespaces serve their local sockets. Emitted packets wait for the broker within
+    /// [`queue_bytes`](ClusterBuilder::queue_bytes) and [`queue_age`](ClusterBuilder::queue_age); beyond that, emitting returns `Unavailable`. Questions
+    /// return at once with this node's own part. The other nodes, none of which is known, are one missing
     /// [`NodeId::UNKNOWN`](crate::NodeId::UNKNOWN). [`Cluster::health`] is [`Duration::MAX`], and [`Cluster::events`] begins with
     /// [`Event::Degraded`](crate::Event::Degraded); [`Event::Recovered`](crate::Event::Recovered) tells that it has joined.
     ///
-    /// Attempts go on for ever, with pauses of 50 ms that grow to 5 s, each for the connect timeout at the most. An error of the first
-    /// attempt that waiting cannot mend is the result of connecting; that of a later one is an
-    /// [`Event::Refused`](crate::Event::Refused) and in the log, and the pauses are then up to 10 s.
+    /// Attempts go on for ever, with pauses of 50 ms that grow to 5 s; each takes the connect timeout at most. If waiting cannot mend the error of the first
+    /// attempt, connecting returns it. If waiting cannot mend the error of a later attempt, the node logs it and tells
+    /// [`Event::Refused`](crate::Event::Refused), and the pauses grow to 10 s.
     ServeLocally,
 }
 
@@ -72,9 +72,8 @@ impl Default for ClusterBuilder {
 }
 
 impl ClusterBuilder {
-    /// The cluster's name: clusters of different names share a broker without seeing each other. Any UTF-8 of 1 to
-    /// 1,024 bytes. Without it, the name comes from the backend's URL (`?cluster=NAME`), and is `roomcast` if the URL has none.
-    /// A name given here counts more than that of the URL.
+    /// The cluster's name: any UTF-8 of 1 to 1,024 bytes. Clusters of different names share a broker without seeing each other.
+    /// A name given here takes precedence over that of the backend's URL (`?cluster=NAME`). Without either it is `roomcast`.
     pub fn cluster(mut self, name: impl Into<String>) -> Self {
         self.cluster = Some(name.into());
         self
@@ -94,51 +93,51 @@ impl ClusterBuilder {
         self
     }
 
-    /// The largest packet that is sent, or put together from parts, in bytes; 16 MiB by default, at most 512 MiB. Must be the
+    /// The largest packet that is sent, or put together from parts, in bytes; 16 MiB by default, at most 512 MiB. It must be the
     /// same on every node. A receiver may hold several times as much for each sender whose messages come in pieces.
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self
     }
 
-    /// How many bytes wait for the broker at the most, from 1 KiB to 4 GiB; 64 MiB by default. When they do, emitting waits.
+    /// The capacity of the outgoing queue in bytes, from 1 KiB to 4 GiB; 64 MiB by default. While it is full, emitting waits (backpressure).
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;
         self
     }
 
-    /// While the broker is away and the oldest message has waited this long, no more is queued: emitting says
-    /// `Unavailable` at once. What is queued is kept all the same, and goes out in order. 30 s by default.
+    /// How long the oldest message may wait for a broker that is away; 30 s by default. After that nothing more is queued: emitting returns
+    /// `Unavailable` at once. Messages that are queued already stay, and go out in order.
     pub fn queue_age(mut self, age: Duration) -> Self {
         self.queue_age = age;
         self
     }
 
-    /// How long what has arrived may wait here because this node's local sockets take too long; 30 s by default, at least 1 ms.
+    /// How long received messages may wait while this node's local sockets are too slow; 30 s by default, at least 1 ms.
     ///
-    /// When the next message has waited for longer, everything that waits is dropped, questions, joins and answers among it, and
-    /// the node goes on with what comes next. [`Event::Gap`](crate::Event::Gap) says of each sender how many messages were missed;
-    /// they are not asked for again. What waits at the broker, while this node takes nothing more, is not counted: the bounds of a
-    /// node are 65,536 messages and 48 MiB. A longer time delivers more, and later.
+    /// When the next message has waited for longer, the node drops everything that waits, questions, joins and answers included, and
+    /// goes on with what comes next. [`Event::Gap`](crate::Event::Gap) says how many messages of each sender were missed;
+    /// they are not asked for again. Time at the broker, while this node takes nothing more, does not count: a node takes up to
+    /// 65,536 messages and 48 MiB. A longer time delivers more, and later.
     pub fn max_lag(mut self, lag: Duration) -> Self {
         self.max_lag = lag;
         self
     }
 
-    /// How many bytes of what was sent are kept for nodes that miss it and ask for it again; 16 MiB by default, at most 4 GiB. The
-    /// oldest make room. What is not kept any more is reported by [`Event::Gap`](crate::Event::Gap); with 0, all that is lost is.
+    /// How many bytes of sent messages are kept, for nodes that miss some and ask for them again; 16 MiB by default, at most 4 GiB. The
+    /// oldest make room. A lost message that is not kept any more is reported by [`Event::Gap`](crate::Event::Gap); with 0 that is every lost one.
     pub fn history_bytes(mut self, bytes: usize) -> Self {
         self.history_bytes = bytes;
         self
     }
 
-    /// For how long it is kept; 30 s by default.
+    /// How long sent messages are kept for repair; 30 s by default. [`history_bytes`](Self::history_bytes) bounds them as well.
     pub fn history_age(mut self, age: Duration) -> Self {
         self.history_age = age;
         self
     }
 
-    /// How long [`connect`](Self::connect) may take in all; 10 s by default. It is a limit, and connecting may fail earlier:
+    /// How long [`connect`](Self::connect) may take in all; 10 s by default. Connecting may fail earlier:
     /// by default the first failed attempt ends it. [`when_unreachable`](Self::when_unreachable) changes that.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -167,15 +166,15 @@ impl ClusterBuilder {
         self
     }
 
-    /// Connects. When it returns, this node receives, and knows the nodes that were there; with
+    /// Connects. When it returns, this node receives, and knows the nodes that are there. With
     /// [`WhenUnreachable::ServeLocally`] that may come later.
     ///
     /// # Errors
-    /// `Config` for a bad setting; what the backend says (`Config`, `Denied`, `Unavailable`); `Timeout` when the connect timeout
+    /// `Config` for a bad setting; the backend's error (`Config`, `Denied`, `Unavailable`); `Timeout` when the connect timeout
     /// has passed, with the last error of the backend as its source if there was one.
     ///
     /// # Cancel safety
-    /// Dropped, nothing is left but what other nodes may have heard of this one.
+    /// Dropping the future leaves nothing behind. Other nodes may have seen this one already; they find it dead.
     pub async fn connect(self, backend: impl Connect) -> Result<Cluster> {
         self.check()?;
         match self.when_unreachable {

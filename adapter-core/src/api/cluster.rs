@@ -65,21 +65,21 @@ impl Cluster {
     /// Connects with the defaults of [`ClusterBuilder`]. When it returns, this node receives, and knows the others.
     ///
     /// # Errors
-    /// As [`ClusterBuilder::connect`].
+    /// Those of [`ClusterBuilder::connect`].
     pub async fn connect(backend: impl Connect) -> Result<Self> {
         Self::builder().connect(backend).await
     }
 
-    /// For everything but the defaults.
+    /// Configures a node: its name, the cluster's name, limits and timeouts.
     pub fn builder() -> ClusterBuilder {
         ClusterBuilder::default()
     }
 
-    /// Makes local sockets part of a namespace, and gives the handle to emit with. They are served until every clone
+    /// Makes local sockets part of a namespace, and returns the handle to emit with. The sockets are served until every clone
     /// of the handle is dropped.
     ///
-    /// Call it once for each set of sockets, and clone the handle for every place that emits; attached twice, each socket would
-    /// get everything twice, and that is refused:
+    /// Call it once for each set of sockets, and clone the handle for every place that emits. If a set were attached twice, each socket would
+    /// get everything twice, so that is refused:
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> adapter_core::Result<()> {
     /// use adapter_core::{Cluster, ErrorKind, Hub, Memory};
@@ -96,8 +96,8 @@ impl Cluster {
     /// Different sets of sockets may share a namespace: all are served.
     ///
     /// # Errors
-    /// `Config` for a bad name, or sockets that are attached to this namespace already (as their
-    /// [`key`](LocalSockets::key) tells). `Closed`.
+    /// `Config` for a bad name, or for sockets that are attached to this namespace already (as their
+    /// [`key`](LocalSockets::key) tells). `Closed` after [`close`](Self::close).
     pub async fn namespace<N>(&self, name: N, local: impl LocalSockets) -> Result<NamespaceHandle>
     where
         N: TryInto<Namespace, Error: Into<Error>>,
@@ -107,7 +107,7 @@ impl Cluster {
         Ok(NamespaceHandle::new(Arc::new(self.clone()), name, Some(attachment)))
     }
 
-    /// A handle to a namespace in which this node has no sockets, or whose sockets are attached elsewhere.
+    /// A handle to a namespace that attaches no sockets: this node has none there, or they are attached elsewhere.
     ///
     /// # Errors
     /// `Config` for a bad name.
@@ -137,21 +137,21 @@ impl Cluster {
         Adapter::node(self)
     }
 
-    /// Every node that is alive, as far as this one knows, itself first.
+    /// The live nodes, as far as this one knows; this node first.
     pub fn nodes(&self) -> Vec<Node> {
         Adapter::nodes(self)
     }
 
-    /// What happens to the cluster from now on; a node that is degraded already says that first
-    /// ([`Event::Degraded`](crate::Event::Degraded)). Each reader has a queue of its own; one that is too slow is told how
-    /// much it missed.
+    /// What happens to the cluster from now on. If the node is degraded already, the first event says so
+    /// ([`Event::Degraded`](crate::Event::Degraded)). Each reader has a queue of its own, of 256 events. A reader that is too slow
+    /// is told how many it missed ([`Event::Missed`](crate::Event::Missed)).
     pub fn events(&self) -> Events {
         let (first, events) = self.core().read_events();
         Events::new(first, events)
     }
 
-    /// How old the proof is that what this node publishes reaches it: the age of the heartbeat or the probe that came
-    /// back last, whichever is older. Below 1.5 s all is well; it grows while the broker is away. [`Duration::MAX`] before a node
+    /// The time since this node last received its own heartbeat and its own probe through the broker; the older of the two.
+    /// Below 1.5 s all is well. It grows while the broker is away, and is [`Duration::MAX`] before a node
     /// that began without its broker has joined.
     pub fn health(&self) -> Duration {
         let engine = self.core().engine();
@@ -164,19 +164,19 @@ impl Cluster {
         self.core().status()
     }
 
-    /// What was counted since this node connected.
+    /// What this node has counted since it connected.
     pub fn stats(&self) -> Stats {
         self.core().stats()
     }
 
-    /// Returns once the broker has everything that was emitted before, or has refused it for good
-    /// ([`Stats::refused`] counts that).
+    /// Waits until the broker has every message that was emitted before this call, or has refused it for good
+    /// ([`Stats::refused`] counts those).
     ///
     /// # Errors
-    /// `Timeout` when that takes longer than `timeout`; what waits is sent all the same. `Closed`.
+    /// `Timeout` when that takes longer than `timeout`; the messages still wait, and are sent. `Closed` after [`close`](Self::close).
     ///
     /// # Cancel safety
-    /// Safe.
+    /// Safe: the messages are sent in any case.
     pub async fn flush(&self, timeout: Duration) -> Result<()> {
         self.core().check_open()?;
         self.flush_until(deadline(timeout)).await
@@ -200,17 +200,17 @@ impl Cluster {
         tokio::time::timeout_at(until.into(), sent).await.map_err(late)
     }
 
-    /// Leaves the cluster: hands what waits to the broker, says goodbye, waits until every live node has confirmed that it misses
-    /// nothing of what this node has sent (a second at the most), and ends everything that this node has here and on the broker.
-    /// Calls after it fail with `Closed`; closing again waits for the end of the first call, and does nothing.
+    /// Leaves the cluster. It hands what waits to the broker, says goodbye, and waits until every live node has confirmed that it misses
+    /// nothing of what this node has sent (for a second at most). Then it ends everything that this node has here and on the broker.
+    /// Other calls fail with `Closed` from then on. Closing again waits for the end of the first call, and does nothing else.
     ///
     /// # Errors
-    /// `Timeout` when the broker did not take everything within the close timeout (5 s by default), or what the
-    /// backend said. The node is closed all the same.
+    /// `Timeout` when the broker did not take everything within the close timeout (5 s by default), or the backend's error.
+    /// In both cases the node is closed.
     ///
     /// # Cancel safety
-    /// Dropped half-way, the node refuses calls; another `close` goes on where it stopped, and without one its tasks end with
-    /// the last clone.
+    /// If the future is dropped half-way, the node refuses calls. Another `close` continues where it stopped. Without one the node's tasks end
+    /// with the last clone.
     pub async fn close(&self) -> Result<()> {
         let core = self.core();
         core.closed.store(true, Ordering::Release);

@@ -1,4 +1,4 @@
-//! How a configured node comes into its cluster.
+//! How a configured node joins its cluster.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub(super) async fn serve_locally(builder: &ClusterBuilder, connect: impl Connec
     away.into_iter().for_each(|reason| starting.core.begin_away(reason));
     let cluster = starting.run();
     if is_there {
-        // Time may be up before the others have answered, and then they do so later.
+        // The timeout may pass before the others have replied; then they reply later.
         if let Ok(Err(_)) = timeout_at(until, is_ready).await {
             return Err(Error::unexpected("the node's reader has ended"));
         }
@@ -72,7 +72,7 @@ pub(super) async fn serve_locally(builder: &ClusterBuilder, connect: impl Connec
     Ok(cluster)
 }
 
-/// A node, before there is anything of it.
+/// A node that is still to be made.
 struct Plan {
     node: Node,
     channels: Channels,
@@ -126,7 +126,7 @@ impl Plan {
     ) -> Result<(Arc<dyn Backend>, Inbox, CloseOnDrop)> {
         let (wanted, mut backoff) = (self.wanted(), Backoff::default());
         loop {
-            // A new inbox each time: the old one has heard of a link that is gone.
+            // A new inbox each time: the old one belongs to a link that is gone.
             let (inbox, guard) = self.inbox();
             let attempt = async {
                 let backend = connect.connect(inbox.clone()).await?;

@@ -1,4 +1,4 @@
-//! Emitting without being a node.
+//! An emitter: a process that emits and is no node.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::wire::{Content, Head, Message, Operation};
 /// Emits into a cluster without being a node of it: for cron jobs, workers, and other services. Clones share one
 /// connection.
 ///
-/// When a call has returned, the broker has the message. Every socket gets one copy at the most; order between calls and
-/// repair of what a broker loses are not promised, since an emitter may be gone before anybody could ask it again.
+/// When a call has returned, the broker has the message. Each socket gets it at most once. Order between calls, and
+/// repair of what a broker loses, are not promised: an emitter may be gone before anybody could ask it again.
 ///
 /// # Examples
 /// ```
@@ -39,7 +39,7 @@ struct Inner {
     backend: Arc<dyn Backend>,
     inbox: Inbox,
     channel: Channel,
-    /// Emitters are told apart as nodes are, but nobody counts them among the nodes.
+    /// An emitter has an id as a node has, but is not counted among the nodes.
     id: NodeId,
     calls: Calls,
     settings: EmitterBuilder,
@@ -55,29 +55,29 @@ pub struct EmitterBuilder {
 }
 
 impl EmitterBuilder {
-    /// The cluster's name, as its nodes have it. Without it, the name comes from the backend's URL (`?cluster=NAME`), and is
-    /// `roomcast` if the URL has none. A name given here counts more than that of the URL.
+    /// The cluster's name, as its nodes have it. A name given here takes precedence over that of the backend's URL (`?cluster=NAME`).
+    /// Without either it is `roomcast`.
     pub fn cluster(mut self, name: impl Into<String>) -> Self {
         self.cluster = Some(name.into());
         self
     }
 
-    /// The largest packet, in bytes, as the nodes have it; 16 MiB by default, 512 MiB at the most.
+    /// The largest packet in bytes, which must be the same as on the nodes; 16 MiB by default, 512 MiB at most.
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self
     }
 
-    /// How long connecting, and then each call, may take; 5 s by default. Zero is refused by [`connect`](Self::connect).
+    /// How long connecting may take, and then each call; 5 s by default. With zero [`connect`](Self::connect) returns `Config`.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Connects.
+    /// Connects the emitter.
     ///
     /// # Errors
-    /// What the backend says (`Config`, `Denied`, `Unavailable`); `Timeout`; `Config` for a bad name or bound.
+    /// The backend's error (`Config`, `Denied`, `Unavailable`); `Timeout`; `Config` for a bad name or limit.
     pub async fn connect(self, backend: impl Connect) -> Result<Emitter> {
         check_max_message(self.max_message)?;
         if self.timeout.is_zero() {
@@ -100,17 +100,17 @@ impl Emitter {
     /// Connects to the cluster that the backend's URL names (`?cluster=NAME`), or to `roomcast`.
     ///
     /// # Errors
-    /// As [`EmitterBuilder::connect`].
+    /// Those of [`EmitterBuilder::connect`].
     pub async fn connect(backend: impl Connect) -> Result<Self> {
         Self::builder().connect(backend).await
     }
 
-    /// For everything but the defaults.
+    /// Configures an emitter: the cluster's name, limit and timeout.
     pub fn builder() -> EmitterBuilder {
         EmitterBuilder { cluster: None, max_message: 16 << 20, timeout: Duration::from_secs(5) }
     }
 
-    /// Every socket of a namespace, to be narrowed down.
+    /// Selects every socket of a namespace. The operator's `to` and `except` select some of them.
     ///
     /// # Errors
     /// `Config` for a bad name.
@@ -122,10 +122,10 @@ impl Emitter {
         Ok(EmitterOperator { emitter: self.clone(), namespace, selection: Selection::default() })
     }
 
-    /// Ends the connection.
+    /// Ends the connection. Calls after it fail with `Closed`.
     ///
     /// # Errors
-    /// What the backend said; `Timeout`. The connection is gone all the same.
+    /// The backend's error, or `Timeout`. In both cases the connection has ended.
     pub async fn close(&self) -> Result<()> {
         self.0.inbox.close();
         let late = |_| Error::new(ErrorKind::Timeout, "the backend has not closed in the time given");
@@ -147,7 +147,7 @@ impl Emitter {
         tokio::time::timeout(settings.timeout, self.publish(&content)).await.map_err(late)?
     }
 
-    /// Publishes until the outcome is known: copies are dropped by the receivers.
+    /// Publishes until the outcome is known. Receivers drop duplicates.
     async fn publish(&self, content: &Content) -> Result<()> {
         const RETRY: Duration = Duration::from_millis(100);
         let backend = &self.0.backend;
@@ -194,10 +194,10 @@ impl fmt::Debug for Emitter {
     }
 }
 
-/// Which sockets an emitter's operation means, then what.
+/// The sockets that an emitter's operation means. The operation consumes it, and reports a bad room name.
 ///
 /// # Cancel safety
-/// A future that is dropped may have sent its message or not.
+/// If the future of an operation is dropped, the message may have been sent or not.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent until an operation is called and awaited"]
 pub struct EmitterOperator {
@@ -207,30 +207,30 @@ pub struct EmitterOperator {
 }
 
 impl EmitterOperator {
-    /// The sockets in these rooms, beside those of earlier calls. An empty list adds nobody: alone, it means nobody.
+    /// Selects the sockets in these rooms, in addition to those of earlier calls. An empty list adds nobody; alone it selects nobody.
     pub fn to(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.to(rooms);
         self
     }
 
-    /// The same as [`to`](Self::to).
+    /// Selects the sockets in these rooms, as [`to`](Self::to) does.
     pub fn within(self, rooms: impl IntoRooms) -> Self {
         self.to(rooms)
     }
 
-    /// Not the sockets in these rooms, whatever else they are in.
+    /// Leaves out the sockets in these rooms, whatever other rooms they are in.
     pub fn except(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.except(rooms);
         self
     }
 
-    /// Only to sockets that are ready.
+    /// Emits only to sockets that are ready. The packet may be lost.
     pub fn volatile(mut self) -> Self {
         self.selection.volatile();
         self
     }
 
-    /// Gives the packet to the sockets. [`Packet::event`] makes one that every kind of server can read.
+    /// Emits the packet to the sockets. [`Packet::event`] makes one that every kind of server can read.
     ///
     /// # Errors
     /// `Config` (a bad room), `TooLarge`, `Denied`, `Timeout`, `Closed`.
@@ -248,26 +248,26 @@ impl EmitterOperator {
         self.emit(Packet::event(event, argument)?).await
     }
 
-    /// Puts the sockets into these rooms.
+    /// Puts the sockets into these rooms. Returns once the broker has the message; nobody confirms that it was done.
     ///
     /// # Errors
-    /// As [`emit`](Self::emit).
+    /// Those of [`emit`](Self::emit).
     pub async fn join_sockets(self, rooms: impl IntoRooms) -> Result<()> {
         self.change(SocketChange::Join(rooms.into_rooms()?)).await
     }
 
-    /// Takes the sockets out of these rooms.
+    /// Takes the sockets out of these rooms. Returns once the broker has the message; nobody confirms that it was done.
     ///
     /// # Errors
-    /// As [`emit`](Self::emit).
+    /// Those of [`emit`](Self::emit).
     pub async fn leave_sockets(self, rooms: impl IntoRooms) -> Result<()> {
         self.change(SocketChange::Leave(rooms.into_rooms()?)).await
     }
 
-    /// Disconnects all these sockets, on every node; without a selection, every socket of the namespace.
+    /// Disconnects these sockets, on every node. Without a selection it disconnects every socket of the namespace.
     ///
     /// # Errors
-    /// As [`emit`](Self::emit).
+    /// Those of [`emit`](Self::emit).
     pub async fn disconnect_sockets(self) -> Result<()> {
         self.change(SocketChange::Disconnect).await
     }
@@ -277,10 +277,10 @@ impl EmitterOperator {
         self.emitter.send(Operation::Change { namespace: self.namespace, target, change }).await
     }
 
-    /// Sends an event to every server of the namespace; rooms mean nothing to it.
+    /// Sends an event to every server that has a handler in the namespace. A selection of rooms has no effect.
     ///
     /// # Errors
-    /// As [`emit`](Self::emit); `Config` for an event name that is empty or over 1,024 bytes.
+    /// Those of [`emit`](Self::emit), and `Config` for an event name that is empty or over 1,024 bytes.
     pub async fn server_side_emit(self, event: &str, data: impl Into<Bytes>) -> Result<()> {
         check_event_name(event)?;
         let operation =

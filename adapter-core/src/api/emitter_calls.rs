@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 
 use crate::engine::SPAN;
 
-/// Gives each call its counter. Receivers take what is far behind a sender's newest for a copy, and a call that is repeated
-/// keeps its counter: so the next ones wait while the oldest falls behind.
+/// Gives each call its counter. Receivers take a frame that is far behind a sender's newest for a duplicate, and a call that is
+/// repeated keeps its counter. So new calls wait while the oldest falls behind.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     state: Mutex<State>,
@@ -21,7 +21,7 @@ pub(crate) struct Calls {
 #[derive(Debug, Default)]
 struct State {
     newest: u64,
-    /// Those that have not ended.
+    /// The calls that have not ended.
     open: BTreeSet<u64>,
 }
 
@@ -33,10 +33,10 @@ pub(crate) struct Call<'a> {
 }
 
 impl Calls {
-    /// Begins one, once the oldest is near enough.
+    /// Begins a call, once the oldest is near enough.
     ///
     /// # Cancel safety
-    /// Safe: nothing is taken.
+    /// Safe: no counter is used up.
     pub(crate) async fn begin(&self) -> Call<'_> {
         let _turn = self.turn.lock().await;
         loop {

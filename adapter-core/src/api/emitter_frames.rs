@@ -5,11 +5,11 @@ use bytes::Bytes;
 use crate::model::{Namespace, NodeId, Packet, Result, Target};
 use crate::wire::{Head, Message, Operation};
 
-/// Makes an emitter's frames, for a backend whose broker lets others emit in a form of its own, as PostgreSQL does in SQL: the
+/// Makes an emitter's frames, for a backend whose broker lets others emit in a form of its own, as PostgreSQL does in SQL. The
 /// backend reads that form, and hands the frame to its [`Inbox`](crate::backend::Inbox) on the cluster's channel.
 ///
-/// The frames are this node's alone: every node that receives such an operation makes its own, and none is sent on. The core
-/// takes each as it takes an emitter's: on arrival, once.
+/// The frames are for this node alone: every node that receives such an operation makes its own, and sends none on. The core
+/// treats each as an emitter's: it delivers it on arrival, once.
 #[derive(Debug)]
 pub struct EmitterFrames {
     id: NodeId,
@@ -17,7 +17,7 @@ pub struct EmitterFrames {
 }
 
 impl EmitterFrames {
-    /// A new emitter, told from all others by chance.
+    /// A new emitter, with a random id.
     ///
     /// # Errors
     /// `Unexpected` when the system has no random numbers.
@@ -25,7 +25,7 @@ impl EmitterFrames {
         Ok(Self { id: NodeId::random()?, counter: 0 })
     }
 
-    /// The frame of the next broadcast.
+    /// Makes the frame of the next broadcast.
     pub fn broadcast(&mut self, namespace: Namespace, target: Target, packet: Packet) -> Bytes {
         self.counter += 1;
         let content = Operation::Broadcast { namespace, target, packet }.encode();

@@ -1,4 +1,4 @@
-//! What happens to the cluster, as it happens.
+//! The events of the cluster, for one reader.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,11 +9,12 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::model::Event;
 
-/// What happens to the cluster, as it happens, for one reader: by [`next`](Self::next), or as a stream.
+/// The events of the cluster, for one reader: [`next`](Self::next) waits for one, and it is a [`Stream`], too.
+/// [`Cluster::events`](crate::Cluster::events) makes one.
 pub struct Events {
-    /// That the node was degraded already.
+    /// Says that the node was degraded when the reader was made.
     first: Option<Event>,
-    /// It was told, and may come again.
+    /// `first` was told, and the same event may come from the queue.
     told: bool,
     next: Pin<Box<dyn Future<Output = Received> + Send + Sync>>,
 }
@@ -30,7 +31,7 @@ impl Events {
         Self { first, told: false, next: Box::pin(receive(events)) }
     }
 
-    /// The next event; `None` when the node is gone. A reader that was too slow gets [`Event::Missed`] first.
+    /// Waits for the next event; returns `None` when the node is gone. A reader that was too slow gets [`Event::Missed`] first.
     ///
     /// # Cancel safety
     /// Safe: no event is lost.

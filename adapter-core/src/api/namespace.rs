@@ -16,17 +16,18 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A namespace of the cluster: what to emit to, and whom to ask. Clones are the same handle.
 ///
-/// Its methods without a target mean every socket of the namespace; [`to`](Self::to) and its sisters narrow that down.
+/// Its operations mean every socket of the namespace, on every node. [`to`](Self::to), [`within`](Self::within),
+/// [`except`](Self::except) and [`local`](Self::local) select some of them.
 #[derive(Clone)]
 #[must_use = "the local sockets are served only while a clone of the handle lives"]
 pub struct NamespaceHandle(pub(super) Arc<Inner>);
 
-/// A handle that keeps nothing alive; see [`NamespaceHandle::on_server_event`].
+/// A handle that keeps neither sockets nor the node alive: for handlers, as [`NamespaceHandle::on_server_event`] shows.
 #[derive(Clone)]
 pub struct WeakNamespaceHandle(Weak<Inner>);
 
 impl WeakNamespaceHandle {
-    /// The handle, while a clone of it lives.
+    /// The handle, if a clone of it still lives.
     pub fn upgrade(&self) -> Option<NamespaceHandle> {
         self.0.upgrade().map(NamespaceHandle)
     }
@@ -58,7 +59,7 @@ impl NamespaceHandle {
         Self(Arc::new(Inner { adapter, name, attachment, handler: Mutex::default() }))
     }
 
-    /// Its name.
+    /// The namespace's name.
     pub fn name(&self) -> &Namespace {
         &self.0.name
     }
@@ -77,37 +78,39 @@ impl NamespaceHandle {
         BroadcastOperator::new(Arc::clone(&self.0.adapter), self.0.name.clone())
     }
 
-    /// The sockets in these rooms. Called again, those in the rooms of any call.
+    /// Selects the sockets in these rooms. After several calls, it is the sockets in the rooms of any call.
     pub fn to(&self, rooms: impl IntoRooms) -> BroadcastOperator {
         self.everyone().to(rooms)
     }
 
-    /// The same as [`to`](Self::to); reads better before `join_sockets`, `leave_sockets`, `disconnect_sockets` and questions.
+    /// Selects the sockets in these rooms, as [`to`](Self::to) does. It reads better before `join_sockets`, `leave_sockets`,
+    /// `disconnect_sockets` and questions.
     pub fn within(&self, rooms: impl IntoRooms) -> BroadcastOperator {
         self.everyone().to(rooms)
     }
 
-    /// Everyone but the sockets in these rooms.
+    /// Selects all sockets but those in these rooms. A socket's id is a room, so `except(socket.id())` is everyone else.
     pub fn except(&self, rooms: impl IntoRooms) -> BroadcastOperator {
         self.everyone().except(rooms)
     }
 
-    /// Only the sockets of this node, whatever the broker's state.
+    /// Selects only the sockets of this node. It needs no broker.
     pub fn local(&self) -> BroadcastOperator {
         self.everyone().local()
     }
 
-    /// Only to sockets that are ready, and only if the broker is.
+    /// Emits only to sockets that are ready, and to other nodes only if the broker is there. The packet may be lost, and may overtake others.
     pub fn volatile(&self) -> BroadcastOperator {
         self.everyone().volatile()
     }
 
-    /// How long to wait for capacity in the outgoing queue, or for answers; 5 s by default.
+    /// Sets the timeout: for `emit`, how long to wait while the outgoing queue is full; for questions, how long to wait for replies.
+    /// 5 s by default.
     pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
         self.everyone().timeout(timeout)
     }
 
-    /// Gives the packet to every socket of the namespace, as [`BroadcastOperator::emit`] does.
+    /// Emits the packet to every socket of the namespace, as [`BroadcastOperator::emit`] does.
     ///
     /// # Errors
     /// Those of [`BroadcastOperator::emit`].
@@ -123,7 +126,7 @@ impl NamespaceHandle {
         self.everyone().emit_event(event, argument).await
     }
 
-    /// The same, and gathers the sockets' answers, as [`BroadcastOperator::emit_with_ack`] does.
+    /// Emits the packet to every socket of the namespace, and returns the stream of their acks, as [`BroadcastOperator::emit_with_ack`] does.
     ///
     /// # Errors
     /// Those of [`BroadcastOperator::emit_with_ack`].
@@ -165,7 +168,7 @@ impl NamespaceHandle {
         self.everyone().fetch_sockets().await
     }
 
-    /// How many sockets the namespace has, for each node.
+    /// The number of sockets in the namespace, by node. `total()` of the result adds them up.
     ///
     /// # Errors
     /// Those of [`BroadcastOperator::count_sockets`].
@@ -173,7 +176,7 @@ impl NamespaceHandle {
         self.everyone().count_sockets().await
     }
 
-    /// The rooms of the namespace, each once; private ones are not among them.
+    /// The rooms of the namespace, each once, without the private rooms of sockets.
     ///
     /// # Errors
     /// Those of [`BroadcastOperator::rooms`].

@@ -12,12 +12,12 @@ use crate::model::{
 };
 use crate::seams::{AckStream, Adapter, Address, Scope, WaitFor};
 
-/// Which sockets an operation means; made by [`NamespaceHandle::to`](crate::NamespaceHandle::to) and its sisters,
-/// ended by the operation. A bad name is reported there.
+/// The sockets that an operation means. [`NamespaceHandle::to`](crate::NamespaceHandle::to), `except`, `local` and the like make one,
+/// and the operation consumes it. The operation also reports a bad room name.
 ///
 /// # Cancel safety
-/// Every future that is made here may be dropped at any await: one that waits for capacity in the outgoing queue has then
-/// done nothing, one that waits for answers has done its work and forgets the answers.
+/// Every future of an operation may be dropped at any await. One that waits for capacity in the outgoing queue has then
+/// done nothing. One that waits for replies has done its work and forgets the replies.
 #[derive(Clone)]
 #[must_use = "nothing is sent until an operation is called and awaited"]
 pub struct BroadcastOperator {
@@ -36,52 +36,52 @@ impl BroadcastOperator {
         Self { adapter, namespace, selection, node: None, scope, timeout: TIMEOUT, no_wait: false }
     }
 
-    /// The sockets in these rooms, beside those of earlier calls. An empty list adds nobody: alone, it means nobody.
+    /// Selects the sockets in these rooms, in addition to those of earlier calls. An empty list adds nobody; alone it selects nobody.
     pub fn to(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.to(rooms);
         self
     }
 
-    /// The same as [`to`](Self::to).
+    /// Selects the sockets in these rooms, as [`to`](Self::to) does.
     pub fn within(self, rooms: impl IntoRooms) -> Self {
         self.to(rooms)
     }
 
-    /// Not the sockets in these rooms, whatever else they are in.
+    /// Leaves out the sockets in these rooms, whatever other rooms they are in. A socket's id is a room, too.
     pub fn except(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.except(rooms);
         self
     }
 
-    /// Only the sockets of this node, whatever the broker's state.
+    /// Selects only sockets of this node. It needs no broker.
     pub fn local(mut self) -> Self {
         self.scope = Scope::Local;
         self
     }
 
-    /// Only the sockets of that node.
+    /// Selects only sockets of the node with this id.
     pub fn on(mut self, node: NodeId) -> Self {
         self.node = Some(node);
         self
     }
 
-    /// Only to sockets that are ready, and only if the broker is: the packet may be lost, and may overtake others.
-    /// Means nothing to the other operations.
+    /// Emits only to sockets that are ready, and to other nodes only if the broker is there. The packet may be lost, and may overtake others.
+    /// Operations other than emits ignore it.
     pub fn volatile(mut self) -> Self {
         self.selection.volatile();
         self
     }
 
-    /// How long to wait for capacity in the outgoing queue, or for answers; 5 s by default. Zero means not to wait for
-    /// capacity; for answers it is an error. More than a day is a day.
+    /// Sets the timeout: for `emit`, how long to wait while the outgoing queue is full; for questions, how long to wait for replies.
+    /// 5 s by default, 24 h at most. With zero an `emit` does not wait, and a question is an error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// [`join_sockets`](Self::join_sockets), [`leave_sockets`](Self::leave_sockets) and
-    /// [`disconnect_sockets`](Self::disconnect_sockets) return once they are in the outgoing queue. They are still carried
-    /// out in the order of the calls.
+    /// Makes [`join_sockets`](Self::join_sockets), [`leave_sockets`](Self::leave_sockets) and
+    /// [`disconnect_sockets`](Self::disconnect_sockets) return once they are in the outgoing queue, without waiting for the other nodes.
+    /// The nodes still carry them out in the order of the calls.
     pub fn no_wait(mut self) -> Self {
         self.no_wait = true;
         self
@@ -93,12 +93,12 @@ impl BroadcastOperator {
         Ok((self.adapter, to, self.timeout))
     }
 
-    /// Gives the packet to the sockets, once each. This node's are served when it returns; for the others the packet is
-    /// then in the outgoing queue ([`Cluster::flush`](crate::Cluster::flush) waits for the broker).
+    /// Emits the packet to the sockets, once to each. When it returns, this node's sockets have it, and for the others it is
+    /// in the outgoing queue ([`Cluster::flush`](crate::Cluster::flush) waits for the broker).
     ///
     /// # Errors
     /// `Config` (a bad room), `TooLarge`, `Unavailable` (the broker is away and the queue is full), `Timeout` (the queue
-    /// was full for the whole time), `Closed`. [`Error::served_locally`](crate::Error::served_locally) says whether this node's sockets got it.
+    /// was full for the whole timeout), `Closed`. [`Error::served_locally`](crate::Error::served_locally) says whether this node's sockets got the packet.
     pub async fn emit(self, packet: impl Into<Packet>) -> Result<()> {
         let packet = packet.into();
         let (adapter, to, timeout) = self.checked()?;
@@ -114,37 +114,39 @@ impl BroadcastOperator {
         self.emit(Packet::event(event, argument)?).await
     }
 
-    /// The same, and gathers the sockets' answers as they come. Ends when all have answered or the time is up.
+    /// Emits the packet, as [`emit`](Self::emit) does, and returns the stream of the sockets' acks. The stream ends when all sockets have replied,
+    /// or at the timeout.
     ///
     /// # Errors
-    /// As [`emit`](Self::emit), and `Config` for a zero timeout.
+    /// Those of [`emit`](Self::emit), and `Config` for a timeout of zero.
     pub async fn emit_with_ack(self, packet: impl Into<Packet>) -> Result<AckStream> {
         let packet = packet.into();
         let (adapter, to, timeout) = self.checked()?;
         adapter.broadcast_with_ack(to, packet, timeout).await
     }
 
-    /// Puts the sockets into these rooms. When it returns, every node in `items` has done so: a later broadcast by any
-    /// node sees it.
+    /// Puts the sockets into these rooms. When it returns, every node in `items` has done so, and a later broadcast by any
+    /// node reaches them there. `missing` names the nodes that have not confirmed.
     ///
     /// # Errors
-    /// As [`emit_with_ack`](Self::emit_with_ack).
+    /// Those of [`emit_with_ack`](Self::emit_with_ack).
     pub async fn join_sockets(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
         self.change(SocketChange::Join(rooms.into_rooms()?)).await
     }
 
-    /// Takes the sockets out of these rooms; returns as [`join_sockets`](Self::join_sockets) does.
+    /// Takes the sockets out of these rooms. When it returns, every node in `items` has done so; `missing` names the others.
     ///
     /// # Errors
-    /// As [`emit_with_ack`](Self::emit_with_ack).
+    /// Those of [`emit_with_ack`](Self::emit_with_ack).
     pub async fn leave_sockets(self, rooms: impl IntoRooms) -> Result<Gathered<NodeId>> {
         self.change(SocketChange::Leave(rooms.into_rooms()?)).await
     }
 
-    /// Disconnects all these sockets, on every node; what was emitted to them before is delivered first. Returns as [`join_sockets`](Self::join_sockets) does.
+    /// Disconnects these sockets, on every node. What was emitted to them before is delivered first. When it returns, every node in
+    /// `items` has done so; `missing` names the others.
     ///
     /// # Errors
-    /// As [`emit_with_ack`](Self::emit_with_ack).
+    /// Those of [`emit_with_ack`](Self::emit_with_ack).
     pub async fn disconnect_sockets(self) -> Result<Gathered<NodeId>> {
         self.change(SocketChange::Disconnect).await
     }
@@ -155,36 +157,36 @@ impl BroadcastOperator {
         adapter.change(to, change, wait).await
     }
 
-    /// The sockets, with their rooms and data.
+    /// The selected sockets, with their rooms and data.
     ///
     /// # Errors
-    /// As [`emit_with_ack`](Self::emit_with_ack). Nodes that did not answer are no error: `missing` names them.
+    /// Those of [`emit_with_ack`](Self::emit_with_ack). Nodes that did not reply are no error: `missing` names them.
     pub async fn fetch_sockets(self) -> Result<Gathered<SocketInfo>> {
         self.fetch(Projection::All).await
     }
 
-    /// The sockets, as far as asked for.
+    /// The selected sockets, with only what the projection asks for: ids, rooms or data.
     ///
     /// # Errors
-    /// As [`fetch_sockets`](Self::fetch_sockets).
+    /// Those of [`fetch_sockets`](Self::fetch_sockets).
     pub async fn fetch(self, projection: Projection) -> Result<Gathered<SocketInfo>> {
         let (adapter, to, timeout) = self.checked()?;
         adapter.fetch_sockets(to, projection, timeout).await
     }
 
-    /// How many sockets, for each node.
+    /// The number of selected sockets, by node. `total()` of the result adds them up.
     ///
     /// # Errors
-    /// As [`fetch_sockets`](Self::fetch_sockets).
+    /// Those of [`fetch_sockets`](Self::fetch_sockets).
     pub async fn count_sockets(self) -> Result<Gathered<(NodeId, u64)>> {
         let (adapter, to, timeout) = self.checked()?;
         adapter.count_sockets(to, timeout).await
     }
 
-    /// The rooms that the sockets are in, each once; private ones are not among them.
+    /// The rooms that the selected sockets are in, each once, without their private rooms.
     ///
     /// # Errors
-    /// As [`fetch_sockets`](Self::fetch_sockets).
+    /// Those of [`fetch_sockets`](Self::fetch_sockets).
     pub async fn rooms(self) -> Result<Gathered<Room>> {
         let (adapter, to, timeout) = self.checked()?;
         adapter.rooms(to, timeout).await

@@ -2,7 +2,7 @@
 
 use crate::model::{Error, IntoRooms, Result, Room, Target};
 
-/// A target in the making, with the first bad name that was given. A bad name is an error of the operation, not of the
+/// A target that is being built, with the first bad name that was given. The operation reports a bad name, and not the
 /// selection, so that selecting needs no `?`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selection {

@@ -22,18 +22,20 @@ use crate::seams::ServerEvent;
 const EVENTS: usize = 1024;
 
 impl NamespaceHandle {
-    /// Sends an event to the other servers, this one not among them. Returns once it is in the outgoing queue.
+    /// Sends an event to the other servers, but not to this one. Returns once the event is in the outgoing queue.
+    /// Servers handle it with [`on`](Self::on), or [`on_server_event`](Self::on_server_event).
     ///
     /// # Errors
-    /// As [`BroadcastOperator::emit`].
+    /// Those of [`BroadcastOperator::emit`](crate::BroadcastOperator::emit), and `Config` for a bad event name.
     pub async fn server_side_emit(&self, event: &str, data: impl Into<Bytes>) -> Result<()> {
         self.0.adapter.server_side_emit(&self.0.name, event, data.into(), TIMEOUT).await
     }
 
-    /// The same, and gathers one answer from each of them, for so long at the most.
+    /// Sends an event to the other servers, as [`server_side_emit`](Self::server_side_emit) does, and waits up to `timeout` for one reply from each.
+    /// `missing` names the servers that did not reply.
     ///
     /// # Errors
-    /// As [`BroadcastOperator::fetch_sockets`].
+    /// Those of [`BroadcastOperator::fetch_sockets`](crate::BroadcastOperator::fetch_sockets), and `Config` for a bad event name.
     pub async fn server_side_emit_with_ack(
         &self,
         event: &str,
@@ -144,14 +146,14 @@ impl NamespaceHandle {
     /// Handles the server-side events for whose name no handler was set by [`on`](Self::on), one after the other. The handler
     /// before this one gets no more; this one ends with the last clone of the handle.
     ///
-    /// 1,024 events wait for it at the most; what comes then is dropped and counted, and a sender who waits for an
-    /// answer learns that there is none. A handler that takes long should hand the event to a task of its own.
+    /// Up to 1,024 events wait for the handler. Further ones are dropped and counted, and a sender that waits for a
+    /// reply learns that there is none. A handler that takes long should hand the event to a task of its own.
     ///
-    /// A handler that panics goes on with the next event. The panic is counted ([`Stats::panics`](crate::Stats::panics)),
-    /// logged and told as [`Event::Panicked`](crate::Event::Panicked); a sender who waits for an answer to that event
+    /// After a panic the handler goes on with the next event. The panic is counted ([`Stats::panics`](crate::Stats::panics)),
+    /// logged and told as [`Event::Panicked`](crate::Event::Panicked). A sender that waits for a reply to that event
     /// learns that there is none.
     ///
-    /// A handler that captures the handle keeps it, and the node with it, alive until `close`. Capture a weak one:
+    /// A handler that captures the handle keeps the handle, and the node with it, alive until `close`. Capture a weak handle:
     /// ```
     /// # async fn example(chat: adapter_core::NamespaceHandle) -> adapter_core::Result<()> {
     /// let weak = chat.downgrade();

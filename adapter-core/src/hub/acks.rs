@@ -1,4 +1,4 @@
-//! Questions to sockets, and their answers.
+//! Questions to sockets, and their replies.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,11 +14,11 @@ use super::stats::Counters;
 use crate::model::{AckError, SocketId};
 use crate::seams::Acks;
 
-/// How to answer one delivery.
+/// Sends the reply of one socket to a delivery that asks for one.
 ///
 /// # Contract
-/// Dropped unused, the sender is told at once that this socket is gone: [`AckError::Gone`]. So keep it until the
-/// client has answered, or until its time is up. An answer that comes too late is dropped.
+/// If the handle is dropped unused, the asker learns at once that this socket is gone: [`AckError::Gone`]. So keep it until the
+/// client has replied, or until the timeout. A reply that comes too late is dropped.
 pub struct AckHandle(Option<Ask>);
 
 struct Ask {
@@ -27,8 +27,8 @@ struct Ask {
     socket: Weak<Outbox>,
 }
 
-/// One broadcast that wants an answer from each of its sockets. It ends, and lets go of where the answers go, when
-/// each of them has answered, is gone, or the time is up.
+/// One broadcast that wants a reply from each of its sockets. It ends when each of them has replied or is gone, or at the timeout.
+/// Then it drops the sink of the replies.
 pub(super) struct Question {
     number: u64,
     state: Mutex<State>,
@@ -37,15 +37,15 @@ pub(super) struct Question {
 
 struct State {
     acks: Option<Acks>,
-    /// Who was asked; `None` in the place of one that has answered.
+    /// The sockets that were asked; `None` in the place of one that has replied.
     open: Vec<Option<SocketId>>,
     left: usize,
-    /// The task that ends it in time; the question owns it.
+    /// The task that ends the question at its timeout; the question owns it.
     timer: Option<AbortHandle>,
 }
 
 impl Question {
-    /// Begins to wait for these sockets. Without a tokio runtime there is nobody to end it in time.
+    /// Begins to wait for these sockets. Without a tokio runtime nothing ends the question at its timeout.
     pub(super) fn new(
         number: u64,
         sockets: Vec<SocketId>,
@@ -65,12 +65,12 @@ impl Question {
         question
     }
 
-    /// How the socket that was asked in this place answers.
+    /// The handle by which the socket in this place replies.
     pub(super) fn handle(self: &Arc<Self>, place: usize, socket: &Arc<Outbox>) -> AckHandle {
         AckHandle(Some(Ask { question: Arc::clone(self), place, socket: Arc::downgrade(socket) }))
     }
 
-    /// Hands over one socket's answer, unless it has answered already.
+    /// Hands over one socket's reply, unless it has replied already.
     pub(super) fn resolve(&self, place: usize, answer: Result<Bytes, AckError>) {
         let (socket, acks, timer) = {
             let mut state = self.lock();
@@ -93,7 +93,7 @@ impl Question {
         }
     }
 
-    /// The time is up.
+    /// Ends the question at its timeout.
     fn expire(&self) {
         let (silent, acks) = {
             let mut state = self.lock();
@@ -123,14 +123,14 @@ async fn expire(question: Weak<Question>, deadline: Instant) {
 }
 
 impl AckHandle {
-    /// Answers. Never waits.
+    /// Sends the reply. Never waits.
     pub fn send(mut self, answer: impl Into<Bytes>) {
         if let Some(ask) = self.0.take() {
             ask.resolve(Ok(answer.into()));
         }
     }
 
-    /// What the socket's outbox keeps, so that the question ends with the socket.
+    /// The entry that the socket's outbox keeps, so that the question ends with the socket.
     pub(super) fn registration(&self) -> Option<(u64, (Arc<Question>, usize))> {
         self.0.as_ref().map(|ask| (ask.question.number, (Arc::clone(&ask.question), ask.place)))
     }

@@ -19,7 +19,7 @@ pub(super) struct Index<T> {
     born: u64,
 }
 
-/// Names one connection: another one that has the same place or id later has another key.
+/// Identifies one connection. A later connection in the same place, or with the same id, has another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     slot: u32,
@@ -78,7 +78,7 @@ impl<T> Index<T> {
         self.rooms.len()
     }
 
-    /// Takes a socket in; `None` if its id is taken.
+    /// Adds a socket; returns `None` if its id is taken.
     pub(super) fn insert(&mut self, id: SocketId, value: T) -> Option<Key> {
         let named = self.names.entry(id.room()).or_default();
         if named.socket.is_some() {
@@ -90,7 +90,7 @@ impl<T> Index<T> {
         Some(Key { slot, born: self.born })
     }
 
-    /// Takes a socket out of all rooms, and away.
+    /// Removes a socket, from all rooms as well.
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
         let entry = self.sockets.remove(key.slot)?;
@@ -142,7 +142,7 @@ impl<T> Index<T> {
         self.get(key).map(|entry| self.rooms_in(entry)).unwrap_or_default()
     }
 
-    /// The rooms of a socket at hand.
+    /// The rooms of an entry.
     pub(super) fn rooms_in(&self, entry: &Entry<T>) -> Vec<Room> {
         entry.rooms.iter().filter_map(|m| Some(self.rooms.get(m.room)?.name.clone())).collect()
     }
@@ -158,14 +158,14 @@ impl<T> Index<T> {
         self.rooms.iter().filter(|(room, _)| found[*room as usize]).map(|(_, hall)| hall.name.clone()).collect()
     }
 
-    /// The sockets of a target, to work on them while the index changes.
+    /// The keys of a target's sockets, for work on them while the index changes.
     pub(super) fn keys(&self, target: &Target) -> Vec<Key> {
         let mut keys = Vec::new();
         self.select(target, |key, _| keys.push(key));
         keys
     }
 
-    /// Shows every socket of a target, once each.
+    /// Visits every socket of a target, each once.
     pub(super) fn select<'a>(&'a self, target: &Target, mut visit: impl FnMut(Key, &'a Entry<T>)) {
         let wanted = target.rooms.as_ref().map(|rooms| self.resolve(rooms));
         if wanted.as_ref().is_some_and(Resolved::is_empty) {
@@ -252,7 +252,7 @@ impl<T> Index<T> {
         }
     }
 
-    /// Strikes a member off the room's list; the last member of the list moves to its place.
+    /// Removes a member from the room's list; the last member of the list moves to its place.
     fn vacate(&mut self, Membership { room, at }: Membership) {
         let Some(hall) = self.rooms.get_mut(room) else { return };
         hall.members.swap_remove(at as usize);

@@ -29,19 +29,18 @@ use crate::seams::{Acks, LocalSockets};
 /// The sockets of this node in one namespace, for any WebSocket server. Clones are the same hub.
 ///
 /// # Contract
-/// - A packet is handed to each socket as it is. An opaque one has the bytes that were emitted. An event, from
-///   [`Packet::event`], SQL or a server of socketioxide in the same namespace, is JSON: `["name", argument, ..]` is its
-///   `data` if it has no binary data, and [`Packet::event_data`] reads it with and without. How it looks to the clients is
-///   up to the server.
-/// - Nothing here waits. Each socket has its own queue, bounded in deliveries and in bytes, and a full one concerns only
-///   that socket: see [`SlowPolicy`]. The defaults are wide, so that a burst does not disconnect a socket that reads.
-/// - A packet from another node is a part of a larger message. A socket that does not wait for it when it comes gets a
-///   copy, one for all such sockets, so that its queue does not keep the message in memory.
-/// - A volatile packet is dropped for each socket that is not ready: one whose queue is not empty.
-/// - A socket that was asked for an answer and does not give it counts as [`Gone`](crate::AckError::Gone) when it or
-///   its [`AckHandle`] is dropped, else as [`Timeout`](crate::AckError::Timeout) in time. The latter needs a tokio
-///   runtime with a timer to be there when the question comes; without one, nobody ends it in time.
-/// - The hub is there as long as a clone or a socket of it is.
+/// - Each socket gets a packet as it is. An opaque packet has the bytes that were emitted. An event comes from
+///   [`Packet::event`], SQL or a server of socketioxide in the same namespace. Without binary data its `data` is the JSON array
+///   `["name", argument, ..]`; [`Packet::event_data`] reads events with and without binary data. The server decides what its clients see.
+/// - Nothing here waits. Each socket has its own queue, bounded in deliveries and in bytes. A full queue concerns only
+///   its socket, and [`SlowPolicy`] says what becomes of it. The defaults are wide, so that a burst does not disconnect a socket that reads.
+/// - A packet from another node is a slice of a larger message. Where it has to wait in queues, the hub makes one copy for all
+///   of them, so that no queue keeps the whole message in memory.
+/// - A volatile packet is dropped for each socket that is not ready, which means that its queue is not empty.
+/// - A socket that was asked for a reply and gives none counts as [`Gone`](crate::AckError::Gone) when it or
+///   its [`AckHandle`] is dropped, and as [`Timeout`](crate::AckError::Timeout) otherwise. The timeout needs a tokio
+///   runtime with a timer at the time of the question; without one nothing ends the question.
+/// - The hub lives as long as a clone of it, or a socket of it.
 ///
 /// # Examples
 /// ```
@@ -82,7 +81,7 @@ impl Hub {
         Self::builder().build()
     }
 
-    /// A hub with options.
+    /// Configures a hub: the bounds of each socket's queue, and what happens when one is full.
     pub fn builder() -> HubBuilder {
         HubBuilder { rule: Rule { queue: 65_536, bytes: 128 << 20, slow: SlowPolicy::default() } }
     }
@@ -100,15 +99,15 @@ impl Hub {
         }
     }
 
-    /// Connects a socket with an id of yours, which must be unique in the cluster.
+    /// Connects a socket with an id of yours. The id must be unique in the cluster; only this node is checked.
     ///
     /// # Errors
-    /// `Config` when a socket with this id is connected here.
+    /// `Config` when a socket with this id is connected to this hub.
     pub fn connect_as(&self, id: SocketId) -> Result<Socket> {
         self.try_connect(id).ok_or_else(|| Error::config("a socket with this id is already connected"))
     }
 
-    /// What it holds and what it has done. Looks at each socket once.
+    /// What the hub holds now, and what it has counted. Costs a look at each socket.
     pub fn stats(&self) -> HubStats {
         let index = self.0.read();
         let mut stats = self.0.counters.read();
@@ -136,37 +135,37 @@ impl Default for Hub {
 
 impl HubBuilder {
     /// How many deliveries may wait for one socket. Default 65,536; 0 counts as 1. [`queue_bytes`](Self::queue_bytes)
-    /// bounds the same queue, and whichever is reached first counts.
+    /// bounds the same queue; the queue is full when either bound is reached.
     ///
-    /// A larger queue forgives longer bursts, and longer pauses of a client, and costs up to 128 bytes for each
-    /// delivery that waits. Memory is used only while deliveries wait, and given back as they are taken.
+    /// A larger queue survives longer bursts and longer pauses of a client. It costs up to 128 bytes for each
+    /// delivery that waits. Memory is used only while deliveries wait, and is given back as they are taken.
     #[must_use]
     pub fn queue(mut self, deliveries: usize) -> Self {
         self.rule.queue = deliveries.max(1);
         self
     }
 
-    /// How many bytes may wait for one socket: each delivery counts its packet's bytes and 128 more, and another 512 if it
-    /// wants an answer. Default 128 MiB, twice what waits for the broker by default, so that a loop of emits has to wait before it fills the queue of a
-    /// socket on its own node; 0 counts as 1.
+    /// How many bytes may wait for one socket. Each delivery counts its packet's bytes and 128 more, and another 512 if it
+    /// wants a reply. Default 128 MiB; 0 counts as 1. The default is twice the outgoing queue's, so that a loop of emits has to wait for the broker
+    /// before it fills the queue of a socket on its own node.
     ///
-    /// The queue takes the next delivery while less than this waits, so a packet of any size finds a place in an empty
-    /// queue, and the queue holds at most this and one packet. A packet is in memory once however many sockets it waits
-    /// for, so raising the bound costs memory only for sockets that are behind by different packets.
+    /// The queue takes the next delivery while less than this waits. So an empty queue takes a packet of any size, and the queue holds
+    /// at most this and one packet. A packet is in memory once, for however many sockets it waits,
+    /// so raising the bound costs memory only for sockets that are behind by different packets.
     #[must_use]
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.rule.bytes = bytes.max(1);
         self
     }
 
-    /// What becomes of a socket whose queue is full. Default [`SlowPolicy::Disconnect`].
+    /// What happens to a socket whose queue is full. Default [`SlowPolicy::Disconnect`].
     #[must_use]
     pub fn slow(mut self, policy: SlowPolicy) -> Self {
         self.rule.slow = policy;
         self
     }
 
-    /// The hub.
+    /// Makes the hub.
     pub fn build(self) -> Hub {
         Hub(Arc::new(Inner {
             index: RwLock::new(Index::new()),
@@ -263,7 +262,7 @@ impl LocalSockets for Hub {
 }
 
 impl Inner {
-    /// Does what was left for when no lock is held.
+    /// Does the work that was put off until no lock is held.
     fn finish(&self, after: After) {
         let After { mut wakers, discarded, cleared, refused, unanswered, slow, lost } = after;
         if lost != Losses::default() {

@@ -13,17 +13,17 @@ use super::index::Key;
 use super::socket::Delivery;
 use crate::model::{Packet, SocketId};
 
-/// What becomes of a socket whose queue is full when the next delivery comes.
+/// What happens when a socket's queue is full and the next delivery comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SlowPolicy {
-    /// It is disconnected, and what waits for it is dropped: a client that comes back and asks for the present state
+    /// The socket is disconnected, and what waits for it is dropped. A client that reconnects and asks for the present state
     /// is better off than one that lacks something and does not know it.
     #[default]
     Disconnect,
-    /// The delivery is dropped.
+    /// The new delivery is dropped.
     DropNewest,
-    /// The delivery that waits longest is dropped.
+    /// The delivery that has waited longest is dropped.
     DropOldest,
 }
 
@@ -35,12 +35,12 @@ pub(super) struct Rule {
     pub(super) slow: SlowPolicy,
 }
 
-/// What a delivery that waits counts beside its packet's bytes: its place in the queue, which doubles when it grows.
+/// What a waiting delivery counts beside its packet's bytes: its place in the queue, which doubles when it grows.
 pub(super) const PLACE: usize = 128;
-/// What one counts beside that if it wants an answer: its question, if nobody else was asked.
+/// What a delivery counts beside that if it wants a reply: its question, if nobody else was asked.
 const ASKED: usize = 512;
 
-/// What waits for one socket, and what is said of it.
+/// The queue of one socket, and the socket's data.
 pub(super) struct Outbox {
     id: SocketId,
     state: Mutex<State>,
@@ -49,24 +49,24 @@ pub(super) struct Outbox {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Delivery>,
-    /// What the deliveries in the queue count.
+    /// What the deliveries in the queue count in bytes.
     bytes: usize,
-    /// Nothing is taken any more; what is there may still be delivered.
+    /// The queue takes nothing more; what is in it may still be delivered.
     closed: bool,
     waker: Option<Waker>,
-    /// The questions that this socket was asked and whose handles are still about, by their numbers.
+    /// The questions that this socket was asked and whose handles still exist, by number.
     asked: BTreeMap<u64, (Arc<Question>, usize)>,
     data: Bytes,
 }
 
-/// One broadcast's packet. It is a slice of the message that brought it, which may be hundreds of times as large: for
-/// sockets that do not wait for it, it is copied, once for all of them.
+/// One broadcast's packet. It is a slice of the message that brought it, which may be hundreds of times as large. For
+/// sockets in whose queues it has to wait it is copied, once for all of them.
 pub(super) struct Parcel<'a> {
     packet: &'a Packet,
     copy: OnceCell<Packet>,
 }
 
-/// What an operation leaves to do when no lock is held any more. All of it may run code that is not ours: wakers,
+/// What an operation leaves to do until no lock is held. All of it may run foreign code: wakers,
 /// and what is dropped with a delivery (a packet's owner, an unused ack).
 #[derive(Default)]
 pub(super) struct After {
@@ -96,7 +96,7 @@ impl<'a> Parcel<'a> {
         Self { packet, copy: OnceCell::new() }
     }
 
-    /// The packet for a socket that takes it at once, or lets it wait.
+    /// The packet for a socket: the slice if the socket takes it at once, the copy if it has to wait.
     fn packet(&self, waits: bool) -> Packet {
         let copied = if waits && self.packet.pins_a_message() {
             Some(self.copy.get_or_init(|| self.packet.detached()))
@@ -131,7 +131,7 @@ impl Outbox {
         (state.queue.len(), state.bytes)
     }
 
-    /// Queues a packet, or does with it, or with the socket, what the rule says. Never waits.
+    /// Queues a packet. If the queue is full, does what the rule says with the packet or the socket. Never waits.
     pub(super) fn push(
         &self,
         key: Key,
@@ -175,25 +175,25 @@ impl Outbox {
         }
     }
 
-    /// Takes nothing more; what is there is still delivered.
+    /// Closes the queue: it takes nothing more, and what is in it is still delivered.
     pub(super) fn close(&self, after: &mut After) {
         let mut state = self.lock();
         state.closed = true;
         after.wakers.push(state.waker.take());
     }
 
-    /// Takes nothing more, and drops what is there. Who waits for an answer is told that there will be none.
+    /// Closes the queue and drops what is in it. Whoever waits for a reply is told that there will be none.
     pub(super) fn clear(&self, after: &mut After) {
         after.lost.gone += self.lock().clear(after);
     }
 
-    /// The question is answered, or its handle is gone.
+    /// Forgets a question that has its reply, or whose handle is gone.
     pub(super) fn forget(&self, question: u64) {
         let asked = self.lock().asked.remove(&question);
         drop(asked); // after the lock: it may be the last of its kind
     }
 
-    /// The next delivery; `None` when it is closed and empty.
+    /// The next delivery; `None` when the queue is closed and empty.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         let mut waker = None; // made and dropped while the lock is not held
         loop {
@@ -218,7 +218,7 @@ impl Outbox {
         }
     }
 
-    /// Nobody waits for the next delivery any more.
+    /// Notes that nobody waits for the next delivery any more.
     pub(super) fn stop_waiting(&self) {
         let waker = self.lock().waker.take();
         drop(waker); // after the lock
@@ -237,7 +237,7 @@ impl Delivery {
 }
 
 impl State {
-    /// An empty queue never is: a packet above the bound passes too.
+    /// Whether the queue is full. An empty one never is, so that a packet above the bound passes, too.
     fn is_full(&self, rule: Rule) -> bool {
         self.queue.len() >= rule.queue || self.bytes >= rule.bytes
     }
@@ -250,7 +250,7 @@ impl State {
         self.queue.push_back(delivery);
     }
 
-    /// Gives the memory of a burst back while it is taken.
+    /// Takes the next delivery, and gives back the memory of a burst while the burst is taken.
     fn pop(&mut self) -> Option<Delivery> {
         const KEPT: usize = 8;
         let delivery = self.queue.pop_front()?;
@@ -264,7 +264,7 @@ impl State {
         Some(delivery)
     }
 
-    /// Returns how many deliveries are lost.
+    /// Closes and empties the queue; returns how many deliveries are lost.
     fn clear(&mut self, after: &mut After) -> u64 {
         self.closed = true;
         self.bytes = 0;

@@ -20,25 +20,25 @@ use crate::model::{Error, ErrorKind, IntoRooms, Packet, Result, Room, SocketId};
 pub struct Delivery {
     /// What to send to the client.
     pub packet: Packet,
-    /// How to answer, if the sender waits for one.
+    /// Sends the socket's reply, if the sender waits for one.
     pub ack: Option<AckHandle>,
 }
 
-/// A socket that is connected to a [`Hub`](crate::Hub): what is emitted to it comes out of [`next`](Self::next), or
-/// out of it as a stream.
+/// A socket that is connected to a [`Hub`](crate::Hub). [`next`](Self::next) returns what is emitted to it; the socket is also a stream
+/// of deliveries.
 ///
 /// # Contract
-/// - Dropping it disconnects it at once: it is in no room any more, what waits in its queue is lost, and who waits for
-///   its answer is told that it is gone.
+/// - Dropping the socket disconnects it at once. It is in no room any more, what waits in its queue is lost, and whoever waits for
+///   its reply learns that it is gone.
 /// - A socket may be disconnected by others at any time: by the cluster, by a [`SocketHandle`], or for being slow. From
-///   then on all that would change it ([`join`](Self::join), [`leave`](Self::leave), [`set_data`](Self::set_data))
-///   returns a `Closed` error; it is in no room, and disconnecting it again does nothing.
+///   then on it is in no room, [`join`](Self::join), [`leave`](Self::leave) and [`set_data`](Self::set_data) return
+///   `Closed`, and disconnecting it again does nothing.
 #[derive(Debug)]
 pub struct Socket(SocketHandle);
 
-/// What other tasks need of a [`Socket`] while it is being read. Clones mean the same socket.
+/// A handle to a [`Socket`], for other tasks while one task reads the socket. Clones mean the same socket.
 ///
-/// It does not keep the socket connected: once that is gone, the handle returns the same errors as the socket.
+/// The handle does not keep the socket connected. Once the socket is gone, it returns the same errors as the socket.
 #[derive(Clone)]
 pub struct SocketHandle {
     hub: Arc<Inner>,
@@ -51,12 +51,12 @@ impl Socket {
         Self(SocketHandle { hub, key, outbox })
     }
 
-    /// Its id, which is also the name of its private room.
+    /// The socket's id, which is also the name of its private room.
     pub fn id(&self) -> &SocketId {
         self.0.id()
     }
 
-    /// The next delivery, or `None` once the socket is disconnected and what was queued before has been taken.
+    /// Waits for the next delivery. Returns `None` once the socket is disconnected and what was queued before has been taken.
     ///
     /// # Cancel safety
     /// Safe: a delivery is taken only when the future is ready with it.
@@ -70,28 +70,28 @@ impl Socket {
         .await
     }
 
-    /// Puts it into a room or several. It is in its private room already, and in the others once this returns.
+    /// Puts the socket into one room or several; it is in them when this returns. It is always in its private room.
     ///
     /// # Errors
-    /// `Config` when a name is not a valid room, `Closed` when the socket is disconnected; it is then in none of them.
+    /// `Config` when a name is not a valid room, `Closed` when the socket is disconnected. In both cases it joins none of them.
     pub fn join(&self, rooms: impl IntoRooms) -> Result<()> {
         self.0.join(rooms)
     }
 
-    /// Takes it out of a room or several. Nobody leaves its private room.
+    /// Takes the socket out of one room or several. It stays in its private room.
     ///
     /// # Errors
-    /// `Config` when a name is not a valid room; it leaves none of them then. `Closed` when the socket is disconnected.
+    /// `Config` when a name is not a valid room; the socket then leaves none of them. `Closed` when the socket is disconnected.
     pub fn leave(&self, rooms: impl IntoRooms) -> Result<()> {
         self.0.leave(rooms)
     }
 
-    /// The rooms it is in, in no particular order, without the private one. None when it is disconnected.
+    /// The rooms that the socket is in, in no particular order, without its private room. Empty when it is disconnected.
     pub fn rooms(&self) -> Vec<Room> {
         self.0.rooms()
     }
 
-    /// Says what `fetch_sockets` shows of it as `data`, in an encoding of yours. Empty at first.
+    /// Sets the socket's `data`, which `fetch_sockets` shows on every node, in an encoding of yours. It is empty at first.
     ///
     /// # Errors
     /// `Closed` when the socket is disconnected.
@@ -99,7 +99,7 @@ impl Socket {
         self.0.set_data(data)
     }
 
-    /// What other tasks need of it.
+    /// A handle to this socket for other tasks.
     pub fn handle(&self) -> SocketHandle {
         self.0.clone()
     }
@@ -111,10 +111,10 @@ impl SocketHandle {
         self.outbox.id()
     }
 
-    /// Like [`Socket::join`].
+    /// Puts the socket into one room or several, as [`Socket::join`] does.
     ///
     /// # Errors
-    /// The same.
+    /// `Config` for a bad name, `Closed` when the socket is disconnected.
     pub fn join(&self, rooms: impl IntoRooms) -> Result<()> {
         let rooms = rooms.into_rooms()?;
         let mut index = self.hub.write();
@@ -123,10 +123,10 @@ impl SocketHandle {
         Ok(())
     }
 
-    /// Like [`Socket::leave`].
+    /// Takes the socket out of one room or several, as [`Socket::leave`] does.
     ///
     /// # Errors
-    /// The same.
+    /// `Config` for a bad name, `Closed` when the socket is disconnected.
     pub fn leave(&self, rooms: impl IntoRooms) -> Result<()> {
         let rooms = rooms.into_rooms()?;
         let mut index = self.hub.write();
@@ -135,22 +135,22 @@ impl SocketHandle {
         Ok(())
     }
 
-    /// Like [`Socket::rooms`].
+    /// The rooms that the socket is in, as [`Socket::rooms`] returns them.
     pub fn rooms(&self) -> Vec<Room> {
         self.hub.read().rooms_of(self.key)
     }
 
-    /// Like [`Socket::set_data`].
+    /// Sets the socket's `data`, as [`Socket::set_data`] does.
     ///
     /// # Errors
-    /// The same.
+    /// `Closed` when the socket is disconnected.
     pub fn set_data(&self, data: impl Into<Bytes>) -> Result<()> {
         self.hub.read().get(self.key).ok_or_else(disconnected)?;
         self.outbox.set_data(data.into()); // not under the index's lock: the data it replaces may have an owner
         Ok(())
     }
 
-    /// Disconnects it, if it is not yet: it is in no room any more, and [`Socket::next`] returns what was queued before,
+    /// Disconnects the socket, if it is connected. It is in no room any more, and [`Socket::next`] returns what was queued before,
     /// then `None`.
     pub fn disconnect(&self) {
         let mut after = After::default();
@@ -186,7 +186,7 @@ impl Drop for Socket {
     }
 }
 
-/// The wait of one call of [`Socket::next`]. A socket that is no longer waited on takes nothing at once.
+/// The wait of one call of [`Socket::next`]. Without a wait, no delivery counts as taken at once.
 struct Wait<'a> {
     outbox: &'a Outbox,
     registered: bool,

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::outbox::Losses;
 
-/// What a [`Hub`](crate::Hub) holds now, and what became of its deliveries since it was made.
+/// What a [`Hub`](crate::Hub) holds now, and what has become of its deliveries since it was made.
 ///
-/// A delivery is one packet for one socket. Each is counted once: as delivered when the application takes it, as
-/// dropped when it never will be; until then it waits in the socket's queue.
+/// A delivery is one packet for one socket. Each is counted once: as delivered when the application takes it, or as
+/// dropped. Until then it waits in the socket's queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HubStats {
@@ -19,19 +19,19 @@ pub struct HubStats {
     pub delivered: u64,
     /// Deliveries that wait in the queues of the connected sockets now.
     pub queued: u64,
-    /// What they count in bytes, as [`HubBuilder::queue_bytes`](crate::HubBuilder::queue_bytes) does. A packet counts
-    /// for each socket that it waits for, and is in memory once.
+    /// The bytes of the queued deliveries, counted as [`HubBuilder::queue_bytes`](crate::HubBuilder::queue_bytes) counts them. A packet counts
+    /// for each socket that it waits for, although it is in memory once.
     pub queued_bytes: u64,
-    /// Deliveries that were lost because the socket's queue was full: refused, pushed out, or in the queue of a socket
-    /// that was disconnected for it.
+    /// Deliveries that were lost because the socket's queue was full: the newest, the oldest, or all in the queue of a socket
+    /// that was disconnected for it, as the [`SlowPolicy`](crate::SlowPolicy) says.
     pub dropped_slow: u64,
-    /// Deliveries of volatile packets to sockets that were not ready.
+    /// Deliveries of volatile packets that were lost because the socket was not ready.
     pub dropped_volatile: u64,
-    /// Deliveries that were lost because the socket was gone: it was dropped while they waited.
+    /// Deliveries that were lost because the socket was dropped while they waited.
     pub dropped_gone: u64,
     /// Sockets that were disconnected because their queue was full.
     pub disconnected_slow: u64,
-    /// Answers that are awaited now.
+    /// Replies of sockets that are awaited now.
     pub acks_pending: u64,
 }
 
@@ -76,7 +76,7 @@ impl Counters {
         self.acks_pending.fetch_sub(sockets as u64, Relaxed);
     }
 
-    /// What is counted here; the rest is the hub's to say.
+    /// The counters' part of the stats; the hub fills in the rest.
     pub(super) fn read(&self) -> HubStats {
         HubStats {
             delivered: self.delivered.load(Relaxed),

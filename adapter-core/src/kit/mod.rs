@@ -10,11 +10,13 @@ mod login;
 mod outage;
 mod percent;
 mod ring;
+mod stagger;
 mod tcp;
 #[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
 pub mod tls;
 mod tls_files;
 mod url;
+mod wire;
 
 pub use backoff::Backoff;
 pub use host_port::HostPort;
@@ -24,7 +26,8 @@ pub(crate) use late::{Late, waiting_helps};
 pub use link::{Authority, Breaker, Link};
 pub use login::{Credentials, Login};
 pub use percent::percent_decoded;
-pub use ring::{Ring, in_turn};
+pub use ring::{Ring, in_turn, in_turn_limit};
 pub use tcp::tcp;
 pub use tls_files::TlsFiles;
 pub use url::UrlParts;
+pub use wire::{Pulse, Wire};

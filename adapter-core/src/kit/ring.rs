@@ -1,7 +1,9 @@
 //! Several servers, of which any will do.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use crate::kit::stagger::{STAGGER, staggered};
 use crate::model::{Error, Result};
 
 /// Servers that are tried in turn, for backends whose URL names several. The nodes of a cluster begin with different ones, and
@@ -53,22 +55,25 @@ impl<S: Clone> Ring<S> {
     }
 }
 
-/// Asks one server after the other, until one answers.
+/// Asks one server after the other, until one answers. The next is asked once one before it has failed, or after 250 ms beside
+/// it: a server that has vanished without a word does not cost the others its time-out. What is still asked when one answers is
+/// dropped.
 ///
 /// # Errors
 /// If none does, the [most telling](Error::most_telling) of theirs; `Config` if there is no server.
-pub async fn in_turn<S, T, F>(servers: impl IntoIterator<Item = S>, mut ask: impl FnMut(S) -> F) -> Result<T>
+pub async fn in_turn<S, T, F>(servers: impl IntoIterator<Item = S>, ask: impl FnMut(S) -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
     let mut failed = None;
-    for server in servers {
-        match ask(server).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => failed = Some(Error::most_telling(failed, error)),
-        }
-    }
-    Err(failed.unwrap_or_else(|| Error::config("no server is named")))
+    let found = staggered(servers, ask, |error| failed = Some(Error::most_telling(failed.take(), error))).await;
+    found.ok_or_else(|| failed.unwrap_or_else(|| Error::config("no server is named")))
+}
+
+/// How long [`in_turn`] may take with so many servers, of which each may take this long: for
+/// [`Link::timeout`](crate::backend::Link::timeout).
+pub fn in_turn_limit(servers: usize, each: Duration) -> Duration {
+    each.saturating_add(STAGGER.saturating_mul(u32::try_from(servers).unwrap_or(u32::MAX)))
 }
 
 #[cfg(test)]
@@ -104,5 +109,18 @@ mod tests {
         assert_eq!(in_turn(0..5, ask).await.expect("one answers"), 7);
         assert_eq!(in_turn(0..2, ask).await.expect_err("none does").kind(), ErrorKind::Denied);
         assert_eq!(in_turn(0..0, ask).await.expect_err("there is none").kind(), ErrorKind::Config);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn servers_that_never_answer_take_no_longer_than_the_limit() {
+        let each = Duration::from_secs(2);
+        let ask = |_| async move {
+            tokio::time::sleep(each).await;
+            Err::<(), _>(Error::unavailable("silent"))
+        };
+        let limit = in_turn_limit(40, each);
+        assert!(limit < each * 7);
+        let ended = tokio::time::timeout(limit, in_turn(0..40, ask)).await.expect("within the limit");
+        assert_eq!(ended.expect_err("none answers").kind(), ErrorKind::Unavailable);
     }
 }

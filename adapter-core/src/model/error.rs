@@ -13,11 +13,11 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 /// Shared, so that an error can be cloned.
 type Cause = Arc<dyn StdError + Send + Sync + 'static>;
 
-/// What went wrong, by [`kind`](Error::kind), with a sentence for people and the cause as `source()`.
+/// The error of every operation: a [`kind`](Error::kind) to match on, a sentence for people, and the cause as `source()`.
 ///
-/// `Debug`, which is what a `main` that returns the error prints, is the sentence with the kind and all causes in one line.
+/// `Debug` is the sentence with the kind and all causes in one line; a `main` that returns the error prints it.
 ///
-/// Peers that did not answer are not an error: they are named in [`Gathered::missing`](crate::Gathered).
+/// Nodes that did not reply are not an error: [`Gathered::missing`](crate::Gathered) names them.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -39,13 +39,13 @@ pub enum ErrorKind {
     Config,
     /// The broker refused: credentials or permissions.
     Denied,
-    /// The broker cannot be reached now, and what waits for it has reached its bound.
+    /// The broker cannot be reached now. For an emit: the outgoing queue has also reached its bound.
     Unavailable,
-    /// The time given for the operation has passed.
+    /// The operation's timeout has passed.
     Timeout,
     /// A message is over `max_message`; nothing was sent.
     TooLarge,
-    /// Bytes that are not of the protocol, or of a version that this build cannot read.
+    /// Bytes do not follow the protocol, or are of a version that this build cannot read.
     Protocol,
     /// The cluster was closed, or the socket is disconnected.
     Closed,
@@ -78,7 +78,7 @@ impl Error {
         Self::new(ErrorKind::Closed, "the cluster was closed")
     }
 
-    /// Keeps the cause.
+    /// Adds the cause, which `source()` returns.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(Arc::from(source.into()));
@@ -92,8 +92,8 @@ impl Error {
         self
     }
 
-    /// Of the errors of several servers in turn, the one to show: a refusal says more than an absence, and the first one
-    /// more than the others.
+    /// Chooses which of the errors of several servers to show. A refusal says more than an absence, and the first refusal
+    /// more than later ones.
     #[must_use]
     pub fn most_telling(before: Option<Self>, next: Self) -> Self {
         let Some(before) = before else { return next };
@@ -109,7 +109,7 @@ impl Error {
         self.0.may_pass
     }
 
-    /// What to match on.
+    /// The kind of the error, to match on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }

@@ -8,44 +8,44 @@ use crate::model::{ErrorKind, Node, NodeId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A node was seen for the first time, or again after it was thought dead.
+    /// A node was seen for the first time, or again after it was taken for dead.
     NodeUp(Node),
-    /// A node said goodbye, or has been silent for too long.
+    /// A node has left, or was silent for too long.
     NodeDown(Node, Departure),
-    /// Messages of a node were lost and cannot be had any more. They will never be delivered later. For a node that died it comes
-    /// ten seconds after its `NodeDown`, by a clock that stands still while this node's own link is in doubt: until then the node may come
-    /// back with what is missing, within the bounds of what is held back.
+    /// Messages of a node were lost for good: they will never be delivered. For a node that died, this event comes
+    /// ten seconds after its `NodeDown`: until then the node may come back with what is missing, within the bounds of what is held back.
+    /// The ten seconds stand still while this node's own link is in doubt.
     Gap {
-        /// Whose messages.
+        /// The node that sent the messages.
         node: NodeId,
-        /// Sent to whom.
+        /// The channel that they were sent on.
         channel: GapChannel,
-        /// How many; `None` when that cannot be known (a node died, and what it sent last was not heard).
+        /// How many messages; `None` when that cannot be known (a node died, and its last messages were not received).
         count: Option<u64>,
     },
-    /// The link to the broker is down or silent: remote sockets get what is sent from now on later, or not.
+    /// The link to the broker is down or silent, for this reason. Sockets of other nodes get what is emitted from now on later, or not at all.
     Degraded(String),
-    /// The link is there again; for a node that began without its broker: it has joined the cluster.
+    /// The link is up again. A node that began without its broker has joined the cluster.
     Recovered,
-    /// This node cannot connect now for a reason that waiting alone may not mend: a name or a password that the broker refuses,
-    /// say. It tries again all the same, in the end every 5 to 10 s. Told once for each cause in one outage, and also by a node that began
+    /// This node cannot connect for a reason that waiting may not mend, such as a name or a password that the broker refuses.
+    /// It tries again every 5 to 10 s. The event comes once for each cause in one outage, also for a node that began
     /// without its broker ([`WhenUnreachable::ServeLocally`](crate::WhenUnreachable::ServeLocally)).
     Refused {
-        /// What kind of error it was.
+        /// The kind of the error.
         kind: ErrorKind,
         /// The error, for people.
         reason: String,
     },
-    /// Code of the application that the cluster called has panicked: a handler of server events, or local sockets. The
-    /// cluster went on. At most one event a second for each `what`; [`Stats::panics`](crate::Stats::panics) counts all.
+    /// A panic was caught: in a handler of server events, in local sockets, in a backend, or in the core itself. The
+    /// cluster went on. There is at most one event a second for each `what`; [`Stats::panics`](crate::Stats::panics) counts all panics.
     Panicked {
         /// What was called, in which namespace, and what the panic said.
         what: String,
-        /// How often since the event before.
+        /// How many panics since the event before.
         count: u64,
     },
-    /// Somebody publishes frames in this node's name: a stranger who can write to the broker. This node says at once that it
-    /// lives, and the others believe that. Told at most every ten seconds; [`Stats::impersonated`](crate::Stats::impersonated) counts the frames.
+    /// Somebody who can write to the broker publishes frames in this node's name. This node says at once that it
+    /// lives, and the others believe that. The event comes at most every ten seconds; [`Stats::impersonated`](crate::Stats::impersonated) counts the frames.
     Impersonated,
     /// The reader of these events was too slow, and this many were dropped.
     Missed(u64),
@@ -55,9 +55,9 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Departure {
-    /// It closed.
+    /// It closed its cluster.
     Left,
-    /// It fell silent.
+    /// It was silent for too long.
     Died,
 }
 

@@ -33,10 +33,10 @@ pub struct EventData {
 const NUMBER: usize = size_of::<u64>();
 
 impl EventData {
-    /// An event with one argument. What the argument serializes as bytes becomes an attachment.
+    /// An event with one argument. Whatever the argument serializes as bytes becomes an attachment.
     ///
     /// # Errors
-    /// `Config` when the argument has no JSON form (a map with keys that are no strings, say).
+    /// `Config` when the argument has no JSON form, such as a map whose keys are no strings.
     pub(super) fn new(name: &str, argument: impl Serialize) -> Result<Self, Error> {
         let (mut json, mut attachments) = (Vec::new(), Vec::new());
         let mut serializer = Serializer::with_formatter(&mut json, Attaching(&mut attachments));

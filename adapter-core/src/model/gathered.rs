@@ -4,33 +4,33 @@ use std::fmt;
 
 use crate::model::NodeId;
 
-/// The answers to a question that was put to every node, and the nodes that gave none.
+/// The replies to a question that every node was asked, and the nodes that did not reply.
 ///
-/// A partial answer is data, not an error: `items` holds what came, `missing` names who did not answer and why.
-/// Nodes that joined after the question was put are in neither.
+/// A partial result is data, not an error: `items` holds what came, `missing` names the nodes that did not reply, and why.
+/// Nodes that joined after the question are in neither.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "`missing` names the nodes that did not do what was asked, or did not answer"]
 pub struct Gathered<T> {
-    /// What was answered, this node's own part first.
+    /// What the nodes replied, this node's own part first.
     pub items: Vec<T>,
-    /// Who did not answer.
+    /// The nodes that did not reply.
     pub missing: Vec<MissingNode>,
 }
 
-/// A node that did not answer, and why.
+/// A node that did not reply, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MissingNode {
     /// The node; [`NodeId::UNKNOWN`] for all others together while this node has not met them yet.
     pub node: NodeId,
-    /// Why it did not answer.
+    /// Why it did not reply.
     pub reason: MissingReason,
 }
 
-/// Why a node's answer is missing.
+/// Why a node's reply is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum MissingReason {
-    /// It had not answered when the time was up.
+    /// It had not replied at the timeout.
     Timeout,
     /// It was found dead.
     Died,
@@ -38,10 +38,10 @@ pub enum MissingReason {
     Left,
     /// It runs a version that does not know the question.
     Unsupported,
-    /// It has no handler for the event, or no queue capacity for the question or for its answer; or the handler panicked.
+    /// It has no handler for the event, or its queue for questions or replies is full, or its handler panicked.
     NoHandler,
-    /// This node's link to the broker was down when the question was put, so no answer could come. What the question
-    /// changes (`join_sockets`, `leave_sockets`, `disconnect_sockets`, an emit with acks, a server event) is still queued, and goes out when the
+    /// This node's link to the broker was down when it asked, so no reply could come. A question that changes something
+    /// (`join_sockets`, `leave_sockets`, `disconnect_sockets`, an emit with acks, a server event) is still queued, and goes out when the
     /// link is back.
     Unreachable,
 }
@@ -66,14 +66,14 @@ impl fmt::Display for MissingNode {
 }
 
 impl<T> Gathered<T> {
-    /// Whether every node that was asked answered.
+    /// Whether every node that was asked has replied.
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()
     }
 }
 
 impl Gathered<(NodeId, u64)> {
-    /// The sum over the nodes that answered.
+    /// The sum over the nodes that replied.
     pub fn total(&self) -> u64 {
         self.items.iter().map(|(_, count)| count).sum()
     }

@@ -150,7 +150,7 @@ name!(
     ""
 );
 name!(
-    /// A socket's id, unique in the cluster by chance (the server mints it).
+    /// A socket's id. The server makes it, at random, so that it is unique in the cluster.
     SocketId,
     "a socket id",
     ""

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Error;
 
-/// Tells one run of one server process from every other: 128 random bits, new at each start.
+/// Identifies one run of one server process: 128 random bits, new at each start.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NodeId([u8; 16]);
 
 impl NodeId {
-    /// No node's: who would have been asked by a node that has not met its cluster yet
+    /// The id of no node. It stands for the nodes that a node has not met yet, before it has reached its broker
     /// ([`WhenUnreachable::ServeLocally`](crate::WhenUnreachable::ServeLocally)).
     pub const UNKNOWN: Self = Self([0; 16]);
 
@@ -70,9 +70,9 @@ pub(crate) const MAX_NODE_NAME: usize = 255;
 /// A node: its id and the name that people gave it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
-    /// Its id, which nothing else has or will have.
+    /// The node's id, which is never used again.
     pub id: NodeId,
-    /// For people, logs and pages; not unique, may be empty.
+    /// The node's name, for people and logs. It may be empty, and need not be unique.
     pub name: String,
 }
 

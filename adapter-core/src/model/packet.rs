@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::model::{Error, EventData};
 
-/// What is emitted: bytes that the core never looks into, with a tag that says who can read them.
+/// A packet to emit: bytes that the core never looks into, with a tag that says who can read them.
 ///
-/// A packet from another node is a slice of the message that brought it, and keeps that in memory: up to 64 KiB, or a
-/// broker client's whole read buffer. Local sockets that let packets wait should queue copies of small ones.
+/// A packet from another node is a slice of the message that brought it, and keeps that message in memory: up to 64 KiB, or a
+/// broker client's whole read buffer. Local sockets in whose queues packets wait should queue copies of small ones.
 #[derive(Clone)]
 pub struct Packet {
     /// Who can read `data`.
@@ -28,16 +28,17 @@ const PACKED: usize = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PacketFormat {
-    /// Only the kind of server that made it: its own encoding. For the clients of a WebSocket server: binary data.
+    /// Only the kind of server that made the packet can read it: the bytes are in its own encoding. For the clients of a
+    /// WebSocket server they are binary data.
     Opaque,
-    /// Everyone: a JSON array of the event's name and its arguments, which each kind of server encodes for its
+    /// Everyone can read it: a JSON array of the event's name and its arguments, which each kind of server encodes for its
     /// own clients. [`Packet::event`], SQL and the servers of socketioxide send it.
     Event,
-    /// Everyone: an event with binary data, of which [`Packet::event_data`] makes the JSON and the attachments.
+    /// Everyone can read it: an event with binary data. [`Packet::event_data`] makes the JSON and the attachments of it.
     BinaryEvent,
     /// The clients of a WebSocket server: UTF-8 text, which a [`Hub`](crate::Hub) hands on as it is.
     Text,
-    /// A tag that this build does not know; carried, and refused by whoever has to read it.
+    /// A tag that this build does not know. Nodes carry such a packet, and a server that has to read it refuses it.
     Other(u8),
 }
 
@@ -64,12 +65,12 @@ impl PacketFormat {
 }
 
 impl Packet {
-    /// Bytes with a tag that says who can read them.
+    /// A packet of these bytes, with a tag that says who can read them.
     pub fn new(format: PacketFormat, data: impl Into<Bytes>) -> Self {
         Self { format, data: data.into(), received: false }
     }
 
-    /// Bytes in the local sockets' own encoding.
+    /// A packet in the local sockets' own encoding. Sockets of socketioxide cannot read it; [`event`](Self::event) is for them.
     pub fn opaque(data: impl Into<Bytes>) -> Self {
         Self::new(PacketFormat::Opaque, data)
     }
@@ -96,12 +97,12 @@ impl Packet {
 
     /// An event with one argument, readable by every kind of server: the JSON array `["name", argument]`.
     ///
-    /// What the argument serializes as bytes is sent as binary data and not as JSON: [`Bytes`], or any type of serde's
-    /// `serialize_bytes` (the crate `serde_bytes` has more). A `Vec<u8>` or `[u8]` serializes as a list of numbers. So a
+    /// Whatever the argument serializes as bytes is sent as binary data and not as JSON. [`Bytes`] does so, and any type that uses serde's
+    /// `serialize_bytes` (the crate `serde_bytes` has some). A `Vec<u8>` or `[u8]` serializes as a list of numbers. So a
     /// client of Socket.IO gets a `Buffer` or an `ArrayBuffer` for `Packet::event("file", Bytes::from(file))`.
     ///
     /// # Errors
-    /// `Config` when the argument has no JSON form (a map with keys that are no strings, say).
+    /// `Config` when the argument has no JSON form, such as a map whose keys are no strings.
     pub fn event(name: &str, argument: impl Serialize) -> Result<Self, Error> {
         EventData::new(name, argument).map(Self::from)
     }

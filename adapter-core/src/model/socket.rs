@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::serial::{blob, list, text};
 use crate::model::{NodeId, Room, SocketId};
 
-/// What is asked about each socket.
+/// What a question asks about each socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Projection {
@@ -35,15 +35,15 @@ impl Projection {
     }
 }
 
-/// What local sockets say about one of them.
+/// A socket as its server describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalSocket {
     /// Its id.
     pub id: SocketId,
-    /// Its rooms, if asked for; the private one is not among them.
+    /// Its rooms without its private one, if asked for.
     #[serde(with = "list")]
     pub rooms: Vec<Room>,
-    /// What the server says of it, in the server's own encoding, if asked for.
+    /// Its data, in the server's own encoding, if asked for.
     #[serde(with = "blob")]
     pub data: Bytes,
 }
@@ -55,17 +55,17 @@ pub struct SocketInfo {
     pub node: NodeId,
     /// Its id.
     pub id: SocketId,
-    /// Its rooms, if asked for; the private one is not among them.
+    /// Its rooms without its private one, if asked for.
     pub rooms: Vec<Room>,
-    /// What its server says of it, if asked for.
+    /// Its data, in its server's own encoding, if asked for.
     pub data: Bytes,
 }
 
-/// Why a socket gave no answer, or what it answered instead.
+/// Why a socket gave no reply, or what its server said instead.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum AckError {
-    /// It did not answer in time.
+    /// It did not reply before the timeout.
     Timeout,
     /// It disconnected, or its node is gone.
     Gone,
@@ -85,7 +85,7 @@ impl fmt::Display for AckError {
 
 impl std::error::Error for AckError {}
 
-/// Deliveries that local sockets have not taken, by cause. One packet for one socket is one delivery.
+/// Deliveries to local sockets that were lost, by cause. One packet for one socket is one delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LocalDropped {
@@ -94,7 +94,7 @@ pub struct LocalDropped {
     pub full: u64,
     /// The socket was gone.
     pub gone: u64,
-    /// The packet is not readable for this kind of sockets; counted once for each packet.
+    /// This kind of sockets cannot read the packet. Each packet is counted once, for however many sockets it is.
     pub unreadable: u64,
 }
 

@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 use crate::model::serial::list;
 use crate::model::{NodeId, Room, SocketId};
 
-/// Which sockets of a namespace an operation means: the union of `rooms`, less those in any room of `except`.
+/// The sockets of a namespace that an operation means: those in any of `rooms`, without those in any of `except`.
 ///
-/// A socket in several of the rooms is meant once. `None` rooms is everyone; an empty list is nobody.
+/// A socket in several of the rooms is meant once. `rooms: None` is everyone; an empty list is nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The rooms, or `None` for every socket of the namespace.
     #[serde(with = "list::optional")]
     pub rooms: Option<Vec<Room>>,
-    /// Sockets in any of these are left out, whatever else they are in.
+    /// Sockets in any of these rooms are left out, whatever other rooms they are in.
     #[serde(with = "list")]
     pub except: Vec<Room>,
-    /// Only the sockets of this node are meant (its other sockets are found by their rooms, as ever).
+    /// If set, only sockets of this node are meant.
     pub node: Option<NodeId>,
     /// How the packet may be handled on the way.
     pub flags: TargetFlags,

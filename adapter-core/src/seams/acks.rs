@@ -37,10 +37,10 @@ pub struct GatheredAcks {
     pub missing: Vec<MissingNode>,
 }
 
-/// The answers to a broadcast, as they come: one item for each socket that was asked, failures included. Ends when
-/// every live node's sockets have answered, or the time is up.
+/// The replies to a broadcast, as they come: one item for each socket that was asked, failures included. The stream ends when
+/// the sockets of every live node have replied, or at the timeout.
 ///
-/// Dropping it forgets the answers that are still to come.
+/// Dropping it forgets the replies that are still to come.
 #[must_use = "dropping it forgets the answers"]
 pub struct AckStream {
     collector: Collector,
@@ -79,20 +79,20 @@ impl AckStream {
         state.parts.iter().flat_map(named).collect()
     }
 
-    /// The nodes whose part is not complete although it has ended, and why.
+    /// The nodes whose part has ended without being complete, and why.
     pub fn missing(&self) -> Vec<MissingNode> {
         self.collector.lock().missing.clone()
     }
 
-    /// The next answer; `None` when every live node's sockets have answered, or the time is up.
+    /// Waits for the next reply. Returns `None` when the sockets of every live node have replied, or at the timeout.
     ///
     /// # Cancel safety
-    /// Safe: no answer is lost.
+    /// Safe: no reply is lost.
     pub async fn next(&mut self) -> Option<Ack> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// Waits for all of them.
+    /// Waits for all replies.
     ///
     /// # Cancel safety
     /// Dropping the future drops the stream.

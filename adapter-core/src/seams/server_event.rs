@@ -20,7 +20,7 @@ pub struct ServerEvent {
     pub event: String,
     /// Its data, opaque to the core.
     pub data: Bytes,
-    /// How to answer, if the sender waits for one.
+    /// Sends the reply, if the sender waits for one.
     pub reply: Option<ReplyHandle>,
 }
 
@@ -35,16 +35,16 @@ impl ServerEvent {
     }
 }
 
-/// The one answer to a server-side event. Dropped unused, the sender learns that nobody handled the event.
+/// Sends the one reply to a server-side event. If the handle is dropped unused, the sender learns that nobody handled the event.
 pub struct ReplyHandle(Option<Arc<dyn ReplySink>>);
 
 pub(crate) trait ReplySink: Send + Sync + 'static {
-    /// `None`: there will be no answer.
+    /// `None` says that there will be no reply.
     fn reply(&self, answer: Option<Bytes>);
 }
 
 impl ReplyHandle {
-    /// An answer that goes where `send` takes it; `None` when there will be none. For implementations of
+    /// A handle that hands the reply to `send`, or `None` if there will be none. For implementations of
     /// [`Adapter`](crate::adapter::Adapter).
     pub fn from_fn(send: impl FnOnce(Option<Bytes>) + Send + 'static) -> Self {
         struct Once<F>(Mutex<Option<F>>);
@@ -89,7 +89,7 @@ impl ReplyHandle {
         Ok(())
     }
 
-    /// Answers. Never waits.
+    /// Sends the reply. Never waits.
     pub fn send(mut self, answer: impl Into<Bytes>) {
         if let Some(sink) = self.0.take() {
             sink.reply(Some(answer.into()));
@@ -111,6 +111,6 @@ impl std::fmt::Debug for ReplyHandle {
     }
 }
 
-/// Where a namespace's server-side events go: a bounded queue. An event that finds it full is dropped, and its sender
-/// is told so if it waits for an answer.
+/// The bounded queue that takes a namespace's server-side events. An event that finds it full is dropped, and a sender that
+/// waits for a reply is told so.
 pub type ServerEvents = mpsc::Sender<ServerEvent>;

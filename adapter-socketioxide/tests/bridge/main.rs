@@ -5,6 +5,7 @@ mod bursts;
 mod closing;
 mod cost;
 mod ghosts;
+mod news;
 mod parsers;
 mod reach;
 mod refusals;

@@ -12,6 +12,8 @@ use super::{Launch, command};
 /// Marks our containers; its value is the host and the process that own one.
 const LABEL: &str = "roomcast.conformance";
 const LIMIT: Duration = Duration::from_secs(120);
+/// Where a server in a container keeps what is its own.
+pub(super) const FOLDER: &str = "/tmp";
 /// How long an engine may take to say that it is there.
 const ANSWER: Duration = Duration::from_secs(5);
 const PULL: Duration = Duration::from_secs(300);
@@ -112,6 +114,10 @@ impl Server for Container {
         let mut arguments = vec!["exec".to_owned(), self.id.clone()];
         arguments.extend_from_slice(command);
         docker(&arguments)
+    }
+
+    fn folder(&self) -> String {
+        FOLDER.to_owned()
     }
 
     fn running(&self) -> bool {

@@ -20,7 +20,7 @@ pub(super) async fn connect(recipe: &Recipe, url: &Url) -> Result<(Vec<SocketAdd
     let target = Target { address: addresses[0], url: Some(url) };
     // By TLS, or by another way in which we do not speak: that it accepts has to do.
     let asked = async {
-        if url.scheme() == recipe.scheme {
+        if recipe.is_plain(url) {
             probe::ask(&target, &recipe.probe, addresses.len()).await
         } else {
             probe::accepts(&target).await

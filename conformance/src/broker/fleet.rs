@@ -8,14 +8,16 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::choice::Place;
-use super::container::{Container, Network};
+use super::container::{self, Container, Network};
 use super::leftovers::Folder;
 use super::local::Process;
+use super::pair::Pair;
 use super::ports::Port;
 use super::probe::Target;
-use super::recipe::{Probe, Setup, Text};
+use super::recipe::{Probe, Second, Setup, Text};
 use super::server::{Places, Server};
-use super::{Launch, MissingBroker, Provider, Recipe, command, probe, slots};
+use super::url::Url;
+use super::{Launch, MissingBroker, Provider, Recipe, command, local, probe, slots};
 
 /// How long a broker may take until it is ready. Most are in a moment; RabbitMQ needs seconds, and more on a busy machine.
 const READY: Duration = Duration::from_secs(120);
@@ -31,6 +33,7 @@ pub(super) struct Fleet {
     _holder: Option<Container>,
     ports: Vec<(Port, Port)>,
     addresses: Vec<SocketAddr>,
+    second: Second,
     provider: Provider,
     name: Text,
 }
@@ -72,7 +75,25 @@ impl Fleet {
                 (servers, holder, Provider::Container)
             }
         };
-        Ok(Self { servers, _holder: holder, ports, addresses, provider, name: recipe.name.clone() })
+        let (second, name) = (recipe.second, recipe.name.clone());
+        Ok(Self { servers, _holder: holder, ports, addresses, second, provider, name })
+    }
+
+    /// What clients connect to.
+    pub(super) fn url(&self, recipe: &Recipe) -> Url {
+        let ports = self.ports.iter().map(|(port, peer)| (port.number, peer.number)).collect();
+        let places = Places { index: 0, ports, bind: "127.0.0.1", folder: self.servers[0].folder() };
+        Url::plain(&recipe.scheme, &self.addresses).with_query(&places.fill(&recipe.options))
+    }
+
+    /// Where something can stand between a node and the servers to which it connects.
+    pub(super) fn doors(&self) -> Vec<SocketAddr> {
+        let second = self.peers().filter(|_| self.second == Second::Clients);
+        self.addresses.iter().copied().chain(second).collect()
+    }
+
+    fn peers(&self) -> impl Iterator<Item = SocketAddr> {
+        self.ports.iter().map(|(_, peer)| (Ipv4Addr::LOCALHOST, peer.number).into())
     }
 
     pub(super) fn provider(&self) -> Provider {
@@ -120,11 +141,19 @@ impl Fleet {
     async fn wait_for_first(&self, probe: &Probe, count: usize) -> Result<String, MissingBroker> {
         let deadline = Instant::now() + READY;
         let mut version = String::new();
-        for (index, target) in self.targets().iter().enumerate().take(count) {
-            version = self.wait_for(index, target, probe, deadline).await.map_err(|why| {
-                let log = self.servers[index].log_tail();
-                self.missing(format!("server {index} at {} is not ready: {why}\n{log}", target.address))
-            })?;
+        for (index, (address, peer)) in self.addresses.iter().copied().zip(self.peers()).enumerate().take(count) {
+            let questions: &[_] = match self.second {
+                Second::Fellows => &[(address, probe)],
+                Second::Questions => &[(address, &Probe::Accepts), (peer, probe)],
+                Second::Clients => &[(address, probe), (peer, probe)],
+            };
+            for &(address, probe) in questions {
+                let target = Target { address, url: None };
+                version = self.wait_for(index, &target, probe, deadline).await.map_err(|why| {
+                    let log = self.servers[index].log_tail();
+                    self.missing(format!("server {index} at {address} is not ready: {why}\n{log}"))
+                })?;
+            }
         }
         Ok(version)
     }
@@ -177,9 +206,14 @@ fn processes(recipe: &Recipe, program: &Path, ports: &[(u16, u16)]) -> Result<Se
         let folder = Arc::new(Folder::new(&format!("{}-{}", recipe.name, ports[index].0))?);
         let path = folder.path().display().to_string();
         let places = Places { index, ports: ports.to_vec(), bind: "127.0.0.1", folder: path };
-        let process = Process::new(program, launch, &places, &folder);
-        process.prepare(launch, &places)?;
-        Ok(Arc::new(process) as Arc<dyn Server>)
+        let process = |program: &Path, launch: &Launch| {
+            let process = Process::new(program, launch, &places, &folder);
+            process.prepare(launch, &places).map(|()| process)
+        };
+        let Some(behind) = &launch.behind else { return Ok(Arc::new(process(program, launch)?) as Arc<dyn Server>) };
+        let path = local::find(&behind.what).ok_or_else(|| format!("no {} on the PATH", behind.what))?;
+        let behind = process(&path, behind)?;
+        Ok(Arc::new(Pair { front: process(program, launch)?, behind }) as Arc<dyn Server>)
     };
     (0..ports.len()).map(one).collect()
 }
@@ -199,7 +233,7 @@ fn containers(recipe: &Recipe, image: &str, ports: &[(u16, u16)]) -> Result<(Ser
     };
     let one = |index: usize| {
         let network = holder.as_ref().map_or(Network::Published(&published), Network::Of);
-        let places = Places { index, ports: ports.to_vec(), bind: "0.0.0.0", folder: "/tmp".to_owned() };
+        let places = Places { index, ports: ports.to_vec(), bind: "0.0.0.0", folder: container::FOLDER.to_owned() };
         let name = format!("{}-{}", recipe.name, places.port());
         let container = Container::create(image, &name, network, Some((launch, &places)))?;
         Ok(Arc::new(container) as Arc<dyn Server>)

@@ -142,6 +142,10 @@ impl Server for Process {
         command::run_command(&mut command, program, Duration::from_secs(60))
     }
 
+    fn folder(&self) -> String {
+        self.folder.path().display().to_string()
+    }
+
     fn running(&self) -> bool {
         self.child().as_mut().is_some_and(alive)
     }

@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::certificates;
+use super::url::Url;
+
 /// A word of a recipe: in the source, or made at runtime.
 pub(crate) type Text = Cow<'static, str>;
 
@@ -49,7 +52,11 @@ pub struct Recipe {
     /// The setting that holds where this one has none of its own: `REDIS`.
     pub(super) family: String,
     pub(super) scheme: Text,
+    /// The query of its URLs, as a template.
+    pub(super) options: Text,
     pub(super) servers: usize,
+    pub(super) second: Second,
+    pub(super) encrypted: bool,
     pub(super) local: Option<Launch>,
     pub(super) container: Option<Launch>,
     pub(super) probe: Probe,
@@ -65,7 +72,10 @@ impl Recipe {
             setting: String::new(),
             family: String::new(),
             scheme: scheme.into(),
+            options: Text::default(),
             servers: 1,
+            second: Second::Fellows,
+            encrypted: false,
             local: None,
             container: None,
             probe: Probe::Accepts,
@@ -85,6 +95,39 @@ impl Recipe {
     /// Another scheme of its URLs.
     pub fn scheme(mut self, scheme: impl Into<Text>) -> Self {
         self.scheme = scheme.into();
+        self
+    }
+
+    /// What its URLs have as their query, as a template, in which `{host}` is that of the URL: `ca={folder}/ca.pem`, say. Empty by
+    /// default.
+    pub fn url_options(mut self, query: impl Into<Text>) -> Self {
+        self.options = query.into();
+        self
+    }
+
+    /// By TLS: its URLs have this scheme and this query, a template. Before its first start `openssl` puts an authority into its folder,
+    /// and a certificate for 127.0.0.1: `ca.pem`, `server.pem` and `server.key`, which the arguments name. From a program of this machine
+    /// only.
+    ///
+    /// A server that begins without TLS on the same port is asked there whether it is ready; any other one where
+    /// [`asked_at_peer`](Self::asked_at_peer) says.
+    pub fn tls(mut self, scheme: impl Into<Text>, query: impl Into<Text>) -> Self {
+        self.encrypted = true;
+        self.scheme(scheme)
+            .url_options(query)
+            .without_image()
+            .with_program(|program| program.prepare(["sh", "-c", certificates::SCRIPT]))
+    }
+
+    /// Whether it is ready is asked at `{peer}`, where it has nothing but the plain protocol for us.
+    pub fn asked_at_peer(mut self) -> Self {
+        self.second = Second::Questions;
+        self
+    }
+
+    /// At `{peer}` is another way for clients, which the query names: a proxy stands before both.
+    pub(super) fn also_at_peer(mut self) -> Self {
+        self.second = Second::Clients;
         self
     }
 
@@ -180,6 +223,11 @@ impl Recipe {
         self.servers > 1
     }
 
+    /// Whether we speak the protocol of an external broker at this URL: not by TLS.
+    pub(super) fn is_plain(&self, url: &Url) -> bool {
+        !self.encrypted && url.scheme() == self.scheme
+    }
+
     pub(super) fn probe(mut self, probe: Probe) -> Self {
         self.probe = probe;
         self
@@ -197,6 +245,7 @@ pub struct Launch {
     pub(super) prepare: Vec<Vec<Text>>,
     pub(super) user: Option<Text>,
     pub(super) stop: Text,
+    pub(super) behind: Option<Box<Launch>>,
 }
 
 impl Launch {
@@ -210,6 +259,7 @@ impl Launch {
             prepare: Vec::new(),
             user: None,
             stop: Text::Borrowed("TERM"),
+            behind: None,
         }
     }
 
@@ -269,6 +319,24 @@ impl Launch {
         self.stop = signal.into();
         self
     }
+
+    /// Another program that belongs to the same server, with the same folder and ports: the database behind a pooler. It is prepared
+    /// and started before this one; what is done to the server is done to both. For a program of this machine only.
+    pub fn in_front_of(mut self, other: Self) -> Self {
+        self.behind = Some(Box::new(other));
+        self
+    }
+}
+
+/// What is at the port `{peer}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Second {
+    /// What servers say to each other, or nothing.
+    Fellows,
+    /// The plain protocol, for our questions.
+    Questions,
+    /// Another way for clients.
+    Clients,
 }
 
 /// How to see that a server is ready, and of which version it is.

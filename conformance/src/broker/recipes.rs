@@ -131,7 +131,23 @@ const POSTGRES_ARGUMENTS: &[&str] = &[
     "shared_buffers=32MB",
 ];
 
-/// All of them.
+// In front of a PostgreSQL at `{peer}`. Every node of a test has two connections, in session mode for itself.
+const PGBOUNCER: &str = "
+[databases]
+* = host=127.0.0.1 port=SERVER
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = POOLER
+unix_socket_dir =
+auth_type = trust
+auth_file = users
+pool_mode = MODE
+max_client_conn = 1000
+default_pool_size = SIZE
+server_login_retry = 0.1
+";
+
+/// Those that a program or a person asks for by name: of each family one server, and a cluster.
 pub fn all() -> [Recipe; 7] {
     [redis(), redis_cluster(), nats(), nats_cluster(), rabbitmq(), rabbitmq_cluster(), postgres()]
 }
@@ -211,6 +227,78 @@ pub fn postgres() -> Recipe {
         .envs([("POSTGRES_HOST_AUTH_METHOD", "trust"), ("POSTGRES_INITDB_ARGS", "--no-sync")]);
     with_args(Recipe::new("postgres", "postgres").program(program).image(image), POSTGRES_ARGUMENTS)
         .probe(Probe::Postgres)
+}
+
+/// One Redis server by `rediss://`.
+pub fn redis_tls() -> Recipe {
+    let plain = redis().with_program(|program| {
+        let files = ["--tls-ca-cert-file", "ca.pem", "--tls-cert-file", "server.pem", "--tls-key-file", "server.key"];
+        // Of a setting that is there twice the last one holds.
+        program.args(["--port", "{peer}", "--tls-port", "{port}", "--tls-auth-clients", "no"]).args(files)
+    });
+    plain.named("redis-tls").family("REDIS").tls("rediss", "ca={folder}/ca.pem").asked_at_peer()
+}
+
+/// One NATS server by `tls://`.
+pub fn nats_tls() -> Recipe {
+    let files = ["--tlscert", "{folder}/server.pem", "--tlskey", "{folder}/server.key"];
+    let plain = nats().with_program(|program| program.args(["--tls"]).args(files));
+    plain.named("nats-tls").family("NATS").tls("tls", "ca={folder}/ca.pem")
+}
+
+/// One RabbitMQ server by `amqps://`.
+pub fn rabbitmq_tls() -> Recipe {
+    let plain = rabbitmq().with_program(|program| {
+        let options = "[{cacertfile,\"{folder}/ca.pem\"},{certfile,\"{folder}/server.pem\"},{keyfile,\"{folder}/server.key\"},{verify,verify_none}]";
+        // The port for other servers is at another address.
+        program.envs([("RABBITMQ_NODE_PORT", "{peer}")]).args([
+            "-rabbit",
+            "ssl_listeners",
+            "[{\"127.0.0.1\",{port}}]",
+            "-rabbit",
+            "ssl_options",
+            options,
+        ])
+    });
+    plain.named("rabbitmq-tls").family("RABBITMQ").tls("amqps", "ca={folder}/ca.pem").asked_at_peer()
+}
+
+/// One PostgreSQL server by TLS.
+pub fn postgres_tls() -> Recipe {
+    let files = ["ssl_cert_file={folder}/server.pem", "ssl_key_file={folder}/server.key"];
+    let plain = postgres().with_program(|program| program.args(["-c", "ssl=on", "-c", files[0], "-c", files[1]]));
+    let query = "sslmode=verify-full&sslrootcert={folder}/ca.pem";
+    plain.named("postgres-tls").family("POSTGRES").tls("postgres", query)
+}
+
+/// PgBouncer in session mode in front of one PostgreSQL server: everything goes through it.
+pub fn pgbouncer() -> Recipe {
+    let ini = pooled("{port}", "{peer}", "session", "400");
+    let server = postgres().named("pgbouncer").family("POSTGRES").without_image();
+    server.with_program(|server| bouncer(ini).in_front_of(server.args(["-p", "{peer}"])))
+}
+
+/// PgBouncer in transaction mode beside the way to one PostgreSQL server: `publish_url` leads through it.
+pub fn pgbouncer_transaction() -> Recipe {
+    let ini = pooled("{peer}", "{port}", "transaction", "20");
+    let server = postgres().named("pgbouncer-transaction").family("POSTGRES").without_image();
+    server
+        .with_program(|server| bouncer(ini).in_front_of(server))
+        .url_options("publish_url=postgres://{host}:{peer}")
+        .also_at_peer()
+}
+
+fn pooled(pooler: &str, server: &str, mode: &str, size: &str) -> String {
+    PGBOUNCER.replace("POOLER", pooler).replace("SERVER", server).replace("MODE", mode).replace("SIZE", size)
+}
+
+fn bouncer(ini: String) -> Launch {
+    Launch::new("pgbouncer")
+        .file("ini", ini)
+        .file("users", "\"postgres\" \"\"")
+        .args(["{folder}/ini"])
+        .user("postgres")
+        .stop("QUIT") // by others, which differ between versions, it would wait for its clients or servers to go
 }
 
 /// The same broker with these arguments more, wherever it runs.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use super::recipe::Text;
 
-/// One server of a broker. Dropping it removes it. All methods block, and can be called twice.
+/// One server of a broker. Dropping it removes it. All methods may block, and can be called twice.
 pub(super) trait Server: Debug + Send + Sync {
     /// Starts it if it does not run. It need not be ready yet.
     fn start(&self) -> Result<(), String>;
@@ -18,6 +18,8 @@ pub(super) trait Server: Debug + Send + Sync {
     fn resume(&self) -> Result<(), String>;
     /// Runs a program where the server runs, in its environment, and gives what it prints.
     fn run(&self, command: &[String]) -> Result<String, String>;
+    /// Its private folder, where it runs.
+    fn folder(&self) -> String;
     /// Whether it has not ended.
     fn running(&self) -> bool;
     /// The last lines that it logged.

@@ -19,6 +19,12 @@ impl Url {
         Self { scheme: scheme.to_owned(), user: None, hosts, rest: String::new() }
     }
 
+    /// With this query, in which `{host}` is that of the first address.
+    pub(super) fn with_query(mut self, query: &str) -> Self {
+        self.rest = if query.is_empty() { String::new() } else { format!("?{query}") };
+        self
+    }
+
     /// Takes a URL apart; a list of whole URLs counts as one with several hosts, and the credentials of the first.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (scheme, behind) = text.split_once("://")?;
@@ -54,7 +60,8 @@ impl Url {
 
     fn with(&self, hosts: &str) -> String {
         let user = self.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
-        format!("{}://{user}{hosts}{}", self.scheme, self.rest)
+        let host = hosts.split(',').next().and_then(|first| first.rsplit_once(':')).map_or("", |(host, _)| host);
+        format!("{}://{user}{hosts}{}", self.scheme, self.rest.replace("{host}", host))
     }
 
     /// The name alone, if it says one.
@@ -116,6 +123,15 @@ mod tests {
         assert_eq!(parts("postgres://app@h/shop?sslmode=disable"), Some((some("app"), some("shop"))));
         assert_eq!(parts("postgres://app:pw@h/"), Some((some("app"), None)));
         assert_eq!(parts("redis://:pw@h"), Some((None, None)));
+    }
+
+    #[test]
+    fn a_query_follows_the_address() {
+        let at = |text: &str| text.parse().expect("an address");
+        let url = Url::plain("pg", &[at("127.0.0.1:1")]).with_query("publish_url=pg://{host}:2");
+        assert_eq!(url.text(), "pg://127.0.0.1:1?publish_url=pg://127.0.0.1:2");
+        assert_eq!(url.at(&[at("127.1.0.7:1")]), "pg://127.1.0.7:1?publish_url=pg://127.1.0.7:2");
+        assert_eq!(Url::plain("pg", &[at("127.0.0.1:1")]).with_query("").text(), "pg://127.0.0.1:1");
     }
 
     #[test]

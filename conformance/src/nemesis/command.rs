@@ -1,20 +1,19 @@
 //! What the program of a suite does beside its cases: it is the nemesis, or one of its nodes.
 
-use std::io::{BufRead, stdin};
 use std::process::ExitCode;
-use std::thread;
 
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 
 use super::contestant::Contestant;
-use super::process::NODE;
 use super::worker::{self, Post};
 use super::{Options, run};
 use crate::failure::Failure;
+use crate::process;
 
 /// The argument by which this program is the nemesis.
 const NEMESIS: &str = "--nemesis";
+/// The argument by which it is a node.
+pub(super) const NODE: &str = "--nemesis-node";
 
 /// Runs the nemesis as a whole program; its arguments are those of [`Options::parse`].
 ///
@@ -60,16 +59,7 @@ fn nemesis(contestants: &[Contestant], arguments: impl Iterator<Item = String>) 
 fn be_a_node(contestants: &[Contestant], arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
     let post = Post::parse(arguments).ok_or("a node is started by the nemesis")?;
     let contestant = find(contestants, &post.label)?;
-    let (sender, orders) = mpsc::channel(8);
-    thread::spawn(move || {
-        for line in stdin().lock().lines().map_while(Result::ok) {
-            if sender.blocking_send(line).is_err() {
-                return;
-            }
-        }
-        // Whoever gives the orders is gone; nobody waits for this node any more.
-        std::process::exit(1);
-    });
+    let orders = process::orders();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build().map_err(|error| error.to_string())?;
     let name = format!("node {}", post.run);

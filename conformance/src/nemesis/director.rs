@@ -10,14 +10,15 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Options;
+use super::command::NODE;
 use super::contestant::Contestant;
 use super::history::{History, Run, now};
 use super::plan::{Fault, LIFE, PEACE, Plan, Strike};
-use super::process::Process;
 use super::recovery::Blow;
 use super::worker::Post;
 use crate::broker::Broker;
 use crate::failure::Verdict;
+use crate::process::Process;
 use crate::proxy::Proxy;
 
 /// How long a node may take to connect, while others are struck.
@@ -107,7 +108,7 @@ impl<'a> Director<'a> {
             history_bytes: self.options.history_bytes,
             history: self.history_of(run),
         };
-        let mut process = Process::start(&post)?;
+        let mut process = Process::start([NODE.to_owned()].into_iter().chain(post.arguments()))?;
         process.says("ready", READY).await?;
         *seat.now.lock().await = Some(process);
         Ok(())

@@ -23,7 +23,6 @@ mod message;
 mod node;
 mod options;
 mod plan;
-mod process;
 mod recovery;
 mod report;
 mod worker;

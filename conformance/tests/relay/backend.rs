@@ -1,6 +1,8 @@
 //! The backend.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use adapter_core::backend::{
@@ -8,14 +10,13 @@ use adapter_core::backend::{
 };
 use adapter_core::{Error, ErrorKind, Result};
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Mutex, Notify, watch};
 
 use super::wire::{HELLO, Message, PUBLISH, SUBSCRIBE, SYNC, UNSUBSCRIBE};
 
-const LIMITS: Limits = Limits::max_frame(100_000);
 const BACKOFF: Duration = Duration::from_millis(50);
 /// How long the relay may take to confirm.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,6 +34,13 @@ enum Fault {
     TriesHotly,
     SaysUpTooEarly,
     ConfirmsWhatItHasWritten,
+    LeavesATask,
+    LeavesAConnection,
+    LogsEachFailure,
+    BlocksTheRuntime,
+    BuffersWithoutBound,
+    DialsTenfold,
+    RemembersItsLimit,
 }
 
 impl Relay {
@@ -50,6 +58,13 @@ impl Relay {
             "fault=tries-hotly" => Fault::TriesHotly,
             "fault=says-up-too-early" => Fault::SaysUpTooEarly,
             "fault=confirms-what-it-has-written" => Fault::ConfirmsWhatItHasWritten,
+            "fault=leaves-a-task" => Fault::LeavesATask,
+            "fault=leaves-a-connection" => Fault::LeavesAConnection,
+            "fault=logs-each-failure" => Fault::LogsEachFailure,
+            "fault=blocks-the-runtime" => Fault::BlocksTheRuntime,
+            "fault=buffers-without-bound" => Fault::BuffersWithoutBound,
+            "fault=remembers-its-limit" => Fault::RemembersItsLimit,
+            "fault=dials-tenfold" => Fault::DialsTenfold,
             _ => return Err(bad()),
         };
         Ok(Self(address.to_owned(), fault))
@@ -66,6 +81,8 @@ struct Link {
     /// Which connection it is (0: none), and what it has confirmed.
     synced: watch::Sender<(u64, u64)>,
     reset: Notify,
+    /// The largest payload, as the relay said.
+    limit: AtomicU32,
 }
 
 #[async_trait]
@@ -79,6 +96,7 @@ impl Connect for Relay {
             numbers: 1.into(),
             synced: watch::Sender::new((0, 0)),
             reset: Notify::new(),
+            limit: 0.into(),
         });
         let reader = link.open(1).await?;
         let listening = Arc::clone(&link);
@@ -95,10 +113,17 @@ impl Connect for Relay {
 
 impl Link {
     async fn open(&self, connection: u64) -> Result<OwnedReadHalf> {
+        if self.fault == Fault::BlocksTheRuntime {
+            std::thread::sleep(Duration::from_millis(2_500));
+        }
         let stream = TcpStream::connect(&self.address).await.map_err(unavailable)?;
         stream.set_nodelay(true).map_err(unavailable)?;
-        let (reader, mut writer) = stream.into_split();
+        let (mut reader, mut writer) = stream.into_split();
         writer.write_all(&[HELLO]).await.map_err(unavailable)?;
+        let limit = reader.read_u32().await.map_err(unavailable)?;
+        if self.fault != Fault::RemembersItsLimit || self.limit.load(Relaxed) == 0 {
+            self.limit.store(limit, Relaxed);
+        }
         *self.writer.lock().await = Some(writer);
         self.synced.send_replace((connection, 0));
         Ok(reader)
@@ -113,23 +138,31 @@ impl Link {
                 () = read => {}
                 () = self.reset.notified() => {}
             }
+            match self.fault {
+                Fault::LeavesATask => drop(tokio::spawn(std::future::pending::<()>())),
+                Fault::LeavesAConnection => std::mem::forget(self.writer.lock().await.take()),
+                _ => {}
+            }
             self.forget().await;
             if self.fault != Fault::NeverSaysDown {
                 self.inbox.down("the relay has gone");
             }
             reader = loop {
-                if self.fault != Fault::TriesHotly {
+                if !matches!(self.fault, Fault::TriesHotly | Fault::LogsEachFailure) {
                     backoff.wait().await;
                 }
                 if let Ok(Ok(reader)) = tokio::time::timeout(PATIENCE, self.again(connection)).await {
                     break reader;
+                }
+                if self.fault == Fault::LogsEachFailure {
+                    tracing::warn!("the relay cannot be reached");
                 }
                 self.forget().await;
                 if self.fault == Fault::GivesUp {
                     return;
                 }
             };
-            self.inbox.up(LIMITS);
+            self.inbox.up(self.limits());
         }
     }
 
@@ -141,6 +174,12 @@ impl Link {
     /// A new connection, with everything that is wanted subscribed to and confirmed.
     async fn again(&self, connection: u64) -> Result<OwnedReadHalf> {
         let mut reader = self.open(connection).await?;
+        if self.fault == Fault::DialsTenfold {
+            for _ in 1..10 {
+                drop(self.open(connection).await?);
+            }
+            reader = self.open(connection).await?;
+        }
         let mut wanted = self.inbox.channels();
         if self.fault == Fault::SubscribesOnce {
             wanted.clear();
@@ -171,6 +210,15 @@ impl Link {
             self.synced.send_modify(|(_, synced)| *synced = number);
             return number;
         }
+        if self.fault == Fault::BuffersWithoutBound {
+            let inbox = self.inbox.clone();
+            tokio::spawn(async move {
+                while inbox.frame(&channel, payload.clone()).is_err() {
+                    inbox.ready().await;
+                }
+            });
+            return 0;
+        }
         while self.inbox.frame(&channel, payload.clone()).is_err() {
             self.inbox.ready().await; // the relay waits with us
         }
@@ -181,7 +229,7 @@ impl Link {
     async fn write(&self, messages: impl IntoIterator<Item = Message>) -> Result<u64> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| Error::new(ErrorKind::Unavailable, "no connection to the relay"))?;
-        let number = self.numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self.numbers.fetch_add(1, Relaxed);
         let sync = Message::new(SYNC, "", Bytes::copy_from_slice(&number.to_be_bytes()));
         let mut bytes = BytesMut::new();
         messages.into_iter().chain([sync]).for_each(|message| message.encode(&mut bytes));
@@ -209,7 +257,7 @@ impl Backend for Link {
     }
 
     fn limits(&self) -> Limits {
-        LIMITS
+        Limits::max_frame(self.limit.load(Relaxed) as usize)
     }
 
     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
@@ -223,7 +271,7 @@ impl Backend for Link {
     }
 
     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
-        let (fine, refused) = LIMITS.sendable(frames);
+        let (fine, refused) = self.limits().sendable(frames);
         let message = |frame: &Outgoing| Message::new(PUBLISH, frame.channel.as_str(), frame.payload.clone());
         self.send(fine.iter().map(message)).await.map_err(PublishError::Unknown)?;
         refused

@@ -13,6 +13,11 @@ use tokio::sync::mpsc;
 
 use super::wire::{HELLO, Message, PUBLISH, SUBSCRIBE, SYNC, UNSUBSCRIBE};
 
+/// The largest payload, in bytes.
+const LIMIT: u32 = 100_000;
+/// Another one for the next start alone.
+const LIMIT_FILE: &str = "limit";
+
 type Subscribers = Arc<Mutex<HashMap<String, HashMap<u64, mpsc::UnboundedSender<Bytes>>>>>;
 
 /// What became of the broker, if the arguments ask for one: `serve <port>`.
@@ -28,29 +33,39 @@ fn run(port: Option<u16>) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let served = runtime.block_on(async {
+        // What an operator has set for this start.
+        let limit = std::fs::read_to_string(LIMIT_FILE).ok().and_then(|limit| limit.trim().parse().ok());
+        let limit = limit.unwrap_or(LIMIT);
+        drop(std::fs::remove_file(LIMIT_FILE));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or_default())).await?;
         let subscribers = Subscribers::default();
         for id in 0.. {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            tokio::spawn(serve(stream, id, Arc::clone(&subscribers)));
+            tokio::spawn(serve(stream, id, limit, Arc::clone(&subscribers)));
         }
         std::io::Result::Ok(())
     });
     if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn serve(stream: TcpStream, id: u64, subscribers: Subscribers) {
-    let (reader, writer) = stream.into_split();
+async fn serve(stream: TcpStream, id: u64, limit: u32, subscribers: Subscribers) {
+    let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::with_capacity(64 << 10, reader);
     match reader.read_u8().await {
         Ok(HELLO) => {}
         Ok(_) => return info(writer).await,
         Err(_) => return,
     }
+    if writer.write_u32(limit).await.is_err() {
+        return;
+    }
     let (sender, receiver) = mpsc::unbounded_channel();
     let writing = tokio::spawn(write(writer, receiver));
     while let Ok(message) = Message::read(&mut reader).await {
+        if message.payload.len() > limit as usize {
+            break; // as NATS does
+        }
         take(message, id, &sender, &subscribers);
     }
     lock(&subscribers).values_mut().for_each(|of| drop(of.remove(&id)));

@@ -1,9 +1,12 @@
 //! The broker is away, or the link to it.
 
 pub(super) mod back;
+pub(super) mod crowd;
+pub(super) mod limit;
 pub(super) mod link;
 pub(super) mod local;
 pub(super) mod nemesis;
+pub(super) mod process;
 pub(super) mod queue;
 pub(super) mod replay;
 pub(super) mod way;

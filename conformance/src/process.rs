@@ -1,13 +1,13 @@
-//! A node's process, as the one that has started it sees it.
+//! A node's process: as the one that has started it sees it, and how it takes its orders.
 
-use std::io::{BufRead, BufReader, Write};
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write, stdin};
 use std::process::{Child, ChildStdin, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::worker::Post;
 use crate::broker::processes;
 use crate::failure::{Failure, Verdict};
 
@@ -19,15 +19,12 @@ pub(crate) struct Process {
     words: mpsc::UnboundedReceiver<String>,
 }
 
-/// The argument by which this program is a node.
-pub(crate) const NODE: &str = "--nemesis-node";
-
 impl Process {
-    /// Starts this program once more, as a node.
-    pub(crate) fn start(post: &Post) -> Verdict<Self> {
+    /// Starts this program once more, with these arguments.
+    pub(crate) fn start(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Verdict<Self> {
         let program = std::env::current_exe()?;
         let mut command = processes::started_by(&program, None).map_err(Failure::new)?;
-        command.arg(NODE).args(post.arguments()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = processes::spawn(command)?;
         let (sender, words) = mpsc::unbounded_channel();
         if let Some(out) = child.stdout.take() {
@@ -41,12 +38,22 @@ impl Process {
 
     /// Waits until it says this.
     pub(crate) async fn says(&mut self, word: &str, limit: Duration) -> Verdict {
+        let said = self.line(word, limit).await?;
+        let id = self.child.id();
+        if said == word {
+            Ok(())
+        } else {
+            Err(Failure::new(format!("process {id} was to say {word}, and said {said:?}")))
+        }
+    }
+
+    /// What it says next; for what is to come.
+    pub(crate) async fn line(&mut self, what: &str, limit: Duration) -> Verdict<String> {
         let id = self.child.id();
         match tokio::time::timeout(limit, self.words.recv()).await {
-            Ok(Some(said)) if said == word => Ok(()),
-            Ok(Some(said)) => Err(Failure::new(format!("process {id} was to say {word}, and said {said:?}"))),
-            Ok(None) => Err(Failure::new(format!("process {id} was to say {word}, and has ended"))),
-            Err(_) => Err(Failure::new(format!("process {id} did not say {word} within {limit:?}"))),
+            Ok(Some(said)) => Ok(said),
+            Ok(None) => Err(Failure::new(format!("process {id} was to say {what}, and has ended"))),
+            Err(_) => Err(Failure::new(format!("process {id} did not say {what} within {limit:?}"))),
         }
     }
 
@@ -105,4 +112,19 @@ impl Drop for Process {
         // One that has ended is no error.
         let _ = self.child.kill().and_then(|()| self.child.wait());
     }
+}
+
+/// In the process itself: the lines that it is told. It ends with whoever tells them.
+pub(crate) fn orders() -> mpsc::Receiver<String> {
+    let (sender, orders) = mpsc::channel(8);
+    thread::spawn(move || {
+        for line in stdin().lock().lines().map_while(Result::ok) {
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+        // Whoever gives the orders is gone; nobody waits for this node any more.
+        std::process::exit(1);
+    });
+    orders
 }
