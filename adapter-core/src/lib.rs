@@ -15,7 +15,7 @@
 //! | WebSocket servers | [`Hub`], [`Socket`] |
 //! | backends: the seam | [`Connect`](backend::Connect), [`Backend`](backend::Backend), [`Inbox`](backend::Inbox), [`Channel`](backend::Channel), [`Outgoing`](backend::Outgoing), [`Limits`](backend::Limits), [`Capabilities`](backend::Capabilities) |
 //! | backends: help | [`Keeper`](backend::Keeper), [`Link`](backend::Link), [`Breaker`](backend::Breaker), [`Backoff`](backend::Backoff), [`Ring`](backend::Ring), [`HostPort`](backend::HostPort), [`UrlParts`](backend::UrlParts), [`Credentials`](backend::Credentials), [`TlsFiles`](backend::TlsFiles), [`tcp`](backend::tcp), [`Wire`](backend::Wire), [`tls`](mod@backend::tls) |
-//! | other servers | [`LocalSockets`](adapter::LocalSockets), [`Acks`](adapter::Acks), [`Adapter`](adapter::Adapter) |
+//! | other servers | [`LocalSockets`](adapter::LocalSockets), [`Acks`](adapter::Acks), [`Adapter`](adapter::Adapter), [`Observer`](adapter::Observer) |
 //!
 //! The core knows no broker and no server: a backend moves bytes that it does not look into, and everything else exists once,
 //! here. [`Memory`], the backend of one process, is included.
@@ -96,5 +96,7 @@ pub mod adapter {
     pub use async_trait::async_trait;
 
     pub use crate::model::{LocalDropped, LocalSocket, Projection, SocketChange, Target, TargetFlags};
-    pub use crate::seams::{Acks, Adapter, Address, AttachmentId, LocalSockets, Scope, ServerEvents, WaitFor};
+    pub use crate::seams::{
+        Acks, Adapter, Address, AttachmentId, LocalSockets, Observer, Passed, Scope, ServerEvents, Sight, WaitFor,
+    };
 }

@@ -1,4 +1,4 @@
-//! What the benchmarks and the conformance suite need of the inside. Not part of the API.
+//! What the benchmarks, the conformance suite and the command need of the inside. Not part of the API.
 
 use std::collections::VecDeque;
 

@@ -11,7 +11,7 @@ use super::{ClusterBuilder, Events, NamespaceHandle};
 use crate::driver::{Core, deadline, now};
 use crate::engine::Engine;
 use crate::model::{Error, ErrorKind, Namespace, Node, Result, Stats, Status};
-use crate::seams::{Adapter, Connect, LocalSockets};
+use crate::seams::{Adapter, Connect, LocalSockets, Observer};
 
 /// How long the goodbye may take at least.
 const GOODBYE: Duration = Duration::from_millis(200);
@@ -117,6 +117,19 @@ impl Cluster {
     {
         let name = name.try_into().map_err(Into::into)?;
         Ok(NamespaceHandle::new(Arc::new(self.clone()), name, None))
+    }
+
+    /// Shows what the others send, in every namespace and also to sockets of one node alone, to an observer: for tools such as the
+    /// command `roomcast watch`. What this node sends itself is not shown. The observer is kept as long as the node is.
+    ///
+    /// A node that observes is a node all the same: the others see it come and go, and count it.
+    ///
+    /// # Errors
+    /// `Config` when there is one already. `Closed`.
+    pub fn observe(&self, observer: impl Observer) -> Result<()> {
+        self.core().check_open()?;
+        let twice = |_| Error::config("this node has an observer already");
+        self.core().observer.set(Box::new(observer)).map_err(twice)
     }
 
     /// This node.

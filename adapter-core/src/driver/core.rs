@@ -19,7 +19,7 @@ use crate::model::{
     Result, Room, Stats, Status, Target,
 };
 use crate::seams::acks::Collector;
-use crate::seams::{Backend, Channel, Inbox};
+use crate::seams::{Backend, Channel, Inbox, Observer};
 use crate::wire::{AckAnswer, AckBatch, Answer, Content, Operation};
 
 /// What the handle, the reader and the writer of one node share.
@@ -30,6 +30,8 @@ pub(crate) struct Core {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) inbox: Inbox,
     pub(crate) registry: Registry,
+    /// Who looks on, if anybody does.
+    pub(crate) observer: OnceLock<Box<dyn Observer>>,
     engine: Mutex<Engine>,
     /// Bytes that the outgoing queue still takes.
     capacity: Semaphore,
@@ -106,6 +108,7 @@ impl Core {
             backend,
             inbox,
             registry: Registry::default(),
+            observer: OnceLock::new(),
             engine: Mutex::new(engine),
             capacity: Semaphore::new(bounds.queue),
             link: watch::Sender::new(true),

@@ -1,14 +1,16 @@
 //! Carrying out what other nodes ask.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
 use super::core::{A_DAY, Core, now};
+use super::panics;
 use super::registry::Found;
 use crate::engine::{Engine, ReplyTo};
 use crate::model::{AckError, NodeId, SocketId};
-use crate::seams::{AckSink, Acks, ReplyHandle, ReplySink, Scope, ServerEvent};
+use crate::seams::{AckSink, Acks, Passed, ReplyHandle, ReplySink, Scope, ServerEvent, Sight};
 use crate::wire::{Answer, Frame, Kind, Operation, Unreadable};
 
 /// Reads operations. A broadcast to the same rooms as the one before is read by its bytes alone.
@@ -49,6 +51,7 @@ impl Core {
         let mut found = std::mem::take(&mut performer.found);
         match performer.read(frame) {
             Ok(operation) => {
+                self.show(from, operation);
                 if operation.target().is_none_or(|target| target.concerns(self.node.id)) {
                     self.perform_operation(from, reply, operation, &mut found);
                 }
@@ -62,6 +65,22 @@ impl Core {
         }
         performer.done();
         performer.found = found;
+    }
+
+    /// Shows an operation to who looks on.
+    fn show(&self, from: NodeId, operation: &Operation) {
+        let Some(observer) = self.observer.get() else { return };
+        let what = match operation {
+            Operation::Broadcast { packet, .. } => Sight::Broadcast(packet),
+            Operation::BroadcastWithAck { packet, .. } => Sight::BroadcastWithAck(packet),
+            Operation::Change { change, .. } => Sight::Change(change),
+            Operation::ServerEvent { event, data, .. } => Sight::ServerEvent { event, data },
+            Operation::FetchSockets { .. } | Operation::CountSockets { .. } | Operation::ListRooms { .. } => return,
+        };
+        let passed = Passed { from, namespace: operation.namespace(), target: operation.target(), what };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer.saw(&passed))) {
+            self.registry.panics().note("the observer", &panics::message(&*panic));
+        }
     }
 
     fn perform_operation(

@@ -7,6 +7,7 @@ mod backend;
 mod channel;
 pub(crate) mod inbox;
 mod local;
+mod observer;
 mod server_event;
 
 pub use acks::{Ack, AckStream, GatheredAcks};
@@ -17,5 +18,6 @@ pub use channel::Channel;
 pub use inbox::{Inbox, InboxFull};
 pub(crate) use local::AckSink;
 pub use local::{Acks, LocalSockets};
+pub use observer::{Observer, Passed, Sight};
 pub(crate) use server_event::ReplySink;
 pub use server_event::{ReplyHandle, ServerEvent, ServerEvents};

@@ -14,6 +14,7 @@ mod lag;
 mod lifecycle;
 mod locks;
 mod logging;
+mod observing;
 mod order;
 mod outage;
 mod requests;

@@ -1,0 +1,56 @@
+//! What the checks found.
+
+use serde_json::{Value, json};
+
+use crate::exit::{Done, Failure};
+use crate::out::Out;
+
+/// What the checks found: written as it is found.
+#[derive(Debug)]
+pub(super) struct Report {
+    out: Out,
+    /// The exit code of the first check that failed.
+    code: Option<u8>,
+}
+
+impl Report {
+    pub(super) fn new(out: Out) -> Self {
+        Self { out, code: None }
+    }
+
+    /// A check that passed.
+    ///
+    /// # Errors
+    /// When it cannot be written. So with the others.
+    pub(super) fn good(&self, check: &str, text: &str) -> Result<(), Failure> {
+        self.write("ok", check, text, None)
+    }
+
+    /// A check that passed, with something to think about.
+    pub(super) fn warn(&self, check: &str, text: &str, mend: &str) -> Result<(), Failure> {
+        self.write("warn", check, text, Some(mend))
+    }
+
+    /// A check that failed, the exit code for it, and what to do.
+    pub(super) fn bad(&mut self, check: &str, code: u8, text: &str, mend: &str) -> Result<(), Failure> {
+        self.code.get_or_insert(code);
+        self.write("FAIL", check, text, Some(mend))
+    }
+
+    /// How the command ends.
+    pub(super) fn end(self) -> Done {
+        self.code.map_or(Done::Complete, Done::Found)
+    }
+
+    fn write(&self, state: &str, check: &str, text: &str, mend: Option<&str>) -> Result<(), Failure> {
+        let line = || {
+            let advice = mend.map(|mend| format!("\n                 -> {mend}")).unwrap_or_default();
+            format!("{state:<5} {check:<10} {text}{advice}")
+        };
+        let object = || {
+            let (ok, mend) = (state != "FAIL", mend.map_or(Value::Null, Value::from));
+            json!({ "type": "check", "check": check, "ok": ok, "text": text, "mend": mend })
+        };
+        self.out.result(line, object)
+    }
+}

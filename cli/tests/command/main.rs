@@ -1,0 +1,12 @@
+//! The command as a process, beside servers of a cluster over a Redis.
+
+#![expect(clippy::unwrap_used, reason = "tests: an error is a failure")]
+
+mod brokers;
+mod emitting;
+mod ending;
+mod failing;
+mod listing;
+mod measuring;
+mod support;
+mod watching;
