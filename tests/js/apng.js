@@ -3,6 +3,7 @@ import { deflateSync, inflateSync } from "node:zlib";
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const PIXEL = 3; // bytes: red, green, blue
+const TRANSPARENT = 255; // the last colour of the palette
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   for (let bit = 0; bit < 8; bit++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
@@ -81,30 +82,45 @@ function difference(before, { width, height, pixels }) {
   return bottom === 0 ? null : { left, top, width: right - left, height: bottom - top };
 }
 
-function compressed({ width, pixels }, rect) {
-  const row = rect.width * PIXEL;
-  const lines = [];
-  let before = Buffer.alloc(row);
-  for (let y = 0; y < rect.height; y++) {
-    const start = ((rect.top + y) * width + rect.left) * PIXEL;
-    const line = pixels.subarray(start, start + row);
-    // The filter that leaves the smallest sum is what compresses best, as a rule.
-    let best = null;
-    for (const [kind, predict] of PREDICTORS.entries()) {
-      const filtered = Buffer.alloc(row + 1);
-      filtered[0] = kind;
-      let sum = 0;
-      for (let x = 0; x < row; x++) {
-        const byte = (line[x] - predict(x < PIXEL ? 0 : line[x - PIXEL], before[x], x < PIXEL ? 0 : before[x - PIXEL])) & 255;
-        filtered[x + 1] = byte;
-        sum += Math.min(byte, 256 - byte);
-      }
-      if (best === null || sum < best.sum) best = { filtered, sum };
+const colour = (pixels, at) => (pixels[at] << 16) | (pixels[at + 1] << 8) | pixels[at + 2];
+
+/** The most frequent colours, and which of them is nearest to any: text that is smoothed has some thousands. */
+function palette(images) {
+  const frequent = new Map();
+  for (const { pixels } of images) {
+    for (let at = 0; at < pixels.length; at += PIXEL) {
+      const it = colour(pixels, at);
+      frequent.set(it, (frequent.get(it) ?? 0) + 1);
     }
-    lines.push(best.filtered);
-    before = line;
   }
-  return deflateSync(Buffer.concat(lines), { level: 9 });
+  const colours = [...frequent].sort(([, a], [, b]) => b - a).slice(0, TRANSPARENT).map(([it]) => it);
+  const nearest = new Map(colours.map((it, index) => [it, index]));
+  const distance = (a, b) => [16, 8, 0].reduce((sum, shift) => sum + (((a >> shift) & 255) - ((b >> shift) & 255)) ** 2, 0);
+  return {
+    colours,
+    index(it) {
+      if (!nearest.has(it)) {
+        let best = 0;
+        for (let index = 1; index < colours.length; index++) if (distance(it, colours[index]) < distance(it, colours[best])) best = index;
+        nearest.set(it, best);
+      }
+      return nearest.get(it);
+    },
+  };
+}
+
+/** The pixels of a rectangle; those that are as before are transparent. */
+function compressed({ width, pixels }, before, rect, { index }) {
+  const lines = Buffer.alloc((rect.width + 1) * rect.height);
+  for (let y = 0, to = 0; y < rect.height; y++) {
+    lines[to++] = 0; // no filter: neighbours in a palette have nothing in common
+    for (let x = 0; x < rect.width; x++, to++) {
+      const at = ((rect.top + y) * width + rect.left + x) * PIXEL;
+      const it = colour(pixels, at);
+      lines[to] = before && colour(before.pixels, at) === it ? TRANSPARENT : index(it);
+    }
+  }
+  return deflateSync(lines, { level: 9 });
 }
 
 /** One animated PNG that repeats for ever, of `{ png, ms }`: screenshots of one size, and for how long each is seen. */
@@ -118,15 +134,18 @@ export function animate(shots) {
     else before.ms += ms;
   }
   const [{ image: first }] = frames;
+  const used = palette(frames.map(({ image }) => image));
   let sequence = 0;
   const chunks = frames.map(({ image, rect, ms }, index) => {
     const place = [rect.width, rect.height, rect.left, rect.top].map((value) => number(value));
     const delay = [number(Math.min(Math.round(ms), 65_535), 2), number(1000, 2)];
-    const control = chunk("fcTL", number(sequence++), ...place, ...delay, Buffer.from([0, 0]));
-    const data = compressed(image, rect);
+    const control = chunk("fcTL", number(sequence++), ...place, ...delay, Buffer.from([0, 1])); // over the one before
+    const data = compressed(image, frames[index - 1]?.image, rect, used);
     return Buffer.concat([control, index === 0 ? chunk("IDAT", data) : chunk("fdAT", number(sequence++), data)]);
   });
-  const header = chunk("IHDR", number(first.width), number(first.height), Buffer.from([8, 2, 0, 0, 0]));
+  const header = chunk("IHDR", number(first.width), number(first.height), Buffer.from([8, 3, 0, 0, 0]));
+  const colours = chunk("PLTE", ...Array.from({ length: TRANSPARENT + 1 }, (_, index) => number(used.colours[index] ?? 0, 3)));
+  const clear = chunk("tRNS", Buffer.alloc(TRANSPARENT, 255), Buffer.from([0]));
   const control = chunk("acTL", number(frames.length), number(0));
-  return Buffer.concat([SIGNATURE, header, control, ...chunks, chunk("IEND")]);
+  return Buffer.concat([SIGNATURE, header, control, colours, clear, ...chunks, chunk("IEND")]);
 }

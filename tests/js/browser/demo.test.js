@@ -9,7 +9,7 @@ import { startChat } from "../chat.js";
 import { artifacts, eventually } from "../nodes.js";
 
 const LARGEST = 600 * 1024; // bytes of the recording
-const BETWEEN = 200; // milliseconds from one picture of it to the next
+const BETWEEN = 120; // milliseconds from one picture of it to the next
 const LONGEST = 1500; // milliseconds that one is seen
 const LAST = 4000;
 
@@ -120,17 +120,22 @@ describe("the chat page as a demo", () => {
   it("moves to a neighbour when its server is killed, and counts what it has missed", async () => {
     const ada = await open(0, "Ada");
     const grace = await open(1, "Grace", "dark");
-    let reachable = true;
-    await grace.routeWebSocket(/socket\.io/, (ws) => (reachable ? ws.connectToServer() : ws.close()));
+    // So that the page is away for as long as the test wants: its next connections go where nobody listens.
+    await grace.evaluate(() => {
+      const Real = WebSocket;
+      globalThis.reachable = false;
+      globalThis.WebSocket = function (url) {
+        return new Real(globalThis.reachable ? url : "ws://127.0.0.1:9/");
+      };
+    });
     await say(ada, "before");
     await message(grace, "before").waitFor();
-    reachable = false;
     await card(ada, 1).getByRole("button", { name: "Kill" }).click();
     await grace.locator("#trouble", { hasText: "looking for another one" }).waitFor();
     for (const n of [1, 2, 3]) await say(ada, `meanwhile ${n}`);
     await grace.locator("#trouble", { hasText: "Nobody answers" }).waitFor();
     await grace.locator("#attempts", { hasText: /Attempt \d+/ }).waitFor();
-    reachable = true;
+    await grace.evaluate(() => (globalThis.reachable = true));
     await press(grace, "Try now");
     await grace.locator("#node", { hasNotText: node(1) }).waitFor();
     await grace.locator(".notice", { hasText: `${node(1)} does not answer. This page has moved to ${await grace.locator("#node").textContent()}` }).waitFor();
