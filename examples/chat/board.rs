@@ -158,13 +158,15 @@ impl Board {
         inner.others.retain(|_, seen| seen.gone.is_none_or(|(_, since)| since.elapsed() < SHOWN));
         let others = &inner.others;
         // A node that was started again stands for the one that died.
-        let back = |seen: &Seen| {
+        let replaced = |seen: &Seen| {
+            let Some((_, since)) = seen.gone else { return false };
             let name = &seen.card.users.node;
-            *name == own.users.node || others.values().any(|other| other.gone.is_none() && other.card.users.node == *name)
+            let later = |other: &Seen| other.card.users.node == *name && other.gone.is_none_or(|(_, gone)| gone > since);
+            *name == own.users.node || others.values().any(later)
         };
         let mut cards: Vec<_> = others
             .values()
-            .filter(|seen| seen.gone.is_none() || !back(seen))
+            .filter(|seen| !replaced(seen))
             .map(|seen| Shown {
                 card: seen.card.clone(),
                 age: millis(seen.heard.elapsed()),
@@ -217,6 +219,8 @@ mod tests {
         assert_eq!(names(&board), all(true));
         board.put(id(4), card("c"));
         assert_eq!(names(&board), all(false));
+        board.gone(id(4), Departure::Died);
+        assert_eq!(names(&board), all(true), "it has died twice");
     }
 
     #[test]

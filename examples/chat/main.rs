@@ -31,7 +31,16 @@ use tokio::signal;
 
 fn main() -> ExitCode {
     // The relay is this program, too.
+    if std::env::args().nth(1).as_deref() == Some("serve") {
+        std::thread::spawn(outlive_ctrl_c);
+    }
     relay::server::asked_for().unwrap_or_else(nodes)
+}
+
+/// Ctrl-C reaches all processes of a terminal. The nodes need the relay for their goodbyes, and end it after them.
+#[tokio::main(flavor = "current_thread")]
+async fn outlive_ctrl_c() {
+    while signal::ctrl_c().await.is_ok() {}
 }
 
 #[tokio::main]

@@ -130,9 +130,9 @@ impl Stage {
                 self.broker.kill().await.map_err(text)
             }
             Action::StartBroker => {
+                self.note("start", "the broker was started");
                 self.broker.start_again().await.map_err(text)?;
                 self.broker_runs = true;
-                self.note("start", "the broker was started");
                 Ok(())
             }
             Action::Freeze { port } => {
@@ -187,10 +187,9 @@ impl Stage {
         place.frozen = false;
         place.link.black_hole_no_more();
         place.link.accept();
-        let run = self.launch(port, &self.places[index].link).await.map_err(text)?;
-        let what = format!("{} was started", run.server.name);
-        self.places[index].runs = Some(run);
+        let what = format!("{} was started", place.name);
         self.note("start", what);
+        self.places[index].runs = Some(self.launch(port, &self.places[index].link).await.map_err(text)?);
         Ok(())
     }
 

@@ -117,8 +117,10 @@ async fn take<A: Adapter>(io: &SocketIo<A>, node: &Node, event: Event, degraded:
         }
         Event::Gap { node: id, channel: GapChannel::Cluster, count } => {
             let whose = name_of(node, id);
-            let many = count.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
-            board.note("gap", format!("{many} events of {whose} are lost"));
+            match count {
+                Some(count) => board.note("gap", format!("{count} events of {whose} are lost")),
+                None => board.note("gap", format!("what {whose} sent last may be lost")),
+            }
             local(io, "lost", &Lost { node: whose, count }).await;
         }
         Event::Refused { reason, .. } => board.note("degraded", format!("{} is refused: {reason}", node.name)),

@@ -260,7 +260,7 @@ socket.on("message", (line) => {
 socket.on("number", (line) => counted(line, myIds.has(line.id)));
 socket.on("moved", (line) => show(line.room, line));
 socket.on("lost", ({ node: name, count: many }) => {
-  tell({ lost: `${many === null ? "Some events" : many === 1 ? "One event" : `${many} events`} of ${name} did not get here` });
+  tell({ lost: many === null ? `What ${name} sent last may not have got here` : `${count(many, "event")} of ${name} did not get here` });
 });
 socket.on("state", drawState);
 

@@ -36,7 +36,7 @@ export function drawNodes(state, { order, link }) {
   redraw(list, ["nodes", ...shown.map((card) => [card.node, card.seat, Boolean(card.off), Boolean(card.gone)]), state.node], () =>
     shown.map((card) => frame(card, state, { buttons, link })),
   );
-  shown.forEach((card, index) => fill(list.children[index], card, state));
+  shown.forEach((card, index) => fill(list.children[index], card, state, link));
   redraw($("broker"), demo && [demo.broker], () => (demo ? broker(demo, buttons) : []));
   $("broker").hidden = !demo;
   if (demo) $("broker").dataset.state = demo.broker ? "good" : "bad";
@@ -66,7 +66,7 @@ function frame(card, state, { buttons, link }) {
       make("span", { class: "light" }),
       make("h3", {}, badge(name)),
       here ? make("span", { class: "you" }, "this page")
-        : address ? make("a", { href: address, target: "_blank", title: `Open this chat on ${name}` }, `open :${port}`) : "",
+        : address ? make("a", { target: "_blank", title: `Open this chat on ${name}` }, `open :${port}`) : "",
     ),
     make("p", { class: "word" }),
     make("dl", {}, ...["broker", "queue", "in", "out", "repaired", "lost"].map((key) => make("div", { "data-of": key }, make("dt", {}, key), make("dd", {})))),
@@ -96,7 +96,8 @@ function word(card, state) {
   return card.state === "up" ? ["good", "connected"] : ["off", card.state];
 }
 
-function fill(element, card, state) {
+function fill(element, card, state, link) {
+  element.querySelector("header a")?.setAttribute("href", link(card.port)); // it carries the name and the rooms of now
   const [light, text] = word(card, state);
   element.dataset.state = light;
   element.classList.toggle("here", card.node === state.node);

@@ -1,5 +1,5 @@
 // "Send 1,000": numbers that every page of the room counts, and how long messages take from page to page.
-import { $, badge, count, duration, make, now } from "/dom.js";
+import { $, badge, duration, make, now } from "/dom.js";
 
 const TOTAL = 1000;
 const PACE = 5; // milliseconds from one number to the next
@@ -79,7 +79,7 @@ const percentile = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.fl
 function draw() {
   const sorted = [...latencies].sort((a, b) => a - b);
   $("latency").textContent = sorted.length
-    ? `Page to page: p50 ${duration(percentile(sorted, 0.5))}, p99 ${duration(percentile(sorted, 0.99))} (${count(sorted.length, "message")})`
+    ? `Page to page: p50 ${duration(percentile(sorted, 0.5))}, p99 ${duration(percentile(sorted, 0.99))} of ${sorted.length.toLocaleString("en")}`
     : "";
   for (const [key, run] of runs) {
     let row = $("runs").querySelector(`[data-run="${key}"]`);

@@ -5,7 +5,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { after, afterEach, before, describe, it } from "node:test";
 import { animate } from "../apng.js";
 import { openPage, startBrowser } from "../browser.js";
-import { startChat } from "../chat.js";
+import { startChat, User } from "../chat.js";
 import { artifacts, eventually } from "../nodes.js";
 
 const LARGEST = 600 * 1024; // bytes of the recording
@@ -109,12 +109,27 @@ describe("the chat page as a demo", () => {
     }
     assert.match(await grace.locator("#latency").textContent(), /p50 [\d.]+ m?s, p99 [\d.]+ m?s/);
     assert.match(await message(grace, "1,000").locator(".took").textContent(), /^[\d.]+ m?s$/);
-    const shots = await stop();
     await grace.screenshot({ path: `${artifacts}/chat.png` });
+
+    await card(grace, 2).getByRole("button", { name: "Kill" }).click();
+    await card(grace, 2).locator(".word", { hasText: /^died [1-9]/ }).waitFor();
+    await card(grace, 2).getByRole("button", { name: "Start again" }).click();
+    await card(grace, 2).locator(".word", { hasText: "connected" }).waitFor();
+    const shots = await stop();
     const recording = animate(shots);
     await writeFile(`${artifacts}/demo.png`, recording);
     t.diagnostic(`${shots.length} pictures, ${recording.length} bytes`);
     assert.ok(recording.length <= LARGEST, `the recording has ${recording.length} bytes`);
+  });
+
+  it("shows in red what is doubled, out of order, or missing", async () => {
+    const grace = await open(1, "Grace");
+    const sloppy = await User.enter(chat.urls[0], "Sloppy");
+    for (const n of [0, 2, 1, 1, 4]) await sloppy.ask("number", { room: "lobby", run: 1, n, of: 5, at: Date.now() });
+    await grace.locator('#runs li[data-result="bad"]', { hasText: "Sloppy" }).waitFor();
+    const figures = ["received", "order", "doubled", "lost"].map((name) => figure(grace, name));
+    assert.deepEqual(await Promise.all(figures), ["4 / 5", "no: 1", "1", "1"]);
+    sloppy.socket.disconnect();
   });
 
   it("moves to a neighbour when its server is killed, and counts what it has missed", async () => {
