@@ -149,7 +149,10 @@ mod tests {
     #[test]
     fn every_option_is_read_with_a_space_or_an_equals_sign() {
         assert_eq!(parsed("--nodes 5 --port 0 --adapter none"), run(5, 0, Adapter::None));
-        assert_eq!(parsed("--nodes=1 --port=65535 --adapter=redis://h?a=b"), run(1, 65535, Adapter::Url("redis://h?a=b".to_owned())));
+        assert_eq!(
+            parsed("--nodes=1 --port=65535 --adapter=redis://h?a=b"),
+            run(1, 65535, Adapter::Url("redis://h?a=b".to_owned()))
+        );
         assert_eq!(parsed("--nodes 2 --help"), Ok(Command::Help));
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use axum::http::Uri;
 use serde::{Deserialize, Serialize};
 use socketioxide::adapter::Adapter;
 use socketioxide::extract::{AckSender, SocketRef, State, TryData};
@@ -76,16 +77,14 @@ pub(crate) fn offered<A: Adapter>(socket: &SocketRef<A>, node: &Node) -> bool {
 }
 
 fn is_local(origin: &str) -> bool {
-    let Some((_, host)) = origin.split_once("://") else { return false };
-    let name = host.strip_suffix(|last: char| last.is_ascii_digit()).map_or(host, |_| {
-        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(name, _)| name)
-    });
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    let Ok(origin) = origin.parse::<Uri>() else { return false };
+    let host = origin.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Does what a page asks for.
-pub(crate) async fn asked<A: Adapter>(_: SocketRef<A>, data: TryData<Action>, node: State<Node>, ack: AckSender<A>) {
+pub(crate) async fn asked<A: Adapter>(data: TryData<Action>, node: State<Node>, ack: AckSender<A>) {
     let done = match (chat::read(data), &node.demo) {
         (Ok(action), Some(demo)) => demo.order(action).await,
         (Err(reason), _) => Err(reason),
@@ -100,10 +99,23 @@ mod tests {
 
     #[test]
     fn only_pages_of_this_machine_may_break_things() {
-        for local in ["http://localhost:3001", "http://127.0.0.1:3001", "http://127.0.0.1", "http://[::1]:3001", "http://localhost"] {
+        for local in [
+            "http://localhost:3001",
+            "http://127.0.0.1:3001",
+            "http://127.0.0.1",
+            "http://[::1]:3001",
+            "http://localhost",
+        ] {
             assert!(is_local(local), "{local}");
         }
-        for foreign in ["https://example.org", "http://localhost.example.org:3001", "null", "http://127.0.0.1.example.org", "http://10.0.0.1:3001", "http://[::2]"] {
+        for foreign in [
+            "https://example.org",
+            "http://localhost.example.org:3001",
+            "null",
+            "http://127.0.0.1.example.org",
+            "http://10.0.0.1:3001",
+            "http://[::2]",
+        ] {
             assert!(!is_local(foreign), "{foreign}");
         }
     }

@@ -174,14 +174,18 @@ describe("the chat page as a demo", () => {
     await message(grace, "on the new one").waitFor();
   });
 
-  it("shows a frozen link, and mends it", async () => {
+  it("gets what was sent while its server's link was frozen", async () => {
     const ada = await open(0, "Ada");
     const linus = await open(2, "Linus");
+    await press(ada, "Send 1,000");
+    await atLeast(linus, 100);
     await card(ada, 2).getByRole("button", { name: "Freeze link" }).click();
     await linus.locator('#health[data-state="bad"]', { hasText: "cut off" }).waitFor();
     await say(linus, "written behind the frozen link");
     await card(ada, 2).getByRole("button", { name: "Mend link" }).click();
     await linus.locator('#health[data-state="good"]').waitFor();
+    await all(linus);
+    await card(linus, 2).locator('[data-of="repaired"] dd', { hasText: /^[1-9]/ }).waitFor();
     await message(ada, "behind the frozen link").waitFor();
     await say(ada, "welcome back");
     await message(linus, "welcome back").waitFor();
