@@ -122,6 +122,7 @@ function address(port) {
 function drawState(state) {
   const before = node;
   node = state;
+  $("cluster").inert = false;
   proxied ??= Number(location.port || 80) !== state.port;
   document.title = `${state.node} · Roomcast chat`;
   $("node").textContent = state.node;
@@ -240,6 +241,7 @@ socket.on("disconnect", () => {
   settled = false;
   lostAt = performance.now();
   for (const key of heard.keys()) doubtful.add(key);
+  $("cluster").inert = true; // what it shows is old, and nobody takes its orders
   $("health").dataset.state = "bad";
   $("health").textContent = "disconnected";
 });
@@ -247,7 +249,7 @@ socket.on("waiting", ({ failures, places, wait }) => {
   $("health").dataset.state = "bad";
   $("health").textContent = "disconnected";
   const who = places.length > 1 ? "this node was lost; looking for another one" : "this node was lost; trying again";
-  const text = failures > 3 * places.length ? `Nobody answers at ${places.join(", ")}. Is it running?` : `The connection to ${who}.`;
+  const text = failures > 2 * places.length ? `Nobody answers at ${places.join(", ")}. Is it running?` : `The connection to ${who}.`;
   trouble(text, "link");
   drawAttempts({ failures, wait });
 });

@@ -3,6 +3,7 @@ import { $, announce, badge, count, duration, hue, make, redraw } from "/dom.js"
 
 const QUIET = 2500; // milliseconds: a node tells of itself once a second
 const KEPT = 60; // lines of the log
+const CONSEQUENCES = new Set(["up", "down", "degraded", "recovered", "moved"]); // of what was killed or started last
 const own = []; // what this page itself has to tell
 
 const time = (at) =>
@@ -137,7 +138,7 @@ function drawLog(lines) {
   redraw($("log"), shown, () => {
     let struck = null;
     const items = shown.map(({ at, kind, text }) => {
-      const since = struck !== null && kind !== "kill" && kind !== "start" && at - struck < 60_000 ? ` +${((at - struck) / 1000).toFixed(1)} s` : "";
+      const since = struck !== null && CONSEQUENCES.has(kind) && at - struck < 10_000 ? ` +${((at - struck) / 1000).toFixed(1)} s` : "";
       if (kind === "kill" || kind === "start") struck = at;
       return make("li", { "data-kind": kind }, make("time", {}, time(at)), make("span", {}, text, make("i", {}, since)));
     });
