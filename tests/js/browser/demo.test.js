@@ -33,6 +33,7 @@ describe("the chat page as a demo", () => {
     chat?.child.kill("SIGTERM");
     const ending = await chat?.exited;
     assert.deepEqual(ending, [0, null], chat?.errors());
+    assert.doesNotMatch(chat?.errors() ?? "", /panicked/);
     // What Chromium itself says of a server that was away is no fault of the page.
     assert.deepEqual(complaints.filter((line) => !/ERR_CONNECTION|WebSocket connection/.test(line)), []);
   });
