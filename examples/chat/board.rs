@@ -15,6 +15,8 @@ use crate::peers::NodeUsers;
 
 /// How long a node that is gone is still shown.
 const SHOWN: Duration = Duration::from_secs(10);
+/// How long its name is known: what it sent last is reported as lost some ten seconds after its end.
+const KNOWN: Duration = Duration::from_secs(60);
 /// How many nodes are remembered; the cards of others are dropped.
 const MOST_NODES: usize = 256;
 const LONGEST_LOG: usize = 40;
@@ -155,11 +157,14 @@ impl Board {
     /// The cards of all nodes, by name, this one's among them.
     pub(crate) fn cards(&self, own: Card) -> Vec<Shown> {
         let mut inner = self.lock();
-        inner.others.retain(|_, seen| seen.gone.is_none_or(|(_, since)| since.elapsed() < SHOWN));
+        inner.others.retain(|_, seen| seen.gone.is_none_or(|(_, since)| since.elapsed() < KNOWN));
         let others = &inner.others;
         // A node that was started again stands for the one that died.
-        let replaced = |seen: &Seen| {
+        let over = |seen: &Seen| {
             let Some((_, since)) = seen.gone else { return false };
+            if since.elapsed() >= SHOWN {
+                return true;
+            }
             let name = &seen.card.users.node;
             let later =
                 |other: &Seen| other.card.users.node == *name && other.gone.is_none_or(|(_, gone)| gone > since);
@@ -167,7 +172,7 @@ impl Board {
         };
         let mut cards: Vec<_> = others
             .values()
-            .filter(|seen| !replaced(seen))
+            .filter(|seen| !over(seen))
             .map(|seen| Shown {
                 card: seen.card.clone(),
                 age: millis(seen.heard.elapsed()),

@@ -22,7 +22,9 @@ let alive = null; // the nodes that lived when the page looked last
 export function drawNodes(state, { order, link }) {
   const { cards, demo } = state;
   const seats = new Map((demo?.nodes ?? []).map((seat) => [seat.name, seat]));
-  const shown = cards.map((card) => ({ ...card, seat: seats.get(card.node) }));
+  // A node that was started again before its end was seen is the one that was heard last.
+  const newest = (card) => cards.every((other) => other.node !== card.node || other.age >= card.age);
+  const shown = cards.filter((card) => !seats.has(card.node) || newest(card)).map((card) => ({ ...card, seat: seats.get(card.node) }));
   // What was killed and is forgotten by all still has its place.
   for (const seat of seats.values()) {
     if (!cards.some(({ node }) => node === seat.name)) shown.push({ node: seat.name, port: seat.port, seat, users: [], off: true });
@@ -90,6 +92,8 @@ function word(card, state) {
     const [how, ms] = card.gone;
     return ["off", `${how} ${Math.round(ms / 1000)} s ago`];
   }
+  if (card.seat?.runs === false) return ["off", "killed, and nobody knows it yet"];
+  if (card.seat?.frozen && card.state === "up" && card.age <= QUIET) return ["bad", "frozen, and nobody knows it yet"];
   if (state.degraded !== null && card.node !== state.node) return ["off", `heard ${duration(card.age)} ago`];
   if (card.state === "alone") return ["off", "alone"];
   if (card.state === "degraded") return ["bad", "cut off from the others"];
