@@ -12,7 +12,9 @@ Usage: chat [--nodes N] [--port P] [--host ADDRESS] [--name NAME] [--adapter URL
   --port P       the first one's port, the others take the next ones; 0 takes free ports (default 3001)
   --host ADDRESS where they listen (default 127.0.0.1: this machine alone)
   --name NAME    what the nodes' names begin with, before the port (default node)
-  --adapter URL  what joins them (default memory://chat); none leaves each of them alone
+  --adapter URL  what joins them: redis://.., nats://.., amqp://.., postgres://.., memory://chat; none leaves each of
+                 them alone; relay, the default, is a small broker that is part of this program: the page has buttons
+                 that kill it, freeze links and kill servers, so with it the servers listen on this machine alone
   --help         this text";
 
 const MOST_NODES: u16 = 16;
@@ -34,8 +36,17 @@ pub(crate) struct Args {
     pub(crate) host: IpAddr,
     /// What the nodes' names begin with.
     pub(crate) name: String,
-    /// The URL of what joins the nodes; `None` leaves each of them alone.
-    pub(crate) adapter: Option<String>,
+    pub(crate) adapter: Adapter,
+}
+
+/// What joins the nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Adapter {
+    /// The broker of this program, which the page can kill.
+    Relay,
+    Url(String),
+    /// Nothing: each of them is alone.
+    None,
 }
 
 /// Reads the command line, without the program's name. The error is a sentence for people.
@@ -45,7 +56,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, 
         port: 3001,
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         name: "node".to_owned(),
-        adapter: Some("memory://chat".to_owned()),
+        adapter: Adapter::Relay,
     };
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -63,6 +74,12 @@ pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, 
             "--adapter" => args.adapter = adapter(value()?)?,
             other => return Err(format!("there is no option {other:?}")),
         }
+    }
+    if args.adapter == Adapter::Relay && !args.host.is_loopback() {
+        return Err(format!(
+            "over the relay, whoever opens the page can kill the servers, so they cannot listen on {}; --adapter takes another",
+            args.host
+        ));
     }
     match args.port.checked_add(args.nodes - 1) {
         Some(_) => Ok(Command::Run(args)),
@@ -93,11 +110,12 @@ fn name(text: String) -> Result<String, String> {
     }
 }
 
-fn adapter(text: String) -> Result<Option<String>, String> {
+fn adapter(text: String) -> Result<Adapter, String> {
     match text.as_str() {
-        "none" => Ok(None),
-        url if url.contains("://") => Ok(Some(text)),
-        _ => Err("--adapter takes a URL such as memory://chat, or none".to_owned()),
+        "relay" => Ok(Adapter::Relay),
+        "none" => Ok(Adapter::None),
+        url if url.contains("://") => Ok(Adapter::Url(text)),
+        _ => Err("--adapter takes a URL such as redis://127.0.0.1, or relay, or none".to_owned()),
     }
 }
 
@@ -109,20 +127,32 @@ mod tests {
         parse(line.split_whitespace().map(str::to_owned))
     }
 
-    fn run(nodes: u16, port: u16, adapter: Option<&str>) -> Result<Command, String> {
+    fn run(nodes: u16, port: u16, adapter: Adapter) -> Result<Command, String> {
         let (host, name) = (IpAddr::V4(Ipv4Addr::LOCALHOST), "node".to_owned());
-        Ok(Command::Run(Args { nodes, port, host, name, adapter: adapter.map(str::to_owned) }))
+        Ok(Command::Run(Args { nodes, port, host, name, adapter }))
     }
 
     #[test]
-    fn without_options_three_nodes_share_the_memory_backend() {
-        assert_eq!(parsed(""), run(3, 3001, Some("memory://chat")));
+    fn without_options_three_nodes_share_the_relay() {
+        assert_eq!(parsed(""), run(3, 3001, Adapter::Relay));
+        assert_eq!(parsed("--adapter relay"), parsed(""));
+    }
+
+    #[test]
+    fn what_the_page_can_kill_is_on_this_machine_alone() {
+        let reason = parsed("--host 0.0.0.0").expect_err("anybody could kill it");
+        assert!(reason.contains("cannot listen on 0.0.0.0"), "{reason}");
+        assert!(parsed("--host ::1").is_ok());
+        assert!(parsed("--host 0.0.0.0 --adapter memory://chat").is_ok());
     }
 
     #[test]
     fn every_option_is_read_with_a_space_or_an_equals_sign() {
-        assert_eq!(parsed("--nodes 5 --port 0 --adapter none"), run(5, 0, None));
-        assert_eq!(parsed("--nodes=1 --port=65535 --adapter=redis://h?a=b"), run(1, 65535, Some("redis://h?a=b")));
+        assert_eq!(parsed("--nodes 5 --port 0 --adapter none"), run(5, 0, Adapter::None));
+        assert_eq!(
+            parsed("--nodes=1 --port=65535 --adapter=redis://h?a=b"),
+            run(1, 65535, Adapter::Url("redis://h?a=b".to_owned()))
+        );
         assert_eq!(parsed("--nodes 2 --help"), Ok(Command::Help));
     }
 

@@ -1,6 +1,8 @@
 //! The chat's events. Everything is generic over the adapter: the same code runs with a cluster and without.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use roomcast::Cluster;
 use serde::{Deserialize, Serialize};
@@ -8,13 +10,19 @@ use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
 use socketioxide::extract::{AckSender, SocketRef, State, TryData};
 use socketioxide::socket::Sid;
+use tokio::sync::Mutex;
 
+use crate::board::Board;
+use crate::demo::{self, Demo};
 use crate::peers::{self, Who};
 
 const LONGEST_NAME: usize = 32;
 const LONGEST_ROOM: usize = 32;
 const LONGEST_TEXT: usize = 500;
 const MOST_ROOMS: usize = 20;
+/// Of how many rooms a node counts the messages; then it begins anew.
+const MOST_COUNTED: usize = 500;
+const MOST_NUMBERS: u32 = 100_000;
 
 /// This node, as its handlers see it.
 #[derive(Clone)]
@@ -23,6 +31,19 @@ pub(crate) struct Node {
     pub(crate) port: u16,
     /// `None` with `--adapter none`.
     pub(crate) cluster: Option<Cluster>,
+    /// What it knows of all nodes.
+    pub(crate) board: Arc<Board>,
+    /// How many messages were said on this node, by room. It is held while one is emitted, so that they go in this order.
+    pub(crate) said: Arc<Mutex<BTreeMap<String, u64>>>,
+    /// `None` where the page can kill nothing.
+    pub(crate) demo: Option<Demo>,
+}
+
+impl Node {
+    /// Tells this run of the node from every other.
+    pub(crate) fn id(&self) -> String {
+        self.cluster.as_ref().map_or_else(|| self.name.clone(), |cluster| cluster.node().id.to_string())
+    }
 }
 
 /// Whose socket it is.
@@ -51,6 +72,19 @@ struct InRoom {
 struct Message {
     room: String,
     text: String,
+    /// The sender's clock, in milliseconds since 1970.
+    at: Option<f64>,
+}
+
+/// One of a row of numbers, by which pages see what is lost, doubled or out of order.
+#[derive(Deserialize)]
+struct Number {
+    room: String,
+    /// Tells the rows of a page apart.
+    run: u32,
+    n: u32,
+    of: u32,
+    at: f64,
 }
 
 /// A message on its way to the pages.
@@ -63,6 +97,23 @@ struct Said<'a> {
     name: &'a str,
     node: &'a str,
     port: u16,
+    /// The run of that node, of whose messages in this room it is the `seq`th.
+    by: &'a str,
+    seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<f64>,
+}
+
+/// A number on its way to the pages.
+#[derive(Serialize)]
+struct Counted<'a> {
+    id: Sid,
+    run: u32,
+    n: u32,
+    of: u32,
+    at: f64,
+    name: &'a str,
+    node: &'a str,
 }
 
 /// Somebody entered a room or left it.
@@ -76,7 +127,11 @@ struct Moved<'a> {
 
 /// Gives a browser its name and hears what it says. This is a middleware: it runs before the browser is told that it is
 /// connected. socketioxide calls the connect handler after that, so listeners set there could miss the first event.
-pub(crate) async fn admit<A: Adapter>(socket: SocketRef<A>, auth: TryData<Named>) -> Result<(), Infallible> {
+pub(crate) async fn admit<A: Adapter>(
+    socket: SocketRef<A>,
+    auth: TryData<Named>,
+    node: State<Node>,
+) -> Result<(), Infallible> {
     let given = auth.0.map_err(|error| error.to_string()).and_then(|it| checked("a name", &it.name, LONGEST_NAME));
     let id = socket.id.to_string();
     socket.extensions.insert(User(given.unwrap_or_else(|_| format!("guest-{}", &id[..4]))));
@@ -84,54 +139,46 @@ pub(crate) async fn admit<A: Adapter>(socket: SocketRef<A>, auth: TryData<Named>
     socket.on("join", join::<A>);
     socket.on("leave", leave::<A>);
     socket.on("message", message::<A>);
+    socket.on("number", number::<A>);
     socket.on("who", who::<A>);
+    if demo::offered(&socket, &node) {
+        socket.on("demo", demo::asked::<A>);
+    }
     socket.on_disconnect(disconnect::<A>);
     Ok(())
 }
 
 /// A browser has connected.
-pub(crate) async fn connected<A: Adapter>(io: SocketIo<A>) {
-    changed(&io).await;
+pub(crate) async fn connected(node: State<Node>) {
+    node.board.touch();
 }
 
-async fn rename<A: Adapter>(socket: SocketRef<A>, data: TryData<Named>, io: SocketIo<A>, ack: AckSender<A>) {
+async fn rename<A: Adapter>(socket: SocketRef<A>, data: TryData<Named>, node: State<Node>, ack: AckSender<A>) {
     let name = read(data).and_then(|it| checked("a name", &it.name, LONGEST_NAME));
     let done = name.map(|name| socket.extensions.insert(User(name)));
     answer(ack, done.map(|_| true));
-    changed(&io).await;
+    node.board.touch();
 }
 
-async fn join<A: Adapter>(
-    socket: SocketRef<A>,
-    data: TryData<InRoom>,
-    io: SocketIo<A>,
-    node: State<Node>,
-    ack: AckSender<A>,
-) {
+async fn join<A: Adapter>(socket: SocketRef<A>, data: TryData<InRoom>, node: State<Node>, ack: AckSender<A>) {
     match read(data).and_then(|it| room_to_join(&socket, &it.room)) {
         Ok(room) => {
             socket.join(inner(&room));
             answer(ack, Ok(&room));
             moved(&socket, &node, &room, "joined").await;
-            changed(&io).await;
+            node.board.touch();
         }
         Err(reason) => answer::<A, ()>(ack, Err(reason)),
     }
 }
 
-async fn leave<A: Adapter>(
-    socket: SocketRef<A>,
-    data: TryData<InRoom>,
-    io: SocketIo<A>,
-    node: State<Node>,
-    ack: AckSender<A>,
-) {
+async fn leave<A: Adapter>(socket: SocketRef<A>, data: TryData<InRoom>, node: State<Node>, ack: AckSender<A>) {
     match read(data).and_then(|it| own_room(&socket, &it.room)) {
         Ok(room) => {
             socket.leave(inner(&room));
             answer(ack, Ok(&room));
             moved(&socket, &node, &room, "left").await;
-            changed(&io).await;
+            node.board.touch();
         }
         Err(reason) => answer::<A, ()>(ack, Err(reason)),
     }
@@ -148,10 +195,35 @@ async fn message<A: Adapter>(socket: SocketRef<A>, data: TryData<Message>, node:
 async fn say<A: Adapter>(socket: &SocketRef<A>, node: &Node, message: Message) -> Result<(), String> {
     let room = own_room(socket, &message.room)?;
     let text = checked("a message", &message.text, LONGEST_TEXT)?;
-    let said =
-        Said { id: socket.id, room: &room, text: &text, name: &name_of(socket), node: &node.name, port: node.port };
+    let (name, by, at) = (name_of(socket), node.id(), message.at.filter(|at| at.is_finite()));
+    let mut counts = node.said.lock().await;
+    if counts.len() >= MOST_COUNTED {
+        counts.clear();
+    }
+    let seq = counts.entry(room.clone()).or_default();
+    *seq += 1;
+    let (node, port) = (node.name.as_str(), node.port);
+    let said = Said { id: socket.id, room: &room, text: &text, name: &name, node, port, by: &by, seq: *seq, at };
     // `within`, unlike `to`, does not leave out the sender.
     socket.within(inner(&room)).emit("message", &said).await.map_err(|error| error.to_string())
+}
+
+async fn number<A: Adapter>(socket: SocketRef<A>, data: TryData<Number>, node: State<Node>, ack: AckSender<A>) {
+    let sent = match read(data) {
+        Ok(number) => count(&socket, &node, number).await,
+        Err(reason) => Err(reason),
+    };
+    answer(ack, sent.map(|()| true));
+}
+
+async fn count<A: Adapter>(socket: &SocketRef<A>, node: &Node, number: Number) -> Result<(), String> {
+    let room = own_room(socket, &number.room)?;
+    let Number { run, n, of, at, .. } = number;
+    if n >= of || of > MOST_NUMBERS || !at.is_finite() {
+        return Err(format!("numbers go from 0 to {MOST_NUMBERS}, exclusive"));
+    }
+    let counted = Counted { id: socket.id, run, n, of, at, name: &name_of(socket), node: &node.name };
+    socket.within(inner(&room)).emit("number", &counted).await.map_err(|error| error.to_string())
 }
 
 async fn who<A: Adapter>(io: SocketIo<A>, node: State<Node>, ack: AckSender<A>) {
@@ -160,18 +232,11 @@ async fn who<A: Adapter>(io: SocketIo<A>, node: State<Node>, ack: AckSender<A>) 
     answer(ack, all.map_err(|error| error.to_string()));
 }
 
-async fn disconnect<A: Adapter>(socket: SocketRef<A>, io: SocketIo<A>, node: State<Node>) {
+async fn disconnect<A: Adapter>(socket: SocketRef<A>, node: State<Node>) {
     for room in socket.rooms().iter().filter_map(|room| shown(room)) {
         moved(&socket, &node, &room, "left").await;
     }
-    changed(&io).await;
-}
-
-/// Tells every page on every node to ask again who is where.
-pub(crate) async fn changed<A: Adapter>(io: &SocketIo<A>) {
-    if let Some(everyone) = io.of("/") {
-        logged(everyone.emit("changed", &()).await);
-    }
+    node.board.touch();
 }
 
 async fn moved<A: Adapter>(socket: &SocketRef<A>, node: &Node, room: &str, what: &'static str) {
@@ -199,13 +264,13 @@ fn is_closed(error: &(dyn std::error::Error + Send + 'static)) -> bool {
     ours.is_some_and(|error| error.kind() == roomcast::ErrorKind::Closed)
 }
 
-fn answer<A: Adapter, T: Serialize>(ack: AckSender<A>, result: Result<T, String>) {
+pub(crate) fn answer<A: Adapter, T: Serialize>(ack: AckSender<A>, result: Result<T, String>) {
     let answer = result.map_or_else(Answer::Error, Answer::Ok);
     // The only thing that can fail is that the browser is gone, and then nobody waits for the answer.
     ack.send(&answer).ok();
 }
 
-fn read<T>(data: TryData<T>) -> Result<T, String> {
+pub(crate) fn read<T>(data: TryData<T>) -> Result<T, String> {
     data.0.map_err(|error| format!("this event has other fields: {error}"))
 }
 

@@ -4,9 +4,12 @@ use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::routing::get;
 
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 7] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
+    ("/dom.js", "text/javascript; charset=utf-8", include_str!("page/dom.js")),
+    ("/nodes.js", "text/javascript; charset=utf-8", include_str!("page/nodes.js")),
+    ("/proof.js", "text/javascript; charset=utf-8", include_str!("page/proof.js")),
     ("/socket.js", "text/javascript; charset=utf-8", include_str!("page/socket.js")),
     ("/chat.js", "text/javascript; charset=utf-8", include_str!("page/chat.js")),
 ];

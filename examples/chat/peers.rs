@@ -1,8 +1,6 @@
-//! Who is where, on all nodes.
-//!
-//! Nobody keeps a copy of it: each node answers for its own sockets when it is asked. So there is nothing to clean up
-//! when a node dies; its users are gone because it no longer answers.
+//! What nodes tell each other: a card of each, once a second, for the pages; and who is where, for those who ask.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast::{Cluster, NamespaceHandle};
@@ -10,13 +8,15 @@ use serde::{Deserialize, Serialize};
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
 
+use crate::board::{Board, Card};
 use crate::chat::User;
 
 const ASK: &str = "who";
+const CARD: &str = "card";
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One node and the users whose sockets it holds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NodeUsers {
     pub(crate) node: String,
     pub(crate) port: u16,
@@ -30,7 +30,7 @@ pub(crate) struct UserRooms {
     pub(crate) rooms: Vec<String>,
 }
 
-/// The answer to the page's `who`.
+/// The answer to `who`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Who {
     pub(crate) nodes: Vec<NodeUsers>,
@@ -69,15 +69,30 @@ pub(crate) async fn everywhere(cluster: Option<&Cluster>, here: NodeUsers) -> ro
     Ok(Who { nodes, missing })
 }
 
-/// Answers the other nodes for this one, until the handle that it returns is dropped.
-pub(crate) fn answer<A: Adapter>(
+/// Sends this node's card to the others.
+pub(crate) async fn tell(cluster: Option<&Cluster>, card: &Card) {
+    let Some(all) = cluster.and_then(|cluster| cluster.of("/").ok()) else { return };
+    if let Ok(card) = serde_json::to_vec(card) {
+        // It fails when the queue is full or the node is closing; the next one comes in a second.
+        all.server_side_emit(CARD, card).await.ok();
+    }
+}
+
+/// Hears the other nodes, and answers them for this one, until the handle that it returns is dropped.
+pub(crate) fn listen<A: Adapter>(
     cluster: &Cluster,
     io: SocketIo<A>,
+    board: Arc<Board>,
     node: String,
     port: u16,
 ) -> roomcast::Result<NamespaceHandle> {
     let servers = cluster.of("/")?;
     servers.on_server_event(move |event| {
+        if event.event == CARD
+            && let Ok(card) = serde_json::from_slice(&event.data)
+        {
+            board.put(event.from, card);
+        }
         let reply = event.reply.filter(|_| event.event == ASK);
         if let Some(reply) = reply
             && let Ok(users) = serde_json::to_vec(&here(&io, &node, port))

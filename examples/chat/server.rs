@@ -2,6 +2,7 @@
 
 use std::io::{Error, Result};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +16,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::chat::{self, Node};
+use crate::demo::Demo;
+use crate::relay::backend::Relay;
 use crate::{page, peers, state};
 
 /// How long open connections may keep a closing server.
@@ -24,6 +27,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) url: String,
+    pub(crate) port: u16,
     stop: watch::Sender<bool>,
     running: JoinHandle<Result<()>>,
 }
@@ -37,7 +41,13 @@ impl Server {
 }
 
 /// Starts a node at an address, port 0 for a free one, alone or joined to others by what the URL names.
-pub(crate) async fn start(name: &str, address: impl Into<SocketAddr>, adapter: Option<&str>) -> Result<Server> {
+/// With a demo, its pages can kill what they see.
+pub(crate) async fn start(
+    name: &str,
+    address: impl Into<SocketAddr>,
+    adapter: Option<&str>,
+    demo: Option<Demo>,
+) -> Result<Server> {
     let address = address.into();
     let listener = TcpListener::bind(address)
         .await
@@ -47,34 +57,43 @@ pub(crate) async fn start(name: &str, address: impl Into<SocketAddr>, adapter: O
     let name = format!("{name}-{port}");
     let url = format!("http://{address}");
     let (stop, stopped) = watch::channel(false);
+    let node = |cluster| {
+        let (name, board, said) = (name.clone(), Arc::default(), Arc::default());
+        Node { name, port, cluster, board, said, demo: demo.clone() }
+    };
     let running = match adapter {
         Some(adapter) => {
             let cluster = join_cluster(&name, adapter).await.map_err(Error::other)?;
-            let node = Node { name: name.clone(), port, cluster: Some(cluster.clone()) };
+            let node = node(Some(cluster.clone()));
             let (layer, io) = SocketIo::builder()
                 .with_state(node.clone())
                 .with_adapter::<roomcast::socketioxide::Adapter<_>>(cluster.clone().into())
                 .build_layer();
             io.ns("/", chat::connected.with(chat::admit)).await.map_err(Error::other)?;
-            let answering = peers::answer(&cluster, io.clone(), name.clone(), port).map_err(Error::other)?;
+            let board = Arc::clone(&node.board);
+            let listening = peers::listen(&cluster, io.clone(), board, name.clone(), port).map_err(Error::other)?;
             tokio::spawn(async move {
                 let ended = run(listener, layer, io, node, stopped).await;
-                drop(answering);
+                drop(listening);
                 ended
             })
         }
         None => {
-            let node = Node { name: name.clone(), port, cluster: None };
+            let node = node(None);
             let (layer, io) = SocketIo::builder().with_state(node.clone()).build_layer();
             io.ns("/", chat::connected.with(chat::admit));
             tokio::spawn(run(listener, layer, io, node, stopped))
         }
     };
-    Ok(Server { name, url, stop, running })
+    Ok(Server { name, url, port, stop, running })
 }
 
 async fn join_cluster(name: &str, url: &str) -> roomcast::Result<Cluster> {
-    Cluster::builder().node_name(name).connect(roomcast::backend(url)?).await
+    let builder = Cluster::builder().node_name(name);
+    match url.starts_with("relay://") {
+        true => builder.connect(Relay::from_url(url)?).await,
+        false => builder.connect(roomcast::backend(url)?).await,
+    }
 }
 
 async fn run<A: Adapter>(

@@ -78,8 +78,8 @@ export class Client {
   #received = [];
   #waiting = new Set();
 
-  constructor(url, { ns = "/", rooms = [], parser, transports = ["websocket"], auth = { rooms }, agent } = {}) {
-    const options = { auth, agent, transports, forceNew: true, reconnection: false };
+  constructor(url, { ns = "/", rooms = [], parser, transports = ["websocket"], auth = { rooms }, agent, headers } = {}) {
+    const options = { auth, agent, transports, extraHeaders: headers, forceNew: true, reconnection: false };
     if (parser === "msgpack") options.parser = msgpack.default ?? msgpack;
     this.socket = io(url + (ns === "/" ? "" : ns), options);
     this.socket.onAny((event, ...data) => {

@@ -1,6 +1,8 @@
+import { $, announce, badge, count, duration, hue, make, now } from "/dom.js";
+import { drawNodes, note } from "/nodes.js";
+import { counted, measure, sendAll, since } from "/proof.js";
 import { Socket } from "/socket.js";
 
-const $ = (id) => document.getElementById(id);
 const LIVELY = 2500; // milliseconds: a node hears itself once a second
 const KEPT = 500; // messages for each room
 
@@ -11,27 +13,8 @@ const rooms = new Map(); // name -> { lines, unread }
 const myIds = new Set(); // of the sockets that this page has had
 const wanted = new Set(carried.getAll("room").length ? carried.getAll("room") : ["lobby"]);
 let active = null;
-let node = null;
-
-// Elements are only ever made here, and text only ever set as text: nothing that a user wrote becomes markup.
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value !== undefined) element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-// A colour for each node, far apart for names that differ in the last letter only.
-const hue = (name) => Math.round(([...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 1e6, 0) * 137.508) % 360);
-
-function badge(name) {
-  const element = make("span", { class: "badge" }, name);
-  element.style.setProperty("--hue", hue(name));
-  return element;
-}
+let node = null; // what the node said last of all
+let proxied = null; // whether something stands between this page and its node
 
 // ---- messages ----
 
@@ -58,16 +41,20 @@ function append(line) {
 
 function drawn(line) {
   if (line.text === undefined) {
-    const text = line.lost ?? `${line.name} ${line.what} on ${line.node}`;
+    const text = line.lost ?? line.told ?? `${line.name} ${line.what} on ${line.node}`;
     return make("li", { class: line.lost ? "notice lost" : "notice" }, text);
   }
   const time = line.at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   return make(
     "li",
     { class: myIds.has(line.id) ? "message mine" : "message" },
-    make("div", { class: "from" }, make("b", {}, line.name), badge(line.node), make("time", {}, time)),
+    make("div", { class: "from" }, make("b", {}, line.name), badge(line.node), make("time", {}, time), ...took(line)),
     make("p", {}, line.text),
   );
+}
+
+function took({ ms }) {
+  return ms == null ? [] : [make("span", { class: "took", title: "From the sender's page to this one" }, duration(ms))];
 }
 
 function drawMessages() {
@@ -120,65 +107,23 @@ async function leave(room) {
   activate(room === active ? (rooms.keys().next().value ?? null) : active);
 }
 
-// ---- who is where ----
-
-let asking = false;
-let askAgain = false;
-
-// One question at a time: what changes meanwhile is seen by one more afterwards.
-async function look() {
-  if (asking) return void (askAgain = true);
-  asking = true;
-  do {
-    askAgain = false;
-    const all = await ask("who", null);
-    if (all) drawNodes(all);
-  } while (askAgain);
-  asking = false;
-}
-
-let lastSeen = null;
-
-function drawNodes(all) {
-  lastSeen = all;
-  const people = all.nodes.reduce((sum, { users }) => sum + users.length, 0);
-  const count = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
-  const silent = all.missing ? `; ${count(all.missing, "node")} did not answer` : "";
-  $("summary").textContent = `${count(people, "person").replace("persons", "people")} on ${count(all.nodes.length, "node")}${silent}`;
-  $("nodes").replaceChildren(...all.nodes.map(drawnNode));
-}
-
-function drawnNode({ node: name, port, users }) {
-  const here = name === node?.node;
-  const title = here
-    ? make("span", { class: "you" }, "this one")
-    : behindProxy() ? ""
-    : make("a", { href: link(port), title: `Open this chat on ${name}` }, `open :${port}`);
-  const list = users.map((user) =>
-    make("li", {}, make("b", {}, user.name), " ", make("span", {}, user.rooms.map((room) => `# ${room}`).join("  "))),
-  );
-  const card = make(
-    "article",
-    { class: "node", "data-node": name },
-    make("h3", {}, make("i"), name, title),
-    make("ul", {}, ...(list.length ? list : [make("li", { class: "nobody" }, "nobody")])),
-  );
-  card.style.setProperty("--hue", hue(name));
-  return card;
-}
+// ---- the nodes ----
 
 // Behind a proxy, which picks the node, nobody but the proxy reaches the nodes' own ports.
-function behindProxy() {
-  return node !== null && Number(location.port || 80) !== node.port;
+function link(port) {
+  return proxied ? null : address(port);
 }
 
-function link(port) {
+function address(port) {
   const rest = new URLSearchParams([["name", me.name], ...[...wanted].map((room) => ["room", room])]);
   return `${location.protocol}//${location.hostname}:${port}/#${rest}`;
 }
 
 function drawState(state) {
+  const before = node;
   node = state;
+  $("cluster").inert = false;
+  proxied ??= Number(location.port || 80) !== state.port;
   document.title = `${state.node} · Roomcast chat`;
   $("node").textContent = state.node;
   $("node").style.setProperty("--hue", hue(state.node));
@@ -186,12 +131,54 @@ function drawState(state) {
   const late = state.degraded !== null || state.health > LIVELY;
   $("health").dataset.state = alone ? "off" : late ? "bad" : "good";
   document.body.classList.toggle("cut-off", late && !alone);
-  const nodes = `${state.nodes.length} node${state.nodes.length === 1 ? "" : "s"}`;
+  const nodes = count(state.nodes.length, "node");
+  const broker = state.round_trip === null ? "" : `, broker ${duration(state.round_trip)}`;
   const echo = state.health < 1000 ? `${state.health} ms` : `${(state.health / 1000).toFixed(1)} s`;
-  $("health").textContent = alone ? "no adapter: this node is alone" : late ? `cut off, last echo ${echo} ago` : `${nodes}, echo ${echo} ago`;
+  $("health").textContent = alone ? "no adapter: this node is alone" : late ? `cut off, last echo ${echo} ago` : nodes + broker;
   if (state.degraded !== null) trouble(`This node is cut off from the others: ${state.degraded}. What you write is seen here at once, and sent on when the broker is back.`);
   else if (late && !alone) trouble("This node has not heard itself through the broker for a while.");
   else trouble(null, "state");
+  if (before && before.node !== state.node) moved(before.node, state.node);
+  drawNodes(state, { order, link });
+  if (settled) state.cards.forEach(reckon);
+}
+
+function moved(from, to) {
+  note("moved", `${from} does not answer; this page is now on ${to}`);
+  tell({ told: `${from} does not answer. This page has moved to ${to}.` });
+}
+
+function order(action) {
+  ask("demo", action);
+}
+
+// ---- what was missed ----
+
+// Each node counts what is said in a room. While the page is connected it gets all of it, or is told of a gap; what was counted while
+// it was not, it has missed.
+const heard = new Map(); // run of a node and room -> the newest number
+const doubtful = new Set(); // which of them have to be compared, since the page was away
+let settled = false; // whether the page is in its rooms
+let missed = 0;
+
+// `came` of those up to the newest number are here.
+function compare(key, newest, came = 0) {
+  if (doubtful.delete(key)) missed += Math.max(0, newest - came - heard.get(key));
+  heard.set(key, Math.max(newest, heard.get(key) ?? 0)); // a card can be older than a message
+}
+
+function reckon({ id, said, gone }) {
+  if (gone) return;
+  for (const room of rooms.keys()) compare(`${id} ${room}`, said[room] ?? 0);
+  if (missed > 0) {
+    tell({ lost: `${count(missed, "message")} did not get here while this page was disconnected` });
+    note("gap", `${count(missed, "message")} were missed while this page was disconnected`);
+  }
+  missed = 0;
+}
+
+function tell(line) {
+  for (const room of rooms.keys()) show(room, line);
 }
 
 // ---- the server ----
@@ -203,7 +190,14 @@ function trouble(text, from = "state") {
   if (text === null && troubleFrom !== from) return;
   troubleFrom = text === null ? null : from;
   $("trouble").hidden = text === null;
-  $("trouble").textContent = text ?? "";
+  // Set anew, the same text would be spoken again.
+  if ($("trouble-text").textContent !== (text ?? "")) $("trouble-text").textContent = text ?? "";
+  if (from !== "link") drawAttempts(null);
+}
+
+function drawAttempts(waiting) {
+  $("try-now").hidden = waiting === null;
+  $("attempts").textContent = waiting === null ? "" : `Attempt ${waiting.failures} at ${socket.place} in ${duration(waiting.wait)}.`;
 }
 
 // The server's answer, or undefined when it refused or is away; then the page says why.
@@ -220,36 +214,57 @@ async function ask(event, data) {
 
 function remember() {
   localStorage.setItem("name", me.name);
-  history.replaceState(null, "", link(location.port || 80).replace(/^[^#]*/, location.pathname));
-  if (lastSeen) drawNodes(lastSeen);
+  history.replaceState(null, "", address(location.port || 80).replace(/^[^#]*/, location.pathname));
+  if (node) drawNodes(node, { order, link });
 }
 
-const socket = new Socket(() => ({ name: me.name }));
+// The hosts of all servers: behind a proxy there is but one.
+function places() {
+  const ports = proxied || !node ? [] : [...node.cards, ...(node.demo?.nodes ?? [])].map(({ port }) => port);
+  return [...new Set([location.host, ...ports.sort().map((port) => `${location.hostname}:${port}`)])];
+}
+
+const socket = new Socket(() => ({ name: me.name }), places);
+let lostAt = null;
 
 socket.on("connect", async ({ sid }) => {
   myIds.add(sid);
   trouble(null, "link");
+  drawAttempts(null);
+  if (lostAt !== null) announce(`Connected again after ${duration(performance.now() - lostAt)}`);
+  lostAt = null;
   for (const room of wanted) await join(room, { quietly: true });
+  settled = true;
   drawMessages();
-  look();
 });
 socket.on("disconnect", () => {
+  settled = false;
+  lostAt = performance.now();
+  for (const key of heard.keys()) doubtful.add(key);
+  $("cluster").inert = true; // what it shows is old, and nobody takes its orders
   $("health").dataset.state = "bad";
   $("health").textContent = "disconnected";
-  trouble("The connection to this node was lost; trying again.", "link");
 });
-socket.on("message", (line) => show(line.room, { ...line, at: new Date() }));
+socket.on("waiting", ({ failures, places, wait }) => {
+  $("health").dataset.state = "bad";
+  $("health").textContent = "disconnected";
+  const who = places.length > 1 ? "this node was lost; looking for another one" : "this node was lost; trying again";
+  const text = failures > 2 * places.length ? `Nobody answers at ${places.join(", ")}. Is it running?` : `The connection to ${who}.`;
+  trouble(text, "link");
+  drawAttempts({ failures, wait });
+});
+socket.on("message", (line) => {
+  const ms = since(line.at);
+  if (!myIds.has(line.id)) measure(ms);
+  compare(`${line.by} ${line.room}`, line.seq, 1);
+  show(line.room, { ...line, ms, at: new Date() });
+});
+socket.on("number", (line) => counted(line, myIds.has(line.id)));
 socket.on("moved", (line) => show(line.room, line));
-socket.on("lost", ({ node: name, count }) => {
-  const what = count === null ? "Some events" : count === 1 ? "One event" : `${count} events`;
-  for (const room of rooms.keys()) show(room, { lost: `${what} of ${name} did not get here` });
+socket.on("lost", ({ node: name, count: many }) => {
+  tell({ lost: many === null ? `What ${name} sent last may not have got here` : `${count(many, "event")} of ${name} did not get here` });
 });
-socket.on("changed", look);
-socket.on("state", (state) => {
-  const first = node?.node !== state.node;
-  drawState(state);
-  if (first && lastSeen) drawNodes(lastSeen);
-});
+socket.on("state", drawState);
 
 $("name").value = me.name;
 $("name-form").addEventListener("submit", (event) => {
@@ -274,5 +289,8 @@ $("compose").addEventListener("submit", async (event) => {
   const text = $("text").value;
   if (!text.trim() || !active) return;
   $("text").value = "";
-  if ((await ask("message", { room: active, text })) === undefined && !$("text").value) $("text").value = text;
+  if ((await ask("message", { room: active, text, at: now() })) === undefined && !$("text").value) $("text").value = text;
 });
+$("send-all").addEventListener("click", () => active && sendAll(ask, active));
+$("try-now").addEventListener("click", () => socket.tryNow());
+addEventListener("online", () => socket.tryNow());

@@ -1,28 +1,41 @@
 // A small Socket.IO client: protocol 5 over Engine.IO 4, WebSocket only, the main namespace, JSON without binary.
 // An application would use the official client; this one is here so that the example needs nothing from elsewhere.
+//
+// It tries its server again once, then goes round the others that it is told of, more and more slowly.
 
-const FIRST_RETRY = 200; // milliseconds, doubled after each failure
-const LAST_RETRY = 3000;
+const FIRST_RETRY = 200; // milliseconds, doubled after each round
+const LAST_RETRY = 15000;
+const TO_CONNECT = 5000;
 
 export class Socket {
   #auth;
+  #places;
   #handlers = new Map();
   #acks = new Map();
   #nextAck = 0;
-  #retry = FIRST_RETRY;
+  #failures = 0;
   #connected = false;
   #ws = null;
+  #place = location.host;
+  #waiting = null; // the timer of the next attempt
   #silence = null; // the timer that ends a connection over which nothing comes any more
-  #patience = 45000;
+  #patience = TO_CONNECT;
 
-  // `auth` is called at each connection, so that it can give what is right then.
-  constructor(auth) {
+  // `auth` is called at each connection, so that it can give what is right then; `places`, which gives the hosts of all servers, at
+  // each failure.
+  constructor(auth, places) {
     this.#auth = auth;
+    this.#places = places;
     this.#open();
   }
 
   on(event, handler) {
     this.#handlers.set(event, handler);
+  }
+
+  // Where it is connected, or tries to be.
+  get place() {
+    return this.#place;
   }
 
   // Resolves with the server's answer.
@@ -34,9 +47,18 @@ export class Socket {
     return answered;
   }
 
+  // Does not wait until the next attempt is due.
+  tryNow() {
+    if (this.#waiting === null) return;
+    clearTimeout(this.#waiting);
+    this.#open();
+  }
+
   #open() {
+    this.#waiting = null;
+    this.#patience = TO_CONNECT;
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const ws = new WebSocket(`${scheme}://${location.host}/socket.io/?EIO=4&transport=websocket`);
+    const ws = new WebSocket(`${scheme}://${this.#place}/socket.io/?EIO=4&transport=websocket`);
     this.#ws = ws;
     ws.onmessage = ({ data }) => ws === this.#ws && this.#receive(data);
     ws.onclose = () => ws === this.#ws && this.#lost();
@@ -65,7 +87,7 @@ export class Socket {
     switch (kind) {
       case "0": // connected
         this.#connected = true;
-        this.#retry = FIRST_RETRY;
+        this.#failures = 0;
         this.#call("connect", JSON.parse(json));
         break;
       case "1": // disconnected by the server
@@ -103,7 +125,13 @@ export class Socket {
     this.#acks.clear();
     if (this.#connected) this.#call("disconnect");
     this.#connected = false;
-    setTimeout(() => this.#open(), this.#retry * (0.5 + Math.random()));
-    this.#retry = Math.min(this.#retry * 2, LAST_RETRY);
+    const places = this.#places();
+    this.#failures += 1;
+    // The first attempt goes where the connection was.
+    if (this.#failures > 1) this.#place = places[(places.indexOf(this.#place) + 1) % places.length];
+    const rounds = Math.floor((this.#failures - 1) / places.length);
+    const wait = Math.min(FIRST_RETRY * 2 ** rounds, LAST_RETRY) * (0.5 + Math.random());
+    this.#waiting = setTimeout(() => this.#open(), wait);
+    this.#call("waiting", { failures: this.#failures, places, wait });
   }
 }

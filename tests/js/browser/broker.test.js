@@ -41,7 +41,12 @@ for (const kind of ["redis", "nats", "rabbitmq", "postgres"]) {
       await message(grace, "Can you hear me?").waitFor();
       await say(grace, "Loud and clear");
       await message(ada, "Loud and clear").waitFor();
-      for (const page of pages) await page.locator('#health[data-state="good"]', { hasText: "2 nodes" }).waitFor();
+      for (const page of pages) {
+        await page.locator('#health[data-state="good"]', { hasText: "2 nodes" }).waitFor();
+        // Somebody's broker is not killed by a button.
+        assert.ok(await page.locator("#broker").isHidden());
+        assert.equal(await page.getByRole("button", { name: /kill|freeze/i }).count(), 0);
+      }
 
       await broker.kill();
       for (const page of pages) {

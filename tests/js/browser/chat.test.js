@@ -60,7 +60,7 @@ describe("the chat page", () => {
       await page.locator(`[data-node="${node(2)}"] .nobody`).waitFor();
       assert.equal(await page.locator("#summary").textContent(), "2 people on 3 nodes");
       await page.locator('#health[data-state="good"]').waitFor();
-      assert.match(await page.locator("#health").textContent(), /^3 nodes, echo/);
+      assert.match(await page.locator("#health").textContent(), /^3 nodes, broker [\d.]+ m?s$/);
     }
     assert.equal(await one.locator("#node").textContent(), node(0));
     assert.equal(await two.locator("#node").textContent(), node(1));
@@ -94,11 +94,13 @@ describe("the chat page", () => {
     await page.fill("#name", "Ada & Co");
     await page.press("#name", "Enter");
     await present(page, 0, "Ada & Co").waitFor();
+    const opened = page.waitForEvent("popup");
     await page.locator(`[data-node="${node(1)}"] a`).click();
-    await present(page, 1, "Ada & Co").getByText("# tea").waitFor();
-    assert.equal(new URL(page.url()).port, port(1));
-    assert.equal(await page.inputValue("#name"), "Ada & Co");
-    await page.close();
+    const other = await opened;
+    await present(other, 1, "Ada & Co").getByText("# tea").waitFor();
+    assert.equal(new URL(other.url()).port, port(1));
+    assert.equal(await other.inputValue("#name"), "Ada & Co");
+    for (const it of [page, other]) await it.close();
   });
 
   it("fits a phone", async () => {

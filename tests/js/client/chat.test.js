@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, afterEach, before, describe, it } from "node:test";
-import { startChat } from "../chat.js";
+import { startChat, User } from "../chat.js";
 import { Client, eventually, run } from "../nodes.js";
 
 describe("the chat", () => {
@@ -18,10 +18,11 @@ describe("the chat", () => {
     assert.equal(chat.errors(), "");
   });
 
-  async function user(index, name) {
-    const client = new Client(chat.urls[index], { auth: { name } });
+  async function user(index, name, headers) {
+    const client = new Client(chat.urls[index], { auth: { name }, headers });
     clients.push(client);
     await client.until("the connection", () => client.socket.connected);
+    client.state = User.prototype.state;
     client.ask = (event, data) => client.socket.timeout(20_000).emitWithAck(event, data);
     return client;
   }
@@ -31,12 +32,28 @@ describe("the chat", () => {
   it("carries a message to the room on every node, with its sender and its node", async () => {
     const users = [await user(0, "Ada"), await user(1, "Grace"), await user(2, "Linus")];
     for (const it of users) assert.deepEqual(await it.ask("join", { room: " tea " }), { ok: "tea" });
-    assert.deepEqual(await users[1].ask("message", { room: "tea", text: " <b>hi</b> " }), { ok: true });
-    const expected = { id: users[1].id, room: "tea", text: "<b>hi</b>", name: "Grace", node: node(1), port: port(1) };
-    for (const it of users) assert.deepEqual(await it.next("message"), expected);
+    for (const at of [17.5, 18.5]) {
+      assert.deepEqual(await users[1].ask("message", { room: "tea", text: " <b>hi</b> ", at }), { ok: true });
+    }
+    const { id: by } = (await users[1].next("state")).cards.find((card) => card.node === node(1));
+    const sent = { id: users[1].id, room: "tea", text: "<b>hi</b>", name: "Grace", node: node(1), port: port(1), by };
+    for (const it of users) {
+      await it.until("both messages", () => it.got("message").length === 2);
+      assert.deepEqual(it.got("message"), [{ ...sent, seq: 1, at: 17.5 }, { ...sent, seq: 2, at: 18.5 }]);
+      await it.state("the count of them", ({ cards }) => cards.find(({ node }) => node === sent.node).said.tea === 2);
+    }
   });
 
-  it("tells who is where on all nodes, and tells when that has changed", async () => {
+  it("carries numbers, as many as a page sends", async () => {
+    const [ada, grace] = [await user(0, "Ada"), await user(1, "Grace")];
+    for (const it of [ada, grace]) await it.ask("join", { room: "tea" });
+    for (let n = 0; n < 3; n++) assert.deepEqual(await ada.ask("number", { room: "tea", run: 4, n, of: 3, at: n }), { ok: true });
+    await grace.until("all of them", () => grace.got("number").length === 3);
+    const expected = [0, 1, 2].map((n) => ({ id: ada.id, run: 4, n, of: 3, at: n, name: "Ada", node: node(0) }));
+    assert.deepEqual(grace.got("number"), expected);
+  });
+
+  it("tells who is where on all nodes, and tells it again when that has changed", async () => {
     const users = [await user(0, "Ada"), await user(1, "Grace"), await user(2)];
     await users[0].ask("join", { room: "tea" });
     await users[0].ask("join", { room: "cake" });
@@ -50,10 +67,12 @@ describe("the chat", () => {
     const who = () => users[1].ask("who", null);
     await eventually("those before are gone", async () => (await who()).ok.nodes.every(({ users }) => users.length === 1));
     assert.deepEqual(await who(), { ok: { nodes: expected, missing: 0 } });
-    const before = users[1].got("changed").length;
+    const shown = ({ cards }) => cards.map(({ node, port, users }) => ({ node, port, users }));
+    const same = (state) => JSON.stringify(shown(state)) === JSON.stringify(expected);
+    for (const it of users) await it.state("everyone on the cards", same);
     users[0].socket.disconnect();
-    await users[1].until("changed", () => users[1].got("changed").length > before);
     const empty = (nodes) => nodes.find((it) => it.node === node(0)).users.length === 0;
+    await users[1].state("Ada is gone from the cards", ({ cards }) => empty(cards));
     await eventually("Ada is gone", async () => empty((await who()).ok.nodes));
   });
 
@@ -64,6 +83,25 @@ describe("the chat", () => {
     assert.equal(state.nodes[0], node(1));
     assert.deepEqual([...state.nodes].sort(), [0, 1, 2].map(node).sort());
     assert.ok(state.health >= 0 && state.health < 10_000);
+    await client.state("the round trip", ({ round_trip }) => round_trip > 0);
+    const own = state.cards.find((card) => card.node === node(1));
+    assert.deepEqual([own.state, own.lost, own.gone], ["up", 0, null]);
+  });
+
+  it("lets pages of this machine alone kill its broker", async () => {
+    const stranger = await user(0, "Mallory", { origin: "https://example.org" });
+    const local = await user(0, "Ada", { origin: chat.urls[0] });
+    stranger.socket.emit("demo", { do: "kill_broker" }, () => assert.fail("a stranger is answered"));
+    await stranger.ask("who", null);
+    const before = local.got("state").length;
+    // Orders are carried out one after the other, and this one is refused.
+    assert.match((await local.ask("demo", { do: "start", port: port(0) })).error, /runs/);
+    assert.match((await local.ask("demo", { do: "freeze", port: 1 })).error, /no such server/);
+    assert.ok((await local.ask("demo", { do: "burn" })).error);
+    await local.until("a newer state", () => local.got("state").length > before);
+    const { demo } = local.got("state").at(-1);
+    assert.deepEqual([demo.broker, demo.log], [true, []]);
+    assert.deepEqual(demo.nodes.map(({ runs, frozen }) => [runs, frozen]), Array(3).fill([true, false]));
   });
 
   it("does not show a message to those who left the room", async () => {
@@ -84,7 +122,8 @@ describe("the chat", () => {
       ["join", { room: " " }], ["join", { room: "x".repeat(33) }], ["join", { room: 7 }], ["join", null], ["join", "tea"],
       ["leave", { room: "cake" }], ["message", { room: "tea", text: "" }], ["message", { room: "tea", text: "x".repeat(501) }],
       ["message", { room: "cake", text: "hi" }], ["message", { room: "tea" }], ["message", [[]]], ["message", Buffer.from([0])],
-      ["message", { room: client.id, text: "hi" }], ["name", { name: "" }], ["name", { name: "a\u0007" }],
+      ["message", { room: client.id, text: "hi" }], ["number", { room: "tea", run: 1, n: 3, of: 3, at: 1 }],
+      ["number", { room: "cake", run: 1, n: 0, of: 3, at: 1 }], ["number", { room: "tea", run: 1, n: 0, of: 2e9, at: 1 }], ["name", { name: "" }], ["name", { name: "a\u0007" }],
     ];
     for (const [event, data] of refused) {
       const { ok, error } = await client.ask(event, data);
@@ -121,7 +160,8 @@ describe("the chat's command line", () => {
     assert.equal((await ada.next("message")).text, "alone");
     assert.equal((await grace.next("message")).text, "alone too");
     assert.equal((await ada.socket.timeout(20_000).emitWithAck("who", null)).ok.nodes.length, 1);
-    assert.equal((await ada.next("state")).health, null);
+    const { health, round_trip, demo, cards } = await ada.next("state");
+    assert.deepEqual([health, round_trip, demo, cards.map(({ state }) => state)], [null, null, null, ["alone"]]);
     chat.child.kill("SIGINT");
     await Promise.all([ada.gone(), grace.gone()]);
     assert.deepEqual(await chat.exited, [0, null]);
