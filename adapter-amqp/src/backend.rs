@@ -46,8 +46,8 @@ impl Link for Line {
     /// keeps the order on such a way, whatever the routing keys.
     const CAPABILITIES: Capabilities = Capabilities::ORDERED;
 
-    async fn open(Brokers { amqp, hosts }: &mut Brokers, _: &Inbox, _: Breaker) -> Result<Self> {
-        let amqp = amqp.logged_in().await?;
+    async fn open(Brokers { amqp, hosts }: &mut Brokers, inbox: &Inbox, _: Breaker) -> Result<Self> {
+        let amqp = amqp.logged_in(inbox.client_name()).await?;
         // A session is dear to a broker: while one is being made, those that were reached meanwhile wait.
         let turn = Mutex::new(());
         let (session, intake) = in_turn(hosts.round(), async |host| {

@@ -135,9 +135,10 @@ impl Amqp {
     ///
     /// # Errors
     /// Those of [`Credentials::login`].
-    pub(crate) async fn logged_in(&self) -> Result<Self> {
+    pub(crate) async fn logged_in(&self, name: String) -> Result<Self> {
         let login = self.credentials.login().await?;
-        Ok(Self { login: Some(login).filter(|login| *login != Login::default()), ..self.clone() })
+        let name = Some(self.name.clone().unwrap_or(name));
+        Ok(Self { login: Some(login).filter(|login| *login != Login::default()), name, ..self.clone() })
     }
 
     pub(crate) fn hosts(&self) -> &[HostPort] {

@@ -73,7 +73,7 @@ impl Tap {
     /// # Errors
     /// `Config` when it is no name.
     pub fn in_cluster(mut self, name: &str) -> crate::model::Result<Self> {
-        let owner = Owner { cluster: ClusterName::new(name)?, node: None };
+        let owner = Owner { cluster: ClusterName::new(name)?, node: None, name: String::new() };
         self.inbox = Inbox::new(self.bounds, Some(owner));
         Ok(self)
     }

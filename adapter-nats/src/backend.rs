@@ -41,6 +41,7 @@ impl Servers {
     /// # Errors
     /// If none does, the most telling refusal.
     async fn open(&mut self, inbox: &Inbox) -> Result<Arc<Connection>> {
+        self.nats.name_connections(inbox.client_name());
         let turns = self.named.round().chain(self.heard.round().take(1));
         let connection = in_turn(turns, |server| Connection::open(&self.nats, server, inbox)).await?;
         if self.nats.discovers() {

@@ -152,6 +152,11 @@ impl Nats {
         &self.servers
     }
 
+    /// What the connection is called on the server, where the URL does not say it.
+    pub(crate) fn name_connections(&mut self, name: String) {
+        self.name.get_or_insert(name);
+    }
+
     /// So many bytes may wait for the node.
     pub(crate) fn most_waiting(&self) -> usize {
         self.max_bytes

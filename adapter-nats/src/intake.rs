@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use roomcast_core::backend::{Inbox, InboxFull};
 
-/// What a message counts beside its payload: its place in the queue, and its head in the client's buffer.
+/// What a message counts beside its payload: its place in the queue, and what its allocation has beside its bytes.
 const PLACE: usize = 128;
 
 /// Takes what is delivered on one connection. Its subscriptions share one bound.
@@ -36,7 +36,7 @@ impl Intake {
     /// # Cancel safety
     /// What waits is dropped.
     pub(crate) async fn forward(self: Arc<Self>, mut arriving: impl Stream<Item = Message> + Unpin) {
-        let mut queue = Queue { waiting: VecDeque::new(), intake: &self };
+        let mut queue = Queue { channel: String::new(), waiting: VecDeque::new(), intake: &self };
         loop {
             tokio::select! {
                 message = arriving.next() => match message {
@@ -65,7 +65,10 @@ impl Intake {
 
 /// What waits of one channel.
 struct Queue<'a> {
-    waiting: VecDeque<(Subject, Bytes)>,
+    /// The channel, once something waits.
+    channel: String,
+    /// Copies: what comes is a slice of the client's read buffer, and would keep all of that in memory.
+    waiting: VecDeque<Bytes>,
     intake: &'a Intake,
 }
 
@@ -79,7 +82,10 @@ impl Queue<'_> {
             false => payload,
         };
         if self.intake.reserve(PLACE + payload.len()) {
-            self.waiting.push_back((subject, payload));
+            if self.channel.is_empty() {
+                subject.as_str().clone_into(&mut self.channel);
+            }
+            self.waiting.push_back(Bytes::copy_from_slice(&payload));
         } else {
             (self.intake.dropped)();
         }
@@ -87,10 +93,10 @@ impl Queue<'_> {
 
     /// Hands over what the inbox takes.
     fn hand_over(&mut self) {
-        while let Some((subject, payload)) = self.waiting.pop_front() {
+        while let Some(payload) = self.waiting.pop_front() {
             let cost = PLACE + payload.len();
-            if let Err(InboxFull(payload)) = self.intake.inbox.frame(&subject, payload) {
-                return self.waiting.push_front((subject, payload));
+            if let Err(InboxFull(payload)) = self.intake.inbox.frame(&self.channel, payload) {
+                return self.waiting.push_front(payload);
             }
             self.intake.release(cost);
         }
@@ -100,7 +106,7 @@ impl Queue<'_> {
 
 impl Drop for Queue<'_> {
     fn drop(&mut self) {
-        self.intake.release(self.waiting.iter().map(|(_, payload)| PLACE + payload.len()).sum());
+        self.intake.release(self.waiting.iter().map(|payload| PLACE + payload.len()).sum());
     }
 }
 

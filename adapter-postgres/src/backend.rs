@@ -109,6 +109,8 @@ impl Link for Pair {
     const CAPABILITIES: Capabilities = Capabilities::ORDERED;
 
     async fn open(postgres: &mut Postgres, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
+        let name = inbox.client_name();
+        [&mut postgres.publish, &mut postgres.listen].into_iter().for_each(|place| place.name_connections(&name));
         let (publisher, listener) = tokio::try_join!(
             Connection::open(&postgres.publish, None),
             Connection::open(&postgres.listen, Some(Intake::new(inbox.clone()))),

@@ -113,9 +113,6 @@ impl Postgres {
 
 impl Place {
     fn new(mut client: tokio_postgres::Config, tls: Tls, credentials: Credentials) -> Self {
-        if client.get_application_name().is_none() {
-            client.application_name("roomcast");
-        }
         // The kernel's part in noticing that the other side has gone; our pings are the other.
         client
             .keepalives_idle(Duration::from_secs(2))
@@ -123,6 +120,13 @@ impl Place {
             .keepalives_retries(2);
         client.tcp_user_timeout(Duration::from_secs(4));
         Self { client, tls, credentials }
+    }
+
+    /// What the connections are called on the server, where the URL does not say it.
+    pub(crate) fn name_connections(&mut self, name: &str) {
+        if self.client.get_application_name().is_none() {
+            self.client.application_name(name);
+        }
     }
 
     /// The client's settings, with the login for the next connection.
@@ -137,6 +141,9 @@ impl Place {
         }
         if let Some(password) = password {
             client.password(password);
+        }
+        if client.get_application_name().is_none() {
+            client.application_name("roomcast");
         }
         Ok(client)
     }

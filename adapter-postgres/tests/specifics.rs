@@ -13,7 +13,7 @@ use support::{Node, Tested, admin, channel, client, connect, on, postgres, refus
 /// Ends one of the node's connections from the server's side.
 async fn terminate(admin: &roomcast_postgres::tokio_postgres::Client, which: &str) {
     let query = format!(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'roomcast' AND {which}"
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'roomcast%' AND {which}"
     );
     assert_eq!(admin.query_one(&query, &[]).await.unwrap().get::<_, i64>(0), 1, "{which}");
 }
@@ -29,7 +29,9 @@ async fn either_connection_is_made_again_when_the_server_ends_it() -> Tested {
             node.hears_itself("rc.a").await;
             until(
                 &admin,
-                &format!("SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'roomcast' AND {which}"),
+                &format!(
+                    "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name LIKE 'roomcast%' AND {which}"
+                ),
             )
             .await;
             terminate(&admin, which).await;
@@ -238,7 +240,7 @@ async fn a_listener_that_is_frozen_is_let_go() -> Tested {
     let url = format!("{}/postgres?options=-c%20tcp_user_timeout%3D2000", broker.url());
     let frozen = Node::with(&Postgres::from_url(&url)?, 10).await?;
     frozen.subscribe("rc.a").await;
-    let listeners = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'roomcast'";
+    let listeners = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'roomcast%'";
     // It never reads; what its kernel takes is full at some time.
     let fill = "SELECT count(pg_notify('rc.a', n || repeat('x', 7000))) FROM generate_series(1, 5000) AS n";
     let until = tokio::time::Instant::now() + Duration::from_secs(60);
@@ -257,9 +259,19 @@ async fn closing_leaves_nothing_on_the_server_whatever_it_does() -> Tested {
     let node = on(&broker.url(), "rc.a").await;
     node.backend.close().await?;
     assert!(matches!(node.publish("rc.a", "late").await, Err(PublishError::Unknown(_))));
-    until(&admin, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'roomcast'").await;
+    until(&admin, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'roomcast%'").await;
     let orphan = on(&broker.url(), "rc.a").await;
     broker.kill().await?;
     soon(orphan.backend.close()).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_carry_the_name_of_their_node() -> Tested {
+    let broker = postgres().await;
+    let admin = admin(&broker).await;
+    let cluster = Cluster::builder().node_name("web 1").connect(Postgres::from_url(&broker.url())?).await?;
+    until(&admin, "SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name = 'roomcast-web-1'").await;
+    cluster.close().await?;
     Ok(())
 }

@@ -68,13 +68,14 @@ impl Server {
         let mut node = on(&self.url(role, options), "rc.a").await;
         node.hears_itself("rc.a").await;
         let query = "SELECT bool_and(ssl), bool_or(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
-                     WHERE application_name = 'roomcast'";
+                     WHERE application_name LIKE 'roomcast%'";
         let admin = admin(&self.broker).await;
         let row = admin.query_one(query, &[]).await.unwrap();
         let (all, any): (bool, bool) = (row.get(0), row.get(1));
         assert_eq!(all, any);
         node.backend.close().await.unwrap();
-        support::until(&admin, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'roomcast'").await;
+        support::until(&admin, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'roomcast%'")
+            .await;
         all
     }
 }

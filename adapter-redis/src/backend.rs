@@ -61,7 +61,7 @@ impl Link for Pair {
 
     /// Connects to the server that is to be used now.
     async fn open(redis: &mut Redis, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
-        let dial = redis.dial().await?;
+        let dial = redis.dial(inbox.client_name()).await?;
         let (address, publisher) = redis.topology.publisher(&dial, &redis.mode).await?;
         let pulse = Arc::new(Pulse::default());
         let intake = Intake::new(inbox.clone(), redis.mode.prefix(), Arc::clone(&pulse), breaker.clone());

@@ -41,6 +41,8 @@ pub struct Redis {
 pub(crate) struct Dial {
     pub(crate) login: Login,
     pub(crate) tls: Option<Tls>,
+    /// What the connections are called on the server.
+    pub(crate) name: String,
 }
 
 /// How long the connection that subscribes and all that is asked on it may take.
@@ -180,8 +182,8 @@ impl Redis {
     ///
     /// # Errors
     /// Those of [`Credentials::login`].
-    pub(crate) async fn dial(&self) -> Result<Dial> {
-        Ok(Dial { login: self.credentials.login().await?, tls: self.tls.clone() })
+    pub(crate) async fn dial(&self, name: String) -> Result<Dial> {
+        Ok(Dial { login: self.credentials.login().await?, tls: self.tls.clone(), name })
     }
 }
 

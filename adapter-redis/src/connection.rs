@@ -90,11 +90,15 @@ impl Connection {
             });
         }
         let made = MultiplexedConnection::new_with_config(&login(dial), stream, settings).await;
-        let (client, driver) = made.map_err(|cause| match refusal(&cause) {
+        let (mut client, driver) = made.map_err(|cause| match refusal(&cause) {
             Some(kind) => no_tls(kind).with_source(cause),
             None => error(cause),
         })?;
         let (driver, ended) = InPlace::spawn(driver);
+        // For CLIENT LIST alone: a server that does not permit it is as good.
+        let mut name = redis::cmd("CLIENT");
+        name.arg("SETNAME").arg(&dial.name).set_no_response(true);
+        let _ = client.send_packed_command(&name).await;
         Ok(Self { client, pulse, driver, ended })
     }
 

@@ -74,7 +74,7 @@ impl Topology {
                 Ok((owner, connection))
             }
             Self::Sentinel { sentinels, service, login } => {
-                let asking = Dial { login: login.clone(), tls: dial.tls.clone() };
+                let asking = Dial { login: login.clone(), ..dial.clone() };
                 let round = Round::default();
                 first(sentinels, |sentinel| round.master(dial, mode, &asking, service, sentinel)).await
             }

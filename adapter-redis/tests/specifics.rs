@@ -398,3 +398,16 @@ async fn a_node_that_serves_without_its_server_says_when_the_server_refuses_it()
     assert!(matches!(events.next().await, Some(Event::Refused { kind: ErrorKind::Denied, .. })));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_carry_the_name_of_their_node() -> Tested {
+    let server = redis().await;
+    let builder = Cluster::builder().node_name("web 1");
+    let cluster = builder.connect(Redis::from_url(&server.url())?).await?;
+    eventually("its two connections", async || {
+        ask(&server, "CLIENT LIST").await.matches("name=roomcast-web-1 ").count() == 2
+    })
+    .await;
+    cluster.close().await?;
+    Ok(())
+}

@@ -58,7 +58,7 @@ async fn list(context: &Context, cluster: &Cluster, namespace: &str) -> Result<D
 async fn ask(cluster: &Cluster, namespace: &str, seen: NodeStatus, timeout: Duration) -> Result<Row, Failure> {
     let NodeStatus { node, heard, .. } = seen;
     let began = Instant::now();
-    let counted = cluster.of(namespace)?.timeout(timeout).on(node.id).count_sockets().await?;
+    let counted = cluster.of(namespace)?.timeout(timeout).on_node(node.id).count_sockets().await?;
     let took = began.elapsed();
     let missing = counted.missing.first().map(|missing| missing.reason.to_string());
     let reply = missing.map_or_else(|| Ok((counted.total(), took)), Err);

@@ -229,7 +229,10 @@ impl Cluster {
         self.end_tasks().await;
         let patience = until.max(now() + Duration::from_secs(1));
         let late = |_| Error::new(ErrorKind::Timeout, "the backend did not close in the time given");
-        let closed = tokio::time::timeout_at(patience.into(), core.backend.close()).await.map_err(late).flatten();
+        let closed = tokio::time::timeout_at(patience.into(), core.backend.close())
+            .await
+            .map_err(late)
+            .and_then(|closed| closed);
         *farewell = Farewell::Over;
         said.and(closed)
     }
@@ -268,6 +271,7 @@ impl Cluster {
         core.end_questions();
         core.log_left(now());
         core.inbox.close();
+        core.end_events();
     }
 
     /// Waits until this is true of the goodbye.

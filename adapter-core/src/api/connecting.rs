@@ -111,7 +111,11 @@ impl Plan {
     fn inbox(&self) -> (Inbox, CloseOnDrop) {
         let inbox = Inbox::new(
             self.inbox,
-            Some(inbox::Owner { cluster: self.channels.name.clone(), node: Some(self.node.id) }),
+            Some(inbox::Owner {
+                cluster: self.channels.name.clone(),
+                node: Some(self.node.id),
+                name: self.node.name.clone(),
+            }),
         );
         (inbox.clone(), CloseOnDrop::new(inbox))
     }

@@ -81,11 +81,13 @@ impl EmitterBuilder {
     pub async fn connect(self, backend: impl Connect) -> Result<Emitter> {
         check_max_message(self.max_message)?;
         if self.timeout.is_zero() {
-            return Err(Error::config("an emitter's timeout is more than nothing"));
+            return Err(Error::config(
+                "an emitter's timeout must not be zero: no publish would have the time to be confirmed",
+            ));
         }
         let cluster = cluster_name(self.cluster.as_deref(), &backend)?;
         // Nothing is subscribed: the inbox only hears about the link.
-        let owner = inbox::Owner { cluster: cluster.clone(), node: None };
+        let owner = inbox::Owner { cluster: cluster.clone(), node: None, name: String::new() };
         let inbox = Inbox::new(inbox::Bounds { messages: 1, bytes: 1, control: 1 }, Some(owner));
         let late = |_| Error::new(ErrorKind::Timeout, "connecting took longer than the emitter's timeout");
         let guard = CloseOnDrop::new(inbox.clone());

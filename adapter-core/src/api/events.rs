@@ -31,7 +31,7 @@ impl Events {
         Self { first, told: false, next: Box::pin(receive(events)) }
     }
 
-    /// Waits for the next event; returns `None` when the node is gone. A reader that was too slow gets [`Event::Missed`] first.
+    /// Waits for the next event; returns `None` once the node has been closed, or is gone. A reader that was too slow gets [`Event::Missed`] first.
     ///
     /// # Cancel safety
     /// Safe: no event is lost.

@@ -60,7 +60,7 @@ impl BroadcastOperator {
     }
 
     /// Selects only sockets of the node with this id.
-    pub fn on(mut self, node: NodeId) -> Self {
+    pub fn on_node(mut self, node: NodeId) -> Self {
         self.node = Some(node);
         self
     }

@@ -51,7 +51,8 @@ pub(crate) struct Core {
     pub(crate) sooner: Notify,
     waiters: Mutex<HashMap<u64, Waiter>>,
     ready: Mutex<Option<oneshot::Sender<()>>>,
-    pub(crate) events: broadcast::Sender<Event>,
+    /// Where events are told; gone once the node has been closed, which ends their readers.
+    events: Mutex<Option<broadcast::Sender<Event>>>,
     /// How the link stands: what a new reader of events is told first.
     link_state: LinkState,
     pub(crate) events_dropped: AtomicU64,
@@ -120,7 +121,7 @@ impl Core {
             sooner: Notify::new(),
             waiters: Mutex::default(),
             ready: Mutex::new(Some(ready)),
-            events: broadcast::Sender::new(events),
+            events: Mutex::new(Some(broadcast::Sender::new(events))),
             link_state: LinkState::new(now()),
             events_dropped: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
@@ -349,6 +350,7 @@ impl Core {
         self.end_questions();
         self.inbox.close();
         self.sent.notify_waiters();
+        self.end_events();
     }
 
     /// Ends every open question, and tells what is still to be told.
@@ -438,7 +440,11 @@ impl Core {
 
     /// What happens from now on, and what a reader has to know before.
     pub(crate) fn read_events(&self) -> (Option<Event>, broadcast::Receiver<Event>) {
-        let receiver = self.events.subscribe(); // first: between the two, something may be told twice but not be missed
+        // First: between the two, something may be told twice but not be missed. Of a node that is closed there is nothing to tell.
+        let receiver = match &*self.events() {
+            Some(events) => events.subscribe(),
+            None => broadcast::channel(1).1,
+        };
         (self.link_state.now().degraded.map(Event::Degraded), receiver)
     }
 
@@ -446,7 +452,22 @@ impl Core {
         self.link_state.note(&event, now());
         self.log_event(&event);
         self.measure_event(&event);
-        let _ = self.events.send(event); // nobody listens: nothing to do
+        self.send_event(event);
+    }
+
+    pub(super) fn send_event(&self, event: Event) {
+        if let Some(events) = &*self.events() {
+            let _ = events.send(event); // nobody listens: nothing to do
+        }
+    }
+
+    /// Nothing more will be told.
+    pub(crate) fn end_events(&self) {
+        let _ = self.events().take();
+    }
+
+    fn events(&self) -> MutexGuard<'_, Option<broadcast::Sender<Event>>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -118,7 +118,7 @@ impl Core {
         for (what, count) in self.registry.panics().take() {
             let (cluster, node) = (&self.channels.name, self.node.id);
             tracing::error!(%cluster, %node, what, count, "code of the application panicked; the cluster goes on");
-            let _ = self.events.send(Event::Panicked { what, count }); // nobody listens: nothing to do
+            self.send_event(Event::Panicked { what, count });
         }
     }
 

@@ -143,7 +143,8 @@ impl<C: Connect> Attempts<C> {
         attempt.spawn(async move {
             let late = |_| Error::unavailable(format!("the broker did not answer within {limit:?}"));
             let backend = timeout(limit, connect.connect(inbox.clone())).await.map_err(late)??;
-            let subscribed = timeout(limit, backend.subscribe(&inbox.channels())).await.map_err(late).flatten();
+            let subscribed =
+                timeout(limit, backend.subscribe(&inbox.channels())).await.map_err(late).and_then(|done| done);
             match subscribed {
                 Ok(()) => Ok(backend),
                 Err(error) => {

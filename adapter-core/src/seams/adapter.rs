@@ -123,7 +123,7 @@ pub trait Adapter: Send + Sync + 'static {
     /// As [`broadcast`](Self::broadcast).
     async fn server_side_emit(&self, namespace: &Namespace, event: &str, data: Bytes, wait: Duration) -> Result<()>;
 
-    /// The same, and gathers one answer from each of them.
+    /// Sends an event to the other servers, and gathers one reply from each of them.
     ///
     /// # Errors
     /// As [`change`](Self::change).

@@ -53,6 +53,8 @@ pub(crate) struct Owner {
     pub(crate) cluster: ClusterName,
     /// What this node published itself, control aside, needs no more than to be counted.
     pub(crate) node: Option<NodeId>,
+    /// The node's name.
+    pub(crate) name: String,
 }
 
 /// How much an inbox holds.
@@ -327,6 +329,20 @@ impl Inbox {
     /// How many of this node's own messages came back.
     pub(crate) fn own(&self) -> u64 {
         self.0.own.load(Ordering::Relaxed)
+    }
+
+    /// What to call a connection on the broker, so that an operator finds whose it is: `roomcast-` and the node's name, or the first
+    /// digits of its id where it has no name. At most 63 characters, of `[A-Za-z0-9._-]`.
+    pub fn client_name(&self) -> String {
+        const MOST: usize = 63;
+        let owner = self.0.owner.as_ref();
+        let name = match owner {
+            Some(Owner { name, node: Some(node), .. }) if name.is_empty() => node.to_string()[..8].to_owned(),
+            Some(Owner { name, node: Some(_), .. }) => name.clone(),
+            _ => "emitter".to_owned(),
+        };
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+        format!("roomcast-{name}").chars().map(plain).take(MOST).collect()
     }
 
     /// A link is to be made anew.

@@ -124,3 +124,18 @@ fn skipping_drops_messages_and_heartbeats_and_keeps_what_is_said_once() {
     assert_eq!(inbox.take(true).messages.len(), 0);
     inbox.frame("rc.a", message(Kind::BROADCAST)).expect("room again");
 }
+
+#[test]
+fn a_connection_is_named_after_its_node_in_characters_that_every_broker_takes() {
+    let named = |name: &str, node| {
+        let cluster = ClusterName::new(ClusterName::DEFAULT).expect("valid");
+        let bounds = Bounds { messages: 1, bytes: 1, control: 1 };
+        Inbox::new(bounds, Some(Owner { cluster, node, name: name.to_owned() })).client_name()
+    };
+    let id = Some(NodeId::from_bytes([0xab; 16]));
+    assert_eq!(named("web-1", id), "roomcast-web-1");
+    assert_eq!(named("web 1\n\u{fc}", id), "roomcast-web-1--");
+    assert_eq!(named("", id), "roomcast-abababab");
+    assert_eq!(named("", None), "roomcast-emitter");
+    assert_eq!(named(&"x".repeat(300), id).len(), 63);
+}

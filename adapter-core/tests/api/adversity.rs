@@ -206,7 +206,7 @@ async fn a_volatile_packet_does_not_wait_for_room() {
 async fn g04_a_node_that_is_asked_by_name_and_is_not_there_is_missing() {
     let node = Node::on(&Memory::new()).await;
     let nobody = NodeId::random().unwrap();
-    let on = || node.chat.except(Vec::<Room>::new()).on(nobody);
+    let on = || node.chat.except(Vec::<Room>::new()).on_node(nobody);
     let disconnected = on().disconnect_sockets().await.unwrap();
     assert_eq!((disconnected.missing[0].node, disconnected.missing[0].reason), (nobody, MissingReason::Died));
     assert!(!on().fetch_sockets().await.unwrap().is_complete());

@@ -73,7 +73,7 @@ async fn local_reaches_this_node_alone() {
 async fn one_node_can_be_addressed() {
     let nodes = three().await;
     let mut all = sockets(&nodes, ["a"]);
-    nodes[0].chat.to("a").on(nodes[2].cluster.node().id).emit("there").await.unwrap();
+    nodes[0].chat.to("a").on_node(nodes[2].cluster.node().id).emit("there").await.unwrap();
     assert_eq!(seen(&nodes[0], &mut all).await, [vec![], vec![], vec!["there".to_owned()]]);
 }
 

@@ -40,7 +40,7 @@ async fn an_observer_sees_every_namespace_in_order() {
     one.chat.server_side_emit("recompute", "").await.unwrap();
     let acks = one.chat.to("b").timeout(Duration::from_secs(5)).emit_with_ack("y").await.unwrap();
     assert_eq!(acks.gather().await.missing, []);
-    let _ = one.chat.within("c").on(two.cluster.node().id).disconnect_sockets().await.unwrap();
+    let _ = one.chat.within("c").on_node(two.cluster.node().id).disconnect_sockets().await.unwrap();
     three.chat.emit("its own").await.unwrap();
     let _ = one.chat.count_sockets().await.unwrap(); // a question, behind everything: three has answered it
     let seen: Vec<_> = seen.try_iter().collect();

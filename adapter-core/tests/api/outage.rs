@@ -112,7 +112,7 @@ async fn g04_g08_a_question_in_an_outage_ends_at_once_and_names_everyone() {
     assert_eq!((fetched.items.len(), &fetched.missing[..]), (1, &unreachable[..]));
     let rooms = hour().rooms().await.unwrap();
     assert_eq!((rooms.items.len(), &rooms.missing[..]), (1, &unreachable[..]));
-    let only_there = hour().on(other).count_sockets().await.unwrap();
+    let only_there = hour().on_node(other).count_sockets().await.unwrap();
     assert_eq!((only_there.items.len(), &only_there.missing[..]), (0, &unreachable[..]));
     let joined = hour().to("room").join_sockets("later").await.unwrap();
     assert_eq!((joined.items, &joined.missing[..]), (vec![me], &unreachable[..]));

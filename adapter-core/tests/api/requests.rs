@@ -37,7 +37,7 @@ async fn g04_local_questions_ask_nobody_else() {
     let _sockets: Vec<_> = nodes.iter().map(|node| node.socket(["room"])).collect();
     assert_eq!(nodes[0].chat.within("room").local().fetch_sockets().await.unwrap().items.len(), 1);
     let there = nodes[2].cluster.node().id;
-    let counts = nodes[0].chat.within("room").on(there).count_sockets().await.unwrap();
+    let counts = nodes[0].chat.within("room").on_node(there).count_sockets().await.unwrap();
     assert_eq!(counts.items, [(there, 1)]);
 }
 
@@ -81,7 +81,7 @@ async fn g04_a_question_that_is_dropped_leaves_nothing() {
 async fn g04_a_change_on_another_node_names_no_node_that_did_nothing() {
     let nodes = three().await;
     let there = nodes[2].cluster.node().id;
-    let on = || nodes[0].chat.to("room").on(there);
+    let on = || nodes[0].chat.to("room").on_node(there);
     assert_eq!(on().join_sockets("more").await.unwrap().items, [there]);
     assert!(on().no_wait().join_sockets("more").await.unwrap().items.is_empty());
 }

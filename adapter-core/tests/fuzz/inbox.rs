@@ -53,7 +53,11 @@ struct Run {
 
 impl Default for Run {
     fn default() -> Self {
-        let owner = Owner { cluster: ClusterName::new(ClusterName::DEFAULT).expect("valid"), node: Some(ME) };
+        let owner = Owner {
+            cluster: ClusterName::new(ClusterName::DEFAULT).expect("valid"),
+            node: Some(ME),
+            name: String::new(),
+        };
         let inbox = Inbox::new(BOUNDS, Some(owner));
         inbox.wrote(u64::MAX); // nobody else speaks as this node here
         Self { inbox, messages: VecDeque::new(), control: VecDeque::new(), own: 0 }

@@ -73,7 +73,7 @@ impl Link for Log {
         let redis = &reading.redis;
         let Mode::Stream { key, maxlen } = &redis.mode else { return Err(Error::config("no stream is configured")) };
         let key = key.clone().unwrap_or_else(|| format!("rc.{}", inbox.cluster()).into());
-        let dial = redis.dial().await?;
+        let dial = redis.dial(inbox.client_name()).await?;
         let (address, publisher) = redis.topology.publisher(&dial, &redis.mode).await?;
         let pulse = Arc::new(Pulse::default());
         let mut reader = Connection::with_pulse(&dial, &address, Arc::clone(&pulse), None).await?;

@@ -74,7 +74,7 @@ async fn look(context: &Context, report: &mut Report, cluster: &Cluster) -> Resu
 
 /// Why a node does not reply, with its name; `None` if it does.
 async fn replies(context: &Context, cluster: &Cluster, node: &Node) -> Result<Option<String>, Failure> {
-    let counted = cluster.of("/")?.timeout(context.timeout).on(node.id).count_sockets().await?;
+    let counted = cluster.of("/")?.timeout(context.timeout).on_node(node.id).count_sockets().await?;
     Ok(counted.missing.first().map(|missing| format!("{} ({})", label(node), missing.reason)))
 }
 

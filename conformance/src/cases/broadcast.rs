@@ -103,7 +103,7 @@ async fn g01_local_reaches_this_node_alone(scene: &Scene) -> Verdict {
 async fn g01_one_node_can_be_addressed(scene: &Scene) -> Verdict {
     let nodes = scene.nodes::<3>().await?;
     let mut all = sockets(&nodes, ["a"])?;
-    nodes[0].chat.to("a").on(nodes[2].id()).emit("there").await?;
+    nodes[0].chat.to("a").on_node(nodes[2].id()).emit("there").await?;
     check_eq!(fence(&nodes[0], &mut all).await?, [vec![], vec![], vec!["there"]]);
     Ok(())
 }

@@ -54,7 +54,7 @@ async fn g04_local_and_addressed_questions_ask_nobody_else(scene: &Scene) -> Ver
     let _all = sockets(&nodes, ["room"])?;
     check_eq!(nodes[0].chat.within("room").local().fetch_sockets().await?.items.len(), 1);
     let there = nodes[2].id();
-    check_eq!(nodes[0].chat.within("room").on(there).count_sockets().await?.items, [(there, 1)]);
+    check_eq!(nodes[0].chat.within("room").on_node(there).count_sockets().await?.items, [(there, 1)]);
     Ok(())
 }
 

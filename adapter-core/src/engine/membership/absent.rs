@@ -40,8 +40,12 @@ impl Absent {
 
     /// Who is waited for no longer, each told once: given up, or silent for longer than this.
     pub(super) fn take_given_up(&mut self, clock: Duration, wait: Duration) -> Vec<NodeId> {
-        let over = self.since.extract_if(.., |_, since| clock.saturating_sub(*since) > wait);
-        self.given_up.extend(over.map(|(node, _)| node));
+        let given_up = &mut self.given_up;
+        self.since.retain(|node, since| {
+            let waits = clock.saturating_sub(*since) <= wait;
+            given_up.extend((!waits).then_some(*node));
+            waits
+        });
         std::mem::take(&mut self.given_up)
     }
 

@@ -35,7 +35,9 @@ impl Tails {
     /// The streams that have gone idle by now.
     pub(crate) fn idle(&mut self, now: Instant) -> Vec<Destination> {
         let mut idle = Vec::new();
-        while let Some((_, to)) = self.due.pop_front_if(|(due, _)| *due <= now) {
+        while self.next().is_some_and(|due| due <= now)
+            && let Some((_, to)) = self.due.pop_front()
+        {
             match self.sent.get(&to) {
                 Some(sent) if *sent + IDLE > now => {
                     let again = *sent + IDLE;

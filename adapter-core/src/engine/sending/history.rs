@@ -91,9 +91,9 @@ impl History {
             let mut dropped: Vec<_> = stream.pop_front().into_iter().collect();
             // The pieces of a large message keep the whole of it in memory, however few there are.
             let of = dropped.first().map(|kept| kept.numbers).filter(|numbers| numbers.piece.is_some());
-            let belongs = |kept: &mut Kept| of.is_some_and(|of| kept.numbers.first == of.first);
-            while let Some(piece) = stream.pop_front_if(belongs) {
-                dropped.push(piece);
+            let belongs = |kept: &Kept| of.is_some_and(|of| kept.numbers.first == of.first);
+            while stream.front().is_some_and(belongs) {
+                dropped.extend(stream.pop_front());
             }
             if stream.is_empty() {
                 self.streams.remove(&to);
