@@ -12,9 +12,9 @@ export async function startChat(...args) {
   return { ...chat, urls };
 }
 
-/** Starts a chat process of one node; `name` is the node's, `stop` ends it and throws if it did not end well. */
-export async function startNode(adapter, name = "node") {
-  const chat = await startChat("--nodes", "1", "--adapter", adapter, "--name", name);
+/** Starts a chat process of one node, on a free port or on `at`; `stop` ends it and throws if it did not end well. */
+export async function startNode(adapter, name = "node", at = 0) {
+  const chat = await startChat("--nodes", "1", "--adapter", adapter, "--name", name, "--port", String(at));
   const [url] = chat.urls;
   const port = Number(new URL(url).port);
   return {
