@@ -16,13 +16,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cluster = roomcast::connect(&url).await?;
     let hub = Hub::new();
     let chat = cluster.namespace("/", hub.clone()).await?;
-    axum::serve(listener, app(hub, chat)).with_graceful_shutdown(ctrl_c()).await?;
+    tokio::select! {
+        served = axum::serve(listener, app(hub, chat)).into_future() => served?,
+        stop = tokio::signal::ctrl_c() => stop?,
+    }
     cluster.close().await?; // the other servers know at once that this one has left
     Ok(())
-}
-
-async fn ctrl_c() {
-    tokio::signal::ctrl_c().await.ok();
 }
 
 fn app(hub: Hub, chat: NamespaceHandle) -> Router {

@@ -38,7 +38,7 @@ pub enum Outcome {
 ///
 /// With `--nemesis` as the first argument it strikes one subject for a while instead, and says what came of it: [`nemesis`].
 pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
-    let subjects: Vec<_> = subjects.into_iter().collect();
+    let subjects: Vec<_> = subjects.into_iter().filter(|subject| subject.possible).collect();
     if let Some(done) = started_by_a_case(&subjects) {
         return done;
     }

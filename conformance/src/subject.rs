@@ -27,6 +27,8 @@ pub struct Subject {
     pub(crate) at_once: usize,
     /// Run only where `CONFORMANCE_SUBJECTS` names it.
     pub(crate) on_request: bool,
+    /// This build has what it needs.
+    pub(crate) possible: bool,
     /// The option by which the broker keeps little.
     pub(crate) keeps_little: Option<Text>,
     /// The operator's command after which the broker's next start has a smaller limit.
@@ -60,6 +62,7 @@ impl Subject {
             deadline,
             at_once: 8,
             on_request: false,
+            possible: true,
             keeps_little: None,
             takes_less: None,
             spreads_late: None,
@@ -115,6 +118,12 @@ impl Subject {
     /// It is run only where `CONFORMANCE_SUBJECTS` names it: one that differs from another in a part of the cases alone.
     pub fn on_request(mut self) -> Self {
         self.on_request = true;
+        self
+    }
+
+    /// It is left out where this is false: `only_if(cfg!(feature = "tls"))`.
+    pub fn only_if(mut self, possible: bool) -> Self {
+        self.possible = possible;
         self
     }
 
