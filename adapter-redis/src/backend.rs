@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::config::{Mode, Redis};
 use crate::connection::{Connection, in_time, is_replica};
-use crate::error::{error, kind};
+use crate::error::{error, is_of_the_server, kind};
 use crate::intake::Intake;
 
 /// Half of what an operator may set as the smallest limit of a message (`proto-max-bulk-len`) and of what one client
@@ -190,11 +190,15 @@ pub(crate) async fn publish(
     let sent = driver.assist(publisher.send_packed_commands(pipeline, 0, pipeline.len())).await;
     let mut answers = sent.map_err(|cause| PublishError::Unknown(error(cause)))?;
     answers.truncate(messages);
-    check(answers).inspect_err(|refusal| {
-        if matches!(refusal, PublishError::Unknown(_)) {
-            breaker.trip("the server does not take what is published");
-        }
-    })
+    let Some((index, cause)) = first_refusal(answers) else { return Ok(()) };
+    match kind(&cause) {
+        kind @ (ErrorKind::Denied | ErrorKind::TooLarge) => return Err(PublishError::Refused { index, kind }),
+        // No other connection would help; the batch is sent again in a while.
+        _ if is_of_the_server(&cause) => {}
+        // It lives and cannot publish, as a master that has become a replica: another may have to be found.
+        _ => breaker.trip("the server does not take what is published"),
+    }
+    Err(PublishError::Unknown(error(cause)))
 }
 
 /// Waits until one of the connections of a link is of no use any more; answers why.
@@ -209,16 +213,8 @@ pub(crate) async fn broken(publisher: &mut Connection, receiver: &mut Connection
     why.into()
 }
 
-/// What the server said to each message.
-fn check(answers: Vec<Value>) -> Result<(), PublishError> {
-    for (index, answer) in answers.into_iter().enumerate() {
-        if let Value::ServerError(cause) = answer {
-            let cause = RedisError::from(cause);
-            return Err(match kind(&cause) {
-                kind @ (ErrorKind::Denied | ErrorKind::TooLarge) => PublishError::Refused { index, kind },
-                _ => PublishError::Unknown(error(cause)),
-            });
-        }
-    }
-    Ok(())
+/// The first message that the server has refused, and why.
+fn first_refusal(answers: Vec<Value>) -> Option<(usize, RedisError)> {
+    let refusal = |answer| if let Value::ServerError(cause) = answer { Some(RedisError::from(cause)) } else { None };
+    answers.into_iter().enumerate().find_map(|(index, answer)| Some((index, refusal(answer)?)))
 }

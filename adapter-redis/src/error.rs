@@ -75,6 +75,11 @@ fn of_server(said: ServerErrorKind, detail: &str) -> (ErrorKind, &'static str) {
     }
 }
 
+/// Whether it is about the server's own state, which every connection would meet: a full memory, a failed save, a script that runs on.
+pub(crate) fn is_of_the_server(cause: &RedisError) -> bool {
+    matches!(cause.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "BUSY" | "UNKILLABLE"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;

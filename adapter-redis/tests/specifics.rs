@@ -411,3 +411,27 @@ async fn connections_carry_the_name_of_their_node() -> Tested {
     cluster.close().await?;
     Ok(())
 }
+
+/// A stream needs memory: nothing is taken until there is some again, and the link holds, which no new one could mend.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_on_a_full_server_takes_nothing_until_there_is_memory_again() -> Tested {
+    let server = redis().await;
+    let proxy = server.proxy().await?;
+    let mut node = on(&server.url_through(&proxy).replacen("redis://", "redis+streams://", 1)).await;
+    talk_to_itself(&mut node).await;
+    let connections = proxy.counts().accepted;
+    ask(&server, "CONFIG SET maxmemory 1").await;
+    for _ in 0..3 {
+        let refused = node.publish(ALL, "refused").await;
+        assert!(matches!(refused, Err(PublishError::Unknown(_))), "{refused:?}");
+    }
+    ask(&server, "CONFIG SET maxmemory 0").await;
+    talk_to_itself(&mut node).await;
+    assert_eq!(proxy.counts().accepted, connections, "and nothing was connected again");
+    Ok(())
+}
+
+async fn talk_to_itself(node: &mut Node) {
+    node.publish(ALL, "here").await.expect("it has memory");
+    assert_eq!(node.message().await, (channel(ALL), "here".into()));
+}
