@@ -103,9 +103,9 @@ impl Client {
 /// with attachments is its JSON and then one binary message for each of them. A question
 /// ([`emit_with_ack`](roomcast_core::BroadcastOperator::emit_with_ack)) is written like any packet, and counts as unanswered.
 ///
-/// When `serve` returns, the connection is closed. When the client closes, breaks the protocol, reads nothing for 10 s or sends nothing for
-/// 40 s (it is pinged every 15 s), or when the cluster disconnects it, [`Client::next`] returns `None` and `serve` comes to its
-/// end by itself; it is never cut off. Then the socket leaves all rooms: a client cannot leak.
+/// When `serve` returns, what was emitted to the client before is still written, and the connection is closed. When the client closes, breaks
+/// the protocol, reads nothing for 10 s or sends nothing for 40 s (it is pinged every 15 s), or when the cluster disconnects it, its socket
+/// leaves all rooms at once: a client cannot leak. Then [`Client::next`] returns `None`, so that `serve` comes to its end; it is never cut off.
 ///
 /// Limits of a message's size are those of the [`WebSocketUpgrade`] (64 MiB by default: set less with `max_message_size`).
 pub fn upgrade<F, Fut>(ws: WebSocketUpgrade, hub: &Hub, serve: F) -> Response
@@ -120,20 +120,31 @@ where
 }
 
 async fn run<F: FnOnce(Client) -> Fut, Fut: Future<Output = ()>>(ws: WebSocket, mut socket: Socket, serve: F) {
+    let handle = socket.handle();
     let (mut sink, stream) = ws.split();
     let (received, messages) = mpsc::channel(WAITING);
-    let mut serving = pin!(serve(Client { socket: socket.handle(), messages }));
-    let connected = async {
+    {
+        let mut serving = pin!(serve(Client { socket: handle.clone(), messages }));
+        let mut reading = Box::pin(read(stream, received));
+        let mut writing = pin!(write(&mut socket, &mut sink));
         tokio::select! {
-            () = read(stream, received) => {}
-            () = write(&mut socket, &mut sink) => {}
+            () = &mut serving => {
+                // What was emitted to it before is still written.
+                handle.disconnect();
+                let _ = timeout(PATIENCE, writing).await; // the client may be gone
+            }
+            // In both cases `Client::next` returns `None` from now on, and nobody finds the socket in a room.
+            () = &mut reading => {
+                handle.disconnect();
+                serving.await;
+            }
+            () = &mut writing => {
+                handle.disconnect();
+                drop(reading);
+                serving.await;
+            }
         }
-    };
-    tokio::select! {
-        () = &mut serving => {}
-        () = connected => serving.await, // whose `next` returns `None` from now on
     }
-    drop(socket);
     let _ = timeout(PATIENCE, sink.close()).await; // the client may be gone
 }
 

@@ -11,7 +11,7 @@ use roomcast_core::{Cluster, NodeState, Status};
 ///
 /// | route | 200 when | else |
 /// |---|---|---|
-/// | `/livez` | the node runs | 503 after [`Cluster::close`], or when the node's own tasks have ended |
+/// | `/livez` | the node runs | 503 once [`Cluster::close`] has begun, or when the node's own tasks have ended |
 /// | `/readyz` | the node hears the cluster and the cluster hears it | 503 with the reason, while it joins, is cut off, or is closed |
 /// | `/status` | always, with [`Cluster::status`] as JSON | |
 ///

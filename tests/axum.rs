@@ -62,6 +62,50 @@ async fn a_handler_is_not_cut_off_when_its_client_goes() {
 }
 
 #[tokio::test]
+async fn what_a_handler_emits_last_is_written_before_the_connection_is_closed() {
+    let hub = Hub::new();
+    let cluster = Cluster::connect(Memory::new()).await.unwrap();
+    let chat = cluster.namespace("/", hub.clone()).await.unwrap();
+    let address = server(&hub, move |client: Client| {
+        let chat = chat.clone();
+        async move {
+            for n in 0..100 {
+                chat.to(client.id()).emit(format!("{n}")).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let mut client = connect(address).await;
+    for n in 0..100 {
+        assert_eq!(client.next().await.unwrap().unwrap(), Message::text(n.to_string()));
+    }
+    assert!(matches!(client.next().await, Some(Ok(Message::Close(_)))));
+}
+
+/// One that does not ask for the next message would otherwise keep its socket in its rooms.
+#[tokio::test]
+async fn a_client_that_is_gone_is_in_no_room_although_its_handler_goes_on() {
+    let hub = Hub::new();
+    let (goes_on, mut at_work) = mpsc::unbounded_channel();
+    let address = server(&hub, move |client: Client| {
+        let goes_on = goes_on.clone();
+        async move {
+            client.join("lobby").unwrap();
+            goes_on.send(()).unwrap();
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let client = connect(address).await;
+    at_work.recv().await.unwrap();
+    assert_eq!(hub.stats().sockets, 1);
+    drop(client);
+    while hub.stats().sockets > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_handler_that_returns_closes_the_connection() {
     let hub = Hub::new();
     let address = server(&hub, |client: Client| async move { drop(client) }).await;

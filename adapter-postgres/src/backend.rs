@@ -181,7 +181,7 @@ impl Link for Pair {
                     // Of all of them: none was sent.
                     ErrorKind::Denied => return PublishError::Refused { index: sent, kind: ErrorKind::Denied },
                     // No other connection would help; the batch is sent again in a while.
-                    _ if lasts => tracing::debug!(%error, "PostgreSQL does not take what is published now"),
+                    _ if lasts => return PublishError::NotNow(error),
                     // It lives and cannot publish, as a primary that has become a standby: another may have to be found.
                     _ => handle.breaker.trip("the server does not take what is published"),
                 }

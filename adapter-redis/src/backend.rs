@@ -194,7 +194,7 @@ pub(crate) async fn publish(
     match kind(&cause) {
         kind @ (ErrorKind::Denied | ErrorKind::TooLarge) => return Err(PublishError::Refused { index, kind }),
         // No other connection would help; the batch is sent again in a while.
-        _ if is_of_the_server(&cause) => {}
+        _ if is_of_the_server(&cause) => return Err(PublishError::NotNow(error(cause))),
         // It lives and cannot publish, as a master that has become a replica: another may have to be found.
         _ => breaker.trip("the server does not take what is published"),
     }

@@ -423,7 +423,7 @@ async fn a_stream_on_a_full_server_takes_nothing_until_there_is_memory_again() -
     ask(&server, "CONFIG SET maxmemory 1").await;
     for _ in 0..3 {
         let refused = node.publish(ALL, "refused").await;
-        assert!(matches!(refused, Err(PublishError::Unknown(_))), "{refused:?}");
+        assert!(matches!(refused, Err(PublishError::NotNow(_))), "{refused:?}");
     }
     ask(&server, "CONFIG SET maxmemory 0").await;
     talk_to_itself(&mut node).await;
@@ -434,4 +434,31 @@ async fn a_stream_on_a_full_server_takes_nothing_until_there_is_memory_again() -
 async fn talk_to_itself(node: &mut Node) {
     node.publish(ALL, "here").await.expect("it has memory");
     assert_eq!(node.message().await, (channel(ALL), "here".into()));
+}
+
+/// What is emitted meanwhile waits, also what is under way, and nothing is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn g08_what_is_emitted_while_a_server_of_streams_is_full_arrives_afterwards() -> Tested {
+    let server = redis().await;
+    let url = server.url().replacen("redis://", "redis+streams://", 1);
+    let (one, two) = (Cluster::connect(Redis::from_url(&url)?).await?, Cluster::connect(Redis::from_url(&url)?).await?);
+    let hub = Hub::new();
+    let _there = two.namespace("/", hub.clone()).await?;
+    let mut socket = hub.connect()?;
+    let chat = one.of("/")?;
+    let mut events = one.events();
+    ask(&server, "CONFIG SET maxmemory 1").await;
+    for n in 0..100 {
+        chat.emit(n.to_string()).await?;
+    }
+    // By then the writer has tried some fifteen times.
+    while !matches!(events.next().await, Some(Event::Degraded(_))) {}
+    ask(&server, "CONFIG SET maxmemory 0").await;
+    for n in 0..100 {
+        assert_eq!(socket.next().await.expect("connected").packet.data, n.to_string());
+    }
+    assert_eq!((one.stats().refused, two.stats().lost), (0, 0));
+    one.close().await?;
+    two.close().await?;
+    Ok(())
 }

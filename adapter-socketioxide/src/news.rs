@@ -23,6 +23,8 @@ impl News {
             Event::Degraded(_) => Some(Self::Degraded),
             Event::Recovered => Some(Self::Recovered),
             Event::Gap { count, .. } => Some(Self::Lost { count: *count }),
+            // Some of what there was to tell is gone: a page that loads anew is right in any case.
+            Event::Missed(_) => Some(Self::Lost { count: None }),
             _ => None,
         }
     }

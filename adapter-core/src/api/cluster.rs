@@ -1,7 +1,6 @@
 //! The cluster as an application holds it.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -213,7 +212,7 @@ impl Cluster {
     /// with the last clone.
     pub async fn close(&self) -> Result<()> {
         let core = self.core();
-        core.closed.store(true, Ordering::Release);
+        core.close();
         core.stop_reserving();
         let mut farewell = self.0.farewell.lock().await;
         let until = deadline(self.0.close_timeout);

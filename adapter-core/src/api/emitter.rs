@@ -165,7 +165,7 @@ impl Emitter {
                 Err(PublishError::Refused { kind, .. }) => {
                     return Err(Error::new(kind, "the broker refuses the message"));
                 }
-                Err(PublishError::Unknown(cause)) => {
+                Err(PublishError::Unknown(cause) | PublishError::NotNow(cause)) => {
                     tracing::debug!(%cause, "the outcome of a publish is unknown; it is repeated");
                     tokio::time::sleep(RETRY).await;
                 }

@@ -104,6 +104,7 @@ impl Adapter for Cluster {
         };
         let forget = core.ask(&operation, scope, until, Some(local), waiter).await?;
         for missing in forget.iter().flat_map(|forget| &forget.asked.missing) {
+            core.measure_missing("emit_with_ack", std::slice::from_ref(missing));
             collector.ask(&[missing.node]);
             collector.end(missing.node, Some(missing.reason));
         }

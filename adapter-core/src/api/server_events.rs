@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -14,10 +14,12 @@ use tokio::sync::mpsc::{self, Receiver};
 
 use crate::api::NamespaceHandle;
 use crate::api::namespace::{Handler, TIMEOUT};
-use crate::driver::panics;
+use crate::driver::{now, panics};
 use crate::model::{Error, Gathered, MissingNode, MissingReason, NodeId, Result};
 use crate::seams::ServerEvent;
 
+/// Between two lines in the log about one handler that fails.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How many server-side events wait for their handler.
 const EVENTS: usize = 1024;
 
@@ -89,6 +91,7 @@ impl NamespaceHandle {
                 Err(_) => missing.push(MissingNode { node, reason: MissingReason::Unsupported }),
             }
         }
+        missing.sort_unstable_by_key(|missing| missing.node);
         Ok(Gathered { items, missing })
     }
 
@@ -96,7 +99,7 @@ impl NamespaceHandle {
     /// of one name each get every event of that name; if the sender waits for an answer, the first that replies has answered.
     ///
     /// The handler stays until the cluster is closed, or until [`off`](Self::off), also when this handle is dropped. An error that it
-    /// returns is logged, and a sender who waits for an answer learns that there is none. Queue and panics are as with
+    /// returns is logged, at most once a second, and a sender who waits for an answer learns that there is none. Queue and panics are as with
     /// [`on_server_event`](Self::on_server_event). A handler that captures a `Cluster` or a `NamespaceHandle` keeps the node alive
     /// until `close`.
     ///
@@ -125,13 +128,13 @@ impl NamespaceHandle {
     {
         let (sender, events) = mpsc::channel(EVENTS);
         self.0.adapter.on_server_event(&self.0.name, Some(event), sender)?;
-        let event = event.to_owned();
+        let failures = Arc::new(Failures::of(event));
         // Ends once its events have nowhere to come from: by `off`, or with the node.
         tokio::spawn(self.handling(events, move |incoming| {
-            let (event, handled) = (event.clone(), handler(incoming));
+            let (failures, handled) = (Arc::clone(&failures), handler(incoming));
             async move {
                 if let Err(error) = handled.await {
-                    tracing::warn!(event, "the handler of a server event has failed: {error}");
+                    failures.tell(&error);
                 }
             }
         }));
@@ -206,6 +209,31 @@ impl NamespaceHandle {
                 }
             }
         }
+    }
+}
+
+/// What a handler has failed at: other servers may send any number of what it cannot read.
+struct Failures {
+    event: String,
+    /// When it was logged last, and how many were not since.
+    told: Mutex<(Option<Instant>, u64)>,
+}
+
+impl Failures {
+    fn of(event: &str) -> Self {
+        Self { event: event.to_owned(), told: Mutex::default() }
+    }
+
+    /// Logs one failure a second at most.
+    fn tell(&self, error: &Error) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.0.is_some_and(|told| now().saturating_duration_since(told) < PAUSE) {
+            told.1 += 1;
+            return;
+        }
+        let (_, others) = std::mem::replace(&mut *told, (Some(now()), 0));
+        drop(told);
+        tracing::warn!(event = self.event, others, "the handler of a server event has failed: {error}");
     }
 }
 

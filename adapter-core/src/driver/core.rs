@@ -350,6 +350,8 @@ impl Core {
         self.end_questions();
         self.inbox.close();
         self.sent.notify_waiters();
+        self.link_state.ends(now());
+        self.publish_all();
         self.end_events();
     }
 
@@ -456,14 +458,20 @@ impl Core {
     }
 
     pub(super) fn send_event(&self, event: Event) {
-        if let Some(events) = &*self.events() {
-            let _ = events.send(event); // nobody listens: nothing to do
-        }
+        let events = self.events().clone(); // readers wake: not under our lock
+        let _ = events.map(|events| events.send(event)); // nobody listens: nothing to do
     }
 
     /// Nothing more will be told.
     pub(crate) fn end_events(&self) {
-        let _ = self.events().take();
+        let events = self.events().take();
+        drop(events); // readers wake: not under our lock
+    }
+
+    /// Calls are refused from now on.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.link_state.ends(now());
     }
 
     fn events(&self) -> MutexGuard<'_, Option<broadcast::Sender<Event>>> {

@@ -19,11 +19,13 @@ pub(super) struct State {
     pub(super) last_error: Option<String>,
     /// How often it was down or silent.
     pub(super) outages: u64,
+    /// The node has been closed: its state is that from then on.
+    over: bool,
 }
 
 impl LinkState {
     pub(super) fn new(now: Instant) -> Self {
-        Self(Mutex::new(State { degraded: None, since: now, last_error: None, outages: 0 }))
+        Self(Mutex::new(State { degraded: None, since: now, last_error: None, outages: 0, over: false }))
     }
 
     /// Takes note of what an event says about the link.
@@ -31,14 +33,22 @@ impl LinkState {
         let mut state = self.lock();
         match event {
             Event::Degraded(reason) => {
-                if state.degraded.replace(reason.clone()).is_none() {
+                if state.degraded.replace(reason.clone()).is_none() && !state.over {
                     (state.since, state.outages) = (now, state.outages + 1);
                 }
                 state.last_error = Some(reason.clone());
             }
             Event::Refused { reason, .. } => state.last_error = Some(reason.clone()),
-            Event::Recovered => (state.degraded, state.since) = (None, now),
+            Event::Recovered if !state.over => (state.degraded, state.since) = (None, now),
             _ => {}
+        }
+    }
+
+    /// The node has been closed.
+    pub(super) fn ends(&self, now: Instant) {
+        let mut state = self.lock();
+        if !std::mem::replace(&mut state.over, true) {
+            state.since = now;
         }
     }
 

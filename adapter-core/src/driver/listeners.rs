@@ -41,13 +41,19 @@ impl Listeners {
     }
 }
 
-/// Gives the event to all of them: each gets its data, and the first that replies has replied. Returns the event when nobody has
-/// taken it, and who is gone.
-pub(super) fn hand_over(
-    mut event: ServerEvent,
-    listeners: &[ServerEvents],
-) -> (Option<ServerEvent>, Vec<ServerEvents>) {
-    let (mut taken, mut closed) = (false, Vec::new());
+/// What became of an event.
+pub(super) struct HandedOver {
+    /// The event, when nobody has taken it.
+    pub(super) refused: Option<ServerEvent>,
+    /// How many have not taken it since their queues were full.
+    pub(super) full: u64,
+    /// Who is gone.
+    pub(super) closed: Vec<ServerEvents>,
+}
+
+/// Gives the event to all of them: each gets its data, and the first that replies has replied.
+pub(super) fn hand_over(mut event: ServerEvent, listeners: &[ServerEvents]) -> HandedOver {
+    let (mut taken, mut full, mut closed) = (false, 0, Vec::new());
     let share = if listeners.len() > 1 { event.reply.take().map(ReplyHandle::shared) } else { None };
     for events in listeners {
         let last = listeners.len() == 1;
@@ -61,12 +67,15 @@ pub(super) fn hand_over(
         };
         match events.try_send(copy) {
             Ok(()) => taken = true,
-            Err(TrySendError::Full(back)) => event.reply = back.reply.filter(|_| last),
+            Err(TrySendError::Full(back)) => {
+                full += 1;
+                event.reply = back.reply.filter(|_| last);
+            }
             Err(TrySendError::Closed(back)) => {
                 event.reply = back.reply.filter(|_| last);
                 closed.push(events.clone());
             }
         }
     }
-    ((!taken).then_some(event), closed)
+    HandedOver { refused: (!taken).then_some(event), full, closed }
 }

@@ -119,9 +119,8 @@ impl Core {
             Operation::ServerEvent { namespace, event, data } => {
                 let reply = reply.map(|to| ReplyHandle::new(RemoteReply { core: Arc::downgrade(self), to }));
                 let (namespace, event, data) = (namespace.clone(), std::mem::take(event), std::mem::take(data));
-                if self.registry.server_event(ServerEvent { from, namespace, event, data, reply }).is_err() {
-                    self.events_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                }
+                let dropped = self.registry.server_event(ServerEvent { from, namespace, event, data, reply });
+                self.events_dropped.fetch_add(dropped, std::sync::atomic::Ordering::Relaxed);
                 return; // the reply answers, or its drop does
             }
         };

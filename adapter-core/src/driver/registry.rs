@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
-use super::listeners::{self, Listeners};
+use super::listeners::{self, HandedOver, Listeners};
 use super::panics::{self, Panics};
 use super::tally::{Counts, Tally};
 use crate::model::{
@@ -51,6 +51,8 @@ struct Attached {
     counts: Arc<Counts>,
     key: Option<usize>,
     local: Arc<dyn LocalSockets>,
+    /// What they had dropped before.
+    dropped: LocalDropped,
 }
 
 /// What an operation meets on this node: the local sockets of its namespace, as far as its scope goes.
@@ -70,7 +72,9 @@ impl Registry {
     /// `Config` when these sockets are attached to the namespace already.
     pub(crate) fn attach(&self, namespace: &Namespace, local: Arc<dyn LocalSockets>) -> Result<AttachmentId> {
         let id = AttachmentId(self.newest.fetch_add(1, Ordering::Relaxed));
-        let new = Attached { id, counts: self.tally.of(namespace), key: local.key(), local };
+        let (counts, key) = (self.tally.of(namespace), local.key());
+        let mut new = Attached { id, counts, key, local, dropped: LocalDropped::default() };
+        new.dropped = self.dropped_by(&new);
         let mut names = self.write();
         let entry = names.entry(namespace, &self.tally);
         let mut attached = entry.attached.write().unwrap_or_else(PoisonError::into_inner);
@@ -123,14 +127,15 @@ impl Registry {
         drop((before, gone)); // readers wake: not under our lock
     }
 
-    /// Hands a server-side event to everybody who gets it; gives it back when nobody takes it.
-    pub(crate) fn server_event(&self, event: ServerEvent) -> Result<(), ServerEvent> {
+    /// Hands a server-side event to everybody who gets it; returns how many have not taken it. Where nobody has, its sender learns
+    /// that there is no reply.
+    pub(crate) fn server_event(&self, event: ServerEvent) -> u64 {
         let entry = self.here(&event.namespace, Scope::Cluster).entry;
         let listeners = entry.map(|entry| entry.events().of(&event.event)).unwrap_or_default();
         let namespace = event.namespace.clone();
-        let (refused, closed) = listeners::hand_over(event, &listeners);
+        let HandedOver { refused, full, closed } = listeners::hand_over(event, &listeners);
         closed.iter().for_each(|events| self.forget_server_events(&namespace, events));
-        refused.map_or(Ok(()), Err)
+        full.max(u64::from(refused.is_some()))
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Names> {
@@ -203,10 +208,11 @@ impl Registry {
     }
 
     fn dropped_by(&self, attached: &Attached) -> LocalDropped {
-        catch_unwind(AssertUnwindSafe(|| attached.local.dropped())).unwrap_or_else(|panic| {
+        let dropped = catch_unwind(AssertUnwindSafe(|| attached.local.dropped())).unwrap_or_else(|panic| {
             self.panics.note("local sockets", &panics::message(&*panic));
             LocalDropped::default()
-        })
+        });
+        dropped.since(attached.dropped)
     }
 
     pub(crate) fn panics(&self) -> &Panics {

@@ -39,7 +39,9 @@ pub(crate) struct Forget {
 
 impl Drop for Forget {
     fn drop(&mut self) {
-        self.core.measure_request(self.kind, now().saturating_duration_since(self.at));
+        if !self.asked.nodes.is_empty() {
+            self.core.measure_request(self.kind, now().saturating_duration_since(self.at));
+        }
         self.core.forget(self.asked.request);
     }
 }

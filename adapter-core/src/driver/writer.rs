@@ -155,7 +155,7 @@ impl Writer {
                 tracing::error!(%cluster, %node, "the broker refuses messages for good; they are dropped");
             }
             // What is unknown of one is unknown of those behind it: they are sent again in their order.
-            Outcome::Unknown => self.flights.clear(),
+            Outcome::Unknown | Outcome::NotNow => self.flights.clear(),
             Outcome::Refused(_) => {}
         }
         let (freed, released) = {
@@ -165,7 +165,7 @@ impl Writer {
         drop((packets, released));
         core.release(freed);
         core.sent.notify_waiters();
-        if outcome == Outcome::Unknown {
+        if matches!(outcome, Outcome::Unknown | Outcome::NotNow) {
             let mut link = core.link.subscribe();
             // The link will say whether it is down, and may be up again by then; or it is a broker that takes its time.
             let _ = tokio::time::timeout(RETRY, link.changed()).await;
@@ -210,6 +210,7 @@ async fn publish(core: Arc<Core>, batch: Vec<Outgoing>) -> Outcome {
             core.panicked("the backend's publish", &said);
             Outcome::Unknown
         }
+        Ok(Ok(Err(PublishError::NotNow(_)))) => Outcome::NotNow,
         Ok(Ok(Err(PublishError::Unknown(_)))) | Err(_) => Outcome::Unknown,
     }
 }

@@ -116,6 +116,7 @@ impl<C: Connect> Attempts<C> {
                     return;
                 }
                 Err(error) => {
+                    self.inbox.attempt(); // there will be another one
                     let news = outage.failed(&error);
                     // The error of the first attempt is the caller's, as long as the caller waits for it.
                     let taken = first.take().is_some_and(|first| first.send(Err(error.clone())).is_ok());

@@ -98,6 +98,17 @@ pub struct LocalDropped {
     pub unreadable: u64,
 }
 
+impl LocalDropped {
+    /// What has come since then.
+    pub(crate) fn since(self, then: Self) -> Self {
+        Self {
+            full: self.full.saturating_sub(then.full),
+            gone: self.gone.saturating_sub(then.gone),
+            unreadable: self.unreadable.saturating_sub(then.unreadable),
+        }
+    }
+}
+
 impl std::ops::AddAssign for LocalDropped {
     fn add_assign(&mut self, other: Self) {
         self.full += other.full;

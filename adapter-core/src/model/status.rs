@@ -113,7 +113,7 @@ pub struct NamespaceStatus {
     pub sent: u64,
     /// Broadcasts of other nodes that were handed to this node's sockets.
     pub delivered: u64,
-    /// Deliveries that this node's own sockets have not taken.
+    /// Deliveries that this node's own sockets have not taken. A hub that is attached to several namespaces counts in each of them.
     pub dropped: LocalDropped,
 }
 

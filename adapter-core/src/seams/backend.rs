@@ -189,6 +189,7 @@ impl<T: Into<String>> From<T> for Reason {
 
 /// Why a publish failed, and what became of its frames.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PublishError {
     /// The broker refuses one frame for good. Those before it were sent, it and those after it were not.
     #[error("the broker refuses message {index} of the batch")]
@@ -201,4 +202,9 @@ pub enum PublishError {
     /// Any of the frames may have been sent: the link broke, or its answer is overdue.
     #[error("the outcome of the publish is unknown")]
     Unknown(#[source] Error),
+    /// The broker takes nothing from anybody now: its memory or its disk is full, say. Any of the frames may have been sent, and all are sent
+    /// again in a while. After several [`Unknown`](Self::Unknown) on a link that works, the core takes the frames for the cause and gives
+    /// some up; not so here.
+    #[error("the broker takes nothing now")]
+    NotNow(#[source] Error),
 }

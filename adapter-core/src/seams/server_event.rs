@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use crate::model::{Error, Namespace, NodeId, Result};
+use crate::model::{Error, ErrorKind, Namespace, NodeId, Result};
 
 /// An event that another server sent with `server_side_emit`.
 #[derive(Debug)]
@@ -28,10 +28,11 @@ impl ServerEvent {
     /// Its data, read as JSON.
     ///
     /// # Errors
-    /// `Config` when the data is no JSON, or not of this type.
+    /// `Protocol` when the data is no JSON, or not of this type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let text = || format!("the data of the server event {:?} cannot be read", self.event);
-        serde_json::from_slice(&self.data).map_err(|cause| Error::config(text()).with_source(cause))
+        let unreadable = |cause| Error::new(ErrorKind::Protocol, text()).with_source(cause);
+        serde_json::from_slice(&self.data).map_err(unreadable)
     }
 }
 

@@ -162,7 +162,8 @@ async fn echo(
         let outgoing = [Outgoing::new(channel.clone(), payload.clone())];
         backend.publish(&outgoing).await.map_err(|error| match error {
             PublishError::Refused { kind, .. } => Error::new(kind, "the broker refuses the message"),
-            PublishError::Unknown(error) => error,
+            PublishError::Unknown(error) | PublishError::NotNow(error) => error,
+            other => Error::new(roomcast::ErrorKind::Unexpected, other.to_string()),
         })?;
         loop {
             match tap.next().await {

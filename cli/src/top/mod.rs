@@ -67,7 +67,7 @@ async fn show(context: &Context, cluster: &Cluster, args: &Args, interval: Durat
     state.sample(sample(cluster, &meter, &mut since));
     while left > 0 {
         let asked = Instant::now();
-        let mut asking = pin!(namespace.timeout(interval.min(context.timeout)).count_sockets());
+        let mut asking = pin!(namespace.timeout((interval * 3 / 4).min(context.timeout)).count_sockets());
         let mut tick = pin!(tokio::time::sleep(interval));
         let mut waits = true;
         loop {

@@ -97,8 +97,11 @@ impl Raw {
     fn bytes(&self) -> usize {
         match self {
             Self::Packet { packet, .. } => packet.data.len(),
+            Self::Change(SocketChange::Join(rooms) | SocketChange::Leave(rooms)) => {
+                rooms.iter().map(|room| room.as_str().len()).sum()
+            }
             Self::Change(_) => 0,
-            Self::ServerEvent { data, .. } => data.len(),
+            Self::ServerEvent { name, data } => name.len() + data.len(),
         }
     }
 

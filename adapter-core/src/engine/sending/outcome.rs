@@ -13,6 +13,8 @@ pub(crate) enum Outcome {
     Refused(usize),
     /// Any may have been sent; all will be sent again as they are.
     Unknown,
+    /// The same, and it is not the messages' fault: the broker takes none now.
+    NotNow,
 }
 
 /// A batch that fails on a link that works is tried as a whole so often, then message by message.
@@ -45,12 +47,12 @@ impl Sending {
                 (freed, Some(control.len()))
             }
             // A refusal of something that was not there is no answer at all.
-            Outcome::Refused(_) | Outcome::Unknown => {
+            Outcome::Refused(_) | Outcome::Unknown | Outcome::NotNow => {
                 for flight in std::mem::take(&mut self.flights) {
                     segments.extend(flight.segments);
                 }
                 self.put_back(segments);
-                (if works { self.failed() } else { 0 }, None)
+                (if works && outcome != Outcome::NotNow { self.failed() } else { 0 }, None)
             }
         }
     }
