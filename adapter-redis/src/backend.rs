@@ -16,6 +16,7 @@ use crate::config::{Mode, Redis};
 use crate::connection::{Connection, in_time, is_replica};
 use crate::error::{error, is_of_the_server, kind};
 use crate::intake::Intake;
+use crate::topology::{Sentinels, replaced};
 
 /// Half of what an operator may set as the smallest limit of a message (`proto-max-bulk-len`) and of what one client
 /// has sent and the server has not handled (`client-query-buffer-limit`): 1 MiB each. The default limits are far above,
@@ -35,6 +36,7 @@ pub(crate) const QUIT: Duration = Duration::from_millis(500);
 pub(crate) struct Pair {
     publisher: Connection,
     subscriber: Connection,
+    sentinels: Option<Sentinels>,
     handle: Handle,
 }
 
@@ -63,6 +65,7 @@ impl Link for Pair {
     async fn open(redis: &mut Redis, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
         let dial = redis.dial(inbox.client_name()).await?;
         let (address, publisher) = redis.topology.publisher(&dial, &redis.mode).await?;
+        let sentinels = redis.topology.sentinels_of(&dial, &address);
         let pulse = Arc::new(Pulse::default());
         let intake = Intake::new(inbox.clone(), redis.mode.prefix(), Arc::clone(&pulse), breaker.clone());
         let intake = Arc::new(intake);
@@ -76,7 +79,7 @@ impl Link for Pair {
             intake,
             breaker,
         };
-        Ok(Self { publisher, subscriber, handle })
+        Ok(Self { publisher, subscriber, sentinels, handle })
     }
 
     fn timeout(redis: &Redis) -> Duration {
@@ -120,6 +123,7 @@ impl Link for Pair {
     async fn hold(&mut self, _: &Inbox) -> Reason {
         tokio::select! {
             reason = broken(&mut self.publisher, &mut self.subscriber) => reason,
+            reason = replaced(self.sentinels.as_ref()) => reason,
             never = self.handle.intake.hand_over() => match never {},
         }
     }

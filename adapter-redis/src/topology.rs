@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use redis::{RedisError, ServerErrorKind, Value};
-use roomcast_core::backend::{HostPort, Login, Ring, in_turn};
+use roomcast_core::backend::{HostPort, Login, Reason, Ring, in_turn};
 use roomcast_core::{Error, ErrorKind, Result};
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 use crate::config::{Dial, Mode};
 use crate::connection::{Connection, is_replica};
@@ -14,6 +18,8 @@ use crate::error::error;
 
 /// After so many redirections the servers do not agree.
 const HOPS: usize = 5;
+/// How often sentinels are asked whether they have replaced the master.
+const ASKED_AGAIN: Duration = Duration::from_secs(10);
 /// So many servers of a cluster are remembered.
 const KNOWN: usize = 1000;
 
@@ -76,9 +82,74 @@ impl Topology {
             Self::Sentinel { sentinels, service, login } => {
                 let asking = Dial { login: login.clone(), ..dial.clone() };
                 let round = Round::default();
-                first(sentinels, |sentinel| round.master(dial, mode, &asking, service, sentinel)).await
+                let ask = |sentinel| round.master(dial, mode, &asking, service, sentinel);
+                let (master, connection) = first(sentinels, ask).await?;
+                // One that was asked first may be cut off from the others, together with the master that it names.
+                match self.sentinels_of(dial, &master) {
+                    Some(sentinels) if sentinels.all.len() > 1 && sentinels.name_another().await => {
+                        Err(Error::unavailable(format!("most sentinels name another master than the one at {master}")))
+                    }
+                    _ => Ok((master, connection)),
+                }
             }
         }
+    }
+}
+
+/// The sentinels that a link's master was found by. A master that is cut off from them goes on as one: it does not learn that it was
+/// replaced, so they are asked again.
+pub(crate) struct Sentinels {
+    all: Vec<HostPort>,
+    asking: Dial,
+    service: String,
+    master: HostPort,
+}
+
+impl Topology {
+    /// The sentinels, if it is they who have named this master.
+    pub(crate) fn sentinels_of(&self, dial: &Dial, master: &HostPort) -> Option<Sentinels> {
+        let Self::Sentinel { sentinels, service, login } = self else { return None };
+        let asking = Dial { login: login.clone(), ..dial.clone() };
+        Some(Sentinels { all: sentinels.clone(), asking, service: service.clone(), master: master.clone() })
+    }
+}
+
+impl Sentinels {
+    /// Returns once most of those that answer name another master.
+    async fn replaced(&self) -> Reason {
+        loop {
+            sleep(ASKED_AGAIN).await;
+            if self.name_another().await {
+                let at = &self.master;
+                return Reason(format!("the sentinels have replaced the master at {at}, which does not know it"));
+            }
+        }
+    }
+
+    /// Whether most of those that answer name another master. Those that are silent are waited for only while that is open.
+    async fn name_another(&self) -> bool {
+        let ask = |sentinel| named(&self.asking, &self.service, sentinel);
+        let mut asked: FuturesUnordered<_> = self.all.iter().map(ask).collect();
+        let (mut this, mut others) = (0, 0);
+        while let Some(named) = asked.next().await {
+            match named {
+                Ok(master) if master == self.master => this += 1,
+                Ok(_) => others += 1,
+                Err(_) => {} // it cannot tell
+            }
+            if this.max(others) * 2 > self.all.len() {
+                break;
+            }
+        }
+        others > this
+    }
+}
+
+/// Returns once the sentinels have replaced the master; never where there are none.
+pub(crate) async fn replaced(sentinels: Option<&Sentinels>) -> Reason {
+    match sentinels {
+        Some(sentinels) => sentinels.replaced().await,
+        None => std::future::pending().await,
     }
 }
 

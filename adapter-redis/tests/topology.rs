@@ -171,6 +171,27 @@ async fn a_master_that_the_sentinels_replace_is_followed() -> Tested {
     Ok(())
 }
 
+/// As when the network between them is cut: the old master lives, and still takes itself for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_does_not_know_that_it_was_replaced_is_left() -> Tested {
+    let (old, new) = (redis().await, redis().await);
+    let sentinels = [sentinel(&old).await, sentinel(&old).await, sentinel(&old).await];
+    let addresses: Vec<_> = sentinels.iter().map(|sentinel| sentinel.addresses()[0].to_string()).collect();
+    let mut node = on(&format!("redis+sentinel://{}/main", addresses.join(","))).await;
+    for sentinel in &sentinels[..2] {
+        ask(sentinel, "SENTINEL REMOVE main").await;
+        ask(sentinel, &format!("SENTINEL MONITOR main 127.0.0.1 {} 1", port(&new))).await;
+    }
+    // One of the three, on the old master's side, still names that one.
+    node.down().await;
+    eventually("the node is at the new master", async || {
+        ask(&new, "CLIENT LIST").await.matches("name=roomcast-").count() == 2
+    })
+    .await;
+    assert!(ask(&old, "ROLE").await.starts_with("master"));
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_is_refused_at_connecting() -> Tested {
     let master = redis().await;

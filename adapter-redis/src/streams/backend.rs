@@ -18,6 +18,7 @@ use crate::config::{Mode, Redis};
 use crate::connection::Connection;
 use crate::error::error;
 use crate::streams::intake::{Channels, Position, Tail};
+use crate::topology::{Sentinels, replaced};
 
 /// The stream holds so many of these at most: its size has a bound.
 pub(super) const LIMITS: Limits = Limits::max_frame(64 << 10).in_flight(2);
@@ -42,6 +43,7 @@ impl Reading {
 pub(crate) struct Log {
     publisher: Connection,
     reader: Connection,
+    sentinels: Option<Sentinels>,
     tail: Tail,
     handle: Handle,
 }
@@ -75,6 +77,7 @@ impl Link for Log {
         let key = key.clone().unwrap_or_else(|| format!("rc.{}", inbox.cluster()).into());
         let dial = redis.dial(inbox.client_name()).await?;
         let (address, publisher) = redis.topology.publisher(&dial, &redis.mode).await?;
+        let sentinels = redis.topology.sentinels_of(&dial, &address);
         let pulse = Arc::new(Pulse::default());
         let mut reader = Connection::with_pulse(&dial, &address, Arc::clone(&pulse), None).await?;
         let channels = Channels::default();
@@ -92,7 +95,7 @@ impl Link for Log {
             renewed: Arc::default(),
             breaker,
         };
-        Ok(Self { publisher, reader, tail, handle })
+        Ok(Self { publisher, reader, sentinels, tail, handle })
     }
 
     fn timeout(reading: &Reading) -> Duration {
@@ -137,6 +140,7 @@ impl Link for Log {
     async fn hold(&mut self, inbox: &Inbox) -> Reason {
         tokio::select! {
             reason = broken(&mut self.publisher, &mut self.reader) => reason,
+            reason = replaced(self.sentinels.as_ref()) => reason,
             cause = self.tail.read(inbox) => Reason(format!("the stream cannot be read: {}", error(cause))),
         }
     }
