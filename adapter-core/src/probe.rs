@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use crate::model::{ClusterName, ErrorKind, Limits, Namespace, NodeId, Packet, Room, Target};
-use crate::seams::inbox::{Bounds, LinkChange, Owner};
+use crate::seams::Owner;
+use crate::seams::inbox::{Bounds, LinkChange};
 use crate::seams::{Channel, Inbox, Reason};
 use crate::wire::{Frames, Head, Message, Number, Operation};
 

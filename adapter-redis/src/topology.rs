@@ -162,7 +162,7 @@ where
     in_turn(Ring::new(addresses.iter().cloned()).round(), ask).await
 }
 
-/// One search for the server to be used. In it each server is asked once, whoever names it: the owner of a slot that has vanished
+/// One search for the server to be used. In it each server is asked once, however many name it: the owner of a slot that has vanished
 /// is named by all others, and each waits for the same answer.
 #[derive(Default)]
 struct Round(Mutex<HashMap<HostPort, Arc<OnceCell<Result<HostPort>>>>>);

@@ -15,7 +15,7 @@ use crate::kit::{Backoff, Late, waiting_helps};
 use crate::model::{Error, ErrorKind, Node, NodeId, Result, causes};
 use crate::seams::inbox;
 use crate::seams::inbox::CloseOnDrop;
-use crate::seams::{Backend, Channel, Connect, Inbox, cluster_name};
+use crate::seams::{Backend, Channel, Connect, Inbox, Owner, cluster_name};
 
 /// How long a node that can serve without its broker waits for it at the start.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
@@ -111,11 +111,7 @@ impl Plan {
     fn inbox(&self) -> (Inbox, CloseOnDrop) {
         let inbox = Inbox::new(
             self.inbox,
-            Some(inbox::Owner {
-                cluster: self.channels.name.clone(),
-                node: Some(self.node.id),
-                name: self.node.name.clone(),
-            }),
+            Some(Owner { cluster: self.channels.name.clone(), node: Some(self.node.id), name: self.node.name.clone() }),
         );
         (inbox.clone(), CloseOnDrop::new(inbox))
     }

@@ -14,7 +14,7 @@ use crate::engine::split;
 use crate::model::{Error, ErrorKind, IntoRooms, Namespace, NodeId, Packet, Result, SocketChange, check_event_name};
 use crate::seams::inbox;
 use crate::seams::inbox::CloseOnDrop;
-use crate::seams::{Backend, Channel, Connect, Inbox, Outgoing, PublishError, cluster_name};
+use crate::seams::{Backend, Channel, Connect, Inbox, Outgoing, Owner, PublishError, cluster_name};
 use crate::wire::{Content, Head, Message, Operation};
 
 /// Emits into a cluster without being a node of it: for cron jobs, workers, and other services. Clones share one
@@ -87,7 +87,7 @@ impl EmitterBuilder {
         }
         let cluster = cluster_name(self.cluster.as_deref(), &backend)?;
         // Nothing is subscribed: the inbox only hears about the link.
-        let owner = inbox::Owner { cluster: cluster.clone(), node: None, name: String::new() };
+        let owner = Owner { cluster: cluster.clone(), node: None, name: String::new() };
         let inbox = Inbox::new(inbox::Bounds { messages: 1, bytes: 1, control: 1 }, Some(owner));
         let late = |_| Error::new(ErrorKind::Timeout, "connecting took longer than the emitter's timeout");
         let guard = CloseOnDrop::new(inbox.clone());

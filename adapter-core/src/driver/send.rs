@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::core::{Capacity, Core, Reply, Waiter, deadline, now};
+use super::capacity::Capacity;
+use super::core::{Core, deadline, now};
+use super::waiters::{Reply, Waiter};
 use crate::engine::{Asked, Delivery, Engine};
 use crate::model::{AckError, Error, ErrorKind, Gathered, MissingNode, MissingReason, NodeId, Result, SocketId};
 use crate::seams::AckSink;

@@ -182,7 +182,7 @@ impl Outbox {
         after.wakers.push(state.waker.take());
     }
 
-    /// Closes the queue and drops what is in it. Whoever waits for a reply is told that there will be none.
+    /// Closes the queue and drops what is in it. A sender that waits for a reply is told that there will be none.
     pub(super) fn clear(&self, after: &mut After) {
         after.lost.gone += self.lock().clear(after);
     }

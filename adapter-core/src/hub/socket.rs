@@ -28,7 +28,7 @@ pub struct Delivery {
 /// of deliveries.
 ///
 /// # Contract
-/// - Dropping the socket disconnects it at once. It is in no room any more, what waits in its queue is lost, and whoever waits for
+/// - Dropping the socket disconnects it at once. It is in no room any more, what waits in its queue is lost, and a sender that waits for
 ///   its reply learns that it is gone.
 /// - A socket may be disconnected by others at any time: by the cluster, by a [`SocketHandle`], or for being slow. From
 ///   then on it is in no room, [`join`](Self::join), [`leave`](Self::leave) and [`set_data`](Self::set_data) return

@@ -28,7 +28,7 @@ const READ: usize = 0;
 const WRITE: usize = 1;
 
 impl Pulse {
-    /// How many bytes have arrived; whoever looks twice knows whether some did in between.
+    /// How many bytes have arrived. Two readings that differ show that some have arrived between them.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }

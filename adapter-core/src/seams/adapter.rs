@@ -35,8 +35,9 @@ pub trait Adapter: Send + Sync + 'static {
     /// Takes local sockets out again, at once. An id that is not attached is nothing to do.
     fn detach(&self, attachment: AttachmentId);
 
-    /// Where server-side events of a namespace go from now on. With a name: those of this name, beside whoever else gets them.
-    /// Without: all for whose name nobody has asked; whoever got these before gets no more.
+    /// Sends the server-side events of a namespace to this queue from now on. With a name, the queue gets the events of that name; other
+    /// queues that asked for the name still get them, too. Without a name, the queue gets the events that no named queue gets, and it
+    /// replaces the queue that got them before.
     ///
     /// # Errors
     /// `Closed`.

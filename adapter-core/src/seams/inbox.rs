@@ -4,14 +4,17 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::model::{ClusterName, Error, ErrorKind, Limits, NodeId};
-use crate::seams::{Channel, Reason};
-use crate::wire::{Glance, Kind};
+use crate::model::{ClusterName, Error, Limits};
+#[cfg(test)]
+pub(crate) use crate::seams::arrival::PLACE;
+pub(crate) use crate::seams::arrival::{Arrival, LinkChange, Taken};
+use crate::seams::{Channel, Owner, Reason};
+use crate::wire::Glance;
 
 /// How a backend hands over what it received, and tells of its link. Clones are the same inbox.
 ///
@@ -47,16 +50,6 @@ struct Shared {
     alive: AtomicBool,
 }
 
-/// Whose inbox it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Owner {
-    pub(crate) cluster: ClusterName,
-    /// What this node published itself, control aside, needs no more than to be counted.
-    pub(crate) node: Option<NodeId>,
-    /// The node's name.
-    pub(crate) name: String,
-}
-
 /// How much an inbox holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -68,9 +61,6 @@ pub(crate) struct Bounds {
 
 /// A message that the broker has kept for longer than this is no sign of life: nodes are taken for dead after 2.5 s.
 const OLD: Duration = Duration::from_secs(2);
-
-/// What a message counts beside its bytes: its place in the queue, which doubles when it grows.
-pub(crate) const PLACE: usize = 128;
 
 #[derive(Default)]
 struct State {
@@ -84,47 +74,6 @@ struct State {
     link: VecDeque<LinkChange>,
     channels: BTreeSet<Channel>,
     closed: bool,
-}
-
-/// A message as it came.
-#[derive(Clone, Debug)]
-pub(crate) struct Arrival {
-    pub(crate) channel: Channel,
-    pub(crate) payload: Bytes,
-    pub(crate) at: Instant,
-    /// The broker has kept it while this node was away: its sender may be dead by now.
-    pub(crate) replayed: bool,
-}
-
-impl Arrival {
-    fn cost(&self) -> usize {
-        PLACE + self.payload.len()
-    }
-
-    /// Whether it is dropped when this node is too far behind: messages, and heartbeats, which come again. All other control
-    /// messages are said once.
-    pub(crate) fn may_be_skipped(&self) -> bool {
-        let is_message = |glance: Glance| !glance.control || glance.kind == Some(Kind::HEARTBEAT);
-        Glance::at(&self.payload).is_none_or(is_message)
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum LinkChange {
-    Down(Reason),
-    /// Down since this node was too slow.
-    Dropped(Reason),
-    Up(Limits),
-    /// Still down, for a reason that waiting alone may not mend.
-    Refused(ErrorKind, Reason),
-}
-
-/// What waited, taken in one go.
-#[derive(Default)]
-pub(crate) struct Taken {
-    pub(crate) link: VecDeque<LinkChange>,
-    pub(crate) control: VecDeque<Arrival>,
-    pub(crate) messages: VecDeque<Arrival>,
 }
 
 impl Inbox {
@@ -334,15 +283,7 @@ impl Inbox {
     /// What to call a connection on the broker, so that an operator finds whose it is: `roomcast-` and the node's name, or the first
     /// digits of its id where it has no name. At most 63 characters, of `[A-Za-z0-9._-]`.
     pub fn client_name(&self) -> String {
-        const MOST: usize = 63;
-        let owner = self.0.owner.as_ref();
-        let name = match owner {
-            Some(Owner { name, node: Some(node), .. }) if name.is_empty() => node.to_string()[..8].to_owned(),
-            Some(Owner { name, node: Some(_), .. }) => name.clone(),
-            _ => "emitter".to_owned(),
-        };
-        let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-        format!("roomcast-{name}").chars().map(plain).take(MOST).collect()
+        Owner::client_name(self.0.owner.as_ref())
     }
 
     /// A link is to be made anew.

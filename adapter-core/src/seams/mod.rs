@@ -3,11 +3,13 @@
 
 pub(crate) mod acks;
 mod adapter;
+mod arrival;
 mod backend;
 mod channel;
 pub(crate) mod inbox;
 mod local;
 mod observer;
+mod owner;
 mod server_event;
 
 pub use acks::{Ack, AckStream, GatheredAcks};
@@ -19,5 +21,6 @@ pub use inbox::{Inbox, InboxFull};
 pub(crate) use local::AckSink;
 pub use local::{Acks, LocalSockets};
 pub use observer::{Observer, Passed, Sight};
+pub(crate) use owner::Owner;
 pub(crate) use server_event::ReplySink;
 pub use server_event::{ReplyHandle, ServerEvent, ServerEvents};

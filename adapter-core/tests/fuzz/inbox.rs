@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::choices::Script;
 use super::{Choices, messages, target};
 use crate::model::{ClusterName, NodeId};
-use crate::seams::inbox::{Bounds, Owner, PLACE};
+use crate::seams::Owner;
+use crate::seams::inbox::{Bounds, PLACE};
 use crate::seams::{Channel, Inbox, InboxFull};
 use crate::wire::Glance;
 

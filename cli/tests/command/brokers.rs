@@ -29,19 +29,16 @@ async fn works_at(url: &str) {
     server.cluster.close().await.unwrap();
 }
 
-#[cfg(feature = "nats")]
 #[tokio::test]
 async fn nats() {
     works_over(recipes::nats()).await;
 }
 
-#[cfg(feature = "amqp-tls")]
 #[tokio::test]
 async fn rabbitmq() {
     works_over(recipes::rabbitmq()).await;
 }
 
-#[cfg(feature = "postgres-tls")]
 #[tokio::test]
 async fn postgres() {
     works_over(recipes::postgres()).await;
