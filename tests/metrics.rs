@@ -43,9 +43,12 @@ fn a_scrape_has_every_metric_and_the_numbers_of_what_has_happened() {
     let two = "roomcast_delivered_total{cluster=\"shop\",node=\"two\",namespace=\"/chat\"}";
     assert_eq!(samples.get(two), Some(&3.0), "{text}");
 
-    // Every metric of the table is there or needs something that has not happened, and there is no other.
-    let absent = ["roomcast_gaps_total"];
-    for metric in METRICS.iter().filter(|metric| !absent.contains(&metric.name)) {
+    // An alert on an increase sees the first one only if the counter was 0 before.
+    assert_eq!(one("roomcast_node_downs_total", ",reason=\"died\""), 0.0);
+    assert_eq!(one("roomcast_gaps_total", ""), 0.0);
+
+    // Every metric of the table is there, and there is no other.
+    for metric in METRICS {
         let kind = format!("{:?}", metric.kind).to_lowercase().replace("histogram", "summary");
         assert!(text.contains(&format!("# TYPE {} {kind}\n", metric.name)), "{} is not in\n{text}", metric.name);
         assert!(text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)), "{}", metric.name);
@@ -97,19 +100,38 @@ fn the_table_in_the_documents_is_the_one_in_the_code() {
     assert!(read("docs/metrics.md").contains(&table), "docs/metrics.md should have\n{table}");
 }
 
+/// The metrics that an expression of Prometheus names.
+fn asked(expression: &str) -> impl Iterator<Item = &str> {
+    let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("roomcast_"))
+}
+
+fn is_a_metric(name: &str) -> bool {
+    METRICS.iter().any(|metric| metric.name == name.trim_end_matches("_sum").trim_end_matches("_count"))
+}
+
 #[test]
 fn the_dashboard_asks_for_metrics_that_there_are() {
-    let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
     let dashboard: serde_json::Value = serde_json::from_str(&read("deploy/grafana.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     let asks = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
-    let mut asked = BTreeSet::new();
-    for ask in asks.map(|target| target["expr"].as_str().unwrap()) {
-        let words = ask.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        for name in words.filter(|word| word.starts_with("roomcast_")) {
-            assert!(names.contains(name.trim_end_matches("_sum").trim_end_matches("_count")), "{name} in {ask}");
-            asked.insert(name.to_owned());
-        }
+    let names: BTreeSet<_> = asks.flat_map(|target| asked(target["expr"].as_str().unwrap())).collect();
+    let unknown: Vec<_> = names.iter().filter(|name| !is_a_metric(name)).collect();
+    assert!(unknown.is_empty(), "the dashboard asks for {unknown:?}");
+    assert!(names.len() >= 15, "only {names:?}");
+}
+
+#[test]
+fn the_alerts_watch_metrics_that_there_are_and_the_document_names_each() {
+    let (rules, document) = (read("deploy/alerts.yaml"), read("docs/metrics.md"));
+    let expressions: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
+    let alerts: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() >= 5 && alerts.len() == expressions.len(), "{rules}");
+    for expression in expressions {
+        let unknown: Vec<_> = asked(expression).filter(|name| !is_a_metric(name)).collect();
+        assert!(unknown.is_empty(), "{expression} asks for {unknown:?}");
     }
-    assert!(asked.len() >= 15, "only {asked:?}");
+    for alert in alerts {
+        assert!(document.contains(&format!("`{alert}`")), "docs/metrics.md does not name {alert}");
+    }
 }

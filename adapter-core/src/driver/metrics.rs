@@ -33,10 +33,26 @@ impl Core {
                 return;
             }
             if state.looked.replace(now).is_none() {
-                METRICS.iter().for_each(describe);
+                for metric in METRICS {
+                    describe(metric);
+                    self.begin_at_zero(metric);
+                }
             }
         }
         self.publish_all();
+    }
+
+    /// A counter that appears with its first event has not increased for Prometheus, so no alert would see that event.
+    fn begin_at_zero(&self, metric: &Metric) {
+        let Source::Events(values) = metric.source else { return };
+        match metric.labels {
+            [label, ..] => {
+                for value in values {
+                    counter!(metric.name, &self.labels([(*label, value)])).increment(0);
+                }
+            }
+            [] => counter!(metric.name, &self.labels([])).increment(0),
+        }
     }
 
     /// Publishes what was counted, now.
@@ -74,7 +90,7 @@ impl Core {
                         histogram!(*name, &self.labels([])).record(took);
                     }
                 }
-                Source::AsItHappens => {}
+                Source::Events(_) | Source::AsItHappens => {}
             }
         }
     }

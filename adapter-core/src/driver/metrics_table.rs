@@ -45,6 +45,8 @@ pub(super) enum Source {
     Namespaces(fn(&NamespaceStatus) -> u64),
     NamespaceCauses(fn(&NamespaceStatus) -> [(&'static str, u64); 3]),
     RoundTrip,
+    /// Counted as they happen, from 0: the values of its label, if it has one.
+    Events(&'static [&'static str]),
     AsItHappens,
 }
 
@@ -96,7 +98,7 @@ pub const METRICS: &[Metric] = &[
         Source::RoundTrip,
     ),
     gauge("roomcast_nodes", "1", "Nodes that are alive, this one among them", |status| status.nodes.len() as f64 + 1.0),
-    counter("roomcast_node_downs_total", "1", "Nodes that left, or died (`reason`)", Source::AsItHappens)
+    counter("roomcast_node_downs_total", "1", "Nodes that left, or died (`reason`)", Source::Events(&["left", "died"]))
         .with(&["reason"]),
     counter(
         "roomcast_sent_total",
@@ -175,7 +177,7 @@ pub const METRICS: &[Metric] = &[
         "Messages of others that are lost for good, as far as their number is known",
         Source::Total(|status| status.stats.lost),
     ),
-    counter("roomcast_gaps_total", "1", "Reports of lost messages, with a known number or not", Source::AsItHappens),
+    counter("roomcast_gaps_total", "1", "Reports of lost messages, with a known number or not", Source::Events(&[])),
     counter(
         "roomcast_duplicates_total",
         "1",
