@@ -1,4 +1,5 @@
-//! The calls that the tables of `docs/coming-from-*.md` name exist, with these types. Nothing here runs: it has to compile.
+//! The guides name what exists: the calls in the tables of `docs/coming-from-*.md`, with these types, which only have to compile; and
+//! the lines of the examples in `docs/from-one-server-to-many.md`.
 
 use std::time::Duration;
 
@@ -66,4 +67,30 @@ fn options(cluster: Cluster, d: Duration) -> State {
 #[test]
 fn the_calls_of_the_guides_exist() {
     let _ = (by_io, by_the_cluster, options);
+}
+
+/// What a diff of the guide adds or keeps is a line of the application in whose section it is.
+#[test]
+fn the_lines_of_the_guide_are_those_of_the_examples() {
+    let guide = include_str!("../docs/from-one-server-to-many.md");
+    let messenger =
+        concat!(include_str!("../examples/messenger/main.rs"), include_str!("../examples/messenger/presence.rs"));
+    let todo = concat!(include_str!("../examples/todo/main.rs"), include_str!("../examples/todo/store.rs"));
+    let whiteboard = include_str!("../examples/whiteboard.rs");
+    let (_, sections) = guide.split_once("## Three applications").expect("the section");
+    let (all, sections) = sections.split_once("### A messenger").expect("the section");
+    let (of_messenger, sections) = sections.split_once("### A to-do list").expect("the section");
+    let (of_todo, of_whiteboard) = sections.split_once("### A whiteboard").expect("the section");
+    let mut seen = 0;
+    for (text, source) in [(all, messenger), (of_messenger, messenger), (of_todo, todo), (of_whiteboard, whiteboard)] {
+        for diff in text.split("```diff").skip(1) {
+            let (diff, _) = diff.split_once("```").expect("its end");
+            for line in diff.lines().filter(|line| !line.starts_with('-') && !line.trim().is_empty()) {
+                let line = &line[1..];
+                assert!(source.lines().any(|it| it == line), "no line of the example: {line:?}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 15, "the diffs were not found: {seen}");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use roomcast_core::adapter::{Address, AttachmentId, LocalSockets, Scope, SocketChange, WaitFor};
 use roomcast_core::{ErrorKind, Namespace, Projection, SocketInfo};
+use socketioxide::adapter::Emitter;
 use socketioxide_core::adapter::errors::{BroadcastError, SocketError};
 use socketioxide_core::adapter::{
     BroadcastOptions, CoreAdapter, CoreLocalAdapter, DefinedAdapter, RemoteSocketData, Room, RoomParam, SocketEmitter,
@@ -34,7 +35,29 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// cluster before that, as far as it need not wait; every other operation is sent afterwards.
 ///
 /// Nodes that do not reply are logged, since socketioxide's types cannot name them. What came is returned.
-pub struct Adapter<E> {
+///
+/// `Adapter` without a parameter is the adapter of a server, for what this crate has no alias for: socketioxide's traits.
+///
+/// # Examples
+/// An extractor of one's own, here the token of a client's session:
+/// ```
+/// use std::convert::Infallible;
+/// use std::sync::Arc;
+///
+/// use roomcast_socketioxide::{Adapter, Socket};
+/// use socketioxide::handler::{FromMessageParts, Value};
+///
+/// struct Token(Option<String>);
+///
+/// impl FromMessageParts<Adapter> for Token {
+///     type Error = Infallible;
+///     fn from_message_parts(socket: &Arc<Socket>, _: &mut Value, _: &Option<i64>) -> Result<Self, Infallible> {
+///         let header = socket.req_parts().headers.get("x-token");
+///         Ok(Self(header.and_then(|token| token.to_str().ok()).map(str::to_owned)))
+///     }
+/// }
+/// ```
+pub struct Adapter<E = Emitter> {
     state: State,
     sockets: Arc<Sockets<E>>,
     link: OnceLock<Result<Link, ErrorKind>>,

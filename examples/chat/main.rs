@@ -22,7 +22,10 @@ mod relay {
     pub(crate) mod wire;
 }
 
-use std::io::{Error, Result};
+#[path = "../applications/stop.rs"]
+mod stop;
+
+use std::io::Result;
 use std::process::ExitCode;
 
 use args::{Adapter, Args, Command};
@@ -77,7 +80,7 @@ async fn run(args: Args) -> Result<()> {
         nodes.push(server::start(&args.name, (args.host, port), url, None).await?);
     }
     greet(&args, &nodes.iter().collect::<Vec<_>>());
-    stop_asked().await?;
+    stop::asked().await?;
     println!("closing");
     let closing = nodes.into_iter().map(server::Server::close);
     futures_util::future::join_all(closing).await.into_iter().collect()
@@ -87,7 +90,7 @@ async fn run(args: Args) -> Result<()> {
 async fn run_demo(args: &Args) -> Result<()> {
     let mut stage = Stage::start(args).await?;
     greet(args, &stage.servers().collect::<Vec<_>>());
-    stage.run(stop_asked()).await?;
+    stage.run(stop::asked()).await?;
     println!("closing");
     stage.close().await
 }
@@ -114,18 +117,4 @@ fn greet(args: &Args, nodes: &[&server::Server]) {
          2. {second}\n  \
          3. Stop this (Ctrl-C) and start it with --adapter none: every node is alone."
     );
-}
-
-/// Returns on Ctrl-C, and on SIGTERM where that exists.
-async fn stop_asked() -> Result<()> {
-    #[cfg(unix)]
-    {
-        let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            pressed = signal::ctrl_c() => pressed,
-            told = terminate.recv() => told.ok_or_else(|| Error::other("no more signals can arrive")),
-        }
-    }
-    #[cfg(not(unix))]
-    signal::ctrl_c().await
 }

@@ -1,4 +1,4 @@
-import { Client, run } from "./nodes.js";
+import { Client, endWell, run } from "./nodes.js";
 
 /** Starts the chat, on free ports unless `args` say otherwise; `urls` are what it printed. */
 export async function startChat(...args) {
@@ -22,13 +22,7 @@ export async function startNode(adapter, name = "node", at = 0) {
     url,
     port,
     name: `${name}-${port}`,
-    async stop() {
-      chat.child.kill("SIGTERM");
-      const [code, signal] = await chat.exited;
-      if (code !== 0 || /panicked/.test(chat.errors())) {
-        throw new Error(`${name}-${port} ended with ${code ?? signal}: ${chat.errors()}`);
-      }
-    },
+    stop: () => endWell(chat, `${name}-${port}`),
   };
 }
 

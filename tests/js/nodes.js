@@ -38,6 +38,29 @@ export function run(example, args = [], options = {}) {
   return { child, lines, errors: () => errors, exited };
 }
 
+/** Ends a program that was run; throws if it did not end well. */
+export async function endWell({ child, errors, exited }, name) {
+  child.kill("SIGTERM");
+  const [code, signal] = await exited;
+  if (code !== 0 || /panicked/.test(errors())) throw new Error(`${name} ended with ${code ?? signal}: ${errors()}`);
+}
+
+/** One server of an example that says where it listens. `stop` ends it well, `kill` as a crash does. */
+export async function startServer(example, ...args) {
+  const program = run(example, ["--port", "0", ...args]);
+  const first = await Promise.race([once(program.lines, "line"), program.exited]);
+  const url = String(first[0]).match(/^listening on (http:\S+)/)?.[1];
+  if (!url) throw new Error(`${example} did not start: ${program.errors()}`);
+  return {
+    url,
+    stop: () => endWell(program, `${example} at ${url}`),
+    async kill() {
+      program.child.kill("SIGKILL");
+      await program.exited;
+    },
+  };
+}
+
 /** Three nodes in one cluster, unless `args` say otherwise. */
 export async function startNodes(...args) {
   const { child, lines, errors, exited } = run("socketio_nodes", args);
@@ -86,7 +109,7 @@ export class Client {
       this.#received.push({ event, data });
       this.#changed();
     });
-    this.socket.on("disconnect", () => this.#changed());
+    for (const event of ["connect", "disconnect"]) this.socket.on(event, () => this.#changed());
   }
 
   get id() {
@@ -137,6 +160,13 @@ export class Client {
     const outcomes = await this.try(...ops);
     for (const outcome of [outcomes].flat()) if (outcome?.error) throw new Error(outcome.error);
     return outcomes.length === 1 ? outcomes[0] : outcomes;
+  }
+
+  /** The answer to an event of a server that acknowledges with `{Ok}` or `{Err}`; throws the latter. */
+  async request(event, data = null) {
+    const { Ok, Err } = await this.socket.timeout(PATIENCE).emitWithAck(event, data);
+    if (Err !== undefined) throw Object.assign(new Error(`${event}: ${JSON.stringify(Err)}`), { answer: Err });
+    return Ok;
   }
 
   try(...ops) {
