@@ -47,10 +47,12 @@ describe("the whiteboard on two servers", () => {
       assert.ok(page.got("drawn")[0][0] instanceof Uint8Array);
       assert.deepEqual(drawn(page), [stroke(1)]);
     }
-    await draw(apart[0], stroke(2));
-    await all(apart[1], [2]);
-    assert.deepEqual(drawn(apart[1]), [stroke(2)]);
-    for (const page of [ada, apart[0]]) assert.deepEqual(drawn(page), []);
+    // What bob draws now comes to ada after all that she would have got by mistake; and so on.
+    for (const [from, to, n] of [[bob, ada, 2], [apart[0], apart[1], 3], [apart[1], apart[0], 4]]) {
+      await draw(from, stroke(n));
+      await all(to, [n]);
+      assert.deepEqual(drawn(to), [stroke(n)]);
+    }
   });
 
   it("gives a newcomer the board so far, by a client of the other server, also if another one is silent", async () => {
