@@ -106,7 +106,7 @@ impl Session {
 
     /// Waits until it was given up; answers why.
     pub(crate) async fn ended(&self) -> String {
-        self.over.tripped().await.0
+        self.over.tripped().await.to_string()
     }
 
     /// Binds our queue to these channels, all in one round trip.

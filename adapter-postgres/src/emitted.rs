@@ -95,7 +95,7 @@ impl Emitted {
         let (head, packet) = std::str::from_utf8(message).ok()?.split_once('\n')?;
         let Head { namespace, rooms } = serde_json::from_str(head).ok()?;
         let rooms = rooms.map(|rooms| rooms.into_iter().map(Room::new).collect::<Result<Vec<_>, _>>());
-        let target = Target { rooms: rooms.transpose().ok()?, ..Target::everyone() };
+        let target = rooms.transpose().ok()?.map_or_else(Target::everyone, Target::rooms);
         serde_json::from_str::<(String, IgnoredAny)>(packet)
             .map(drop)
             .or_else(|_| serde_json::from_str::<(String,)>(packet).map(drop))

@@ -174,7 +174,7 @@ pub(crate) async fn authority(connections: [&MultiplexedConnection; 2], address:
 }
 
 fn replica(address: &HostPort) -> Reason {
-    Reason(format!(
+    Reason::from(format!(
         "the Redis server at {address} is a replica, and what is published there does not reach the master: name the \
          master, or let redis+sentinel:// or redis+cluster:// find it"
     ))

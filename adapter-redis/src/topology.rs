@@ -121,7 +121,7 @@ impl Sentinels {
             sleep(ASKED_AGAIN).await;
             if self.name_another().await {
                 let at = &self.master;
-                return Reason(format!("the sentinels have replaced the master at {at}, which does not know it"));
+                return format!("the sentinels have replaced the master at {at}, which does not know it").into();
             }
         }
     }

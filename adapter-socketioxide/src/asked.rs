@@ -40,11 +40,8 @@ mod tests {
     #[test]
     fn missing_peer_is_named() {
         let id = NodeId::from_bytes([7; 16]);
-        let nodes = vec![Node { id, name: "web-2".to_owned() }];
+        let nodes = vec![Node::new(id, "web-2")];
         let asked = Asked { operation: "rooms", namespace: "/".into(), nodes };
-        assert_eq!(
-            asked.describe(&MissingNode { node: id, reason: MissingReason::Died }),
-            format!("web-2 {id}: the node died")
-        );
+        assert_eq!(asked.describe(&MissingNode::new(id, MissingReason::Died)), format!("web-2 {id}: the node died"));
     }
 }

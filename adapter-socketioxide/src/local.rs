@@ -70,7 +70,7 @@ impl<E: SocketEmitter> LocalSockets for Sockets<E> {
         let describe = |socket: Sid| {
             let rooms = if projection.has_rooms() { names(self.rooms_of(socket)) } else { Vec::new() };
             let data = if projection.has_data() { server.clone() } else { Bytes::new() };
-            Some(LocalSocket { id: id(socket)?, rooms, data })
+            Some(LocalSocket::new(id(socket)?, rooms, data))
         };
         let options = target::incoming(target).into_iter();
         options.flat_map(|options| self.fetch(options)).filter_map(|socket| describe(socket.id)).collect()

@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn what_is_lost_is_told_without_names() {
-        let gap = |count| Event::Gap { node: NodeId::from_bytes([7; 16]), channel: GapChannel::Cluster, count };
+        let gap = |count| Event::gap(NodeId::from_bytes([7; 16]), GapChannel::Cluster, count);
         let told = |count| serde_json::to_string(&News::of(&gap(count))).expect("JSON");
         assert_eq!(told(Some(3)), r#"{"state":"lost","count":3}"#);
         assert_eq!(told(None), r#"{"state":"lost","count":null}"#);

@@ -4,7 +4,6 @@ use roomcast::Cluster;
 use serde_json::json;
 
 use crate::context::{Context, look_around, name_missing};
-use crate::emit::missing_json;
 use crate::exit::{Done, Failure};
 use crate::selection::Selection;
 
@@ -45,7 +44,7 @@ async fn disconnect(context: &Context, cluster: &Cluster, selection: &Selection)
     let nodes = done.items.iter().filter(|node| **node != me).count();
     context.out.result(
         || format!("{sockets} sockets were there; {nodes} nodes have disconnected theirs"),
-        || json!({ "type": "disconnected", "sockets": sockets, "nodes": nodes, "missing": missing_json(&done.missing) }),
+        || json!({ "type": "disconnected", "sockets": sockets, "nodes": nodes, "missing": done.missing }),
     )?;
     name_missing(&done.missing);
     Ok(Done::complete(done.is_complete()))

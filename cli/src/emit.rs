@@ -67,7 +67,7 @@ async fn ask(context: &Context, cluster: &Cluster, selection: &Selection, packet
     let mut acks = selection.of_node(cluster, context.timeout)?.emit_with_ack(packet).await?;
     let nodes = cluster.nodes();
     let mut answered = 0;
-    while let Some(Ack { node, socket, answer }) = acks.next().await {
+    while let Some(Ack { node, socket, answer, .. }) = acks.next().await {
         let name = nodes.iter().find(|known| known.id == node).map_or_else(String::new, |known| shown(&known.name));
         answered += usize::from(answer.is_ok());
         let text = match &answer {
@@ -92,7 +92,7 @@ async fn ask(context: &Context, cluster: &Cluster, selection: &Selection, packet
     let (asked, missing) = (acks.asked(), acks.missing());
     context.out.result(
         || format!("{answered} of {asked} sockets answered"),
-        || json!({ "type": "acks", "asked": asked, "answered": answered, "missing": missing_json(&missing) }),
+        || json!({ "type": "acks", "asked": asked, "answered": answered, "missing": missing }),
     )?;
     name_missing(&missing);
     Ok(Done::complete(answered == asked && missing.is_empty()))
@@ -106,10 +106,4 @@ pub(crate) fn to_whom(rooms: &[impl AsRef<str>], except: &[impl AsRef<str>]) -> 
         return to;
     }
     format!("{to} except {}", list(except.iter().map(AsRef::as_ref).collect()))
-}
-
-/// Nodes that did not reply, for scripts.
-pub(crate) fn missing_json(missing: &[roomcast::MissingNode]) -> Value {
-    let one = |missing: &roomcast::MissingNode| json!({ "node": missing.node.to_string(), "reason": format!("{:?}", missing.reason) });
-    missing.iter().map(one).collect()
 }

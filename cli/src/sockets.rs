@@ -39,13 +39,13 @@ async fn list(context: &Context, cluster: &Cluster, selection: &Selection) -> Re
         if sockets.is_empty() {
             return vec!["no sockets".to_owned()];
         }
-        let row = |SocketInfo { node, id, rooms, data }: &SocketInfo| {
+        let row = |SocketInfo { node, id, rooms, data, .. }: &SocketInfo| {
             let rooms: Vec<_> = rooms.iter().map(|room| room.as_str()).collect();
             [shown(id.as_str()), names.label(*node), shown(&rooms.join(", ")), shown_bytes(data)]
         };
         table(["SOCKET", "NODE", "ROOMS", "DATA"], sockets.iter().map(row).collect())
     };
-    context.out.rows(&found.items, lines, |SocketInfo { node, id, rooms, data }| {
+    context.out.rows(&found.items, lines, |SocketInfo { node, id, rooms, data, .. }| {
         let rooms: Vec<_> = rooms.iter().map(|room| room.as_str()).collect();
         let data = if data.is_empty() { serde_json::Value::Null } else { value_of(data) };
         let (name, node) = (names.name(*node), node.to_string());

@@ -18,6 +18,7 @@ const CASES: &str = "CONFORMANCE_CASES";
 
 /// What became of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// What was promised holds.
     Passed,

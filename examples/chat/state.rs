@@ -115,7 +115,7 @@ async fn take<A: Adapter>(io: &SocketIo<A>, node: &Node, event: Event, degraded:
             *degraded = None;
             board.touch();
         }
-        Event::Gap { node: id, channel: GapChannel::Cluster, count } => {
+        Event::Gap { node: id, channel: GapChannel::Cluster, count, .. } => {
             let whose = name_of(node, id);
             match count {
                 Some(count) => board.note("gap", format!("{count} events of {whose} are lost")),

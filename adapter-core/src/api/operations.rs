@@ -213,5 +213,5 @@ fn here<T>(
 }
 
 fn infos(node: NodeId, sockets: Vec<LocalSocket>) -> impl Iterator<Item = SocketInfo> {
-    sockets.into_iter().map(move |LocalSocket { id, rooms, data }| SocketInfo { node, id, rooms, data })
+    sockets.into_iter().map(move |socket| SocketInfo::new(node, socket))
 }

@@ -17,6 +17,7 @@ use crate::model::{Error, ErrorKind, IntoRooms, Packet, Result, Room, SocketId};
 
 /// A packet for one socket.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Delivery {
     /// What to send to the client.
     pub packet: Packet,

@@ -163,6 +163,7 @@ pub trait Link: Sized + Send + 'static {
 
 /// What [`Link::authority`] answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Authority {
     /// What is published at this server reaches all nodes.
     Here,

@@ -2,14 +2,17 @@
 
 use std::fmt;
 
-use crate::model::NodeId;
+use serde::Serialize;
+
+use crate::model::{NodeId, node};
 
 /// The replies to a question that every node was asked, and the nodes that did not reply.
 ///
 /// A partial result is data, not an error: `items` holds what came, `missing` names the nodes that did not reply, and why.
 /// Nodes that joined after the question are in neither.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "`missing` names the nodes that did not do what was asked, or did not answer"]
+#[non_exhaustive]
+#[must_use = "`missing` names the nodes that did not do what was asked, or did not reply"]
 pub struct Gathered<T> {
     /// What the nodes replied, this node's own part first.
     pub items: Vec<T>,
@@ -17,17 +20,20 @@ pub struct Gathered<T> {
     pub missing: Vec<MissingNode>,
 }
 
-/// A node that did not reply, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A node that did not reply, and why. Serialised, it is `{"node": "32 hexadecimal digits", "reason": "timeout"}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
 pub struct MissingNode {
     /// The node; [`NodeId::UNKNOWN`] for all others together while this node has not met them yet.
+    #[serde(serialize_with = "node::digits")]
     pub node: NodeId,
     /// Why it did not reply.
     pub reason: MissingReason,
 }
 
 /// Why a node's reply is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MissingReason {
     /// It had not replied at the timeout.
@@ -49,7 +55,7 @@ pub enum MissingReason {
 impl fmt::Display for MissingReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Timeout => "no answer in time",
+            Self::Timeout => "no reply in time",
             Self::Died => "the node died",
             Self::Left => "the node left the cluster",
             Self::Unsupported => "the node's version does not know the request",
@@ -65,7 +71,19 @@ impl fmt::Display for MissingNode {
     }
 }
 
+impl MissingNode {
+    /// For implementations of [`Adapter`](crate::adapter::Adapter): this node, for this reason.
+    pub const fn new(node: NodeId, reason: MissingReason) -> Self {
+        Self { node, reason }
+    }
+}
+
 impl<T> Gathered<T> {
+    /// For implementations of [`Adapter`](crate::adapter::Adapter): these replies, without those of the nodes that are missing.
+    pub const fn new(items: Vec<T>, missing: Vec<MissingNode>) -> Self {
+        Self { items, missing }
+    }
+
     /// Whether every node that was asked has replied.
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()

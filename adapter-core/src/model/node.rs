@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::Error;
 
@@ -67,13 +67,28 @@ impl FromStr for NodeId {
 /// The longest name of a node, in bytes.
 pub(crate) const MAX_NODE_NAME: usize = 255;
 
-/// A node: its id and the name that people gave it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A node: its id and the name that people gave it. Serialised, it is `{"id": "32 hexadecimal digits", "name": ".."}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
 pub struct Node {
     /// The node's id, which is never used again.
+    #[serde(serialize_with = "digits")]
     pub id: NodeId,
     /// The node's name, for people and logs. It may be empty, and need not be unique.
     pub name: String,
+}
+
+impl Node {
+    /// A node with this id and this name. Nodes of a cluster come from the cluster; this is for implementations of
+    /// [`Adapter`](crate::adapter::Adapter), and for tests.
+    pub fn new(id: NodeId, name: impl Into<String>) -> Self {
+        Self { id, name: name.into() }
+    }
+}
+
+/// An id as people write it. On the wire it is bytes, as [`NodeId`] itself serializes.
+pub(super) fn digits<S: Serializer>(id: &NodeId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
 }
 
 impl fmt::Display for Node {

@@ -37,6 +37,7 @@ impl Projection {
 
 /// A socket as its server describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LocalSocket {
     /// Its id.
     pub id: SocketId,
@@ -50,6 +51,7 @@ pub struct LocalSocket {
 
 /// A socket somewhere in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SocketInfo {
     /// The node it is connected to.
     pub node: NodeId,
@@ -59,6 +61,21 @@ pub struct SocketInfo {
     pub rooms: Vec<Room>,
     /// Its data, in its server's own encoding, if asked for.
     pub data: Bytes,
+}
+
+impl LocalSocket {
+    /// A socket with these rooms, without its private one, and this data; both are empty if they are not asked for.
+    pub const fn new(id: SocketId, rooms: Vec<Room>, data: Bytes) -> Self {
+        Self { id, rooms, data }
+    }
+}
+
+impl SocketInfo {
+    /// For implementations of [`Adapter`](crate::adapter::Adapter): a socket of this node.
+    pub fn new(node: NodeId, socket: LocalSocket) -> Self {
+        let LocalSocket { id, rooms, data } = socket;
+        Self { node, id, rooms, data }
+    }
 }
 
 /// Why a socket gave no reply, or what its server said instead.
@@ -76,7 +93,7 @@ pub enum AckError {
 impl fmt::Display for AckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout => f.write_str("the socket did not answer in time"),
+            Self::Timeout => f.write_str("the socket did not reply in time"),
             Self::Gone => f.write_str("the socket disconnected, or its node is gone"),
             Self::Other(said) => write!(f, "the socket's server says: {said}"),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::ser::{SerializeStruct, Serializer};
+use serde::ser::Serializer;
 
 use crate::model::{LocalDropped, Node, Stats};
 
@@ -29,7 +29,6 @@ pub struct Status {
     /// The cluster's name.
     pub cluster: String,
     /// This node.
-    #[serde(serialize_with = "node")]
     pub node: Node,
     /// How this node stands.
     pub state: NodeState,
@@ -81,7 +80,7 @@ pub enum NodeState {
 #[non_exhaustive]
 pub struct NodeStatus {
     /// The node.
-    #[serde(flatten, serialize_with = "node")]
+    #[serde(flatten)]
     pub node: Node,
     /// How long ago it was heard last, to a quarter of a second. The clock stands still while this node's own link is in doubt.
     #[serde(rename = "heard_seconds", serialize_with = "seconds")]
@@ -123,11 +122,4 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
 
 fn maybe_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     duration.map(|duration| duration.as_secs_f64()).serialize(serializer)
-}
-
-fn node<S: Serializer>(node: &Node, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut fields = serializer.serialize_struct("Node", 2)?;
-    fields.serialize_field("id", &node.id.to_string())?;
-    fields.serialize_field("name", &node.name)?;
-    fields.end()
 }

@@ -9,6 +9,7 @@ use crate::model::{NodeId, Room, SocketId};
 ///
 /// A socket in several of the rooms is meant once. `rooms: None` is everyone; an empty list is nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Target {
     /// The rooms, or `None` for every socket of the namespace.
     #[serde(with = "list::optional")]

@@ -17,6 +17,7 @@ use crate::seams::Acks;
 
 /// One socket's answer to a broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ack {
     /// The node it is connected to.
     pub node: NodeId,
@@ -28,6 +29,7 @@ pub struct Ack {
 
 /// All answers to a broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 #[must_use = "`missing` names the nodes whose part is not complete"]
 pub struct GatheredAcks {
     /// One for each socket that was asked, failures included.

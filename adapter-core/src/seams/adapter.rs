@@ -150,6 +150,7 @@ impl AttachmentId {
 
 /// Where an operation goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Address {
     /// The namespace.
     pub namespace: Namespace,
@@ -188,6 +189,7 @@ pub enum Scope {
 
 /// What a change of sockets waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WaitFor {
     /// Until every live node has applied it, for so long at the most.
     Applied(Duration),

@@ -173,7 +173,7 @@ impl Capabilities {
 
 /// Why a link went down, for logs and events.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason(pub String);
+pub struct Reason(pub(crate) String);
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -41,6 +41,7 @@ pub enum Sight<'a> {
     /// Sockets join, leave or are disconnected.
     Change(&'a SocketChange),
     /// An event for the other servers.
+    #[non_exhaustive]
     ServerEvent {
         /// Its name.
         event: &'a str,

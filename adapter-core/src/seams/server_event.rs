@@ -11,6 +11,7 @@ use crate::model::{Error, ErrorKind, Namespace, NodeId, Result};
 
 /// An event that another server sent with `server_side_emit`.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ServerEvent {
     /// The node that sent it.
     pub from: NodeId,
@@ -25,6 +26,11 @@ pub struct ServerEvent {
 }
 
 impl ServerEvent {
+    /// For implementations of [`Adapter`](crate::adapter::Adapter): an event of this node, with a handle if it waits for the reply.
+    pub fn new(from: NodeId, namespace: Namespace, event: String, data: Bytes, reply: Option<ReplyHandle>) -> Self {
+        Self { from, namespace, event, data, reply }
+    }
+
     /// Its data, read as JSON.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::starting::{AWAY, Attempt, Late};
 use crate::support::{Node, SOON, event, eventually, narrow, next};
 
-const EVERYBODY: [MissingNode; 1] = [MissingNode { node: NodeId::UNKNOWN, reason: MissingReason::Unreachable }];
+const EVERYBODY: [MissingNode; 1] = [MissingNode::new(NodeId::UNKNOWN, MissingReason::Unreachable)];
 
 fn local_first() -> ClusterBuilder {
     Cluster::builder().when_unreachable(WhenUnreachable::ServeLocally)

@@ -152,7 +152,7 @@ async fn a_handler_that_panics_is_logged_once_for_many_times() {
     let mut told = 0;
     while told < 100 {
         let event = timeout(SOON, events.next()).await.expect("nobody was told").unwrap();
-        if let Event::Panicked { what, count } = event {
+        if let Event::Panicked { what, count, .. } = event {
             assert!(what.contains("/chat") && what.contains("no such job"), "{what}");
             told += count;
         }

@@ -104,7 +104,7 @@ async fn g04_g08_a_question_in_an_outage_ends_at_once_and_names_everyone() {
     assert!(matches!(event(&mut events).await, Event::Degraded(_)));
     let asked_at = tokio::time::Instant::now();
     let hour = || one.chat.timeout(Duration::from_secs(3600));
-    let unreachable = [MissingNode { node: other, reason: MissingReason::Unreachable }];
+    let unreachable = [MissingNode::new(other, MissingReason::Unreachable)];
 
     let counted = hour().count_sockets().await.unwrap();
     assert_eq!((counted.items, &counted.missing[..]), (vec![(me, 1)], &unreachable[..]));

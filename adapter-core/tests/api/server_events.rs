@@ -107,7 +107,7 @@ async fn g04_a_handler_that_panics_goes_on_with_the_next_event() {
     assert_eq!(nodes[1].cluster.stats().events_dropped, 0);
     let mut told = 0;
     while told < 2 {
-        if let Event::Panicked { what, count } = event(&mut events).await {
+        if let Event::Panicked { what, count, .. } = event(&mut events).await {
             assert!(what.contains("server events of /chat") && what.contains("boom"), "{what}");
             told += count;
         }

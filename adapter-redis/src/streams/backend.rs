@@ -141,7 +141,7 @@ impl Link for Log {
         tokio::select! {
             reason = broken(&mut self.publisher, &mut self.reader) => reason,
             reason = replaced(self.sentinels.as_ref()) => reason,
-            cause = self.tail.read(inbox) => Reason(format!("the stream cannot be read: {}", error(cause))),
+            cause = self.tail.read(inbox) => format!("the stream cannot be read: {}", error(cause)).into(),
         }
     }
 

@@ -95,7 +95,7 @@ async fn show(context: &Context, cluster: &Cluster, args: &Args, interval: Durat
 
 /// A question that could not be put has no answers; why is among the events.
 fn nobody(_: roomcast::Error) -> Gathered<(NodeId, u64)> {
-    Gathered { items: Vec::new(), missing: Vec::new() }
+    Gathered::new(Vec::new(), Vec::new())
 }
 
 async fn next_key(screen: &mut Option<Screen>) -> Result<Key, Failure> {

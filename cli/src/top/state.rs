@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn rates_are_of_a_second_and_of_whom_they_belong_to() {
         let [me, web, emitter] = [1, 2, 3].map(|byte| NodeId::from_bytes([byte; 16]));
-        let node = |id| Node { id, name: "n".to_owned() };
+        let node = |id| Node::new(id, "n");
         let amount = |packets| Amount { packets, bytes: 100 * packets };
         let mut state = State::new(String::new());
         let sample = || Sample {
@@ -201,10 +201,10 @@ mod tests {
         state.sample(sample());
         assert_eq!((state.rows.len(), state.rows[0].rate.packets, state.emitters.packets), (1, 5.0, 2.0));
         assert_eq!((state.total.packets, state.total.bytes), (7.0, 700.0));
-        state.counted(Duration::ZERO, Gathered { items: vec![(me, 0), (web, 7)], missing: Vec::new() });
+        state.counted(Duration::ZERO, Gathered::new(vec![(me, 0), (web, 7)], Vec::new()));
         assert_eq!((state.sockets(), state.slowest), (7, Some(Duration::ZERO)));
-        let missing = vec![MissingNode { node: web, reason: MissingReason::Timeout }];
-        state.counted(Duration::ZERO, Gathered { items: vec![(me, 0)], missing });
+        let missing = vec![MissingNode::new(web, MissingReason::Timeout)];
+        state.counted(Duration::ZERO, Gathered::new(vec![(me, 0)], missing));
         state.sample(sample());
         assert!(state.rows[0].sockets.is_err() && state.slowest.is_none());
         assert_eq!(state.json(7)["nodes"][0]["packets_per_s"], 5.0);

@@ -139,7 +139,7 @@ mod tests {
 
     fn state() -> State {
         let [one, two] = [2, 3].map(|byte| NodeId::from_bytes([byte; 16]));
-        let node = |id, name: &str| (Node { id, name: name.to_owned() }, Duration::from_millis(750));
+        let node = |id, name: &str| (Node::new(id, name), Duration::from_millis(750));
         let mut state = State::new("shop at redis://127.0.0.1".to_owned());
         let (mut stats, mut queue) = (Stats::default(), QueueStatus::default());
         (stats.lost, queue.messages, queue.bytes, queue.oldest) = (3, 12, 2048, Duration::from_millis(500));
@@ -153,7 +153,7 @@ mod tests {
             passed: HashMap::from([(two, Amount { packets: 1200, bytes: 2 << 20 })]),
         });
         let items = vec![(NodeId::from_bytes([1; 16]), 0), (one, 5), (two, 7)];
-        state.counted(Duration::from_millis(3), Gathered { items, missing: Vec::new() });
+        state.counted(Duration::from_millis(3), Gathered::new(items, Vec::new()));
         state.log(3_723_004, "node 03 (web-2) is up".to_owned());
         state
     }

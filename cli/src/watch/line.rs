@@ -96,20 +96,9 @@ pub(crate) fn event_text(at: u64, event: &Event) -> String {
 
 /// An event of the cluster, for scripts.
 pub(crate) fn event_json(at: u64, event: &Event) -> Value {
-    json!({ "type": "event", "at": at, "event": event_name(event), "text": event.to_string() })
-}
-
-fn event_name(event: &Event) -> &'static str {
-    match event {
-        Event::NodeUp(_) => "node_up",
-        Event::NodeDown(..) => "node_down",
-        Event::Gap { .. } => "gap",
-        Event::Degraded(_) => "degraded",
-        Event::Recovered => "recovered",
-        Event::Refused { .. } => "refused",
-        Event::Panicked { .. } => "panicked",
-        Event::Impersonated => "impersonated",
-        Event::Missed(_) => "missed",
-        _ => "other",
-    }
+    let mut object = json!(event);
+    object["type"] = json!("event");
+    object["at"] = json!(at);
+    object["text"] = json!(event.to_string());
+    object
 }

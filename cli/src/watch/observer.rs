@@ -87,7 +87,7 @@ impl Raw {
             Sight::Broadcast(packet) => Self::Packet { packet: copy(packet), ack: false },
             Sight::BroadcastWithAck(packet) => Self::Packet { packet: copy(packet), ack: true },
             Sight::Change(change) => Self::Change(change.clone()),
-            Sight::ServerEvent { event, data } => {
+            Sight::ServerEvent { event, data, .. } => {
                 Self::ServerEvent { name: event.to_owned(), data: Bytes::copy_from_slice(data) }
             }
             _ => return None,

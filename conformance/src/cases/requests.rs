@@ -129,7 +129,7 @@ async fn g04_many_questions_at_once_get_their_own_answers(scene: &Scene) -> Verd
     };
     let answers = futures_util::future::join_all((0..300).map(ask)).await;
     for (n, answer) in answers.into_iter().enumerate() {
-        let Gathered { items, missing } = answer?;
+        let Gathered { items, missing, .. } = answer?;
         check_eq!(missing.len(), 0);
         check_eq!(items.iter().map(|info| &info.id).collect::<Vec<_>>(), [all[n % 20].id()]);
     }

@@ -73,6 +73,7 @@ impl ClusterNode {
         Ok(match wait {
             WaitFor::Applied(timeout) => guest.timeout(timeout),
             WaitFor::Sent(timeout) => guest.timeout(timeout).no_wait(),
+            other => return Err(format!("the cluster cannot wait for {other:?}").into()),
         })
     }
 }
@@ -168,7 +169,7 @@ async fn watch(mut events: Events, listener: Listener, mut closing: watch::Recei
 
 fn tell(listener: &Listener, event: Event) {
     match event {
-        Event::Gap { node, channel, count } => listener.gap(&node.to_string(), channel, count),
+        Event::Gap { node, channel, count, .. } => listener.gap(&node.to_string(), channel, count),
         Event::Missed(n) => listener.missed_events(n),
         _ => {}
     }

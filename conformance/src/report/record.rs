@@ -14,6 +14,7 @@ use crate::subject::Subject;
 
 /// What became of one case for one subject.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Record {
     /// The backend's name.
     pub backend: String,

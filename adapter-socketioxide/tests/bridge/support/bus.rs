@@ -38,7 +38,7 @@ impl Bus {
 
     pub(crate) fn node(self: &Arc<Self>) -> Arc<FakeNode> {
         let id = NodeId::random().expect("random");
-        let me = Node { id, name: format!("node {}", self.next.fetch_add(1, Ordering::Relaxed)) };
+        let me = Node::new(id, format!("node {}", self.next.fetch_add(1, Ordering::Relaxed)));
         let node = Arc::new(FakeNode { me, bus: Arc::clone(self), attachments: Mutex::default() });
         self.nodes.lock().expect("sound").push(Arc::clone(&node));
         node
@@ -88,7 +88,7 @@ impl FakeNode {
                 continue;
             }
             if self.bus.silent.lock().expect("sound").contains(&node.me.id) {
-                missing.push(MissingNode { node: node.me.id, reason: MissingReason::Timeout });
+                missing.push(MissingNode::new(node.me.id, MissingReason::Timeout));
                 continue;
             }
             for (id, namespace, local) in node.attachments.lock().expect("sound").iter() {
@@ -149,32 +149,26 @@ impl Adapter for FakeNode {
                 _ => local.disconnect(&to.target),
             }
         }
-        Ok(Gathered { items: found.into_iter().map(|(node, _)| node).collect(), missing })
+        Ok(Gathered::new(found.into_iter().map(|(node, _)| node).collect(), missing))
     }
 
     async fn fetch_sockets(&self, to: Address, ask: Projection, _: Duration) -> Result<Gathered<SocketInfo>> {
         let (found, missing) = self.reach(&to)?;
         let of_node = |(node, local): &(NodeId, Arc<dyn LocalSockets>)| {
             let node = *node;
-            let info = move |socket: roomcast_core::adapter::LocalSocket| SocketInfo {
-                node,
-                id: socket.id,
-                rooms: socket.rooms,
-                data: socket.data,
-            };
-            local.sockets(&to.target, ask).into_iter().map(info)
+            local.sockets(&to.target, ask).into_iter().map(move |socket| SocketInfo::new(node, socket))
         };
-        Ok(Gathered { items: found.iter().flat_map(of_node).collect(), missing })
+        Ok(Gathered::new(found.iter().flat_map(of_node).collect(), missing))
     }
 
     async fn count_sockets(&self, to: Address, _: Duration) -> Result<Gathered<(NodeId, u64)>> {
         let (found, missing) = self.reach(&to)?;
-        Ok(Gathered { items: found.iter().map(|(node, local)| (*node, local.count(&to.target))).collect(), missing })
+        Ok(Gathered::new(found.iter().map(|(node, local)| (*node, local.count(&to.target))).collect(), missing))
     }
 
     async fn rooms(&self, to: Address, _: Duration) -> Result<Gathered<Room>> {
         let (found, missing) = self.reach(&to)?;
-        Ok(Gathered { items: found.iter().flat_map(|(_, local)| local.rooms(&to.target)).collect(), missing })
+        Ok(Gathered::new(found.iter().flat_map(|(_, local)| local.rooms(&to.target)).collect(), missing))
     }
 
     async fn server_side_emit(&self, _: &Namespace, _: &str, _: bytes::Bytes, _: Duration) -> Result<()> {
@@ -188,6 +182,6 @@ impl Adapter for FakeNode {
         _: bytes::Bytes,
         _: Duration,
     ) -> Result<Gathered<(NodeId, bytes::Bytes)>> {
-        Ok(Gathered { items: Vec::new(), missing: Vec::new() })
+        Ok(Gathered::new(Vec::new(), Vec::new()))
     }
 }

@@ -154,7 +154,7 @@ async fn check_reported(events: &mut Events, senders: &[Node], sent: &[usize], g
     let want: HashMap<NodeId, u64> = want.map(|(node, (sent, got))| (node.id(), (sent - got) as u64)).collect();
     let count = |lost: &mut HashMap<NodeId, u64>, event: Event| {
         match event {
-            Event::Gap { node, channel: GapChannel::Cluster, count } => {
+            Event::Gap { node, channel: GapChannel::Cluster, count, .. } => {
                 *lost.entry(node).or_default() += count.unwrap_or(0)
             }
             Event::Missed(missed) => return Err(Failure::new(format!("{missed} events were not read in time"))),
