@@ -36,7 +36,7 @@ impl Typical {
     }
 }
 
-/// Decodes every frame of a message; answers how many operations there were.
+/// Decodes every frame of a message; returns how many operations there were.
 pub fn decode(message: Bytes) -> usize {
     Frames::new(message).flatten().filter_map(|frame| Operation::decode(frame).ok()).count()
 }

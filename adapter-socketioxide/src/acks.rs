@@ -18,9 +18,9 @@ use crate::asked::Asked;
 use crate::reader::Reader;
 use crate::sockets::LocalAcks;
 
-/// The answers to a broadcast: one item for each socket that was asked, on every node, failures included.
+/// The replies to a broadcast: one item for each socket that was asked, on every node, failures included.
 ///
-/// What applications see is socketioxide's own `AckStream` around it. Dropping it forgets the answers to come.
+/// What applications see is socketioxide's own `AckStream` around it. Dropping it drops the replies that are still to come.
 pub struct Acks<E: SocketEmitter> {
     local: LocalAcks<E>,
     remote: Option<(AckStream, Asked)>,

@@ -21,7 +21,7 @@ impl Asked {
         let missing: Vec<_> = missing.iter().map(|missing| self.describe(missing)).collect();
         tracing::warn!(
             namespace = %self.namespace, operation = self.operation, ?missing,
-            "nodes are missing in the answers to a question"
+            "nodes did not reply to a request"
         );
     }
 

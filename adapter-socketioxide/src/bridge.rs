@@ -282,7 +282,7 @@ impl<E: SocketEmitter> CoreAdapter<E> for Adapter<E> {
         let to_send = encode(&packet);
         let route = self.checked(self.route(&options), to_send.as_ref())?;
         if timeout.is_zero() && !matches!(route.beyond, Ok(Beyond::Nothing)) {
-            let text = "a timeout of zero leaves no time for an answer";
+            let text = "a timeout of zero leaves no time for a reply";
             return Err(roomcast_core::Error::new(ErrorKind::Config, text).into());
         }
         let failed = route.failure();

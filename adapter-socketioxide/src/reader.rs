@@ -21,7 +21,7 @@ pub(crate) struct Reader {
 
 const OPAQUE: &str = "an opaque packet of something other than this bridge: socketioxide's sockets read only what socketioxide \
                       emits, and `Packet::event`";
-const ANSWER: &str = "an answer that is neither one of socketioxide's nor a JSON array";
+const ANSWER: &str = "a reply that is neither one of socketioxide's nor a JSON array";
 const EVENT: &str = "an event that is not a JSON array which begins with a name, or lacks an attachment";
 const FORMAT: &str = "a packet of a format that this version does not know";
 const PARSER: &str = "a value that the parser here cannot say (do all nodes use the same parser in this namespace?)";

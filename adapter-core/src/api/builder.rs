@@ -115,7 +115,7 @@ impl ClusterBuilder {
 
     /// How long received messages may wait while this node's local sockets are too slow; 30 s by default, at least 1 ms.
     ///
-    /// When the next message has waited for longer, the node drops everything that waits, questions, joins and answers included, and
+    /// When the next message has waited for longer, the node drops everything that waits, requests, joins and replies included, and
     /// goes on with what comes next. [`Event::Gap`](crate::Event::Gap) says how many messages of each sender were missed;
     /// they are not asked for again. Time at the broker, while this node takes nothing more, does not count: a node takes up to
     /// 65,536 messages and 48 MiB. A longer time delivers more, and later.

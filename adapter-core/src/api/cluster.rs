@@ -195,7 +195,7 @@ impl Cluster {
                 sent.await;
             }
         };
-        let late = |_| Error::new(ErrorKind::Timeout, "the broker has not taken everything in the time given");
+        let late = |_| Error::new(ErrorKind::Timeout, "the broker did not take everything within the timeout");
         tokio::time::timeout_at(until.into(), sent).await.map_err(late)
     }
 
@@ -227,7 +227,7 @@ impl Cluster {
         }
         self.end_tasks().await;
         let patience = until.max(now() + Duration::from_secs(1));
-        let late = |_| Error::new(ErrorKind::Timeout, "the backend did not close in the time given");
+        let late = |_| Error::new(ErrorKind::Timeout, "the backend did not close within the timeout");
         let closed = tokio::time::timeout_at(patience.into(), core.backend.close())
             .await
             .map_err(late)
@@ -287,7 +287,7 @@ impl Cluster {
                 sent.await;
             }
         };
-        let late = |_| Error::new(ErrorKind::Timeout, "the broker did not take the goodbye in the time given");
+        let late = |_| Error::new(ErrorKind::Timeout, "the broker did not take the goodbye within the timeout");
         tokio::time::timeout_at(until.into(), idle).await.map_err(late)
     }
 

@@ -56,7 +56,7 @@ pub(super) async fn serve_locally(builder: &ClusterBuilder, connect: impl Connec
         Some(Ok(())) => None,
         Some(Err(error)) if waiting_helps(&error) => Some(error.to_string()),
         Some(Err(error)) => return Err(error),
-        None => Some("the broker has not answered yet".to_owned()),
+        None => Some("the broker has not replied yet".to_owned()),
     };
     let (starting, is_ready) = plan.assemble(builder, Arc::new(late), inbox);
     guard.disarm(); // the cluster closes the inbox from now on
@@ -139,7 +139,7 @@ impl Plan {
                 Err(error) if builder.when_unreachable == WhenUnreachable::Wait && waiting_helps(&error) => {
                     if failed.is_none() {
                         let cause = causes(&error).last().map(ToString::to_string).unwrap_or_default();
-                        tracing::warn!(%cause, "connecting is tried again: {error}");
+                        tracing::warn!(%cause, "cannot connect; retrying: {error}");
                     }
                     *failed = Some(error);
                 }

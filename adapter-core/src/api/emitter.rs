@@ -81,9 +81,7 @@ impl EmitterBuilder {
     pub async fn connect(self, backend: impl Connect) -> Result<Emitter> {
         check_max_message(self.max_message)?;
         if self.timeout.is_zero() {
-            return Err(Error::config(
-                "an emitter's timeout must not be zero: no publish would have the time to be confirmed",
-            ));
+            return Err(Error::config("an emitter's timeout must not be zero: no publish could be confirmed in time"));
         }
         let cluster = cluster_name(self.cluster.as_deref(), &backend)?;
         // Nothing is subscribed: the inbox only hears about the link.
@@ -130,7 +128,7 @@ impl Emitter {
     /// The backend's error, or `Timeout`. In both cases the connection has ended.
     pub async fn close(&self) -> Result<()> {
         self.0.inbox.close();
-        let late = |_| Error::new(ErrorKind::Timeout, "the backend has not closed in the time given");
+        let late = |_| Error::new(ErrorKind::Timeout, "the backend did not close within the timeout");
         tokio::time::timeout(self.0.settings.timeout, self.0.backend.close()).await.map_err(late)?
     }
 
@@ -145,7 +143,7 @@ impl Emitter {
                 format!("a message of {} bytes is over max_message, which is {}", content.len(), settings.max_message);
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
-        let late = |_| Error::new(ErrorKind::Timeout, "the broker has not confirmed the message in the time given");
+        let late = |_| Error::new(ErrorKind::Timeout, "the broker did not confirm the message within the timeout");
         tokio::time::timeout(settings.timeout, self.publish(&content)).await.map_err(late)?
     }
 

@@ -11,7 +11,7 @@ use crate::model::Event;
 
 /// The events of the cluster, for one reader: [`next`](Self::next) waits for one, and it is a [`Stream`], too.
 /// [`Cluster::events`](crate::Cluster::events) makes one.
-#[must_use = "events are told to those who read them"]
+#[must_use = "events are lost unless they are read"]
 pub struct Events {
     /// Says that the node was degraded when the reader was made.
     first: Option<Event>,

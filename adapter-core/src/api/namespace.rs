@@ -14,7 +14,7 @@ use crate::seams::{AckStream, Adapter, AttachmentId, ServerEvent};
 /// How long a call waits for queue capacity, or for answers, if it is not told.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A namespace of the cluster: what to emit to, and whom to ask. Clones are the same handle.
+/// A namespace of the cluster: emits to its sockets and asks its servers. Clones are the same handle.
 ///
 /// Its operations mean every socket of the namespace, on every node. [`to`](Self::to), [`within`](Self::within),
 /// [`except`](Self::except) and [`local`](Self::local) select some of them.

@@ -55,8 +55,8 @@ impl NamespaceHandle {
         self.server_side_emit(event, to_json(data)?).await
     }
 
-    /// Like [`server_side_emit_with_ack`](Self::server_side_emit_with_ack), with a question and answers that travel as JSON. A
-    /// node whose answer cannot be read as `R` is in `missing`, as `Unsupported`.
+    /// Like [`server_side_emit_with_ack`](Self::server_side_emit_with_ack), with a request and replies that travel as JSON. A
+    /// node whose reply cannot be read as `R` is in `missing`, as `Unsupported`.
     ///
     /// # Examples
     /// ```
@@ -96,10 +96,10 @@ impl NamespaceHandle {
     }
 
     /// Handles the server-side events of one name that other nodes send in this namespace, one after the other. Several handlers
-    /// of one name each get every event of that name; if the sender waits for an answer, the first that replies has answered.
+    /// of one name each get every event of that name; if the sender waits for a reply, the first one counts.
     ///
     /// The handler stays until the cluster is closed, or until [`off`](Self::off), also when this handle is dropped. An error that it
-    /// returns is logged, at most once a second, and a sender who waits for an answer learns that there is none. Queue and panics are as with
+    /// returns is logged, at most once a second, and a sender that waits for a reply learns that there is none. Queue and panics are as with
     /// [`on_server_event`](Self::on_server_event). A handler that captures a `Cluster` or a `NamespaceHandle` keeps the node alive
     /// until `close`.
     ///

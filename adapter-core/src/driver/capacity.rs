@@ -63,7 +63,7 @@ impl Core {
         let cost = (content.len() + OVERHEAD).min(self.bounds.queue);
         let permits = u32::try_from(cost).unwrap_or(u32::MAX);
         if !*self.link.borrow() && self.engine().unsent_for(now()) > self.bounds.queue_age {
-            let text = "the broker is away, and what waits for it has waited for too long";
+            let text = "the broker is away, and the outgoing queue holds messages that are older than queue_age";
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
         if let Ok(permit) = self.capacity.try_acquire_many(permits) {
@@ -75,11 +75,11 @@ impl Core {
             biased;
             permit = self.capacity.acquire_many(permits) => permit.map(Capacity).map_err(|_| Error::closed()),
             _ = down => {
-                let text = "the broker is away, and the queue of what waits for it is full";
+                let text = "the broker is away, and the outgoing queue is full";
                 Err(Error::new(ErrorKind::Unavailable, text))
             }
             () = tokio::time::sleep(wait) => {
-                Err(Error::new(ErrorKind::Timeout, "the outgoing queue was full for the whole time given"))
+                Err(Error::new(ErrorKind::Timeout, "the outgoing queue was full until the timeout"))
             }
         }
     }

@@ -73,7 +73,7 @@ impl Core {
             }),
             Event::Degraded(reason) => tracing::warn!(%cluster, %node, %reason, "the broker is away"),
             Event::Refused { kind, reason } => {
-                tracing::error!(%cluster, %node, ?kind, %reason, "connecting is refused; it is tried again");
+                tracing::error!(%cluster, %node, ?kind, %reason, "the broker refuses the connection; retrying");
             }
             Event::Recovered => tracing::info!(%cluster, %node, "the broker is back"),
             _ => {}
@@ -99,10 +99,14 @@ impl Core {
             tracing::info!(%cluster, %node, count, "messages of other nodes that were lost have been sent again");
         }
         for (what, now, before) in [
-            ("messages that are not of the protocol were dropped", stats.malformed, before.malformed),
+            ("malformed messages were dropped", stats.malformed, before.malformed),
             ("messages of a newer wire version were dropped", stats.too_new, before.too_new),
             ("messages of a kind that this build does not know were dropped", stats.unknown_kind, before.unknown_kind),
-            ("messages of more nodes than are kept were dropped", stats.strangers_dropped, before.strangers_dropped),
+            (
+                "messages of unknown nodes were dropped: too many nodes",
+                stats.strangers_dropped,
+                before.strangers_dropped,
+            ),
             ("replies to other nodes were dropped: their queue is full", stats.answers_dropped, before.answers_dropped),
             (
                 "server events were dropped: there is no handler, or its queue is full",

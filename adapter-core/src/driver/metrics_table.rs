@@ -88,7 +88,7 @@ pub const METRICS: &[Metric] = &[
     gauge(
         "roomcast_health_seconds",
         "seconds",
-        "Age of the proof that what this node publishes reaches it",
+        "Age of this node's newest own message that came back through the broker",
         |status| status.health.map_or(f64::INFINITY, |health| health.as_secs_f64()),
     ),
     histogram(
@@ -156,9 +156,9 @@ pub const METRICS: &[Metric] = &[
         "Time of a request to other nodes, by its kind",
         Source::AsItHappens,
     ),
-    counter("roomcast_answers_missing_total", "1", "Nodes that did not answer a request", Source::AsItHappens)
+    counter("roomcast_answers_missing_total", "1", "Nodes that did not reply to a request", Source::AsItHappens)
         .with(&["kind", "reason"]),
-    gauge("roomcast_open_requests", "1", "Requests that wait for answers", |status| status.stats.open_requests as f64),
+    gauge("roomcast_open_requests", "1", "Requests that wait for replies", |status| status.stats.open_requests as f64),
     counter(
         "roomcast_repaired_total",
         "1",
@@ -199,7 +199,7 @@ pub const METRICS: &[Metric] = &[
     counter(
         "roomcast_volatile_dropped_total",
         "1",
-        "Volatile packets that were not sent, since the link was down",
+        "Volatile packets that were not sent, because the link was down",
         Source::Total(|status| status.stats.volatile_dropped),
     ),
     counter(
@@ -211,13 +211,13 @@ pub const METRICS: &[Metric] = &[
     counter(
         "roomcast_answers_dropped_total",
         "1",
-        "Answers to other nodes that were dropped: their queue was full",
+        "Replies to other nodes that were dropped: their queue was full",
         Source::Total(|status| status.stats.answers_dropped),
     ),
     counter(
         "roomcast_late_answers_total",
         "1",
-        "Answers that came after their request had ended",
+        "Replies that came after their request had ended",
         Source::Total(|status| status.stats.late_answers),
     ),
     counter("roomcast_rejected_total", "1", "Frames that were not accepted", {

@@ -79,7 +79,9 @@ impl Registry {
         let entry = names.entry(namespace, &self.tally);
         let mut attached = entry.attached.write().unwrap_or_else(PoisonError::into_inner);
         if attached.iter().any(|other| other.is(&new)) {
-            let text = format!("these sockets are attached to {namespace} already, and would get everything twice");
+            let text = format!(
+                "these sockets are already attached to {namespace}: a second attachment would deliver everything twice"
+            );
             return Err(Error::config(text));
         }
         *attached = attached.iter().cloned().chain([new]).collect();

@@ -28,7 +28,7 @@ pub(crate) enum Took {
 }
 
 pub(crate) fn check_timeout(timeout: Duration) -> Result<()> {
-    if timeout.is_zero() { Err(Error::config("a timeout of zero leaves no time for an answer")) } else { Ok(()) }
+    if timeout.is_zero() { Err(Error::config("a timeout of zero leaves no time for a reply")) } else { Ok(()) }
 }
 
 /// A question whose answers nobody wants once this is dropped.

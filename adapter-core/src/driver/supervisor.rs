@@ -62,7 +62,7 @@ async fn supervised<P: Part>(core: Arc<Core>, mut part: P) {
         panics += 1;
         if panics > PANICS {
             let (cluster, node) = (&core.0.channels.name, &core.0.node.id);
-            tracing::error!(%cluster, %node, part = P::NAME, "it panics again and again; the node is closed");
+            tracing::error!(%cluster, %node, part = P::NAME, "a task of the node panicked too often; the node is closed");
             return;
         }
     }

@@ -362,7 +362,7 @@ impl Engine {
         self.settling.is_some() || self.joining
     }
 
-    /// Takes the limits of the link as it is now; answers whether they have changed.
+    /// Takes the limits of the link as it is now; returns whether they have changed.
     pub(crate) fn refresh(&mut self, limits: Limits) -> bool {
         self.sending.set_packing(self.settings.packing(limits));
         std::mem::replace(&mut self.limits, limits) != limits

@@ -207,7 +207,7 @@ impl Engine {
         u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// What follows in the message is sent again. Answers of which channel that is.
+    /// What follows in the message is sent again. Returns which channel that is.
     pub(super) fn resend(&mut self, on_inbox: bool, frame: &Frame, now: Instant) -> Result<bool, Malformed> {
         let Resend { inbox, epoch, gone } = decode(&frame.body)?;
         if inbox && !on_inbox || frame.head.number.is_some() || frame.head.part.is_some() {

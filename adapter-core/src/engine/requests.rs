@@ -55,7 +55,7 @@ impl Requests {
         if open.waiting.is_empty() { self.end(request) } else { None }
     }
 
-    /// A node is gone: no question waits for it any more. Answers the questions that waited for it, and whether each
+    /// A node is gone: no question waits for it any more. Returns the questions that waited for it, and whether each
     /// has ended with that.
     pub(crate) fn gone(&mut self, node: NodeId, reason: MissingReason) -> Vec<(u64, Option<Ended>)> {
         let waited = self.open.iter().filter(|(_, open)| open.waiting.contains(&node));

@@ -299,8 +299,9 @@ impl fmt::Debug for Hub {
 fn random_id() -> Result<SocketId> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|cause| Error::unexpected("no random numbers for a socket id").with_source(cause))?;
+    getrandom::fill(&mut bytes).map_err(|cause| {
+        Error::unexpected("the operating system gave no random numbers for a socket id").with_source(cause)
+    })?;
     SocketId::new(bytes.map(|byte| char::from(ALPHABET[usize::from(byte % 64)])).iter().collect::<String>())
 }
 

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// The pauses that a backend makes before it connects again: 50 ms, doubled after each up to a second. Each is cut by
-/// up to half of it at random, so that the nodes of a cluster do not come all at once.
+/// The pauses that a backend makes before it connects again: 50 ms, doubled after each up to a second. Each is
+/// shortened by a random part, at most half, so that the nodes of a cluster do not reconnect all at once.
 ///
 /// # Examples
 /// ```
@@ -38,7 +38,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// With pauses of at most this: 50 ms to a second, and what is less or more counts as that.
+    /// With pauses of at most this, which is limited to the range from 50 ms to 1 s.
     pub fn at_most(longest: Duration) -> Self {
         Self { pause: FIRST, longest: longest.clamp(FIRST, LONGEST), connected: None }
     }
@@ -46,7 +46,7 @@ impl Backoff {
     /// Makes the next pause.
     ///
     /// # Cancel safety
-    /// Dropped, it counts as made.
+    /// If the future is dropped, the pause counts as made.
     pub async fn wait(&mut self) {
         self.wait_at_most(self.longest).await;
     }
@@ -64,7 +64,7 @@ impl Backoff {
         sleep(pause.mul_f64(0.5 + random / 2.0)).await;
     }
 
-    /// The link is up. If it stays so for a second, the next pause is the first again.
+    /// Tells that the link is up. If it stays up for a second, the next pause is the shortest again.
     pub fn connected(&mut self) {
         self.connected = Some(Instant::now());
     }

@@ -77,8 +77,8 @@ impl InPlace {
         (Self(shared), tokio::spawn(poll_fn(move |cx| spawned.poll(cx))))
     }
 
-    /// Calls `queue_work`, and polls the task once on this thread if that has woken it. What the task does not finish then, for
-    /// instance because the tokio budget of the caller's task is used up, it goes on with where it was spawned.
+    /// Calls `queue_work`, and polls the task once on this thread if that has woken it. What the task does not finish
+    /// then, for instance because the tokio budget of the caller's task is used up, it finishes where it was spawned.
     ///
     /// Called by the task itself, it only wakes the task. A panic of the task ends the task, and reaches the caller.
     pub fn run<T>(&self, queue_work: impl FnOnce() -> T) -> T {
@@ -98,7 +98,7 @@ impl InPlace {
         queued
     }
 
-    /// Awaits what gives the task work; whatever that queues is done in place.
+    /// Awaits a future that queues work for the task, and runs the task in place after each poll of it.
     ///
     /// # Cancel safety
     /// As safe as the future itself.

@@ -62,7 +62,7 @@ struct Made<L> {
 }
 
 impl<L: Link> Keeper<L> {
-    /// Makes the first link, and starts the task that keeps it up. That ends with [`close`](Backend::close) or with the inbox.
+    /// Makes the first link, and starts the task that keeps it up. The task ends with [`close`](Backend::close) or with the inbox.
     ///
     /// # Errors
     /// Those of [`Link::open`]: an absent broker is an error here. `Unavailable` if the server is not the
@@ -92,7 +92,7 @@ impl<L: Link> Backend for Keeper<L> {
         self.shared.lock().limits
     }
 
-    /// If it fails for a time, the link is made again, which covers these channels.
+    /// If it fails with an error that may pass, the link is made again, which covers these channels.
     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
         let live = self.live()?;
         L::subscribe(&live.handle, channels).await.inspect_err(|error| {
@@ -121,7 +121,8 @@ impl<L: Link> Backend for Keeper<L> {
         }
     }
 
-    /// Returns once the broker has forgotten us, if it can be reached. Dropped, it goes on, and another call waits for its end.
+    /// Returns once the broker has forgotten this node, if it can be reached. If the future is dropped, closing goes on; another call waits
+    /// for its end.
     async fn close(&self) -> Result<()> {
         self.shared.close.notify_one();
         let mut task = self.task.lock().await;
@@ -292,7 +293,7 @@ async fn next<L: Link>(
 fn tell<L: Link>(outage: &mut Outage, error: &Error, inbox: &Inbox) {
     let Some(cause) = outage.failed(error) else { return };
     if waiting_helps(error) {
-        tracing::warn!(broker = L::BROKER, kind = ?error.kind(), %cause, "not connected again yet: {error}");
+        tracing::warn!(broker = L::BROKER, kind = ?error.kind(), %cause, "still not connected: {error}");
     } else {
         inbox.refused(error);
     }

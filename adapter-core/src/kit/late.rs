@@ -142,7 +142,7 @@ impl<C: Connect> Attempts<C> {
         let (connect, inbox, limit) = (Arc::clone(&self.connect), self.inbox.clone(), self.limit);
         let mut attempt = JoinSet::new();
         attempt.spawn(async move {
-            let late = |_| Error::unavailable(format!("the broker did not answer within {limit:?}"));
+            let late = |_| Error::unavailable(format!("the broker did not reply within {limit:?}"));
             let backend = timeout(limit, connect.connect(inbox.clone())).await.map_err(late)??;
             let subscribed =
                 timeout(limit, backend.subscribe(&inbox.channels())).await.map_err(late).and_then(|done| done);
@@ -156,8 +156,8 @@ impl<C: Connect> Attempts<C> {
         });
         match attempt.join_next().await {
             Some(Ok(attempted)) => attempted,
-            Some(Err(panicked)) => Err(Error::unexpected("connecting has panicked").with_source(panicked)),
-            None => Err(Error::unexpected("connecting has ended")),
+            Some(Err(panicked)) => Err(Error::unexpected("the code that connects panicked").with_source(panicked)),
+            None => Err(Error::unexpected("the code that connects was stopped")),
         }
     }
 }

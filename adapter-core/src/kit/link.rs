@@ -99,23 +99,23 @@ pub trait Link: Sized + Send + 'static {
         Duration::from_secs(10)
     }
 
-    /// Asks the server whether it is the authority: whether all nodes that use the broker as it is meant hear what is published
-    /// there. A replica is not. It may accept what is published and deliver it to its own clients alone, so that its nodes
+    /// Asks the server whether it is the authority: whether what is published there reaches every node of a correctly configured
+    /// cluster. A replica is not. It may accept what is published and deliver it to its own clients alone, so that its nodes
     /// believe in a healthy link and form a cluster of their own.
     ///
     /// [`Keeper`](crate::backend::Keeper) asks before a link counts as connected and every 2 s while it is up.
-    /// [`Authority::Elsewhere`] fails the attempt or takes the link down; either way the keeper connects again. An error
-    /// fails the attempt too, and says nothing about a link that is up: a server that does not answer is found by the
-    /// pings of [`hold`](Self::hold). So does a question that takes longer than 2 s.
+    /// [`Authority::Elsewhere`] fails the attempt or takes the link down; either way the keeper connects again. An error,
+    /// or a question that takes longer than 2 s, fails the attempt too, but says nothing about a link that is up: the pings of
+    /// [`hold`](Self::hold) find a server that does not reply.
     ///
-    /// A broker whose servers all carry what is published, or refuse it when they cannot, has no such role: answer
-    /// `Ok(Authority::Here)`, and say in a comment why that is right.
+    /// A broker whose servers all carry what is published, or refuse it when they cannot, has no such role. Return
+    /// `Ok(Authority::Here)` for it, and say in a comment why that is right.
     ///
     /// # Errors
     /// `Denied` or `Unavailable`, when the question failed.
     fn authority(handle: &Self::Handle) -> impl Future<Output = Result<Authority>> + Send;
 
-    /// What calls go over.
+    /// What calls are made through.
     fn handle(&self) -> Self::Handle;
 
     /// What this link allows.
@@ -142,10 +142,10 @@ pub trait Link: Sized + Send + 'static {
     /// Does what a link needs while it is up (pings, handing over); returns why it is of no use any more. Called once for a link.
     fn hold(&mut self, inbox: &Inbox) -> impl Future<Output = Reason> + Send;
 
-    /// Waits until the server has said that it is going to end this link: a shutdown that is planned. The keeper then makes the next
-    /// link while this one still carries, and goes over to it once everything is subscribed there: nothing is missed, and no outage
-    /// is told. It tries until that has succeeded or this link breaks. For a moment both links hand over what they receive; the core
-    /// drops copies. By default it waits for ever.
+    /// Waits until the server announces that it will end this link: a planned shutdown. The keeper then makes the next
+    /// link while this one still works, and switches to it once everything is subscribed there: nothing is missed, and no outage
+    /// is reported. It tries until that has succeeded or this link breaks. For a moment both links hand over what they receive; the core
+    /// drops the duplicates. The default waits for ever.
     ///
     /// A publisher's messages may overtake each other in that moment, so the keeper does not listen to this where a link claims to
     /// be [ordered](Capabilities::ordered).
@@ -156,31 +156,31 @@ pub trait Link: Sized + Send + 'static {
         std::future::pending()
     }
 
-    /// Takes leave of a broker that is there: returns when that has forgotten us, or after a second or so. A link that has a
+    /// Says goodbye to a broker that is reachable: returns once the broker has forgotten this node, or after about a second. A link that has a
     /// successor hands over first what it has received; it is cut off after 5 s.
     fn quit(self) -> impl Future<Output = ()> + Send;
 }
 
-/// What [`Link::authority`] answers.
+/// What [`Link::authority`] returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Authority {
     /// What is published at this server reaches all nodes.
     Here,
-    /// Another server has to be used. The reason says what this one is and what to do about it; it is the text of an
-    /// error at connecting, and the reason why a link goes down. Without secrets.
+    /// Another server has to be used. The reason says what this server is and what to do about it. It becomes the text of the
+    /// error at connecting, or the reason why a link goes down. It must hold no secrets.
     Elsewhere(Reason),
 }
 
-/// Gives one link up, for whoever finds out that it is of no use although its connections live. Clones break the same link.
+/// Gives a link up that is of no use although its connections live. Clones break the same link.
 ///
-/// [`Link::open`] is given the one that [`Keeper`](crate::backend::Keeper) listens to. A backend may have others
-/// ([`default`](Self::default)) for what is given up by itself, one of several connections that it tried for example.
+/// [`Link::open`] is given the one that [`Keeper`](crate::backend::Keeper) listens to. A backend may make others
+/// ([`default`](Self::default)) for parts that it gives up separately, such as one of several connections that it tries.
 #[derive(Clone, Debug, Default)]
 pub struct Breaker(watch::Sender<Option<Reason>>);
 
 impl Breaker {
-    /// Gives the link up; the keeper makes it again. Nothing happens if that is so already: the first reason counts.
+    /// Gives the link up; the keeper then makes a new one. The first reason counts: later calls do nothing.
     pub fn trip(&self, reason: impl Into<Reason>) {
         let reason = reason.into();
         self.0.send_if_modified(|tripped| {
@@ -195,7 +195,7 @@ impl Breaker {
         self.0.borrow().is_some()
     }
 
-    /// Waits until the link is given up; answers why.
+    /// Waits until the link is given up; returns why.
     ///
     /// # Cancel safety
     /// Safe.

@@ -28,7 +28,7 @@ use crate::model::{Error, Result};
 pub struct Ring<S>(VecDeque<S>);
 
 impl<S: Clone> Ring<S> {
-    /// A ring of these, which begins with any of them at random; where there is no randomness, with the first.
+    /// A ring of these servers, which begins at a random one; at the first if the system has no random numbers.
     pub fn new(servers: impl IntoIterator<Item = S>) -> Self {
         let mut ring = VecDeque::from_iter(servers);
         let begin = getrandom::u32().unwrap_or_default() as usize % ring.len().max(1);
@@ -36,7 +36,7 @@ impl<S: Clone> Ring<S> {
         Self(ring)
     }
 
-    /// Each of them once. One that was taken is the last of the next round; those that were not taken begin it.
+    /// Each server once. A server that was taken moves to the end of the next round.
     pub fn round(&mut self) -> impl Iterator<Item = S> {
         (0..self.0.len()).map_while(|_| {
             self.0.rotate_left(1);
@@ -55,12 +55,12 @@ impl<S: Clone> Ring<S> {
     }
 }
 
-/// Asks one server after the other, until one answers. The next is asked once one before it has failed, or after 250 ms beside
-/// it: a server that has vanished without a word does not cost the others its time-out. What is still asked when one answers is
-/// dropped.
+/// Asks servers one after the other, until one replies. The next server is asked once the one before has failed, or after 250 ms
+/// while the one before is still being asked: so an unreachable server does not cost a whole timeout. The first reply drops the
+/// other attempts.
 ///
 /// # Errors
-/// If none does, the [most telling](Error::most_telling) of theirs; `Config` if there is no server.
+/// If no server replies, the [most telling](Error::most_telling) of their errors; `Config` if there is no server.
 pub async fn in_turn<S, T, F>(servers: impl IntoIterator<Item = S>, ask: impl FnMut(S) -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,

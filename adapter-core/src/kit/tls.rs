@@ -36,8 +36,8 @@ struct Source {
 type Read = dyn Fn() -> Result<ClientConfig> + Send + Sync;
 
 impl Tls {
-    /// Trusts the authority of these files, or the system's if none is named, and shows their certificate. The system's
-    /// authorities alone are read once.
+    /// Trusts the authority of these files, or those of the system if none is named, and presents their certificate. Only the system's
+    /// authorities are read just once.
     ///
     /// # Errors
     /// `Config` when a file cannot be read or is not what it should be, or a key comes without its certificate.
@@ -47,17 +47,17 @@ impl Tls {
         if files.is_empty() { Ok(Self::from_config(Arc::new(read()?))) } else { Self::read_by(read) }
     }
 
-    /// As this reads it, now and again for each connection, where it may block. If it cannot be read then, as when a file is just
-    /// being replaced, what was read last is used. Sessions are not resumed across readings.
+    /// Uses the configuration that `read` returns: it is called now, and again for each connection, and may block. If a later call
+    /// fails, as when a file is just being replaced, the last configuration stays in use. Sessions are not resumed across calls.
     ///
     /// # Errors
-    /// What the first reading says.
+    /// That of the first call.
     pub fn read_by(read: impl Fn() -> Result<ClientConfig> + Send + Sync + 'static) -> Result<Self> {
         let last = Mutex::new(Arc::new(read()?));
         Ok(Self(Arc::new(Source { read: Some(Box::new(read)), last, failed: Mutex::default() })))
     }
 
-    /// As the application has configured it.
+    /// Uses the application's own configuration.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
         Self(Arc::new(Source { read: None, last: Mutex::new(config), failed: Mutex::default() }))
     }
@@ -75,10 +75,10 @@ impl Tls {
         read.unwrap_or_else(|_| self.0.last()) // it panicked, or the runtime ends
     }
 
-    /// Shakes hands over this stream; the server's certificate must be for this host.
+    /// Makes a TLS session over this stream; the server's certificate must be for this host.
     ///
     /// # Errors
-    /// What the stream or TLS said: [`refusal`] tells whether trying again is of use.
+    /// The error of the stream or of TLS: [`refusal`] tells whether trying again can help.
     pub async fn connect<S: AsyncRead + AsyncWrite + Send + Unpin>(
         &self,
         host: &str,
@@ -99,7 +99,7 @@ impl Source {
             Some(Err(error)) => {
                 let cause = causes(&error).last().map(ToString::to_string).unwrap_or_default();
                 if self.failed(Some(format!("{error}: {cause}"))) {
-                    tracing::warn!(%cause, "TLS goes on with what was read before: {error}");
+                    tracing::warn!(%cause, "the TLS files cannot be read, and those read before stay in use: {error}");
                 }
             }
             None => {}
@@ -156,7 +156,7 @@ impl TlsFiles {
         Ok(roots)
     }
 
-    /// Ends a configuration with the certificate that we show, or without one.
+    /// Completes a configuration with the client certificate, if there is one.
     ///
     /// # Errors
     /// `Config` as for [`Tls::from_files`].
@@ -171,16 +171,16 @@ impl TlsFiles {
 /// The beginning of every configuration: ring, and the versions of TLS that are safe.
 ///
 /// # Errors
-/// `Config`, should ring lack what these versions need.
+/// `Config` when ring lacks what these versions need.
 pub fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
     ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(unusable)
 }
 
-/// What TLS says under this error, if it does: `Denied` when the other side refuses our certificate or misses one, `Config`
-/// when we refuse its, or it does not speak TLS. Trying again does not help. The server's word about ours may come after the
-/// handshake, as the answer to the first thing that it is asked.
+/// The kind of TLS error behind this error, if there is one: `Denied` when the server refuses the client certificate or asks for one, `Config`
+/// when the server's certificate is refused, or the server does not speak TLS. Trying again does not help. The server may refuse the client
+/// certificate after the handshake, in its reply to the first request.
 pub fn refusal(cause: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     causes(cause).find_map(|cause| match cause.downcast_ref()? {
         rustls::Error::AlertReceived(_) => Some(ErrorKind::Denied),

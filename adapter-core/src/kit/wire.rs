@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use crate::kit::Breaker;
 use crate::kit::tls::Tls;
 
-/// Whether a connection is alive, and the means to pause and to end it: for backends whose client takes a stream, which they give
-/// it as a [`Wire`]. Most clients keep to themselves when they last read, and would read on whatever waits.
+/// Tells whether a connection is alive, and can pause and end it: for backends whose client takes a stream. The backend gives the client
+/// a [`Wire`]. Most clients do not tell when they last read, and never stop reading.
 #[derive(Debug, Default)]
 pub struct Pulse {
     bytes: AtomicU64,
@@ -33,7 +33,7 @@ impl Pulse {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether we are the one who does not read.
+    /// Whether reading is paused on this side.
     pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Acquire)
     }
@@ -90,13 +90,13 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Over TCP as it is, or over TLS with this host.
+    /// A wire over plain TCP, or over TLS with this host.
     ///
     /// # Errors
     /// Those of [`Tls::connect`].
     ///
     /// # Cancel safety
-    /// Dropped, the connection is closed.
+    /// If the future is dropped, the connection is closed.
     pub async fn over(stream: TcpStream, tls: Option<&Tls>, host: &str, pulse: Arc<Pulse>) -> io::Result<Self> {
         let stream: Box<dyn Duplex> = match tls {
             Some(tls) => Box::new(tls.connect(host, stream).await?),

@@ -66,7 +66,7 @@ impl Error {
         Self::new(ErrorKind::Config, message)
     }
 
-    /// An `Unavailable` error: the link is not there, broke under an operation, or has not answered in time.
+    /// An `Unavailable` error: the link is not there, broke during an operation, or did not reply in time.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
     }

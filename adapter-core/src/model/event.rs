@@ -53,7 +53,7 @@ pub enum Event {
         /// How many panics since the event before.
         count: u64,
     },
-    /// Somebody who can write to the broker publishes frames in this node's name. This node says at once that it
+    /// Another client of the broker publishes frames in this node's name. This node says at once that it
     /// lives, and the others believe that. The event comes at most every ten seconds; [`Stats::impersonated`](crate::Stats::impersonated) counts the frames.
     Impersonated,
     /// The reader of these events was too slow, and this many were dropped.
@@ -76,9 +76,9 @@ pub enum Departure {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum GapChannel {
-    /// The channel of the whole cluster: broadcasts, joins, leaves, disconnects, questions.
+    /// The channel of the whole cluster: broadcasts, joins, leaves, disconnects, requests.
     Cluster,
-    /// This node's inbox: answers.
+    /// This node's inbox: replies.
     Inbox,
 }
 
@@ -151,11 +151,11 @@ impl fmt::Display for Event {
                 write!(f, "messages lost: an unknown number from node {node} {channel}")
             }
             Self::Degraded(reason) => write!(f, "the link to the broker is down: {reason}"),
-            Self::Refused { reason, .. } => write!(f, "connecting to the broker is refused: {reason}"),
+            Self::Refused { reason, .. } => write!(f, "the broker refuses the connection: {reason}"),
             Self::Recovered => f.write_str("the link to the broker is up again"),
             Self::Panicked { what, count } => write!(f, "panicked {count} times: {what}"),
-            Self::Impersonated => f.write_str("somebody publishes in the name of this node"),
-            Self::Missed(count) => write!(f, "events dropped: {count}, since their reader was too slow"),
+            Self::Impersonated => f.write_str("someone else publishes in the name of this node"),
+            Self::Missed(count) => write!(f, "events dropped: {count}, because their reader was too slow"),
         }
     }
 }

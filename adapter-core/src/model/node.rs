@@ -22,8 +22,9 @@ impl NodeId {
     /// `Unexpected` when the operating system has no random numbers to give.
     pub fn random() -> Result<Self, Error> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)
-            .map_err(|cause| Error::unexpected("no random numbers for a node id").with_source(cause))?;
+        getrandom::fill(&mut bytes).map_err(|cause| {
+            Error::unexpected("the operating system gave no random numbers for a node id").with_source(cause)
+        })?;
         Ok(Self(bytes))
     }
 

@@ -10,7 +10,7 @@ use crate::model::LocalDropped;
 pub struct Stats {
     /// Messages in the outgoing queue now, waiting for the broker.
     pub queued: u64,
-    /// Questions that wait for answers now.
+    /// Requests that wait for replies now.
     pub open_requests: u64,
     /// Messages of ours that the broker has taken.
     pub sent: u64,
@@ -46,7 +46,7 @@ pub struct Stats {
     pub held_bytes: u64,
     /// Messages of other nodes that were lost, as reported by [`Event::Gap`](crate::Event::Gap).
     pub lost: u64,
-    /// Replies that came after their question had ended.
+    /// Replies that came after their request had ended.
     pub late_answers: u64,
     /// Replies of this node that found their queue full: the asker sees this node as missing.
     pub answers_dropped: u64,

@@ -1,4 +1,4 @@
-//! The answers to a broadcast, as they come.
+//! The replies to a broadcast, as they come.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use crate::model::{AckError, MissingNode, MissingReason, NodeId, SocketId};
 use crate::seams::AckSink;
 use crate::seams::Acks;
 
-/// One socket's answer to a broadcast.
+/// One socket's reply to a broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ack {
@@ -23,18 +23,18 @@ pub struct Ack {
     pub node: NodeId,
     /// The socket.
     pub socket: SocketId,
-    /// What it answered, or why there is no answer.
+    /// The reply, or why there is none.
     pub answer: Result<Bytes, AckError>,
 }
 
-/// All answers to a broadcast.
+/// All replies to a broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "`missing` names the nodes whose part is not complete"]
 pub struct GatheredAcks {
     /// One for each socket that was asked, failures included.
     pub acks: Vec<Ack>,
-    /// The nodes whose part is not complete, and why; which of their sockets did not answer is among `acks` as far
+    /// The nodes whose part is not complete, and why; which of their sockets did not reply is among `acks` as far
     /// as the node had named them.
     pub missing: Vec<MissingNode>,
 }
@@ -43,7 +43,7 @@ pub struct GatheredAcks {
 /// the sockets of every live node have replied, or at the timeout.
 ///
 /// Dropping it forgets the replies that are still to come.
-#[must_use = "dropping it forgets the answers"]
+#[must_use = "dropping it drops the replies that are still to come"]
 pub struct AckStream {
     collector: Collector,
     deadline: Pin<Box<Sleep>>,
@@ -56,7 +56,7 @@ impl AckStream {
         Self { collector, deadline: Box::pin(deadline), _cancel: Box::new(cancel) }
     }
 
-    /// For implementations of [`Adapter`](crate::adapter::Adapter): the answers of these nodes for so long, and where each of them
+    /// For implementations of [`Adapter`](crate::adapter::Adapter): the replies of these nodes within the timeout, and where each of them
     /// puts its own. A node's part ends when the last clone of its [`Acks`] is dropped.
     ///
     /// Has to be called inside a tokio runtime.
@@ -73,7 +73,7 @@ impl AckStream {
         self.collector.lock().asked
     }
 
-    /// The sockets that are still to answer, as far as their nodes have named them by now.
+    /// The sockets that have not replied yet, as far as their nodes have named them by now.
     pub fn expected(&self) -> Vec<(NodeId, SocketId)> {
         let state = self.collector.lock();
         let named =

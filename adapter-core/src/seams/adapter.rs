@@ -16,7 +16,7 @@ use crate::seams::{AckStream, LocalSockets, ServerEvents};
 ///
 /// # Cancel safety
 /// Every future may be dropped at any await. One that waits for capacity in the outgoing queue has then done nothing;
-/// one that waits for answers has sent its question, and forgets the answers.
+/// one that waits for replies has sent its request, and drops the replies.
 #[async_trait]
 pub trait Adapter: Send + Sync + 'static {
     /// This node.
@@ -55,7 +55,7 @@ pub trait Adapter: Send + Sync + 'static {
     }
 
     /// Counts a panic of a handler of server events, and tells it in the log and as an event; `said` is its message.
-    /// Whoever runs a handler catches its panics and calls this. Does nothing by default.
+    /// The code that runs a handler catches its panics and calls this. Does nothing by default.
     fn handler_panicked(&self, namespace: &Namespace, said: &str) {
         let _ = (namespace, said);
     }
@@ -87,7 +87,7 @@ pub trait Adapter: Send + Sync + 'static {
     /// own sockets in the namespace can read such a packet ([`LocalSockets::check`]).
     async fn broadcast(&self, to: Address, packet: Packet, wait: Duration) -> Result<()>;
 
-    /// The same, and gathers the answers of the sockets as they come, for `timeout` at the most.
+    /// The same, and gathers the replies of the sockets as they come, for `timeout` at the most.
     ///
     /// # Errors
     /// As [`broadcast`](Self::broadcast), and `Config` for a zero timeout.

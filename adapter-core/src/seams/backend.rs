@@ -19,8 +19,8 @@ pub trait Connect: Send + Sync + 'static {
     /// - The link reports its limits with the backend, by [`Backend::limits`].
     ///
     /// # Errors
-    /// `Config`, `Denied` or `Unavailable`: at connecting an absent broker is an error; only a link
-    /// that once was up is restored by itself.
+    /// `Config`, `Denied` or `Unavailable`. A broker that cannot be reached is an error here; the backend restores by itself only a
+    /// link that was up before.
     async fn connect(&self, inbox: Inbox) -> Result<Arc<dyn Backend>>;
 
     /// The cluster that this configuration names, if it names one. It is used where the caller of
@@ -63,7 +63,7 @@ pub trait Backend: Send + Sync + 'static {
     /// The limits of the link as it is now.
     fn limits(&self) -> Limits;
 
-    /// Returns once the server that we are connected to has confirmed: what is published after that is received.
+    /// Returns once the connected server has confirmed the subscriptions: what is published after that is received.
     ///
     /// # Errors
     /// `Unavailable` when the link breaks meanwhile; the next `up` covers these channels.
@@ -82,8 +82,8 @@ pub trait Backend: Send + Sync + 'static {
     /// A node that has nothing else under way polls this within the call of the application that emits, and other emits to the
     /// same namespace wait until it returns `Pending`. So a poll must neither block nor wait for a call to the cluster.
     ///
-    /// A link that is only slow needs no time limit here: the core has one, two seconds and what the bytes take at 1 MiB/s. A
-    /// shorter one would have a large message sent again and again, and never confirmed.
+    /// A link that is only slow needs no time limit here: the core has one, two seconds and what the bytes take at 1 MiB/s. With a
+    /// shorter one a large message would be sent again and again, and never be confirmed.
     ///
     /// # Errors
     /// See [`PublishError`].
@@ -119,8 +119,8 @@ impl Outgoing {
 }
 
 impl Limits {
-    /// The messages of a batch that stand before the first one over `max_frame`, and the answer to give once they are sent:
-    /// that one's refusal, if there is one.
+    /// The messages of a batch before the first one over `max_frame`, and what to return once they are sent: the refusal of that
+    /// message, or `Ok` where none is too large.
     ///
     /// # Examples
     /// ```
@@ -199,12 +199,12 @@ pub enum PublishError {
         /// Why: `TooLarge` or `Denied`.
         kind: ErrorKind,
     },
-    /// Any of the frames may have been sent: the link broke, or its answer is overdue.
+    /// Any of the frames may have been sent: the link broke, or the confirmation is overdue.
     #[error("the outcome of the publish is unknown")]
     Unknown(#[source] Error),
     /// The broker takes nothing from anybody now: its memory or its disk is full, say. Any of the frames may have been sent, and all are sent
-    /// again in a while. After several [`Unknown`](Self::Unknown) on a link that works, the core takes the frames for the cause and gives
-    /// some up; not so here.
+    /// again in a while. After several [`Unknown`](Self::Unknown) on a link that works, the core holds the frames to be the cause and drops
+    /// some of them; after this error it drops none.
     #[error("the broker takes nothing now")]
     NotNow(#[source] Error),
 }

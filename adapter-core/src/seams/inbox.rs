@@ -19,7 +19,7 @@ use crate::wire::Glance;
 /// How a backend hands over what it received, and tells of its link. Clones are the same inbox.
 ///
 /// # Contract
-/// [`frame`](Self::frame) never waits. When it answers [`InboxFull`], a backend that can pause its source waits for
+/// [`frame`](Self::frame) never waits. When it returns [`InboxFull`], a backend that can pause its source waits for
 /// [`ready`](Self::ready) and offers the frame again; one that cannot drops it, calls [`dropped`](Self::dropped) and,
 /// once it receives again, [`up`](Self::up), so that the core knows that something is missing.
 #[derive(Clone)]
@@ -103,9 +103,9 @@ impl Inbox {
         self.offer(channel, payload, Duration::ZERO)
     }
 
-    /// The same for a message that the broker has kept since `age` ago, for one that goes on reading where its link broke off
-    /// ([`Capabilities::replays`](crate::backend::Capabilities::replays)). What is older than 2 s is carried out in its place in
-    /// the order, and is no sign of life: what a node said before it died must not raise it from the dead.
+    /// As [`frame`](Self::frame), for a message that the broker has kept for `age`: a backend that goes on reading where its link broke
+    /// off calls this ([`Capabilities::replays`](crate::backend::Capabilities::replays)). A message that is older than 2 s is carried out in its
+    /// place in the order, but does not count as a sign of life: what a node sent before it died must not make it look alive.
     ///
     /// # Errors
     /// The same.
@@ -182,25 +182,25 @@ impl Inbox {
         }
     }
 
-    /// Tells that parts of a message have arrived: on a thin link a large one takes its time, and the core would take the
-    /// silence for death. Optional; not for answers to the client's own pings, which prove nothing about subscriptions.
+    /// Tells that parts of a message have arrived: on a slow link a large message takes long, and the core would take the
+    /// silence for a dead link. Optional. Replies to the client's own pings do not count: they prove nothing about subscriptions.
     pub fn alive(&self) {
         self.0.alive.store(true, Ordering::Relaxed);
     }
 
-    /// Tells that the link is down: what is published by others from now on may be missed.
+    /// Tells that the link is down: what others publish from now on may be missed.
     pub fn down(&self, reason: impl Into<Reason>) {
         self.change(LinkChange::Down(reason.into()));
     }
 
-    /// Tells that this node did not take its messages in time, and that some were dropped on this side of the broker or for this
-    /// node alone: as [`down`](Self::down), and [`up`](Self::up) follows. What was dropped is reported as lost and not asked for
-    /// again, which would make a node that is too slow still slower.
+    /// Tells that this node did not take its messages in time, and that some were dropped for this node alone, by the client or by
+    /// the broker. Otherwise it is as [`down`](Self::down), and [`up`](Self::up) has to follow. What was dropped is reported as lost. It is not
+    /// asked for again, because that would slow down a node that is too slow already.
     pub fn dropped(&self, reason: impl Into<Reason>) {
         self.change(LinkChange::Dropped(reason.into()));
     }
 
-    /// Tells that the link is there again and that every channel of [`channels`](Self::channels) is confirmed on it.
+    /// Tells that the link is up again and that every channel of [`channels`](Self::channels) is confirmed on it.
     pub fn up(&self, limits: Limits) {
         self.change(LinkChange::Up(limits));
     }
@@ -221,7 +221,7 @@ impl Inbox {
         self.lock().channels.iter().cloned().collect()
     }
 
-    /// Waits until the cluster is closed, or its last handle dropped: what a backend's tasks end with.
+    /// Waits until the cluster is closed, or its last handle is dropped. A backend's tasks end then.
     ///
     /// # Cancel safety
     /// Safe.
@@ -280,8 +280,8 @@ impl Inbox {
         self.0.own.load(Ordering::Relaxed)
     }
 
-    /// What to call a connection on the broker, so that an operator finds whose it is: `roomcast-` and the node's name, or the first
-    /// digits of its id where it has no name. At most 63 characters, of `[A-Za-z0-9._-]`.
+    /// The name to give a connection on the broker, so that an operator can tell whose connection it is: `roomcast-` and the node's name,
+    /// or the first digits of its id where it has no name. At most 63 characters, of `[A-Za-z0-9._-]`.
     pub fn client_name(&self) -> String {
         Owner::client_name(self.0.owner.as_ref())
     }
@@ -367,7 +367,7 @@ impl CloseOnDrop {
         Self(Some(inbox))
     }
 
-    /// Whoever is connected closes the inbox from now on.
+    /// From now on the connected node closes the inbox.
     pub(crate) fn disarm(mut self) {
         self.0 = None;
     }

@@ -19,7 +19,7 @@ pub trait LocalSockets: Send + Sync + 'static {
     /// Gives the packet to every socket that the target means, once each.
     fn broadcast(&self, target: &Target, packet: &Packet);
 
-    /// The same, and asks each of them for an answer. First tells `acks` whom it asks, then each answer as it comes;
+    /// The same, and asks each of them for a reply. First tells `acks` which sockets it asks, then each reply as it comes;
     /// after `timeout` it gives up on the rest. The part of this node ends when the last clone of `acks` is dropped.
     fn broadcast_with_ack(&self, target: &Target, packet: &Packet, timeout: Duration, acks: Acks);
 
@@ -67,7 +67,7 @@ pub trait LocalSockets: Send + Sync + 'static {
     }
 }
 
-/// Where a broadcast's answers go: to the caller here, or on their way to another node. Clones go to the same place.
+/// Where the replies to a broadcast go: to the caller on this node, or to another node. Clones go to the same place.
 #[derive(Clone)]
 pub struct Acks(Arc<dyn AckSink>);
 
@@ -82,12 +82,12 @@ impl Acks {
         Self(Arc::new(sink))
     }
 
-    /// Says which sockets were asked. To be called once, before the first answer.
+    /// Says which sockets were asked. To be called once, before the first reply.
     pub fn expect(&self, sockets: Vec<SocketId>) {
         self.0.expect(sockets);
     }
 
-    /// Hands over what a socket answered; a second answer of the same socket is dropped.
+    /// Hands over the reply of a socket; a second reply of the same socket is dropped.
     pub fn ack(&self, socket: SocketId, answer: Result<Bytes, AckError>) {
         self.0.ack(socket, answer);
     }

@@ -1,4 +1,4 @@
-//! The seam to who only looks on.
+//! The seam to observers, which see what passes and change nothing.
 
 use bytes::Bytes;
 
@@ -36,7 +36,7 @@ pub struct Passed<'a> {
 pub enum Sight<'a> {
     /// A packet for sockets.
     Broadcast(&'a Packet),
-    /// A packet for sockets, which the sender asks for an answer.
+    /// A packet for sockets, for which the sender waits for acks.
     BroadcastWithAck(&'a Packet),
     /// Sockets join, leave or are disconnected.
     Change(&'a SocketChange),

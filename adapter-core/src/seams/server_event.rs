@@ -70,7 +70,7 @@ impl ReplyHandle {
         Self(Some(Arc::new(sink)))
     }
 
-    /// Makes any number of handles of this one: the first that answers has answered, and when all are dropped there is none.
+    /// Makes any number of handles of this one: the first reply counts, and when all handles are dropped there is none.
     pub(crate) fn shared(self) -> impl Fn() -> Self {
         struct First(Mutex<Option<ReplyHandle>>);
         impl ReplySink for Arc<First> {
@@ -86,13 +86,13 @@ impl ReplyHandle {
         move || Self::new(Arc::clone(&first))
     }
 
-    /// Answers with a value as JSON. Never waits.
+    /// Replies with a value as JSON. Never waits.
     ///
     /// # Errors
-    /// `Config` when the value has no JSON form; the sender learns that there is no answer.
+    /// `Config` when the value has no JSON form; the sender learns that there is no reply.
     pub fn send_json(self, answer: &impl Serialize) -> Result<()> {
         let answer = serde_json::to_vec(answer);
-        self.send(answer.map_err(|cause| Error::config("the answer has no JSON form").with_source(cause))?);
+        self.send(answer.map_err(|cause| Error::config("the reply has no JSON form").with_source(cause))?);
         Ok(())
     }
 

@@ -133,8 +133,8 @@ async fn g14_a_flood_of_what_is_dropped_is_one_line_a_second() {
         stranger.publish(&[Outgoing::new(channel.clone(), "garbage".into())]).await.unwrap();
         tokio::time::sleep(Duration::from_millis(10)).await; // by the paused clock: three seconds in all
     }
-    eventually(|| log.count(Level::WARN, "not of the protocol") == 300).await;
-    let lines = log.lines(Level::WARN, "not of the protocol").len();
+    eventually(|| log.count(Level::WARN, "malformed messages") == 300).await;
+    let lines = log.lines(Level::WARN, "malformed messages").len();
     assert!(lines <= 5, "{lines} lines");
     drop(node);
 }

@@ -177,7 +177,7 @@ impl World {
         });
     }
 
-    /// Gives an operation to the node's own sockets; answers whom it meant.
+    /// Gives an operation to the node's own sockets; returns whom it meant.
     fn serve(&mut self, node: N, op: usize, operation: &Operation) -> Vec<SocketId> {
         let Some(target) = operation.target() else { return Vec::new() };
         let meant = self.nodes[node].sockets.meant(operation.namespace(), target);

@@ -8,7 +8,7 @@ use super::random::hash_pair;
 use crate::engine::{Engine, Settings};
 use crate::model::{Departure, NodeId};
 
-/// A node that is heard rarely is suspected by all, whoever watches it, after so many of its periods and this time.
+/// A node that is heard rarely is suspected by all, whichever node watches it, after so many of its periods and this time.
 const PERIODS: u32 = 3;
 const LATE: Duration = Duration::from_secs(10);
 /// They do so one after the other, so that the first one does for all.

@@ -103,7 +103,7 @@ impl Assembly {
         more + PIECE
     }
 
-    /// The message was sent again, and cut for another size: what came of the first cut is of no use. Answers how many
+    /// The message was sent again, and cut for another size: what came of the first cut is of no use. Returns how many
     /// bytes were let go.
     pub(crate) fn begin_anew_if_cut_differently(&mut self, part: Part) -> usize {
         let same = (part.body, part.packet) == (self.part.body, self.part.packet);
