@@ -77,7 +77,7 @@ impl Connection {
                 () = quiet(&pulse) => Err(Error::unavailable("the broker is silent")),
             }
         };
-        let late = |_| Err(Error::unavailable("the broker does not answer in time"));
+        let late = |_| Err(Error::unavailable("the broker did not reply in time"));
         timeout(HANDSHAKE, opened).await.unwrap_or_else(late)
     }
 
@@ -105,7 +105,7 @@ impl Connection {
     }
 
     /// Returns when the connection or this channel has ended, or the broker has been silent for too long although it was
-    /// asked; answers which. A blocked connection is not asked, for the broker does not read from it: the other one then
+    /// asked; returns which. A blocked connection is not asked, for the broker does not read from it: the other one then
     /// tells whether it lives. `inbox` is for a connection that receives: what comes in may be parts of messages.
     pub(crate) async fn silence(&self, ask: &Channel, inbox: Option<&Inbox>) -> &'static str {
         let mut tick = interval(TICK);

@@ -59,7 +59,7 @@ fn vhost(amqp: &Amqp, text: &str) -> (ErrorKind, String) {
     } else {
         (
             ErrorKind::Unavailable,
-            "the broker takes no connection now: see its limits of connections, of the virtual host and of the user"
+            "the broker accepts no connection now: see its limits of connections, of the virtual host and of the user"
                 .to_owned(),
         )
     }
@@ -82,10 +82,10 @@ pub(crate) fn preparing(amqp: &Amqp, cause: lapin::Error) -> Error {
         Some((PRECONDITION_FAILED, _)) => (
             ErrorKind::Config,
             format!(
-                "the exchange {exchange:?} exists and is another one (ours is direct and not durable): the option exchange names another"
+                "the exchange {exchange:?} exists with other properties (Roomcast needs a direct one that is not durable): name another one by the option exchange"
             ),
         ),
-        Some(_) => (ErrorKind::Unexpected, "the broker does not make what a node needs: see its log".to_owned()),
+        Some(_) => (ErrorKind::Unexpected, "the broker did not create what a node needs: see its log".to_owned()),
         None => (ErrorKind::Unavailable, "the connection to the broker broke".to_owned()),
     };
     Error::new(kind, text).with_source(cause)

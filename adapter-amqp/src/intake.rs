@@ -36,7 +36,7 @@ impl Intake {
         Self { deliveries, losses, events, batch: prefetch.div_ceil(4) }
     }
 
-    /// Hands over what arrives until the session is of no use any more; answers why.
+    /// Hands over what arrives until the session is of no use any more; returns why.
     pub(crate) async fn run(&mut self, session: &Session, inbox: &Inbox) -> String {
         let Self { deliveries, losses, events: [publisher, consumer], batch } = self;
         tokio::select! {

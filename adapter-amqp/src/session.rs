@@ -32,7 +32,7 @@ pub(crate) const LIMITS: Limits = Limits::max_frame((128 << 10) - 8).in_flight(2
 /// How long the broker may take to confirm; long after the silence of a dead one was noticed.
 const CONFIRM: Duration = Duration::from_secs(5);
 
-pub(crate) const BLOCKED: &str = "the broker takes no messages for now: its memory or its disk is short";
+pub(crate) const BLOCKED: &str = "the broker accepts no messages now: it is short of memory or disk space";
 
 /// What a node uses a broker by while a link lasts.
 pub(crate) struct Session {
@@ -61,7 +61,7 @@ impl Session {
         let second = async { Connection::open(amqp, host, Connection::dial(host).await?).await };
         let (publisher, consumer) = tokio::try_join!(Connection::open(amqp, host, stream), second)?;
         let prepared = timeout(CONFIRM, Self::prepare(amqp, publisher, consumer)).await;
-        prepared.unwrap_or_else(|_| Err(Error::unavailable("the broker does not answer in time")))
+        prepared.unwrap_or_else(|_| Err(Error::unavailable("the broker did not reply in time")))
     }
 
     async fn prepare(amqp: &Amqp, publisher: Connection, consumer: Connection) -> Result<(Self, Intake)> {
@@ -104,7 +104,7 @@ impl Session {
         self.over.trip(reason);
     }
 
-    /// Waits until it was given up; answers why.
+    /// Waits until it was given up; returns why.
     pub(crate) async fn ended(&self) -> String {
         self.over.tripped().await.to_string()
     }
@@ -204,7 +204,7 @@ impl Session {
         }
     }
 
-    /// Follows what the client tells of the connection that publishes; answers why the session ended.
+    /// Follows what the client tells of the connection that publishes; returns why the session ended.
     pub(crate) async fn follow_publisher(&self, events: &mut Events, inbox: &Inbox) -> String {
         loop {
             match next(events).await {
@@ -222,7 +222,7 @@ impl Session {
         }
     }
 
-    /// Waits until one of the connections is dead; answers which.
+    /// Waits until one of the connections is dead; returns which.
     pub(crate) async fn silence(&self, inbox: &Inbox) -> String {
         tokio::select! {
             why = self.publisher.silence(&self.publish, None) => format!("the connection that publishes {why}"),

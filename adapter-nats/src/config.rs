@@ -102,7 +102,7 @@ impl Nats {
     /// As [`from_url`](Self::from_url). The URL has no user here: that is a matter of the options.
     pub fn from_options(url: &str, options: ConnectOptions) -> Result<Self> {
         if url.contains('@') {
-            return Err(Error::config("beside options of the client, the URL names no user"));
+            return Err(Error::config("with options of the client, the URL must not name a user"));
         }
         let mut nats = Self::from_url(url)?;
         nats.options = options;

@@ -364,7 +364,7 @@ impl Signals {
             Event::SlowConsumer(_) => return self.dropped(),
             Event::ServerError(ServerError::Other(text)) => match error::violation(&text) {
                 Some(Violation::Publish(subject)) => {
-                    tracing::error!(subject, "the NATS server does not permit to publish");
+                    tracing::error!(subject, "the NATS server does not permit publishing");
                     lock(&self.denied).publish.insert(subject.to_owned());
                 }
                 Some(Violation::Subscribe(subject)) => {

@@ -9,7 +9,7 @@ use roomcast_core::{Error, ErrorKind};
 pub(crate) fn connecting(error: ConnectError) -> Error {
     let (kind, text) = match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => (ErrorKind::Denied, LOGIN),
-        ConnectErrorKind::ServerParse => (ErrorKind::Config, "the URL names no server of NATS that can be used"),
+        ConnectErrorKind::ServerParse => (ErrorKind::Config, "the URL names no NATS server that can be used"),
         ConnectErrorKind::Tls => (ErrorKind::Config, NO_TLS),
         _ => cause(&error),
     };
@@ -46,7 +46,7 @@ fn refused(text: &str) -> (ErrorKind, &'static str) {
         (
             &["tls required"],
             ErrorKind::Config,
-            "the NATS server takes connections by TLS alone: the URL begins with tls://",
+            "the NATS server accepts TLS connections only: use a URL that begins with tls://",
         ),
         (&["authorization", "authentication", "permissions violation", "account", "revoked"], ErrorKind::Denied, LOGIN),
     ];

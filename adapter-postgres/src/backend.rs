@@ -183,7 +183,7 @@ impl Link for Pair {
                     // No other connection would help; the batch is sent again in a while.
                     _ if lasts => return PublishError::NotNow(error),
                     // It lives and cannot publish, as a primary that has become a standby: another may have to be found.
-                    _ => handle.breaker.trip("the server does not take what is published"),
+                    _ => handle.breaker.trip("the server does not accept what is published"),
                 }
                 PublishError::Unknown(error)
             })?;

@@ -136,7 +136,7 @@ impl Connection {
         Ok(this)
     }
 
-    /// Asks what the server can do; answers the largest frame that a notification takes there.
+    /// Asks what the server can do; returns the largest frame that a notification takes there.
     async fn greet(&self) -> Result<usize> {
         const ASK: &str = "SELECT current_setting('block_size'), current_setting('max_identifier_length')";
         let said = self.client.simple_query(ASK).await.map_err(error)?;
@@ -146,7 +146,9 @@ impl Connection {
         let (block, name) = (number(0), number(1));
         let frame = text::capacity(block.saturating_sub(name + 1 + 128 + 1));
         if name < 63 || frame < roomcast_core::backend::Limits::MIN_FRAME {
-            return Err(Error::config("this PostgreSQL server was built with names or blocks too short for us"));
+            return Err(Error::config(
+                "this PostgreSQL server was built with names or blocks that are too short for Roomcast",
+            ));
         }
         Ok(frame)
     }

@@ -48,9 +48,10 @@ fn meaning(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
             (ErrorKind::Config, "the PostgreSQL server does not speak TLS, which sslmode asks for")
         }
         text if text.starts_with("invalid co") => (ErrorKind::Config, "the PostgreSQL URL cannot be used"),
-        text if text.starts_with("unexpected message") || text.starts_with("error parsing") => {
-            (ErrorKind::Unexpected, "what answers is not a PostgreSQL server, or not one that we understand")
-        }
+        text if text.starts_with("unexpected message") || text.starts_with("error parsing") => (
+            ErrorKind::Unexpected,
+            "the server at this address is not a PostgreSQL server, or speaks an unknown version of its protocol",
+        ),
         _ => (ErrorKind::Unavailable, "the PostgreSQL server cannot be reached"),
     }
 }
@@ -93,12 +94,12 @@ fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
         ),
         "57014" | "55P03" => (
             ErrorKind::Unavailable,
-            "the PostgreSQL server has ended what it was asked for by a limit of time: see statement_timeout and lock_timeout",
+            "the PostgreSQL server cancelled a statement by a time limit: see statement_timeout and lock_timeout",
         ),
         code if ["08", "53", "55", "57", "58", "40"].iter().any(|class| code.starts_with(class)) => {
-            (ErrorKind::Unavailable, "the PostgreSQL server does not serve us now: see its log")
+            (ErrorKind::Unavailable, "the PostgreSQL server accepts no sessions now: see its log")
         }
-        _ => (ErrorKind::Unexpected, "the PostgreSQL server answered something unexpected: see its log"),
+        _ => (ErrorKind::Unexpected, "the PostgreSQL server sent an unexpected reply: see its log"),
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) async fn install(place: &Place) -> Result<()> {
             return error;
         }
         let text =
-            "the PostgreSQL role must not create functions in its schema: let the schema's owner run the migration";
+            "the PostgreSQL role is not allowed to create functions in its schema: let the schema's owner run the migration";
         Error::new(ErrorKind::Denied, text).with_source(error)
     })
 }

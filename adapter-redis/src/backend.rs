@@ -200,12 +200,12 @@ pub(crate) async fn publish(
         // No other connection would help; the batch is sent again in a while.
         _ if is_of_the_server(&cause) => return Err(PublishError::NotNow(error(cause))),
         // It lives and cannot publish, as a master that has become a replica: another may have to be found.
-        _ => breaker.trip("the server does not take what is published"),
+        _ => breaker.trip("the server does not accept what is published"),
     }
     Err(PublishError::Unknown(error(cause)))
 }
 
-/// Waits until one of the connections of a link is of no use any more; answers why.
+/// Waits until one of the connections of a link is of no use any more; returns why.
 pub(crate) async fn broken(publisher: &mut Connection, receiver: &mut Connection) -> Reason {
     let silence = (publisher.watch().silence(), receiver.watch().silence());
     let why = tokio::select! {

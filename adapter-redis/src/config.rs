@@ -133,7 +133,7 @@ impl Redis {
                     "a client's certificates cannot be taken over: use rediss:// with ca, cert and key",
                 ));
             }
-            _ => return Err(Error::config("Redis is reached by TCP or TLS here")),
+            _ => return Err(Error::config("Roomcast reaches Redis by TCP or TLS only")),
         };
         let settings = info.redis_settings();
         url::database(settings.db())?;

@@ -19,7 +19,7 @@ fn meaning(cause: &RedisError) -> (ErrorKind, &'static str) {
     use redis::ErrorKind as Redis;
     const LOGIN: &str = "the Redis server refused the login: check the user and the password";
     const TOO_OLD: &str = "the Redis server does not speak RESP3: Redis 6 or later does, and Valkey";
-    const UNEXPECTED: &str = "the Redis server answered something unexpected";
+    const UNEXPECTED: &str = "the Redis server sent an unexpected reply";
     match cause.kind() {
         Redis::AuthenticationFailed => (Denied, LOGIN),
         Redis::InvalidClientConfig => (Config, "the Redis URL cannot be used"),
@@ -54,12 +54,12 @@ fn of_server(said: ServerErrorKind, detail: &str) -> (ErrorKind, &'static str) {
             Denied,
             "the Redis user lacks a permission: the README of adapter-redis lists the commands and channels of a node",
         ),
-        ServerErrorKind::BusyLoading => (Unavailable, "the Redis server is loading its data: it serves us after that"),
+        ServerErrorKind::BusyLoading => (Unavailable, "the Redis server is still loading its data"),
         ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain => {
             (Unavailable, "the slot of the channels is moving to another server of the Redis Cluster")
         }
         ServerErrorKind::ClusterDown => {
-            (Unavailable, "the Redis Cluster is down: CLUSTER INFO says which slots nobody serves")
+            (Unavailable, "the Redis Cluster is down: CLUSTER INFO says which slots no server serves")
         }
         ServerErrorKind::MasterDown | ServerErrorKind::ReadOnly => (
             Unavailable,
@@ -71,7 +71,7 @@ fn of_server(said: ServerErrorKind, detail: &str) -> (ErrorKind, &'static str) {
         ServerErrorKind::ResponseError if detail.contains("unknown command") => {
             (Config, "the Redis server lacks a command: Redis 6 or later is needed, 7 for sharded pub/sub, or Valkey")
         }
-        _ => (Unexpected, "the Redis server answered something unexpected"),
+        _ => (Unexpected, "the Redis server sent an unexpected reply"),
     }
 }
 

@@ -97,7 +97,7 @@ impl Intake {
         name.map_or(Ok(()), |name| self.inbox.frame(name, payload))
     }
 
-    /// Offers what waits; answers whether nothing does any more, and then the socket is being read.
+    /// Offers what waits; returns whether nothing does any more, and then the socket is being read.
     fn empty(&self) -> bool {
         let mut state = self.lock();
         while let Some((channel, payload)) = state.waiting.pop_front() {

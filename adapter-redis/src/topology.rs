@@ -199,7 +199,9 @@ impl Round {
                 Answer::At(other) => address = other,
             }
         }
-        Err(Error::unavailable("the servers of the Redis Cluster do not agree whose our slot is"))
+        Err(Error::unavailable(
+            "the servers of the Redis Cluster do not agree which of them owns the slot of the channels",
+        ))
     }
 
     /// Asks one sentinel who the master is, and whether that one agrees.
@@ -315,7 +317,9 @@ async fn servers(connection: &mut Connection, asked: &HostPort) -> Result<Option
     let ranges = match connection.call(&question).await {
         Ok(Value::Array(ranges)) => ranges,
         Err(cause) if cause.detail().is_some_and(|detail| detail.contains("cluster support disabled")) => {
-            return Err(Error::config(format!("the server at {asked} is in no Redis Cluster")).with_source(cause));
+            return Err(
+                Error::config(format!("the server at {asked} is not part of a Redis Cluster")).with_source(cause)
+            );
         }
         _ => return Ok(None),
     };

@@ -163,7 +163,7 @@ pub(crate) fn database(number: i64) -> Result<()> {
     match number {
         0 => Ok(()),
         _ => Err(Error::config(
-            "pub/sub of Redis ignores the database, so its number would keep nothing apart: use database 0, and give each \
+            "pub/sub of Redis ignores the database, so its number would separate nothing: use database 0, and give each \
              cluster a name (?cluster=NAME in the URL, or ClusterBuilder::cluster)",
         )),
     }
