@@ -127,7 +127,7 @@ async fn send(from: &NamespaceHandle, size: usize) -> Result<(), Failure> {
 
 async fn arrived(context: &Context, receiver: &Receiver, count: u64) -> Result<(), Failure> {
     let late =
-        |_| Failure::failed("a message from one node of this command to the other did not arrive in the time given");
+        |_| Failure::failed("a message from one node of this command to the other did not arrive within the timeout");
     tokio::time::timeout(context.timeout, receiver.reaches(count)).await.map_err(late)
 }
 
@@ -156,7 +156,7 @@ fn tell(context: &Context, size: usize, measured: &Measured) -> Result<Done, Fai
         },
     )?;
     if lost > 0 {
-        Err(Failure::failed(format!("{lost} messages did not arrive in the time given")))
+        Err(Failure::failed(format!("{lost} messages did not arrive within the timeout")))
     } else {
         Ok(Done::Complete)
     }

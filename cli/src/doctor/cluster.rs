@@ -45,8 +45,8 @@ async fn look(context: &Context, report: &mut Report, cluster: &Cluster) -> Resu
         let failure = Failure::version(stats.too_new);
         report.bad("version", failure.code(), failure.text(), "update this command, or the nodes that are behind")?;
     } else if stats.malformed > 0 {
-        let text = format!("{} messages were not of the protocol", stats.malformed);
-        report.warn("version", &text, "another program publishes on the channels rc.*: keep it from there")?;
+        let text = format!("{} messages were malformed", stats.malformed);
+        report.warn("version", &text, "another program publishes on the channels rc.*: take that right from it")?;
     } else {
         report.good("version", "every message could be read")?;
     }

@@ -40,7 +40,7 @@ pub(super) async fn check(
     let connecting = tokio::time::timeout(context.timeout, to.connect(tap.inbox()));
     let connected = context.unless_stopped(connecting).await?;
     let late =
-        |_| Error::new(roomcast::ErrorKind::Timeout, "the broker has not accepted the connection in the time given");
+        |_| Error::new(roomcast::ErrorKind::Timeout, "the broker did not accept the connection within the timeout");
     let backend = match connected.map_err(late).flatten() {
         Ok(backend) => backend,
         Err(error) => {
@@ -178,7 +178,7 @@ async fn echo(
 }
 
 async fn within<T>(context: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let late = |_| Error::new(roomcast::ErrorKind::Timeout, "nothing came back in the time given");
+    let late = |_| Error::new(roomcast::ErrorKind::Timeout, "nothing came back within the timeout");
     tokio::time::timeout(context.timeout, work).await.map_err(late)?
 }
 

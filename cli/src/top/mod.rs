@@ -21,7 +21,7 @@ use state::{Link, Sample, State};
 /// Shows nodes, rates, queues, losses and events of the cluster live: q ends it.
 ///
 /// Joins the cluster while it runs, and asks every node for the number of its sockets once an interval: the other nodes see a node more,
-/// which has no sockets. One thing is different for applications: who sends a server event and waits for the replies of all servers finds
+/// which has no sockets. One thing is different for applications: a server that sends a server event and waits for the replies of all servers finds
 /// this node in `missing`, with the reason NoHandler.
 ///
 /// Rates are those of what passes on the channel of the cluster, from the other nodes and from emitters.
