@@ -152,7 +152,7 @@ impl Receipts {
         }
     }
 
-    /// Waits until both have had everything; answers how many messages got lost on the way to them.
+    /// Waits until both have had everything; returns how many messages got lost on the way to them.
     pub(crate) async fn complete(&self) -> u64 {
         let mut before = 0;
         loop {

@@ -12,7 +12,7 @@ use roomcast_core::backend::{
 use roomcast_core::{Bytes, Error, ErrorKind, Result};
 use tokio::sync::broadcast;
 
-/// The "broker": everybody who has a clone of it hears everything.
+/// The "broker": every clone of it hears everything.
 #[derive(Clone)]
 pub struct Bus(broadcast::Sender<(String, Bytes)>);
 

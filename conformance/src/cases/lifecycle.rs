@@ -90,7 +90,7 @@ impl Default for Sender {
     }
 }
 
-/// Emits until the node is closed; answers how many packets were accepted.
+/// Emits until the node is closed; returns how many packets were accepted.
 async fn load(node: Node, sender: usize, ahead: Arc<Semaphore>) -> Verdict<usize> {
     let mut count = 0;
     while let Ok(room) = ahead.acquire().await {

@@ -36,7 +36,7 @@ async fn all_degraded(events: &mut [Events]) -> Verdict {
     Ok(())
 }
 
-/// Waits until every node has received from every node something that was emitted from now on; answers how long that took.
+/// Waits until every node has received from every node something that was emitted from now on; returns how long that took.
 async fn all_receive(nodes: &[Node], sockets: &mut [Socket]) -> Verdict<Duration> {
     let began = Instant::now();
     let mut heard = vec![vec![false; nodes.len()]; nodes.len()];
