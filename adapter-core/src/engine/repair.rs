@@ -22,10 +22,10 @@ const NEW: Duration = Duration::from_secs(10);
 /// A range takes so many bytes at the most.
 const RANGE: usize = 20;
 
-/// Who has this has carried out nothing, and misses nothing.
+/// The mark of a node that has carried out nothing and misses nothing.
 const NOTHING: Mark = Mark { epoch: 0, n: 0 };
-/// Who has a mark of this epoch, in which nobody counts, does not know where a sender's messages begin for it: the sender is to
-/// introduce itself again. The number says for how many milliseconds the asker has been subscribed.
+/// A node that sends a mark of this epoch, in which nobody counts, does not know where a sender's messages begin for it: the sender is
+/// to introduce itself again. The number says for how many milliseconds the asker has been subscribed.
 const UNKNOWN: u64 = 0;
 
 impl Engine {
@@ -63,7 +63,7 @@ impl Engine {
         self.hole_due = Some(self.hole_due.map_or(due, |earlier| earlier.min(due)));
     }
 
-    /// Who of many asks first: each node for each sender at another time.
+    /// Spreads the NACKs of many nodes: each asks each sender at another time.
     fn spread(&self, sender: NodeId) -> Duration {
         let nodes = u32::try_from(self.members.ring().len()).unwrap_or(WIDEST).min(WIDEST);
         self.greetings.spread(sender, SPREAD * nodes)

@@ -99,14 +99,14 @@ impl Engine {
         match self.echo.tick(passed, self.link_up, due) {
             Verdict::Fine => {}
             Verdict::Degraded => {
-                let reason = "our own heartbeats do not come back".to_owned();
+                let reason = "this node's own heartbeats do not come back".to_owned();
                 self.outputs.push_back(Output::Event(Event::Degraded(reason)));
             }
             // Not before others are known: until then questions find nobody.
             Verdict::Recovered if self.joining => self.echo.stay_degraded(),
             Verdict::Recovered => self.outputs.push_back(Output::Event(Event::Recovered)),
             Verdict::Dead => {
-                let reason = "our own heartbeats do not come back, nor does anything else".to_owned();
+                let reason = "this node's own heartbeats do not come back, nor does anything else".to_owned();
                 self.outputs.push_back(Output::Reset(reason));
             }
         }

@@ -202,7 +202,7 @@ impl Breaker {
     pub async fn tripped(&self) -> Reason {
         let mut reasons = self.0.subscribe();
         let reason = reasons.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-        reason.expect("the sender is ours, and some was waited for")
+        reason.expect("`self` holds the sender, and the wait ended with a reason")
     }
 }
 

@@ -55,7 +55,7 @@ async fn g13_the_largest_packet_cuts_nobody(scene: &Scene) -> Verdict {
     check_eq!(next(&mut there).await?, "small");
     // On a busy machine echoes may be late; of a link that was cut something else is said.
     let late = |event: &Event| match event {
-        Event::Degraded(reason) => reason.ends_with("our own heartbeats do not come back"),
+        Event::Degraded(reason) => reason.ends_with("this node's own heartbeats do not come back"),
         event => *event == Event::Recovered,
     };
     for events in &mut events {

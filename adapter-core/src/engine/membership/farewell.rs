@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::NodeId;
 use crate::wire::{Mark, Nack};
 
-/// A node that leaves stays until all that it sent has reached the others: who misses something asks for it meanwhile.
+/// A node that leaves stays until all that it sent has reached the others: nodes that miss something ask for it meanwhile.
 #[derive(Debug)]
 pub(in crate::engine) struct Farewell {
     /// The last that was sent to all.

@@ -15,7 +15,7 @@ const GATHERED: Duration = Duration::from_millis(3);
 const ALL: usize = 3;
 /// Bytes that are sent again in a second, and in one go.
 const A_SECOND: u32 = 16 << 20;
-/// So many messages wait to be sent again; who asks for more asks again.
+/// So many messages wait to be sent again; a node that asks for more has to ask again.
 const WAITING: usize = 16_384;
 /// So many nodes at a time are told that what they ask for is gone; others ask again.
 const ASKERS: usize = 4_096;
