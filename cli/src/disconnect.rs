@@ -9,7 +9,7 @@ use crate::selection::Selection;
 
 /// Disconnects sockets, on every node. What was emitted to them before is delivered first.
 ///
-/// It returns once every node has done it. Joins the cluster while it runs: the other nodes see a node more, which has no sockets.
+/// It returns once every node has done it. Joins the cluster while it runs: the other nodes see one more node, which has no sockets.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -12,7 +12,7 @@ use crate::text::{shown, shown_bytes};
 /// Emits an event, text or binary data to the sockets of a namespace, on every node.
 ///
 /// Without --ack this command is no node of the cluster: it hands one message to the broker. With --ack it joins while it waits:
-/// the other nodes see a node more, which has no sockets.
+/// the other nodes see one more node, which has no sockets.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// The same as binary data.
     #[arg(long, value_name = "BYTES", conflicts_with_all = ["event", "text"])]
     opaque: Option<String>,
-    /// Asks each socket for an answer, and waits for them: --timeout seconds at the most.
+    /// Asks each socket for a reply, and waits up to --timeout seconds.
     #[arg(long)]
     ack: bool,
 }

@@ -16,10 +16,10 @@ const AT_ONCE: usize = 16;
 
 /// Lists the nodes of the cluster, and how long each takes to reply.
 ///
-/// It shows their names and ids, how many sockets they have, and how long ago each was heard: nodes send a sign of life each second, those of
-/// large clusters more seldom.
+/// It shows their names and ids, how many sockets they have, and how long ago each was heard: nodes send a sign of life each second, and
+/// less often in large clusters.
 ///
-/// Joins the cluster while it runs: the other nodes see a node more, which has no sockets. It is not in the list.
+/// Joins the cluster while it runs: the other nodes see one more node, which has no sockets. It is not in the list.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The namespace whose sockets are counted.

@@ -12,8 +12,8 @@ use crate::text::{shown, table};
 
 /// Lists the rooms of sockets, with how many sockets on how many nodes. The private room of each socket is not among them.
 ///
-/// Joins the cluster while it runs: the other nodes see a node more, which has no sockets. It fetches the rooms of each socket that is
-/// meant, which is much of a large namespace.
+/// Joins the cluster while it runs: the other nodes see one more node, which has no sockets. It fetches the rooms of each selected
+/// socket, which is a lot of data in a large namespace.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

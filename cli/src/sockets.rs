@@ -12,7 +12,7 @@ use crate::text::{shown, shown_bytes, table};
 
 /// Lists sockets: their ids, nodes and rooms, and what their servers say of them (data).
 ///
-/// Joins the cluster while it runs: the other nodes see a node more, which has no sockets.
+/// Joins the cluster while it runs: the other nodes see one more node, which has no sockets.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

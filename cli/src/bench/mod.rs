@@ -16,8 +16,8 @@ const LEAD: u64 = 10_000;
 
 /// Measures how long a message takes from one node to another through the broker, and how many pass in a second.
 ///
-/// Both nodes are of this process and of a cluster of its own, so your nodes see nothing of it. The broker has the load: half of the time it
-/// is one message after the other, the other half as many as pass.
+/// Both nodes are of this process and of a cluster of its own, so your nodes see nothing of it. The broker carries the load: half of the
+/// time one message after the other, the other half as many as it takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How long to measure.

@@ -14,7 +14,7 @@ use report::Report;
 /// The checks are: that the URL is understood, the broker accepts the connection, the login may subscribe and publish, messages come back, and how
 /// fast, whether large ones do, and which nodes are there and reply.
 ///
-/// Joins the cluster for a moment: the other nodes see a node more, which has no sockets. The exit code is that of the first check that
+/// Joins the cluster for a moment: the other nodes see one more node, which has no sockets. The exit code is that of the first check that
 /// fails.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -22,11 +22,11 @@ const LOOK: Duration = Duration::from_secs(1);
 ///
 /// That is: broadcasts, joins, leaves, disconnects and server events of all nodes and emitters; nodes that come and go, and lost messages.
 ///
-/// Joins the cluster while it runs: the other nodes see a node more, which has no sockets and replies to every request that it has
-/// nothing. One thing is different for applications: who sends a server event and waits for the replies of all servers finds this node in
+/// Joins the cluster while it runs: the other nodes see one more node, which has no sockets and replies so to every request.
+/// One thing is different for applications: a server that sends a server event and waits for the replies of all servers finds this node in
 /// `missing`, with the reason NoHandler. Requests that change nothing are not shown.
 ///
-/// A reader that is too slow loses packets here, not in the cluster, and is told how many.
+/// An output that is too slow loses packets here, not in the cluster, and says how many.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only this namespace; may be given again.
