@@ -20,7 +20,7 @@ use state::{Link, Sample, State};
 
 /// Shows nodes, rates, queues, losses and events of the cluster live: q ends it.
 ///
-/// Joins the cluster while it runs, and asks every node for the number of its sockets once an interval: the other nodes see a node more,
+/// Joins the cluster while it runs, and asks every node for the number of its sockets once an interval: the other nodes see one more node,
 /// which has no sockets. One thing is different for applications: a server that sends a server event and waits for the replies of all servers finds
 /// this node in `missing`, with the reason NoHandler.
 ///
