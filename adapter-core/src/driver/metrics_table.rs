@@ -88,7 +88,7 @@ pub const METRICS: &[Metric] = &[
     gauge(
         "roomcast_health_seconds",
         "seconds",
-        "Age of this node's newest own message that came back through the broker",
+        "Age of this node's last heartbeat and probe that came back, whichever is older",
         |status| status.health.map_or(f64::INFINITY, |health| health.as_secs_f64()),
     ),
     histogram(
