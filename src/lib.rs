@@ -57,12 +57,14 @@
 //! | `axum` | the module `axum`: WebSocket clients of axum as sockets of a [`Hub`] |
 //! | `health` | the module `health`: an axum router with `/livez`, `/readyz` and `/status` |
 //! | `metrics` | counters, gauges and histograms through the `metrics` facade |
+//! | `opentelemetry` | the module `opentelemetry`: an emit and its deliveries on all nodes are one trace |
 //!
 //! # Guides
 //! - [From one server to many](https://github.com/roomcast/roomcast/blob/main/docs/from-one-server-to-many.md)
 //! - [A plain WebSocket server](https://github.com/roomcast/roomcast/blob/main/docs/websocket.md)
 //! - [Operating](https://github.com/roomcast/roomcast/blob/main/docs/operating.md)
 //! - [Metrics and health](https://github.com/roomcast/roomcast/blob/main/docs/metrics.md)
+//! - [Traces](https://github.com/roomcast/roomcast/blob/main/docs/traces.md)
 //! - [Security](https://github.com/roomcast/roomcast/blob/main/docs/security.md)
 //! - [What is promised](https://github.com/roomcast/roomcast/blob/main/docs/guarantees.md), and
 //!   [what does not hold yet](https://github.com/roomcast/roomcast/blob/main/docs/conformance.md#what-does-not-hold-yet)
@@ -73,6 +75,8 @@ pub use roomcast_core::*;
 pub mod axum;
 #[cfg(feature = "health")]
 pub mod health;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 mod url;
 
 pub use url::{backend, connect};
@@ -124,6 +128,8 @@ mod guides {
     mod operating {}
     #[doc = include_str!("../docs/security.md")]
     mod security {}
+    #[doc = include_str!("../docs/traces.md")]
+    mod traces {}
     #[doc = include_str!("../docs/websocket.md")]
     mod websocket {}
 }

@@ -69,8 +69,9 @@ pub use model::{
     AckError, ClusterName, Departure, Error, ErrorKind, Event, EventData, GapChannel, Gathered, IntoRooms,
     LocalDropped, MAX_NAME, MissingNode, MissingReason, Namespace, NamespaceStatus, Node, NodeId, NodeState,
     NodeStatus, Packet, PacketFormat, Projection, QueueStatus, Result, Room, SocketId, SocketInfo, Stats, Status,
+    TraceContext,
 };
-pub use seams::{Ack, AckStream, GatheredAcks, ReplyHandle, ServerEvent};
+pub use seams::{Ack, AckStream, GatheredAcks, ReplyHandle, ServerEvent, TracePropagator};
 
 /// For authors of backends: the seam to a broker, and a kit of what most of them need.
 pub mod backend {

@@ -31,7 +31,7 @@ impl Typical {
         let content = self.0.encode();
         let number = Some(Number { epoch: 1, n: 1000 });
         let sender = NodeId::from_bytes([7; 16]);
-        let head = Head { kind: content.kind, sender, counter: 1000, number, part: None, request: None };
+        let head = Head { number, ..Head::new(content.kind, sender, 1000) };
         out.extend_from_slice(&Message::of(&head, &content.body, &content.packet));
     }
 }

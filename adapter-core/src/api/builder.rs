@@ -1,11 +1,12 @@
 //! How a node is configured and started.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Cluster, connecting};
 use crate::model::node::MAX_NODE_NAME;
 use crate::model::{Error, NodeId, Result};
-use crate::seams::Connect;
+use crate::seams::{Connect, TracePropagator};
 
 /// Configures a node, then connects it.
 #[derive(Clone, Debug)]
@@ -23,6 +24,7 @@ pub struct ClusterBuilder {
     pub(super) close_timeout: Duration,
     pub(super) history_bytes: usize,
     pub(super) history_age: Duration,
+    pub(super) trace_propagator: Option<Arc<dyn TracePropagator>>,
 }
 
 /// What [`ClusterBuilder::connect`] does when the broker cannot be reached.
@@ -67,6 +69,7 @@ impl Default for ClusterBuilder {
             close_timeout: Duration::from_secs(5),
             history_bytes: 16 << 20,
             history_age: Duration::from_secs(30),
+            trace_propagator: None,
         }
     }
 }
@@ -163,6 +166,17 @@ impl ClusterBuilder {
     /// How long [`Cluster::close`] waits for the broker to take what is left; 5 s by default.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
+        self
+    }
+
+    /// Makes what this node sends, and what it delivers, part of the application's traces; by default nothing is. Each message to other nodes then
+    /// has a span, and takes the span's context with it: 27 bytes. What arrives with a context is delivered in a span that is the child of the
+    /// sender's, if any socket here is meant, and handlers of server events run in it. Answers have no context.
+    ///
+    /// The caller's span is the one that is current when a call's future is polled first. All spans have the target `roomcast::trace` and the
+    /// level `INFO`.
+    pub fn trace_propagator(mut self, propagator: impl TracePropagator) -> Self {
+        self.trace_propagator = Some(Arc::new(propagator));
         self
     }
 

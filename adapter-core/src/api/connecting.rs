@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::cluster::Inner;
 use super::{Cluster, ClusterBuilder, WhenUnreachable};
 use crate::driver;
-use crate::driver::{Bounds, Channels, Core, now};
+use crate::driver::{Bounds, Channels, Core, Traces, now};
 use crate::engine::{Engine, Keep, Settings};
 use crate::kit::{Backoff, Late, waiting_helps};
 use crate::model::{Error, ErrorKind, Node, NodeId, Result, causes};
@@ -161,7 +161,8 @@ impl Plan {
         let ClusterBuilder { max_message, queue_bytes: queue, queue_age, max_lag, .. } = *builder;
         let bounds = Bounds { max_message, queue, queue_age, max_lag };
         let (ready, is_ready) = oneshot::channel();
-        let core = Arc::new(Core::new(self.node, self.channels, bounds, 256, backend, inbox, engine, ready));
+        let traces = Traces::new(builder.trace_propagator.clone(), &self.channels.name, self.node.id);
+        let core = Arc::new(Core::new(self.node, self.channels, bounds, 256, traces, backend, inbox, engine, ready));
         (Starting { core, close_timeout: builder.close_timeout }, is_ready)
     }
 }

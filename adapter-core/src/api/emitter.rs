@@ -10,11 +10,12 @@ use serde::Serialize;
 use super::builder::check_max_message;
 use crate::api::emitter_calls::Calls;
 use crate::api::selection::Selection;
+use crate::driver::{Traces, mark_failure};
 use crate::engine::split;
 use crate::model::{Error, ErrorKind, IntoRooms, Namespace, NodeId, Packet, Result, SocketChange, check_event_name};
 use crate::seams::inbox;
 use crate::seams::inbox::CloseOnDrop;
-use crate::seams::{Backend, Channel, Connect, Inbox, Outgoing, Owner, PublishError, cluster_name};
+use crate::seams::{Backend, Channel, Connect, Inbox, Outgoing, Owner, PublishError, TracePropagator, cluster_name};
 use crate::wire::{Content, Head, Message, Operation};
 
 /// Emits into a cluster without being a node of it: for cron jobs, workers, and other services. Clones share one
@@ -42,6 +43,7 @@ struct Inner {
     /// An emitter has an id as a node has, but is not counted among the nodes.
     id: NodeId,
     calls: Calls,
+    traces: Traces,
     settings: EmitterBuilder,
 }
 
@@ -52,6 +54,7 @@ pub struct EmitterBuilder {
     cluster: Option<String>,
     max_message: usize,
     timeout: Duration,
+    trace_propagator: Option<Arc<dyn TracePropagator>>,
 }
 
 impl EmitterBuilder {
@@ -74,6 +77,13 @@ impl EmitterBuilder {
         self
     }
 
+    /// Makes what this emitter sends part of the application's traces, as [`ClusterBuilder::trace_propagator`](crate::ClusterBuilder::trace_propagator)
+    /// does for a node; by default nothing is.
+    pub fn trace_propagator(mut self, propagator: impl TracePropagator) -> Self {
+        self.trace_propagator = Some(Arc::new(propagator));
+        self
+    }
+
     /// Connects the emitter.
     ///
     /// # Errors
@@ -92,7 +102,8 @@ impl EmitterBuilder {
         let (channel, id) = (Channel::cluster(&cluster), NodeId::random()?);
         let backend = tokio::time::timeout(self.timeout, backend.connect(inbox.clone())).await.map_err(late)??;
         guard.disarm();
-        Ok(Emitter(Arc::new(Inner { backend, inbox, channel, id, calls: Calls::default(), settings: self })))
+        let traces = Traces::new(self.trace_propagator.clone(), &cluster, id);
+        Ok(Emitter(Arc::new(Inner { backend, inbox, channel, id, calls: Calls::default(), traces, settings: self })))
     }
 }
 
@@ -107,7 +118,7 @@ impl Emitter {
 
     /// Configures an emitter: the cluster's name, limit and timeout.
     pub fn builder() -> EmitterBuilder {
-        EmitterBuilder { cluster: None, max_message: 16 << 20, timeout: Duration::from_secs(5) }
+        EmitterBuilder { cluster: None, max_message: 16 << 20, timeout: Duration::from_secs(5), trace_propagator: None }
     }
 
     /// Selects every socket of a namespace. The operator's `to` and `except` select some of them.
@@ -133,18 +144,20 @@ impl Emitter {
     }
 
     async fn send(&self, operation: Operation) -> Result<()> {
-        let Inner { settings, inbox, .. } = &*self.0;
+        let Inner { settings, inbox, traces, .. } = &*self.0;
         if inbox.is_closed() {
             return Err(Error::closed());
         }
-        let content = operation.encode();
+        let mut content = operation.encode();
         if content.body.len().max(content.packet.len()) > settings.max_message {
             let text =
                 format!("a message of {} bytes is over max_message, which is {}", content.len(), settings.max_message);
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
         let late = |_| Error::new(ErrorKind::Timeout, "the broker did not confirm the message within the timeout");
-        tokio::time::timeout(settings.timeout, self.publish(&content)).await.map_err(late)?
+        let span = traces.sending(&operation, &mut content); // until the broker has it
+        let published = tokio::time::timeout(settings.timeout, self.publish(&content)).await;
+        published.map_err(late).and_then(|published| published).map_err(|error| mark_failure(&span, error))
     }
 
     /// Publishes until the outcome is known. Receivers drop duplicates.
@@ -171,8 +184,8 @@ impl Emitter {
         }
     }
 
-    fn frames(&self, Content { kind, body, packet }: &Content, counter: u64, max_frame: usize) -> Vec<Outgoing> {
-        let head = Head { kind: *kind, sender: self.0.id, counter, number: None, part: None, request: None };
+    fn frames(&self, Content { kind, body, packet, trace }: &Content, counter: u64, max_frame: usize) -> Vec<Outgoing> {
+        let head = Head { trace: *trace, ..Head::new(*kind, self.0.id, counter) };
         let frame = |head: &Head, body: &[u8], packet: &[u8]| {
             Outgoing::new(self.0.channel.clone(), Message::of(head, body, packet))
         };

@@ -29,14 +29,7 @@ impl EmitterFrames {
     pub fn broadcast(&mut self, namespace: Namespace, target: Target, packet: Packet) -> Bytes {
         self.counter += 1;
         let content = Operation::Broadcast { namespace, target, packet }.encode();
-        let head = Head {
-            kind: content.kind,
-            sender: self.id,
-            counter: self.counter,
-            number: None,
-            part: None,
-            request: None,
-        };
+        let head = Head::new(content.kind, self.id, self.counter);
         Message::of(&head, &content.body, &content.packet)
     }
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{self, Receiver};
+use tracing::Instrument as _;
 
 use crate::api::NamespaceHandle;
 use crate::api::namespace::{Handler, TIMEOUT};
@@ -202,7 +203,8 @@ impl NamespaceHandle {
         let (adapter, name) = (Arc::downgrade(&self.0.adapter), self.0.name.clone());
         async move {
             while let Some(event) = events.recv().await {
-                if let Err(said) = caught(|| handler(event)).await
+                let span = event.span.clone();
+                if let Err(said) = caught(|| handler(event)).instrument(span).await
                     && let Some(adapter) = adapter.upgrade()
                 {
                     adapter.handler_panicked(&name, &said);

@@ -11,6 +11,7 @@ use super::link_state::LinkState;
 use super::logging::Log;
 use super::metrics::Metrics;
 use super::registry::Registry;
+use super::traces::Traces;
 use super::waiters::Waiter;
 use crate::engine::{Engine, Output};
 use crate::kit::InPlace;
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) inbox: Inbox,
     pub(crate) registry: Registry,
+    pub(super) traces: Traces,
     /// Who looks on, if anybody does.
     pub(crate) observer: OnceLock<Box<dyn Observer>>,
     engine: Mutex<Engine>,
@@ -80,6 +82,7 @@ impl Core {
         channels: Channels,
         bounds: Bounds,
         events: usize,
+        traces: Traces,
         backend: Arc<dyn Backend>,
         inbox: Inbox,
         engine: Engine,
@@ -92,6 +95,7 @@ impl Core {
             backend,
             inbox,
             registry: Registry::default(),
+            traces,
             observer: OnceLock::new(),
             engine: Mutex::new(engine),
             capacity: Semaphore::new(bounds.queue),

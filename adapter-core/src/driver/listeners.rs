@@ -64,6 +64,7 @@ pub(super) fn hand_over(mut event: ServerEvent, listeners: &[ServerEvents]) -> H
             event: event.event.clone(),
             data: event.data.clone(),
             reply,
+            span: event.span.clone(),
         };
         match events.try_send(copy) {
             Ok(()) => taken = true,

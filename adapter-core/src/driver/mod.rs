@@ -21,6 +21,7 @@ mod send;
 mod status;
 mod supervisor;
 mod tally;
+mod traces;
 mod waiters;
 mod writer;
 
@@ -30,4 +31,5 @@ pub use metrics_table::{METRICS, Metric, MetricKind};
 pub(crate) use registry::Here;
 pub(crate) use send::{LocalAcks, Took, check_timeout};
 pub(crate) use supervisor::start;
+pub(crate) use traces::{Traces, mark_failure};
 pub(crate) use waiters::Waiter;

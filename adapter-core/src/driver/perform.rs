@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
+use tracing::Span;
 
 use super::core::{A_DAY, Core, now};
 use super::panics;
@@ -47,13 +48,14 @@ impl Performer {
 impl Core {
     /// Carries out what a node asks, and answers if it says where to.
     pub(super) fn perform(self: &Arc<Self>, performer: &mut Performer, reply: Option<ReplyTo>, frame: Frame) {
-        let from = frame.head.sender;
+        let (from, context) = (frame.head.sender, frame.head.trace);
         let mut found = std::mem::take(&mut performer.found);
         match performer.read(frame) {
             Ok(operation) => {
                 self.show(from, operation);
                 if operation.target().is_none_or(|target| target.concerns(self.node.id)) {
-                    self.perform_operation(from, reply, operation, &mut found);
+                    let span = self.delivering(operation, from, context, &mut found);
+                    span.in_scope(|| self.perform_operation(from, reply, operation, &mut found));
                 }
             }
             Err(unreadable) => {
@@ -119,7 +121,14 @@ impl Core {
             Operation::ServerEvent { namespace, event, data } => {
                 let reply = reply.map(|to| ReplyHandle::new(RemoteReply { core: Arc::downgrade(self), to }));
                 let (namespace, event, data) = (namespace.clone(), std::mem::take(event), std::mem::take(data));
-                let dropped = self.registry.server_event(ServerEvent { from, namespace, event, data, reply });
+                let dropped = self.registry.server_event(ServerEvent {
+                    from,
+                    namespace,
+                    event,
+                    data,
+                    reply,
+                    span: Span::current(),
+                });
                 self.events_dropped.fetch_add(dropped, std::sync::atomic::Ordering::Relaxed);
                 return; // the reply answers, or its drop does
             }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use super::capacity::Capacity;
 use super::core::{Core, deadline, now};
+use super::traces::mark_failure;
 use super::waiters::{Reply, Waiter};
 use crate::engine::{Asked, Delivery, Engine};
 use crate::model::{AckError, Error, ErrorKind, Gathered, MissingNode, MissingReason, NodeId, Result, SocketId};
@@ -37,6 +39,8 @@ pub(crate) struct Forget {
     pub(crate) asked: Asked,
     kind: &'static str,
     at: Instant,
+    /// Ends with the question.
+    _span: Span,
 }
 
 impl Drop for Forget {
@@ -58,13 +62,14 @@ impl Core {
         wait: Duration,
     ) -> Result<()> {
         self.check_open()?;
-        let content = operation.encode();
+        let mut content = operation.encode();
         self.check_size(&content)?;
         if !leaves_this_node(operation, scope, self.node.id) {
             let served = self.serve(operation, scope, None, None, |_, _| {});
             tokio::task::coop::consume_budget().await;
             return served;
         }
+        let span = self.sending(operation, &mut content);
         let capacity = match delivery {
             Delivery::Numbered => self.reserve(&content, wait).await,
             Delivery::Volatile => match self.try_reserve(&content) {
@@ -75,14 +80,15 @@ impl Core {
                 }
             },
         };
-        let sent = self.serve(operation, scope, Some(capacity), None, |engine, cost| {
+        let queue = |engine: &mut Engine, cost| {
             if !engine.send(content, delivery, cost, now()) {
                 self.release(cost);
             }
-        });
+        };
+        let sent = span.in_scope(|| self.serve(operation, scope, Some(capacity), None, queue));
         // A loop of emits gives way to others now and then, so that what it emits leaves meanwhile.
         tokio::task::coop::consume_budget().await;
-        sent
+        sent.map_err(|error| mark_failure(&span, error))
     }
 
     /// The same for a question: `waiter` is told whom it asks, before anybody can answer. Nothing is answered by
@@ -96,7 +102,7 @@ impl Core {
         waiter: impl FnOnce(&[NodeId]) -> Waiter + Send,
     ) -> Result<Option<Forget>> {
         self.check_open()?;
-        let (kind, at, content) = (operation.name(), now(), operation.encode());
+        let (kind, at, mut content) = (operation.name(), now(), operation.encode());
         self.check_size(&content)?;
         if !leaves_this_node(operation, scope, self.node.id) {
             return self.serve(operation, scope, None, acks, |_, _| {}).map(|()| None);
@@ -105,20 +111,23 @@ impl Core {
         let out_of_reach = if operation.only_asks() { self.engine().out_of_reach(only) } else { None };
         if let Some(missing) = out_of_reach {
             let asked = Asked { request: 0, nodes: Vec::new(), missing };
-            return Ok(Some(Forget { core: Arc::clone(self), asked, kind, at }));
+            return Ok(Some(Forget { core: Arc::clone(self), asked, kind, at, _span: Span::none() }));
         }
+        let span = self.sending(operation, &mut content);
         let capacity = self.reserve(&content, until.saturating_duration_since(now())).await;
         let mut forget = None;
-        self.serve(operation, scope, Some(capacity), acks, |engine, cost| {
+        let queue = |engine: &mut Engine, cost| {
             let asked = engine.ask(content, only, cost, until, now());
             if !asked.nodes.is_empty() {
                 self.wait_for(asked.request, waiter(&asked.nodes));
             }
             forget = Some(asked);
-        })?;
+        };
+        let sent = span.in_scope(|| self.serve(operation, scope, Some(capacity), acks, queue));
+        sent.map_err(|error| mark_failure(&span, error))?;
         self.sooner.notify_one();
         tokio::task::coop::consume_budget().await;
-        Ok(forget.map(|asked| Forget { core: Arc::clone(self), asked, kind, at }))
+        Ok(forget.map(|asked| Forget { core: Arc::clone(self), asked, kind, at, _span: span }))
     }
 
     /// Gives the message its number and carries the operation out here, under the lock that keeps both in order.

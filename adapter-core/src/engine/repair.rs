@@ -6,7 +6,7 @@ use super::membership::{Control, Life};
 use super::order::Patience;
 use super::{Destination, Engine, Output};
 use crate::model::{Departure, Event, GapChannel, NodeId};
-use crate::wire::{Content, Frame, Kind, Malformed, Mark, Nack, Resend, decode, encode};
+use crate::wire::{Content, Frame, Kind, Malformed, Mark, Nack, Resend, decode};
 
 /// With each node more that may miss the same, what is missing is asked for so much later at the most: the first who ask are
 /// served together with all others, who then need not ask.
@@ -151,7 +151,7 @@ impl Engine {
         };
         let to = if tries > 1 { Destination::Cluster } else { Destination::Inbox(id) };
         let nack = Nack { node: id, inbox, has, missing, pieces };
-        let content = Content { kind: Kind::NACK, body: encode(&nack), packet: bytes::Bytes::new() };
+        let content = Content::new(Kind::NACK, &nack);
         Some((to, self.sending.next_counter(), content))
     }
 

@@ -14,6 +14,7 @@ mod socket;
 mod stats;
 mod status;
 mod target;
+mod trace;
 
 pub use change::SocketChange;
 pub use error::{Error, ErrorKind, Result, causes};
@@ -29,3 +30,4 @@ pub use socket::{AckError, LocalDropped, LocalSocket, Projection, SocketInfo};
 pub use stats::Stats;
 pub use status::{NamespaceStatus, NodeState, NodeStatus, QueueStatus, Status};
 pub use target::{Target, TargetFlags};
+pub use trace::TraceContext;

@@ -8,7 +8,7 @@ use crate::wire::{Head, Kind, Message};
 
 fn message(kind: Kind) -> Bytes {
     let sender = NodeId::from_bytes([1; 16]);
-    Message::of(&Head { kind, sender, counter: 1, number: None, part: None, request: None }, &[0; 100], &[])
+    Message::of(&Head::new(kind, sender, 1), &[0; 100], &[])
 }
 
 #[test]

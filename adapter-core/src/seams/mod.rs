@@ -10,6 +10,7 @@ pub(crate) mod inbox;
 mod local;
 mod observer;
 mod owner;
+mod propagator;
 mod server_event;
 
 pub use acks::{Ack, AckStream, GatheredAcks};
@@ -22,5 +23,6 @@ pub(crate) use local::AckSink;
 pub use local::{Acks, LocalSockets};
 pub use observer::{Observer, Passed, Sight};
 pub(crate) use owner::Owner;
+pub use propagator::TracePropagator;
 pub(crate) use server_event::ReplySink;
 pub use server_event::{ReplyHandle, ServerEvent, ServerEvents};

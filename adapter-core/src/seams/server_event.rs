@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use crate::model::{Error, ErrorKind, Namespace, NodeId, Result};
 
@@ -23,6 +24,9 @@ pub struct ServerEvent {
     pub data: Bytes,
     /// Sends the reply, if the sender waits for one.
     pub reply: Option<ReplyHandle>,
+    /// The span of its delivery, in which handlers run; disabled unless the node has a [`TracePropagator`](crate::TracePropagator) and the
+    /// event has come with a trace context.
+    pub span: Span,
 }
 
 impl ServerEvent {

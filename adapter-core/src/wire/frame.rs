@@ -7,8 +7,8 @@ use bytes::{Buf, Bytes};
 
 use super::kind::Kind;
 use super::run::{CONTROL_FLAG, HEAD, MAGIC, NUMBER, NUMBERED_FLAG, VERSION};
-use super::run::{EXTENDED_TAG, PART_TAG, REPEATED_TAG, REQUEST_EXTENSION, TAGS};
-use crate::model::NodeId;
+use super::run::{EXTENDED_TAG, PART_TAG, REPEATED_TAG, REQUEST_EXTENSION, TAGS, TRACE_EXTENSION};
+use crate::model::{NodeId, TraceContext};
 
 /// The place of a frame in what one sender sends on one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,15 @@ pub(crate) struct Head {
     pub(crate) part: Option<Part>,
     /// The question that this asks or answers.
     pub(crate) request: Option<u64>,
+    /// The span that has sent it.
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl Head {
+    /// Of a frame without a number, whole, and without extensions.
+    pub(crate) fn new(kind: Kind, sender: NodeId, counter: u64) -> Self {
+        Self { kind, sender, counter, number: None, part: None, request: None, trace: None }
+    }
 }
 
 impl Part {
@@ -181,7 +190,7 @@ impl Run {
             }
         };
         let part = if tag & PART_TAG != 0 { Some(part(&mut at)?) } else { None };
-        let request = if tag & EXTENDED_TAG != 0 { extensions(&mut at)? } else { None };
+        let (request, trace) = if tag & EXTENDED_TAG != 0 { extensions(&mut at)? } else { (None, None) };
         let packet = varint(&mut at)? as usize;
         let (head, own) = (whole - at.len(), if repeated { 0 } else { body });
         let stray = |part: Part| body != 0 || packet == 0 || packet as u64 > part.whole() || self.left != 1;
@@ -195,7 +204,8 @@ impl Run {
             _ => self.frames.split_to(own),
         };
         let packet = self.frames.split_to(packet);
-        let head = Head { kind, sender: self.sender, counter: self.counter, number: self.number, part, request };
+        let (sender, counter, number) = (self.sender, self.counter, self.number);
+        let head = Head { kind, sender, counter, number, part, request, trace };
         self.left -= 1;
         self.counter += 1;
         if let Some(number) = &mut self.number {
@@ -253,22 +263,27 @@ fn part(at: &mut &[u8]) -> Result<Part, Skipped> {
 }
 
 /// Reads the extensions that this build knows and passes over the others.
-fn extensions(at: &mut &[u8]) -> Result<Option<u64>, Skipped> {
+fn extensions(at: &mut &[u8]) -> Result<(Option<u64>, Option<TraceContext>), Skipped> {
     let len = varint(at)? as usize;
     let Some((mut extensions, rest)) = at.split_at_checked(len) else { return Err(Skipped::Malformed) };
     *at = rest;
-    let mut request = None;
+    let (mut request, mut trace) = (None, None);
     while !extensions.is_empty() {
         let kind = byte(&mut extensions)?;
         let len = varint(&mut extensions)? as usize;
-        let Some((mut value, rest)) = extensions.split_at_checked(len) else { return Err(Skipped::Malformed) };
+        let Some((value, rest)) = extensions.split_at_checked(len) else { return Err(Skipped::Malformed) };
         extensions = rest;
-        if kind == REQUEST_EXTENSION {
-            // Given twice, readers would differ in what it means.
-            if len != 8 || request.replace(value.get_u64_le()).is_some() {
-                return Err(Skipped::Malformed);
+        // Given twice, readers would differ in what it means.
+        let fine = match kind {
+            REQUEST_EXTENSION => {
+                value.try_into().is_ok_and(|value| request.replace(u64::from_le_bytes(value)).is_none())
             }
+            TRACE_EXTENSION => value.try_into().is_ok_and(|value| trace.replace(value).is_none()),
+            _ => true,
+        };
+        if !fine {
+            return Err(Skipped::Malformed);
         }
     }
-    Ok(request)
+    Ok((request, trace.and_then(TraceContext::from_bytes)))
 }

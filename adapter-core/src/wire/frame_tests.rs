@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::samples::{Twist, kinds, node};
 use super::*;
-use crate::model::NodeId;
+use crate::model::{NodeId, TraceContext};
 
 type Written = (Head, Vec<u8>, Vec<u8>);
 
@@ -16,8 +16,9 @@ fn frame() -> impl Strategy<Value = Written> {
     let part = option::of((any::<u32>(), 2..=u32::MAX).prop_map(|(index, of)| (index % of, of)));
     let bytes = || prop::collection::vec(any::<u8>(), 0..80);
     let kind = prop_oneof![0..130_u16, any::<u16>()];
-    (kind, any::<u8>(), any::<u64>(), number, part, option::of(any::<u64>()), bytes(), bytes()).prop_map(
-        |(kind, sender, counter, number, part, request, mut body, mut packet)| {
+    let trace = option::of((1..=u8::MAX, 1..=u8::MAX, any::<u8>()));
+    (kind, any::<u8>(), any::<u64>(), number, part, (option::of(any::<u64>()), trace), bytes(), bytes()).prop_map(
+        |(kind, sender, counter, number, part, (request, trace), mut body, mut packet)| {
             let kind = Kind(kind);
             // No number is above the counter, and neither is at its end.
             let counter = (counter / 2).max(1);
@@ -29,7 +30,8 @@ fn frame() -> impl Strategy<Value = Written> {
                 packet.push(0);
             }
             let sender = NodeId::from_bytes([sender; 16]);
-            (Head { kind, sender, counter, number, part, request }, body, packet)
+            let trace = trace.and_then(|(trace, span, flags)| TraceContext::new([trace; 16], [span; 8], flags));
+            (Head { kind, sender, counter, number, part, request, trace }, body, packet)
         },
     )
 }
@@ -101,7 +103,7 @@ fn read(bytes: Vec<u8>) -> Vec<Result<Frame, Skipped>> {
 }
 
 fn head(kind: Kind) -> Head {
-    Head { kind, sender: node(1), counter: 1, number: None, part: None, request: None }
+    Head::new(kind, node(1), 1)
 }
 
 const NUMBER: Option<Number> = Some(Number { epoch: 1, n: 1 });
@@ -168,7 +170,23 @@ fn extensions_that_overrun_or_come_twice_are_malformed() {
         |extensions: &[u8]| run(1, &[&[4, Kind::COUNT.0 as u8, 0, extensions.len() as u8], extensions, &[0]].concat());
     let request = [1, 8, 7, 0, 0, 0, 0, 0, 0, 0];
     assert_eq!(frame(&request)[0].as_ref().map(|frame| frame.head.request), Ok(Some(7)));
-    let bad: [&[u8]; 5] = [&[1], &[9, 1], &[9, 2, 0], &[1, 0], &[request, request].concat()];
+    let traced = [&[2, 25][..], &[7; 25]].concat();
+    let (none, context) = ([&[2, 25][..], &[0; 25]].concat(), TraceContext::new([7; 16], [7; 8], 7));
+    let read =
+        |extensions: &[u8]| frame(extensions)[0].as_ref().map(|frame| (frame.head.request, frame.head.trace)).ok();
+    assert_eq!(read(&[&traced, &request[..]].concat()), Some((Some(7), context)), "in any order");
+    assert_eq!(read(&none), Some((None, None)), "ids of zeros are no context");
+    let bad: [&[u8]; 9] = [
+        &[1],
+        &[9, 1],
+        &[9, 2, 0],
+        &[1, 0],
+        &[request, request].concat(),
+        &traced[..26],
+        &[&[2, 26][..], &[7; 26]].concat(),
+        &[&traced[..], &traced].concat(),
+        &[&none[..], &traced].concat(),
+    ];
     for extensions in bad {
         assert_eq!(frame(extensions), [Err(Skipped::Malformed)], "{extensions:?}");
     }

@@ -51,6 +51,9 @@ fn describe(vector: &Vector, message: &Bytes) -> String {
         if let Some(request) = frame.head.request {
             line(format_args!("  request: {request}"));
         }
+        if let Some(trace) = frame.head.trace {
+            line(format_args!("  trace: {trace}"));
+        }
         line(format_args!("  body at {}, {} bytes: {body:?}", at(&frame.body), frame.body.len()));
         line(format_args!("  packet at {}, {} bytes", at(&frame.packet), frame.packet.len()));
     }

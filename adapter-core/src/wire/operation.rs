@@ -9,7 +9,7 @@ use super::codec::{Malformed, decode, encode};
 use super::frame::Frame;
 use super::kind::Kind;
 use crate::model::{
-    LocalSocket, MissingReason, Namespace, Packet, PacketFormat, Projection, Room, SocketChange, Target,
+    LocalSocket, MissingReason, Namespace, Packet, PacketFormat, Projection, Room, SocketChange, Target, TraceContext,
 };
 
 /// A kind with its body and what follows it: a message without its place in the sequence.
@@ -18,11 +18,13 @@ pub(crate) struct Content {
     pub(crate) kind: Kind,
     pub(crate) body: Bytes,
     pub(crate) packet: Bytes,
+    /// The span that sends it.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl Content {
-    fn new(kind: Kind, body: &impl serde::Serialize) -> Self {
-        Self { kind, body: encode(body), packet: Bytes::new() }
+    pub(crate) fn new(kind: Kind, body: &impl serde::Serialize) -> Self {
+        Self { kind, body: encode(body), packet: Bytes::new(), trace: None }
     }
 
     fn with_packet(mut self, packet: &Bytes) -> Self {

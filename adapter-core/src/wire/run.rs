@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::frame::{Head, Number};
 use super::kind::Kind;
-use crate::model::NodeId;
+use crate::model::{NodeId, TraceContext};
 
 pub(super) const MAGIC: [u8; 2] = *b"RC";
 /// The wire version that this build writes, and the newest that it reads.
@@ -28,11 +28,14 @@ pub(super) const EXTENDED_TAG: u8 = 4;
 pub(super) const TAGS: u8 = REPEATED_TAG | PART_TAG | EXTENDED_TAG;
 
 pub(super) const REQUEST_EXTENSION: u8 = 1;
+pub(super) const TRACE_EXTENSION: u8 = 2;
 /// Its type, its length and eight bytes.
 const REQUEST: usize = 10;
+/// Its type, its length and its bytes.
+const TRACE: usize = 2 + TraceContext::LEN;
 
-/// What a frame adds to its body and packet at the most: a run of its own, its kind, its part, its request, its lengths.
-pub(crate) const OVERHEAD: usize = HEAD + NUMBER + 1 + 3 + 5 + 4 * 5 + 1 + REQUEST + 5;
+/// What a frame adds to its body and packet at the most: a run of its own, its kind, its part, its extensions, its lengths.
+pub(crate) const OVERHEAD: usize = HEAD + NUMBER + 1 + 3 + 5 + 4 * 5 + 1 + REQUEST + TRACE + 5;
 
 /// What stands before a message that is sent again, at the most: a frame of its own, of its channel and epoch.
 pub(crate) const RESEND_ROOM: usize = HEAD + 1 + 2 + 1 + 1 + (1 + 9 + 1);
@@ -97,7 +100,7 @@ impl Message {
         out.put_u8(
             tag(repeated, REPEATED_TAG)
                 | tag(head.part.is_some(), PART_TAG)
-                | tag(head.request.is_some(), EXTENDED_TAG),
+                | tag(head.request.is_some() || head.trace.is_some(), EXTENDED_TAG),
         );
         if !repeated {
             put_varint(out, u32::from(head.kind.0));
@@ -106,10 +109,7 @@ impl Message {
         if let Some(part) = head.part {
             [part.index, part.of, part.body, part.packet].into_iter().for_each(|field| put_varint(out, field));
         }
-        if let Some(request) = head.request {
-            out.put_slice(&[REQUEST as u8, REQUEST_EXTENSION, 8]);
-            out.put_u64_le(request);
-        }
+        put_extensions(out, head);
         put_varint(out, packet as u32);
         if !repeated && let Some(body) = body {
             run.body = out.len()..out.len() + body.len();
@@ -170,6 +170,22 @@ impl Run {
         head.part.is_none()
             && self.count < u16::MAX
             && (self.counter, self.number, self.control) == (head.counter, head.number, head.kind.is_control())
+    }
+}
+
+fn put_extensions(out: &mut BytesMut, head: &Head) {
+    let length = head.request.map_or(0, |_| REQUEST) + head.trace.map_or(0, |_| TRACE);
+    if length == 0 {
+        return;
+    }
+    out.put_u8(length as u8);
+    if let Some(request) = head.request {
+        out.put_slice(&[REQUEST_EXTENSION, 8]);
+        out.put_u64_le(request);
+    }
+    if let Some(trace) = head.trace {
+        out.put_slice(&[TRACE_EXTENSION, TraceContext::LEN as u8]);
+        out.put_slice(trace.as_bytes());
     }
 }
 

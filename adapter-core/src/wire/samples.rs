@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::model::{AckError, LocalSocket, Namespace, NodeId, Projection, Room, SocketId, Target, TargetFlags};
+use crate::model::{
+    AckError, LocalSocket, Namespace, NodeId, Projection, Room, SocketId, Target, TargetFlags, TraceContext,
+};
 
 /// A body of any type.
 pub(crate) trait AnyBody: Debug {
@@ -131,7 +133,7 @@ fn target() -> Target {
 }
 
 fn head(kind: Kind) -> Head {
-    Head { kind, sender: node(0), counter: 70_300, number: None, part: None, request: None }
+    Head::new(kind, node(0), 70_300)
 }
 
 /// A frame of the kind, numbered unless it is control, with a request if its answer or its question has one.
@@ -251,6 +253,12 @@ fn parts() -> Vec<Sample> {
     vec![part(0, first), part(1, second)]
 }
 
+/// The same frame, sent by a span.
+fn traced(sample: Sample) -> Sample {
+    let trace = TraceContext::new(*node(0x80).as_bytes(), std::array::from_fn(|at| 0xa0 + at as u8), 1);
+    Sample { head: Head { trace, ..sample.head }, ..sample }
+}
+
 /// Everything that has a file.
 pub(crate) fn vectors() -> Vec<Vector> {
     let twisted = |twist, sample: Sample| Sample { twist, ..sample };
@@ -279,6 +287,11 @@ pub(crate) fn vectors() -> Vec<Vector> {
         next(2, selection(Kind::DISCONNECT)),
         next(3, packet(broadcast(), b"")),
     ];
+    let traced_run = vec![
+        traced(broadcast()),
+        next(1, traced(packet(broadcast(), b"[\"news\",2]"))),
+        next(2, traced(selection(Kind::COUNT_SOCKETS))),
+    ];
     let more = AckBatch { expected: None, acks: vec![], done: false };
     let mut unnumbered = broadcast();
     unnumbered.head.number = None;
@@ -289,6 +302,12 @@ pub(crate) fn vectors() -> Vec<Vector> {
         vector("heartbeat-asks", "of a cluster in a ring, after an outage", vec![heartbeat(125_000, true)]),
         vector("acks-more", "not the first of its node and not the last", vec![sample(Kind::ACKS, more)]),
         vector("run", "four frames behind one head, of which the second repeats the body of the first", run),
+        vector("trace", "a run whose frames have trace contexts: two broadcasts, and a question", traced_run),
+        vector(
+            "trace-parts",
+            "both pieces of a broadcast have its trace context",
+            parts().into_iter().map(traced).collect(),
+        ),
         vector("numbered", "a numbered frame behind an unnumbered one", vec![unnumbered, broadcast()]),
         vector("parts", "a broadcast in two pieces, which share a number", parts()),
         vector("resend-frame", "a frame of the cluster channel that is sent again", vec![resend_of_all(), broadcast()]),

@@ -62,5 +62,5 @@ fn fill(part: f64, answer: impl Fn(&mut Engine, ReplyTo, u64)) -> Full {
 /// The asker is known.
 fn hello(asker: NodeId) -> Bytes {
     let number = Some(Number { epoch: 1, n: 1 });
-    Message::of(&Head { kind: Kind::BROADCAST, sender: asker, counter: 1, number, part: None, request: None }, &[], &[])
+    Message::of(&Head { number, ..Head::new(Kind::BROADCAST, asker, 1) }, &[], &[])
 }

@@ -71,14 +71,7 @@ fn head(n: u64, numbered: bool) -> Head {
     sender[0] = (n % SENDERS) as u8;
     let count = 2 + n / SENDERS;
     let number = numbered.then_some(Number { epoch: 1, n: count });
-    Head {
-        kind: Kind::BROADCAST,
-        sender: NodeId::from_bytes(sender),
-        counter: count,
-        number,
-        part: None,
-        request: None,
-    }
+    Head { number, ..Head::new(Kind::BROADCAST, NodeId::from_bytes(sender), count) }
 }
 
 fn whole(n: u64, len: usize) -> Bytes {

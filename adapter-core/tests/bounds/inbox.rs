@@ -17,11 +17,7 @@ pub(super) fn rows(table: &mut Table) {
 
 fn heartbeat() -> Bytes {
     let sender = NodeId::from_bytes([1; 16]);
-    Message::of(
-        &Head { kind: Kind::HEARTBEAT, sender, counter: 1, number: None, part: None, request: None },
-        &[0; 8],
-        &[],
-    )
+    Message::of(&Head::new(Kind::HEARTBEAT, sender, 1), &[0; 8], &[])
 }
 
 fn fill(part: f64, message: impl Fn() -> Bytes) -> Full {

@@ -10,8 +10,8 @@ use super::history::{N, Op, Sent, What};
 use super::node::{self, Closing};
 use super::world::{Event, World};
 use crate::engine::{Delivery, Output, ReplyTo};
-use crate::model::{Namespace, Packet, Projection, Room, SocketChange, SocketId, Target, TargetFlags};
-use crate::wire::{Answer, Operation};
+use crate::model::{Namespace, Packet, Projection, Room, SocketChange, SocketId, Target, TargetFlags, TraceContext};
+use crate::wire::{Answer, Content, Operation};
 
 const ROOMS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -22,6 +22,11 @@ fn room(name: &str) -> Room {
 /// The bytes of a packet: they tell which one it is, all along.
 fn fill(op: usize, len: usize) -> Bytes {
     (0..len).map(|at| (at ^ op) as u8).collect()
+}
+
+/// The span that sends an operation: every fourth is sent by none.
+fn trace_of(op: usize) -> Option<TraceContext> {
+    (op % 4 > 0).then(|| TraceContext::new([1; 16], (op as u64).to_be_bytes(), 1))?
 }
 
 impl World {
@@ -124,7 +129,7 @@ impl World {
         let op = self.ops.len();
         let (operation, asks) = self.operation(op);
         let (me, now) = (node::id(self.seed, node), self.instant(node));
-        let content = operation.encode();
+        let content = Content { trace: trace_of(op), ..operation.encode() };
         let target = operation.target();
         let leaves = target.is_none_or(|target| target.node != Some(me) && !target.is_nobody());
         let only = target.and_then(|target| target.node);
@@ -170,8 +175,9 @@ impl World {
 
     /// Sends the newest operation of a node once more: what a bug does.
     pub(super) fn send_again(&mut self, node: N) {
-        let newest = self.ops.iter().rev().find(|op| op.sender == node && matches!(op.sent, Sent::Numbered(_)));
-        let (Some(content), now) = (newest.map(|op| op.operation.encode()), self.instant(node)) else { return };
+        let newest = self.ops.iter().rposition(|op| op.sender == node && matches!(op.sent, Sent::Numbered(_)));
+        let Some((op, now)) = newest.map(|op| (op, self.instant(node))) else { return };
+        let content = Content { trace: trace_of(op), ..self.ops[op].operation.encode() };
         self.engine(node).into_iter().for_each(|engine| {
             engine.send(content.clone(), Delivery::Numbered, 0, now);
         });
@@ -217,10 +223,10 @@ impl World {
         match output {
             Output::Perform { reply, whole } => {
                 let me = node::id(self.seed, node);
-                let operation =
-                    Operation::decode(whole.into_frame()).expect("nodes of this build understand each other");
+                let (trace, frame) = (whole.head().trace, whole.into_frame());
+                let operation = Operation::decode(frame).expect("nodes of this build understand each other");
                 if operation.target().is_none_or(|target| target.concerns(me)) {
-                    self.perform(node, reply, &operation);
+                    self.perform(node, reply, &operation, trace);
                 }
             }
             Output::Answer { request, node: from, whole } => {
@@ -261,13 +267,13 @@ impl World {
         self.record(node, what);
     }
 
-    fn perform(&mut self, node: N, reply: Option<ReplyTo>, operation: &Operation) {
+    fn perform(&mut self, node: N, reply: Option<ReplyTo>, operation: &Operation, trace: Option<TraceContext>) {
         let name = match operation {
             Operation::ServerEvent { event, .. } => Some(event.as_str()),
             _ => operation.target().and_then(|target| target.except.last()).map(Room::as_str),
         };
         let op: usize = name.and_then(|name| name.strip_prefix('#')?.parse().ok()).expect("every operation is named");
-        let intact = self.ops.get(op).is_some_and(|known| known.operation == *operation);
+        let intact = self.ops.get(op).is_some_and(|known| known.operation == *operation) && trace == trace_of(op);
         self.record(node, What::Carried { op, intact });
         let meant = self.serve(node, op, operation);
         let Some(to) = reply else { return };

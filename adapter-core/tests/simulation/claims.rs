@@ -14,14 +14,9 @@ const PIECES: u64 = 1_000;
 /// The first of very many pieces, of a packet as large as is taken.
 fn piece(counter: u64, numbered: bool, max_message: usize) -> Bytes {
     let (of, body, packet) = (max_message as u32 / 500, 10, max_message as u32 - 10);
-    let head = Head {
-        kind: Kind::BROADCAST,
-        sender: id(1, 1),
-        counter,
-        number: numbered.then_some(Number { epoch: 1, n: counter }),
-        part: Some(Part { index: 0, of, body, packet }),
-        request: None,
-    };
+    let number = numbered.then_some(Number { epoch: 1, n: counter });
+    let part = Some(Part { index: 0, of, body, packet });
+    let head = Head { number, part, ..Head::new(Kind::BROADCAST, id(1, 1), counter) };
     Message::of(&head, b"", b"piece")
 }
 

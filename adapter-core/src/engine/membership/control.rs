@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use super::Farewell;
@@ -10,9 +9,7 @@ use super::detector::successors;
 use super::rhythm::Due;
 use crate::engine::{Destination, Engine};
 use crate::model::NodeId;
-use crate::wire::{
-    Bye, Content, Empty, Heartbeat, Hello, InboxMark, Kind, Mark, Nodes, Suspect, Tail, Welcome, encode,
-};
+use crate::wire::{Bye, Content, Empty, Heartbeat, Hello, InboxMark, Kind, Mark, Nodes, Suspect, Tail, Welcome};
 
 /// So much control goes into one batch: what waits behind it is not held up.
 const BATCH: usize = 64 << 10;
@@ -223,5 +220,5 @@ impl Engine {
 }
 
 fn content<T: Serialize>(kind: Kind, body: &T) -> Content {
-    Content { kind, body: encode(body), packet: Bytes::new() }
+    Content::new(kind, body)
 }

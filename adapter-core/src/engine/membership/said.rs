@@ -87,7 +87,7 @@ mod tests {
 
     fn frame<T: serde::Serialize>(kind: Kind, counter: u64, body: &T) -> Frame {
         let sender = NodeId::from_bytes([1; 16]);
-        let head = Head { kind, sender, counter, number: None, part: None, request: None };
+        let head = Head::new(kind, sender, counter);
         Frame { head, body: encode(body), packet: bytes::Bytes::new() }
     }
 

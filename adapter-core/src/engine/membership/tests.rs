@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::engine::{Delivery, Destination, Engine, Incoming, Outcome, Output, Settings};
 use crate::model::{Event, Limits, Namespace, Node, NodeId, Target};
-use crate::wire::{Content, Frames, Glance, Head, Kind, Message, Operation, encode};
+use crate::wire::{Content, Frames, Glance, Head, Kind, Message, Operation};
 
 /// So often the nodes look at the time and at what has arrived.
 const STEP: Duration = Duration::from_millis(10);
@@ -208,7 +208,7 @@ impl Cluster {
 
 /// A control frame in somebody's name.
 fn forged<T: Serialize>(kind: Kind, sender: NodeId, counter: u64, body: &T) -> Bytes {
-    let content = Content { kind, body: encode(body), packet: Bytes::new() };
-    let head = Head { kind, sender, counter, number: None, part: None, request: None };
+    let content = Content::new(kind, body);
+    let head = Head::new(kind, sender, counter);
     Message::of(&head, &content.body, &content.packet)
 }

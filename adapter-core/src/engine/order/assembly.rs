@@ -152,19 +152,13 @@ impl Assembly {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::NodeId;
+    use crate::model::{NodeId, TraceContext};
     use crate::wire::{Kind, Message, Number};
 
     fn head() -> Head {
         let number = Some(Number { epoch: 1, n: 1 });
-        Head {
-            kind: Kind::BROADCAST,
-            sender: NodeId::from_bytes([1; 16]),
-            counter: 1,
-            number,
-            part: None,
-            request: None,
-        }
+        let trace = TraceContext::new([1; 16], [2; 8], 1);
+        Head { number, trace, ..Head::new(Kind::BROADCAST, NodeId::from_bytes([1; 16]), 1) }
     }
 
     #[test]

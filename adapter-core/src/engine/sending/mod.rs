@@ -181,7 +181,7 @@ impl Sending {
         at: Instant,
     ) {
         let counter = self.next_counter();
-        let head = Head { kind: content.kind, sender: self.me, counter, number, part: None, request };
+        let head = Head { number, request, trace: content.trace, ..Head::new(content.kind, self.me, counter) };
         self.pushed += 1;
         let packing = self.packing;
         if let Some(segment) = self.open_segment(to)
@@ -308,7 +308,7 @@ impl Sending {
         let mut batch = Vec::new();
         let mut ends = Vec::with_capacity(control.len());
         for (to, counter, content) in control {
-            let head = Head { kind: content.kind, sender: self.me, counter, number: None, part: None, request: None };
+            let head = Head::new(content.kind, self.me, counter);
             self.control_messages(to, &head, &content, &mut batch);
             ends.push(batch.len());
         }
@@ -475,7 +475,8 @@ mod tests {
         let packing = Packing { max_frame: 600, max_packed: 600 };
         let keep = Keep { bytes: 0, age: Duration::ZERO };
         let mut sending = Sending::new(NodeId::from_bytes([1; 16]), packing, keep, (1 << 20, 1 << 20), now);
-        let content = |len| Content { kind: Kind::BROADCAST, body: Bytes::new(), packet: vec![0; len].into() };
+        let content =
+            |len| Content { kind: Kind::BROADCAST, body: Bytes::new(), packet: vec![0; len].into(), trace: None };
         let to = ReplyTo { node: asker, request: 1 };
         sending.answer(to, vec![content(1)], now);
         sending.operation(content(2_000), None, false, 0, now);

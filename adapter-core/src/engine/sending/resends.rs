@@ -192,7 +192,7 @@ impl Sending {
 
     fn resend_head(&mut self, of: Destination, epoch: u64, gone: Vec<Range>) -> bytes::Bytes {
         let counter = self.next_counter();
-        let head = Head { kind: Kind::RESEND, sender: self.me, counter, number: None, part: None, request: None };
+        let head = Head::new(Kind::RESEND, self.me, counter);
         let body = Resend { inbox: of != Destination::Cluster, epoch, gone };
         Message::of(&head, &encode(&body), &[])
     }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Destination;
 use crate::engine::order::split;
-use crate::wire::{Content, Frames, Head, Message, OVERHEAD, RESEND_ROOM};
+use crate::wire::{Content, Frame, Frames, Head, Message, OVERHEAD, RESEND_ROOM};
 
 /// A packet above this, or a body without one, is not copied into a segment: the segment is a message of its own, put together
 /// when it is sent.
@@ -282,11 +282,11 @@ impl Segment {
     fn packed_again(mut self, cost: Cost, packing: &Packing) -> Vec<Self> {
         let (to, at) = (self.to, self.at);
         let mut segments: Vec<Self> = Vec::new();
-        for frame in Frames::new(self.payload().into_bytes()).flatten() {
-            let content = Content { kind: frame.head.kind, body: frame.body, packet: frame.packet };
+        for Frame { head, body, packet } in Frames::new(self.payload().into_bytes()).flatten() {
+            let content = Content { kind: head.kind, body, packet, trace: head.trace };
             let last = segments.last_mut();
-            if !last.is_some_and(|last| last.add(&frame.head, &content, Cost::default(), packing)) {
-                segments.extend(Self::of(to, frame.head, content, Cost::default(), at, packing));
+            if !last.is_some_and(|last| last.add(&head, &content, Cost::default(), packing)) {
+                segments.extend(Self::of(to, head, content, Cost::default(), at, packing));
             }
         }
         if let Some(last) = segments.last_mut() {

@@ -108,14 +108,7 @@ fn g09_messages_that_begin_with_a_mark_go_on_with_the_next_number() {
         packet: "x".into(),
     };
     let content = operation.encode();
-    let head = Head {
-        kind: content.kind,
-        sender: unknown,
-        counter: 8,
-        number: Some(Number { epoch: 1, n: 6 }),
-        part: None,
-        request: None,
-    };
+    let head = Head { number: Some(Number { epoch: 1, n: 6 }), ..Head::new(content.kind, unknown, 8) };
     cluster.reset();
     cluster.deliver(Destination::Cluster, Message::of(&head, &content.body, &content.packet));
     cluster.take_outputs(0);

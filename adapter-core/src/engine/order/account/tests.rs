@@ -23,7 +23,7 @@ fn account() -> Account {
 fn accept(account: &mut Account, n: u64, ordered: bool) -> String {
     let number = Number { epoch: 1, n };
     let sender = NodeId::from_bytes([1; 16]);
-    let head = Head { kind: Kind::BROADCAST, sender, counter: n, number: Some(number), part: None, request: None };
+    let head = Head { number: Some(number), ..Head::new(Kind::BROADCAST, sender, n) };
     let frame = Frame { head, body: Bytes::new(), packet: Bytes::new() };
     let arrived = Arrived { number, frame, message: 100, resent: false };
     told(account.accept(arrived, Instant::now(), &patience(ordered)))
