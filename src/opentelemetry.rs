@@ -12,8 +12,8 @@
 //! ```
 //! [docs/traces.md](https://github.com/roomcast/roomcast/blob/main/docs/traces.md) says which spans there are.
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use roomcast_core::{TraceContext, TracePropagator};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;

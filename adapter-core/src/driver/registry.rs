@@ -291,6 +291,11 @@ impl Here<'_> {
         met.into_iter().for_each(|entry| entry.counts.count_delivered());
     }
 
+    /// Whether a server-side event of this name has a handler.
+    pub(crate) fn handles(&self, event: &str) -> bool {
+        self.entry.as_ref().is_some_and(|entry| !entry.events().of(event).is_empty())
+    }
+
     pub(crate) fn broadcast(&self, target: &Target, packet: &Packet) {
         self.each(|local| local.broadcast(target, packet));
     }

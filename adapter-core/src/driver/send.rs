@@ -39,8 +39,7 @@ pub(crate) struct Forget {
     pub(crate) asked: Asked,
     kind: &'static str,
     at: Instant,
-    /// Ends with the question.
-    _span: Span,
+    span: Span,
 }
 
 impl Drop for Forget {
@@ -48,7 +47,8 @@ impl Drop for Forget {
         if !self.asked.nodes.is_empty() {
             self.core.measure_request(self.kind, now().saturating_duration_since(self.at));
         }
-        self.core.forget(self.asked.request);
+        // A span ends when it is left last.
+        self.span.in_scope(|| self.core.forget(self.asked.request));
     }
 }
 
@@ -111,7 +111,7 @@ impl Core {
         let out_of_reach = if operation.only_asks() { self.engine().out_of_reach(only) } else { None };
         if let Some(missing) = out_of_reach {
             let asked = Asked { request: 0, nodes: Vec::new(), missing };
-            return Ok(Some(Forget { core: Arc::clone(self), asked, kind, at, _span: Span::none() }));
+            return Ok(Some(Forget { core: Arc::clone(self), asked, kind, at, span: Span::none() }));
         }
         let span = self.sending(operation, &mut content);
         let capacity = self.reserve(&content, until.saturating_duration_since(now())).await;
@@ -127,7 +127,7 @@ impl Core {
         sent.map_err(|error| mark_failure(&span, error))?;
         self.sooner.notify_one();
         tokio::task::coop::consume_budget().await;
-        Ok(forget.map(|asked| Forget { core: Arc::clone(self), asked, kind, at, _span: span }))
+        Ok(forget.map(|asked| Forget { core: Arc::clone(self), asked, kind, at, span }))
     }
 
     /// Gives the message its number and carries the operation out here, under the lock that keeps both in order.

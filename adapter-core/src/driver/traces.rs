@@ -104,8 +104,8 @@ impl Core {
         self.traced(|tracer| tracer.sending(operation, content))
     }
 
-    /// The span of an operation that has arrived, if it has come with a context. What is meant for sockets of which none is here has
-    /// none: in a large cluster that is most of what arrives.
+    /// The span of an operation that has arrived, if it has come with a context. What is meant for sockets or handlers of which none is
+    /// here has none: in a large cluster that is most of what arrives.
     pub(super) fn delivering(
         &self,
         operation: &Operation,
@@ -115,12 +115,13 @@ impl Core {
     ) -> Span {
         let Some(parent) = context else { return Span::none() };
         self.traced(|tracer| {
-            let target = operation.target().filter(|_| !operation.only_asks());
-            let mut here = || self.registry.here_again(found, operation.namespace(), Scope::Cluster);
-            match target {
-                Some(target) if here().count(target) == 0 => Span::none(),
-                _ => tracer.delivering(operation, from, parent),
-            }
+            let here = self.registry.here_again(found, operation.namespace(), Scope::Cluster);
+            let concerns = match operation {
+                Operation::ServerEvent { event, .. } => here.handles(event),
+                _ if operation.only_asks() => true,
+                _ => operation.target().is_some_and(|target| here.count(target) > 0),
+            };
+            if concerns { tracer.delivering(operation, from, parent) } else { Span::none() }
         })
     }
 

@@ -10,7 +10,9 @@ use roomcast_core::adapter::{Acks, LocalDropped, LocalSocket, LocalSockets, Proj
 use roomcast_core::backend::{
     Backend, Capabilities, Channel, Connect, Inbox, Limits, Outgoing, PublishError, async_trait,
 };
-use roomcast_core::{Bytes, Cluster, Hub, Memory, NamespaceHandle, Packet, Result, Room};
+use roomcast_core::{
+    Bytes, Cluster, Hub, Memory, NamespaceHandle, Packet, Result, Room, TraceContext, TracePropagator,
+};
 use tokio::task::unconstrained;
 
 use crate::support::{SOON, eventually};
@@ -25,6 +27,20 @@ struct Pried {
     to: OnceLock<Vec<NamespaceHandle>>,
     free: Mutex<BTreeSet<&'static str>>,
     stuck: Mutex<BTreeSet<&'static str>>,
+}
+
+impl std::fmt::Debug for Pry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pry")
+    }
+}
+
+impl TracePropagator for Pry {
+    fn context(&self, _: &tracing::Span) -> Option<TraceContext> {
+        self.at("context");
+        TraceContext::new([1; 16], [1; 8], 1)
+    }
+    fn set_parent(&self, _: &tracing::Span, _: TraceContext) {}
 }
 
 impl Pry {
@@ -175,7 +191,7 @@ impl Cast {
     async fn new(to: &[&str]) -> Self {
         let (memory, pry, hub) = (Memory::with_limits(Limits::max_frame(1 << 20)), Pry::default(), Hub::new());
         // What it keeps of what was sent is let go of soon, to be seen.
-        let near = Cluster::builder().history_bytes(20 << 10);
+        let near = Cluster::builder().history_bytes(20 << 10).trace_propagator(pry.clone());
         let near = near.connect(Broker(memory.clone(), pry.clone())).await.unwrap();
         let far = Cluster::connect(memory).await.unwrap();
         eventually(|| near.nodes().len() == 2 && far.nodes().len() == 2).await;
@@ -238,5 +254,5 @@ async fn what_is_called_here_is_carried_out_while_others_emit_elsewhere() {
     eventually(|| cast.pry.has_seen("a packet is dropped")).await;
     cast.clusters[0].stats();
     cast.assert(&CALLS);
-    cast.assert(&["check", "publish", "a packet is dropped", "dropped"]);
+    cast.assert(&["check", "context", "publish", "a packet is dropped", "dropped"]);
 }
