@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use roomcast_core::Result;
 use roomcast_core::backend::{
-    Authority, Breaker, Capabilities, Channel, HostPort, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring,
-    in_turn,
+    Authority, Breaker, BrokerInfo, Capabilities, Channel, Description, HostPort, Inbox, Limits, Link, Outgoing,
+    PublishError, Reason, Ring, in_turn,
 };
 use tokio::sync::Mutex;
 
@@ -76,6 +76,14 @@ impl Link for Line {
 
     fn limits(&self) -> Limits {
         LIMITS
+    }
+
+    fn broker(&self) -> Option<BrokerInfo> {
+        self.session.describe().broker
+    }
+
+    async fn describe(session: &Arc<Session>) -> Result<Description> {
+        Ok(session.describe())
     }
 
     async fn subscribe(session: &Arc<Session>, channels: &[Channel]) -> Result<()> {

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use async_rs::Runtime;
 use futures_util::{FutureExt, Stream, StreamExt};
-use lapin::{AsyncTcpStream, Channel, ConnectionProperties, Event};
-use roomcast_core::backend::{self, HostPort, Inbox, Pulse, tcp};
+use lapin::{AsyncTcpStream, Channel, Configuration, ConnectionProperties, Event};
+use roomcast_core::backend::{self, BrokerInfo, HostPort, Inbox, Pulse, tcp};
 use roomcast_core::{Error, Result};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::config::Amqp;
 use crate::error;
+use crate::greeting::{Greeting, Said};
 use crate::runtime::Kit;
 use crate::wire::Wire;
 
@@ -40,6 +41,7 @@ pub(crate) type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;
 /// One connection to one broker. Dropping it cuts it.
 pub(crate) struct Connection {
     client: lapin::Connection,
+    broker: Said,
     pulse: Arc<Pulse>,
     _cut: CutOnDrop,
 }
@@ -71,9 +73,10 @@ impl Connection {
         let opened = async {
             let pulse = Arc::new(Pulse::default());
             let wire = backend::Wire::over(stream, amqp.secured(), &host.host, Arc::clone(&pulse)).await;
-            let wire = Wire(wire.map_err(error::tls)?);
+            let broker = Said::default();
+            let wire = Wire { stream: wire.map_err(error::tls)?, greeting: Greeting::new(Arc::clone(&broker)) };
             tokio::select! {
-                opened = Self::handshake(amqp, host, wire, Arc::clone(&pulse)) => opened,
+                opened = Self::handshake(amqp, host, wire, broker, Arc::clone(&pulse)) => opened,
                 () = quiet(&pulse) => Err(Error::unavailable("the broker is silent")),
             }
         };
@@ -81,7 +84,7 @@ impl Connection {
         timeout(HANDSHAKE, opened).await.unwrap_or_else(late)
     }
 
-    async fn handshake(amqp: &Amqp, host: &HostPort, wire: Wire, pulse: Arc<Pulse>) -> Result<Self> {
+    async fn handshake(amqp: &Amqp, host: &HostPort, wire: Wire, broker: Said, pulse: Arc<Pulse>) -> Result<Self> {
         let cut = CutOnDrop(Arc::clone(&pulse));
         let wire = Mutex::new(Some(wire));
         // Called once: the client is told to make no second attempt.
@@ -93,7 +96,17 @@ impl Connection {
         let runtime = Runtime::new(Kit::new(Arc::clone(&pulse)));
         let client = lapin::Connection::connector(amqp.uri(host), runtime, connect, options).await;
         let client = client.map_err(|cause| error::connecting(amqp, cause))?;
-        Ok(Self { client, pulse, _cut: cut })
+        Ok(Self { client, broker, pulse, _cut: cut })
+    }
+
+    /// What the broker said of itself.
+    pub(crate) fn broker(&self) -> Option<BrokerInfo> {
+        self.broker.get()?.clone()
+    }
+
+    /// What was agreed upon with it.
+    pub(crate) fn agreed(&self) -> &Configuration {
+        self.client.configuration()
     }
 
     pub(crate) fn events(&self) -> Events {

@@ -12,7 +12,7 @@ use futures_util::future::{MaybeDone, maybe_done};
 use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Confirmation, Event};
-use roomcast_core::backend::{Breaker, Channel, HostPort, Inbox, Limits, Outgoing, PublishError, Reason};
+use roomcast_core::backend::{Breaker, Channel, Description, HostPort, Inbox, Limits, Outgoing, PublishError, Reason};
 use roomcast_core::{Error, Result};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use crate::belongings::Belongings;
 use crate::config::{Amqp, short};
 use crate::connection::{Connection, Events, next};
+use crate::description::describe;
 use crate::error;
 use crate::intake::Intake;
 
@@ -92,6 +93,11 @@ impl Session {
     /// Whether it is still of use.
     pub(crate) fn is_alive(&self) -> bool {
         !self.over.is_tripped()
+    }
+
+    /// What the broker says of itself.
+    pub(crate) fn describe(&self) -> Description {
+        describe(self.publisher.broker(), self.publisher.agreed(), self.is_blocked())
     }
 
     /// Whether the broker takes no messages for now.

@@ -13,7 +13,7 @@
 //! | the application | [`Cluster`], [`ClusterBuilder`], [`NamespaceHandle`], [`BroadcastOperator`], [`Packet`], [`Event`], [`Error`] |
 //! | services that emit without being a node | [`Emitter`] |
 //! | WebSocket servers | [`Hub`], [`Socket`] |
-//! | backends: the seam | [`Connect`](backend::Connect), [`Backend`](backend::Backend), [`Inbox`](backend::Inbox), [`Channel`](backend::Channel), [`Outgoing`](backend::Outgoing), [`Limits`](backend::Limits), [`Capabilities`](backend::Capabilities) |
+//! | backends: the seam | [`Connect`](backend::Connect), [`Backend`](backend::Backend), [`Inbox`](backend::Inbox), [`Channel`](backend::Channel), [`Outgoing`](backend::Outgoing), [`Limits`](backend::Limits), [`Capabilities`](backend::Capabilities), [`Description`](backend::Description) |
 //! | backends: help | [`Keeper`](backend::Keeper), [`Link`](backend::Link), [`Breaker`](backend::Breaker), [`Backoff`](backend::Backoff), [`Ring`](backend::Ring), [`HostPort`](backend::HostPort), [`UrlParts`](backend::UrlParts), [`Credentials`](backend::Credentials), [`TlsFiles`](backend::TlsFiles), [`tcp`](backend::tcp), [`Wire`](backend::Wire), [`tls`](mod@backend::tls) |
 //! | other servers | [`LocalSockets`](adapter::LocalSockets), [`Acks`](adapter::Acks), [`Adapter`](adapter::Adapter), [`Observer`](adapter::Observer) |
 //!
@@ -66,7 +66,7 @@ pub use bytes::Bytes;
 pub use hub::{AckHandle, Delivery, Hub, HubBuilder, HubStats, SlowPolicy, Socket, SocketHandle};
 pub use memory::Memory;
 pub use model::{
-    AckError, ClusterName, Departure, Error, ErrorKind, Event, EventData, GapChannel, Gathered, IntoRooms,
+    AckError, BrokerInfo, ClusterName, Departure, Error, ErrorKind, Event, EventData, GapChannel, Gathered, IntoRooms,
     LocalDropped, MAX_NAME, MissingNode, MissingReason, Namespace, NamespaceStatus, Node, NodeId, NodeState,
     NodeStatus, Packet, PacketFormat, Projection, QueueStatus, Result, Room, SocketId, SocketInfo, Stats, Status,
     TraceContext,
@@ -80,9 +80,9 @@ pub mod backend {
     pub use crate::api::EmitterFrames;
     pub use crate::kit::{
         Authority, Backoff, Breaker, Credentials, HostPort, InPlace, Keeper, Link, Login, Pulse, Ring, TlsFiles,
-        UrlParts, Wire, in_turn, in_turn_limit, percent_decoded, tcp, tls,
+        UrlParts, Wire, compare_clocks, in_turn, in_turn_limit, percent_decoded, tcp, tls,
     };
-    pub use crate::model::{Limits, causes};
+    pub use crate::model::{Advice, BrokerInfo, Clock, Description, LimitUnit, Limits, ServerLimit, causes};
     pub use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, InboxFull, Outgoing, PublishError, Reason};
 }
 

@@ -6,12 +6,14 @@ use std::time::Duration;
 use async_nats::ServerAddr;
 use roomcast_core::Result;
 use roomcast_core::backend::{
-    Authority, Breaker, Channel, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring, in_turn, in_turn_limit,
+    Authority, Breaker, BrokerInfo, Channel, Description, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring,
+    in_turn, in_turn_limit,
 };
 use tokio::time::sleep;
 
 use crate::Nats;
 use crate::connection::{Connection, News};
+use crate::description;
 
 /// How long the node gets, after messages were dropped, before it is told that it receives everything again.
 const RELIEF: Duration = Duration::from_millis(100);
@@ -53,7 +55,8 @@ impl Servers {
     fn learn(&mut self, connection: &Connection) {
         const MOST: usize = 64;
         let scheme = self.named.iter().next().map_or("nats", ServerAddr::scheme).to_owned();
-        for other in connection.others() {
+        // Servers of the same cluster, as the one that we are connected to knows them.
+        for other in connection.info().connect_urls {
             let Ok(server) = format!("{scheme}://{other}").parse::<ServerAddr>() else { continue };
             let known = self.named.iter().chain(self.heard.iter()).any(|known| *known == server);
             if self.heard.iter().len() < MOST && !known {
@@ -93,6 +96,14 @@ impl Link for Line {
 
     fn limits(&self) -> Limits {
         self.0.limits()
+    }
+
+    fn broker(&self) -> Option<BrokerInfo> {
+        description::broker(&self.0.info())
+    }
+
+    async fn describe(connection: &Arc<Connection>) -> Result<Description> {
+        Ok(description::describe(&connection.info()))
     }
 
     async fn subscribe(connection: &Arc<Connection>, channels: &[Channel]) -> Result<()> {

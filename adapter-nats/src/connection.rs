@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
-use async_nats::{Client, Event, ServerAddr, ServerError, Subject, Subscriber};
+use async_nats::{Client, Event, ServerAddr, ServerError, ServerInfo, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use roomcast_core::backend::{Breaker, Channel, Inbox, Limits, Outgoing, PublishError, Reason};
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::Nats;
+use crate::description::PACKED;
 use crate::error::{self, Violation};
 use crate::intake::Intake;
 
@@ -134,12 +135,12 @@ impl Connection {
     /// What the server announced. The payload alone counts: we send no headers.
     pub(crate) fn limits(&self) -> Limits {
         // One batch is handed to the client after the other.
-        Limits::max_frame(self.client.max_payload()).in_flight(2).packed(16 << 10)
+        Limits::max_frame(self.client.max_payload()).in_flight(2).packed(PACKED)
     }
 
-    /// Servers of the same cluster, as the one that we are connected to knows them.
-    pub(crate) fn others(&self) -> Vec<String> {
-        self.client.server_info().connect_urls
+    /// What the server announced last.
+    pub(crate) fn info(&self) -> ServerInfo {
+        self.client.server_info()
     }
 
     /// Gives the connection up.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_core::backend::{
-    Authority, Breaker, Capabilities, Channel, InPlace, Inbox, Limits, Link, Outgoing, PublishError, Reason,
+    Authority, Breaker, BrokerInfo, Capabilities, Channel, Description, InPlace, Inbox, Limits, Link, Outgoing,
+    PublishError, Reason,
 };
 use roomcast_core::{ErrorKind, Result};
 use tokio_postgres::types::Type;
@@ -12,6 +13,7 @@ use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 
 use crate::config::Postgres;
 use crate::connection::{Connection, Pulse, row};
+use crate::description::describe;
 use crate::error::{STANDBY, error, is_of_the_server};
 use crate::intake::Intake;
 use crate::text;
@@ -160,6 +162,15 @@ impl Link for Pair {
     fn limits(&self) -> Limits {
         // One message is one statement, and statements are carried out in their order.
         Limits::max_frame(self.publisher.max_frame).singles_in_flight(2)
+    }
+
+    fn broker(&self) -> Option<BrokerInfo> {
+        self.listener.broker.clone()
+    }
+
+    async fn describe(handle: &Handle) -> Result<Description> {
+        // Without prepared statements the publisher goes another way, through a pooler.
+        describe(&handle.listener, handle.prepared.as_ref().map(|_| &*handle.publisher)).await
     }
 
     async fn subscribe(handle: &Handle, channels: &[Channel]) -> Result<()> {

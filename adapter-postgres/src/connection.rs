@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use roomcast_core::backend::InPlace;
+use roomcast_core::backend::{BrokerInfo, InPlace};
 use roomcast_core::{Error, Result};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -37,6 +37,8 @@ const QUIT: Duration = Duration::from_millis(500);
 pub(crate) struct Connection {
     pub(crate) client: Arc<Client>,
     pub(crate) pulse: Arc<Pulse>,
+    /// What the server said it is.
+    pub(crate) broker: Option<BrokerInfo>,
     /// The largest frame that fits into a notification of this server.
     pub(crate) max_frame: usize,
     /// What reads and writes the socket.
@@ -124,6 +126,7 @@ impl Connection {
     }
 
     async fn drive(client: Client, connection: Driven, intake: Option<Intake>) -> Result<Self> {
+        let broker = connection.parameter("server_version").map(|version| BrokerInfo::new("PostgreSQL", version));
         let intake = intake.unwrap_or_default();
         let pulse = intake.pulse();
         let (alive, over) = watch::channel(());
@@ -131,7 +134,7 @@ impl Connection {
             let _alive = alive;
             drive(connection, intake).await;
         });
-        let mut this = Self { client: Arc::new(client), pulse, max_frame: 0, driver, driving, over };
+        let mut this = Self { client: Arc::new(client), pulse, broker, max_frame: 0, driver, driving, over };
         this.max_frame = this.greet().await?;
         Ok(this)
     }

@@ -3,10 +3,12 @@
 mod backend;
 mod config;
 mod connection;
+mod description;
 mod emitted;
 mod error;
 mod install;
 mod intake;
+mod session;
 mod text;
 #[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
 mod tls;

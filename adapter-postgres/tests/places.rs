@@ -6,6 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use roomcast_conformance::Broker;
 use roomcast_conformance::bare::{channel, prepared_by};
 use roomcast_conformance::broker::{Launch, recipes};
 use roomcast_core::ErrorKind;
@@ -65,7 +66,7 @@ async fn either_connection_is_given_up_when_it_is_half_open() -> Tested {
     Ok(())
 }
 
-/// In transaction mode: each transaction on whatever connection to the server is free.
+/// Each transaction, or each session, on whatever connection to the server is free.
 const PGBOUNCER: &str = "
 [databases]
 postgres = host=127.0.0.1 port=PORT
@@ -75,21 +76,46 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = trust
 auth_file = users
-pool_mode = transaction
+pool_mode = MODE
 default_pool_size = 3
 ";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_published_may_go_through_a_pooler() -> Tested {
-    let server = start_here(&recipes::postgres()).await;
-    let settings = PGBOUNCER.replace("PORT", &server.addresses()[0].port().to_string());
+/// PgBouncer before this server.
+async fn pooler(server: &Broker, mode: &str) -> Broker {
+    let settings = PGBOUNCER.replace("PORT", &server.addresses()[0].port().to_string()).replace("MODE", mode);
     let program = Launch::new("pgbouncer")
         .file("ini", settings)
         .file("users", "\"postgres\" \"\"")
         .args(["{folder}/ini"])
         .user("postgres")
         .stop("INT");
-    let pooler = start_here(&recipes::postgres().named("pgbouncer").program(program)).await;
+    start_here(&recipes::postgres().named("pgbouncer").program(program)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_is_told_from_the_server() -> Tested {
+    let server = start_here(&recipes::postgres()).await;
+    for (mode, expected) in
+        [(None, None), (Some("session"), Some("pooler")), (Some("transaction"), Some("transaction_pooler"))]
+    {
+        let pooler = match mode {
+            Some(mode) => Some(pooler(&server, mode).await),
+            None => None,
+        };
+        let node = connect(&url(pooler.as_ref().unwrap_or(&server), "postgres", "/postgres")).await;
+        let described = node.backend.describe().await?;
+        let seen = described.advice.iter().map(|advice| advice.cause).find(|cause| cause.contains("pooler"));
+        assert_eq!(seen, expected, "{mode:?}: {described:?}");
+        assert!(described.broker.is_some_and(|broker| broker.product == "PostgreSQL") && described.unknown.is_empty());
+        node.backend.close().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_may_go_through_a_pooler() -> Tested {
+    let server = start_here(&recipes::postgres()).await;
+    let pooler = pooler(&server, "transaction").await;
     let through = url(&pooler, "postgres", "/postgres");
     let with = format!("{}/postgres?publish_url={}", server.url(), through);
     let mut node = on(&with, "rc.a").await;

@@ -1,19 +1,20 @@
 //! The link: one connection that publishes, one that subscribes.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisError, Value};
 use roomcast_core::backend::{
-    Authority, Breaker, Capabilities, Channel, HostPort, InPlace, Inbox, Limits, Link, Outgoing, PublishError, Pulse,
-    Reason,
+    Authority, Breaker, BrokerInfo, Capabilities, Channel, Description, HostPort, InPlace, Inbox, Limits, Link,
+    Outgoing, PublishError, Pulse, Reason,
 };
 use roomcast_core::{ErrorKind, Result};
 use tokio::time::timeout;
 
 use crate::config::{Mode, Redis};
-use crate::connection::{Connection, in_time, is_replica};
+use crate::connection::{Connection, hello, in_time};
+use crate::description::{Carrier, describe};
 use crate::error::{error, is_of_the_server, kind};
 use crate::intake::Intake;
 use crate::topology::{Sentinels, replaced};
@@ -46,7 +47,7 @@ pub(crate) struct Handle {
     publisher: MultiplexedConnection,
     driver: InPlace,
     subscriber: MultiplexedConnection,
-    address: Arc<HostPort>,
+    server: Arc<Server>,
     sharded: bool,
     intake: Arc<Intake>,
     breaker: Breaker,
@@ -74,7 +75,7 @@ impl Link for Pair {
             publisher: publisher.client.clone(),
             driver: publisher.driver.clone(),
             subscriber: subscriber.client.clone(),
-            address: Arc::new(address),
+            server: Arc::new(Server::at(address)),
             sharded: matches!(redis.mode, Mode::Sharded { .. }),
             intake,
             breaker,
@@ -87,7 +88,16 @@ impl Link for Pair {
     }
 
     async fn authority(handle: &Handle) -> Result<Authority> {
-        authority([&handle.publisher, &handle.subscriber], &handle.address).await
+        handle.server.authority([&handle.publisher, &handle.subscriber]).await
+    }
+
+    fn broker(&self) -> Option<BrokerInfo> {
+        self.handle.server.broker()
+    }
+
+    async fn describe(handle: &Handle) -> Result<Description> {
+        let carrier = if handle.sharded { Carrier::Sharded } else { Carrier::PubSub };
+        describe(&handle.publisher, carrier).await
     }
 
     fn handle(&self) -> Handle {
@@ -159,18 +169,40 @@ impl Handle {
     }
 }
 
-/// A replica takes what is published, and passes it to nobody but its own subscribers. Each connection is asked: behind
-/// a balancer they may have come to different servers.
-///
-/// # Errors
-/// Those of the questions.
-pub(crate) async fn authority(connections: [&MultiplexedConnection; 2], address: &HostPort) -> Result<Authority> {
-    for connection in connections {
-        if is_replica(&mut connection.clone()).await.map_err(error)? {
-            return Ok(Authority::Elsewhere(replica(address)));
-        }
+/// The server that a link leads to.
+pub(crate) struct Server {
+    address: HostPort,
+    /// What it said first of itself.
+    broker: OnceLock<BrokerInfo>,
+}
+
+impl Server {
+    pub(crate) fn at(address: HostPort) -> Self {
+        Self { address, broker: OnceLock::new() }
     }
-    Ok(Authority::Here)
+
+    /// A replica takes what is published, and passes it to nobody but its own subscribers. Each connection is asked: behind
+    /// a balancer they may have come to different servers.
+    ///
+    /// # Errors
+    /// Those of the questions.
+    pub(crate) async fn authority(&self, connections: [&MultiplexedConnection; 2]) -> Result<Authority> {
+        for connection in connections {
+            let said = hello(&mut connection.clone()).await.map_err(error)?;
+            if said.is_replica {
+                return Ok(Authority::Elsewhere(replica(&self.address)));
+            }
+            if let Some(broker) = said.broker {
+                self.broker.get_or_init(|| broker);
+            }
+        }
+        Ok(Authority::Here)
+    }
+
+    /// What it is, once it was asked for its authority.
+    pub(crate) fn broker(&self) -> Option<BrokerInfo> {
+        self.broker.get().cloned()
+    }
 }
 
 fn replica(address: &HostPort) -> Reason {

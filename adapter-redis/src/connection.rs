@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::config::Dial;
+use crate::description::Hello;
 use crate::error::error;
 use crate::intake::Intake;
 
@@ -163,20 +164,14 @@ pub(crate) async fn in_time<T>(
     timeout(RESPONSE, question).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
-/// Whether the server is a replica. `HELLO` says so too, and needs no right of its own, as `ROLE` does; a proxy that says
-/// nothing of roles finds the master by itself.
+/// Asks the server for its role and what it is. `HELLO` says the role too, and needs no right of its own, as `ROLE` does.
 ///
 /// # Errors
 /// Those of the question; a time-out.
-pub(crate) async fn is_replica(client: &mut MultiplexedConnection) -> Result<bool, redis::RedisError> {
+pub(crate) async fn hello(client: &mut MultiplexedConnection) -> Result<Hello, redis::RedisError> {
     let mut hello = redis::cmd("HELLO");
     hello.arg("3");
-    let Value::Map(said) = in_time(client.send_packed_command(&hello)).await?.extract_error()? else {
-        return Ok(false);
-    };
-    let text = |value: &Value| redis::from_redis_value_ref::<String>(value).unwrap_or_default();
-    let role = said.iter().find_map(|(name, value)| (text(name) == "role").then(|| text(value)));
-    Ok(role.is_some_and(|role| role == "replica" || role == "slave"))
+    Ok(Hello::read(&in_time(client.send_packed_command(&hello)).await?.extract_error()?))
 }
 
 fn login(dial: &Dial) -> RedisConnectionInfo {

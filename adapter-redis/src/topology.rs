@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
 use crate::config::{Dial, Mode};
-use crate::connection::{Connection, is_replica};
+use crate::connection::{Connection, hello};
 use crate::error::error;
 
 /// After so many redirections the servers do not agree.
@@ -239,7 +239,7 @@ async fn owns(dial: &Dial, mode: &Mode, address: &HostPort) -> Result<Answer> {
 /// Whether a server is the master that a sentinel says it is, and in no cluster.
 async fn leads(dial: &Dial, mode: &Mode, address: &HostPort) -> Result<Answer> {
     let mut connection = Connection::open(dial, address).await?;
-    if is_replica(&mut connection.client).await.map_err(error)? {
+    if hello(&mut connection.client).await.map_err(error)?.is_replica {
         return Err(Error::unavailable(format!(
             "the server at {address} is not the master that the sentinel says it is"
         )));

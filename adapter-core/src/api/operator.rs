@@ -145,6 +145,9 @@ impl BroadcastOperator {
     /// Disconnects these sockets, on every node. What was emitted to them before is delivered first. When it returns, every node in
     /// `items` has done so; `missing` names the others.
     ///
+    /// A socket of a [`Hub`](crate::Hub) is the client's connection. A socket of socketioxide is the client's place in this namespace: the
+    /// connection under it stays as long as the client has others, since socketioxide lets no adapter close it.
+    ///
     /// # Errors
     /// Those of [`emit_with_ack`](Self::emit_with_ack).
     pub async fn disconnect_sockets(self) -> Result<Gathered<NodeId>> {

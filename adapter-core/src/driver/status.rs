@@ -23,6 +23,7 @@ impl Core {
     pub(crate) fn status(&self) -> Status {
         let (now, link) = (now(), self.link_state.now());
         let free = self.capacity.available_permits();
+        let broker = self.backend.broker(); // foreign code: before the engine is held
         let (joining, health, round_trip, nodes, oldest) = {
             let engine = self.engine();
             let nodes = engine.heard(now);
@@ -41,6 +42,7 @@ impl Core {
             node: self.node.clone(),
             state,
             state_for: now.saturating_duration_since(link.since),
+            broker,
             outages: link.outages,
             connect_attempts: self.inbox.attempts(),
             last_error: link.last_error,

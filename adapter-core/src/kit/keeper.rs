@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::kit::outage::Outage;
 use crate::kit::{Authority, Backoff, Breaker, Link, waiting_helps};
-use crate::model::{Error, ErrorKind, Limits, Result};
+use crate::model::{BrokerInfo, Description, Error, ErrorKind, Limits, Result};
 use crate::seams::{Backend, Capabilities, Channel, Inbox, Outgoing, PublishError, Reason};
 use async_trait::async_trait;
 
@@ -46,6 +46,8 @@ struct State<H> {
     live: Option<Live<H>>,
     /// Those of the latest link.
     limits: Limits,
+    /// What the latest link leads to.
+    broker: Option<BrokerInfo>,
 }
 
 #[derive(Clone)]
@@ -69,7 +71,7 @@ impl<L: Link> Keeper<L> {
     /// [authority](Link::authority), and after the link's [time limit](Link::timeout).
     pub async fn connect(mut source: L::Source, inbox: Inbox) -> Result<Self> {
         let made = in_time::<L, _>(L::timeout(&source), Made::<L>::open(&mut source, &inbox)).await?;
-        let state = State { limits: made.link.limits(), live: Some(made.live()) };
+        let state = made.state();
         let shared = Arc::new(Shared { state: Mutex::new(state), close: Notify::new() });
         let task = tokio::spawn(keep(source, Arc::clone(&shared), inbox, made));
         Ok(Self { shared, task: tokio::sync::Mutex::new(Some(task)) })
@@ -90,6 +92,15 @@ impl<L: Link> Backend for Keeper<L> {
     /// Those of the latest link.
     fn limits(&self) -> Limits {
         self.shared.lock().limits
+    }
+
+    fn broker(&self) -> Option<BrokerInfo> {
+        self.shared.lock().broker.clone()
+    }
+
+    async fn describe(&self) -> Result<Description> {
+        let described = L::describe(&self.live()?.handle).await?;
+        Ok(Description { broker: described.broker.or_else(|| self.broker()), ..described })
     }
 
     /// If it fails with an error that may pass, the link is made again, which covers these channels.
@@ -141,7 +152,7 @@ impl<H> Shared<H> {
         self.lock().live = None;
     }
 
-    // Both fields change together; nothing awaits or calls out while it is held.
+    // All fields change together; nothing awaits or calls out while it is held.
     fn lock(&self) -> MutexGuard<'_, State<H>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,6 +171,10 @@ impl<L: Link> Made<L> {
 
     fn live(&self) -> Live<L::Handle> {
         Live { handle: self.link.handle(), limits: self.link.limits(), breaker: self.breaker.clone() }
+    }
+
+    fn state(&self) -> State<L::Handle> {
+        State { limits: self.link.limits(), broker: self.link.broker(), live: Some(self.live()) }
     }
 
     /// Returns why the link is of no use any more.
@@ -302,11 +317,10 @@ fn tell<L: Link>(outage: &mut Outage, error: &Error, inbox: &Inbox) {
 /// Connects, subscribes to everything that is wanted, and says so.
 async fn make<L: Link>(source: &mut L::Source, shared: &Shared<L::Handle>, inbox: &Inbox) -> Result<Made<L>> {
     let made = Made::<L>::open(source, inbox).await?;
-    let (live, limits) = (made.live(), made.link.limits());
-    let handle = live.handle.clone();
+    let (handle, limits) = (made.link.handle(), made.link.limits());
     let mut done = HashSet::new();
     subscribe::<L>(&handle, inbox, &mut done).await?;
-    *shared.lock() = State { live: Some(live), limits };
+    *shared.lock() = made.state();
     // From here on a new subscription is made by its own call; the second look finds those whose call went to the link before, or
     // to none.
     subscribe::<L>(&handle, inbox, &mut done).await?;

@@ -135,6 +135,15 @@ impl Link for Wire {
         Limits::max_frame(1000 + self.0.see(|seen| seen.breakers.len()))
     }
 
+    fn broker(&self) -> Option<BrokerInfo> {
+        Some(BrokerInfo::new("Nothing", &self.0.see(|seen| seen.breakers.len()).to_string()))
+    }
+
+    async fn describe(broker: &Broker) -> Result<Description> {
+        let unknown = vec![format!("{} published", broker.see(|seen| seen.published))];
+        Ok(Description { unknown, ..Description::default() })
+    }
+
     async fn subscribe(broker: &Broker, channels: &[Channel]) -> Result<()> {
         broker.answers(Step::Subscribe).await;
         broker.see(|seen| {
@@ -202,6 +211,25 @@ async fn up(tap: &mut Tap) -> Limits {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_broker_is_known_by_the_latest_link_and_describes_itself_while_that_is_up() {
+    let (broker, mut tap, keeper) = kept().await;
+    let version = |broker: Option<BrokerInfo>| broker.map(|broker| broker.to_string());
+    let described = keeper.describe().await.expect("up");
+    assert_eq!(
+        (version(described.broker).as_deref(), described.unknown),
+        (Some("Nothing 1"), vec!["0 published".into()])
+    );
+    broker.see(|seen| seen.absent = true);
+    broker.trip(0, "broken");
+    down(&mut tap).await;
+    assert_eq!(keeper.describe().await.expect_err("down").kind(), ErrorKind::Unavailable);
+    assert_eq!(version(keeper.broker()).as_deref(), Some("Nothing 1"), "it was that last");
+    broker.see(|seen| seen.absent = false);
+    up(&mut tap).await;
+    assert_eq!(version(keeper.broker()).as_deref(), Some("Nothing 2"));
 }
 
 #[tokio::test]

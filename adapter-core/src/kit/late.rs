@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::kit::Backoff;
 use crate::kit::outage::Outage;
-use crate::model::{Error, ErrorKind, Limits, Result};
+use crate::model::{BrokerInfo, Description, Error, ErrorKind, Limits, Result};
 use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, Outgoing, PublishError, Reason};
 
 /// How long a backend that could not subscribe may take to end.
@@ -54,6 +54,14 @@ impl Backend for Late {
     /// Before the broker is there, none: what is written without them is cut again when it is sent.
     fn limits(&self) -> Limits {
         self.there.get().map_or_else(|| Limits::max_frame(usize::MAX), |there| there.limits())
+    }
+
+    fn broker(&self) -> Option<BrokerInfo> {
+        self.there.get()?.broker()
+    }
+
+    async fn describe(&self) -> Result<Description> {
+        self.there()?.describe().await
     }
 
     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {

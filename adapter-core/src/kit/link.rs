@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::model::{Limits, Result};
+use crate::model::{BrokerInfo, Description, Limits, Result};
 use crate::seams::{Capabilities, Channel, Inbox, Outgoing, PublishError, Reason};
 
 /// One link to a broker, from connecting to breaking: as many connections as it takes, and what hands over what they hear.
@@ -120,6 +120,23 @@ pub trait Link: Sized + Send + 'static {
 
     /// What this link allows.
     fn limits(&self) -> Limits;
+
+    /// Which broker this link leads to, as it said at [opening](Self::open); `None`, the default, when it did not say.
+    fn broker(&self) -> Option<BrokerInfo> {
+        None
+    }
+
+    /// As [`Backend::describe`](crate::backend::Backend::describe), on this link. By default nothing is known. Without a
+    /// [`broker`](Description::broker) in it, the keeper adds what [`broker`](Self::broker) returned.
+    ///
+    /// # Errors
+    /// Those of that.
+    ///
+    /// # Cancel safety
+    /// Must be safe.
+    fn describe(_handle: &Self::Handle) -> impl Future<Output = Result<Description>> + Send {
+        std::future::ready(Ok(Description::default()))
+    }
 
     /// As [`Backend::subscribe`](crate::backend::Backend::subscribe), on this link.
     ///

@@ -1,6 +1,7 @@
 //! For authors of backends: what keeps a link up, and what reads URLs, dials and speaks TLS.
 
 mod backoff;
+mod clock;
 mod host_port;
 mod in_place;
 mod keeper;
@@ -19,6 +20,7 @@ mod url;
 mod wire;
 
 pub use backoff::Backoff;
+pub use clock::compare_clocks;
 pub use host_port::HostPort;
 pub use in_place::InPlace;
 pub use keeper::Keeper;

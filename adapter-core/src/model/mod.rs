@@ -1,6 +1,7 @@
 //! The nouns: names, nodes, targets, packets, and what is said about them. Depends on nothing.
 
 mod change;
+mod description;
 mod error;
 mod event;
 mod event_data;
@@ -17,6 +18,7 @@ mod target;
 mod trace;
 
 pub use change::SocketChange;
+pub use description::{Advice, BrokerInfo, Clock, Description, LimitUnit, ServerLimit};
 pub use error::{Error, ErrorKind, Result, causes};
 pub use event::{Departure, Event, GapChannel};
 pub use event_data::EventData;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::ser::Serializer;
 
-use crate::model::{LocalDropped, Node, Stats};
+use crate::model::{BrokerInfo, LocalDropped, Node, Stats};
 
 /// One snapshot of a node: its link to the broker, the other nodes, its queues and its counters.
 ///
@@ -35,6 +35,8 @@ pub struct Status {
     /// For how long it has been in this state.
     #[serde(rename = "state_seconds", serialize_with = "seconds")]
     pub state_for: Duration,
+    /// The broker that this node is connected to, or was last, with its version; `None` when it did not say.
+    pub broker: Option<BrokerInfo>,
     /// How often the link to the broker was down or silent since this node connected.
     pub outages: u64,
     /// Attempts to connect to the broker again, those that failed and those that succeeded. Backends that do not use

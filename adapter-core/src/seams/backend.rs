@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{ClusterName, Error, ErrorKind, Limits, Result};
+use crate::model::{BrokerInfo, ClusterName, Description, Error, ErrorKind, Limits, Result};
 use crate::seams::{Channel, Inbox};
 
 /// A backend's configuration: how to reach a broker.
@@ -62,6 +62,21 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The limits of the link as it is now.
     fn limits(&self) -> Limits;
+
+    /// Which broker this is, as it said when the latest link was made; `None`, the default, when it did not say. Asks nobody.
+    fn broker(&self) -> Option<BrokerInfo> {
+        None
+    }
+
+    /// Asks the broker what is worth knowing about it: its version, clock, limits, and what should be mended. For people who look after
+    /// it: no node ever asks. What it does not tell is left out of the description. By default that is everything but
+    /// [`broker`](Self::broker).
+    ///
+    /// # Errors
+    /// `Unavailable` when the link is down or breaks meanwhile. A question that the login may not ask is no error.
+    async fn describe(&self) -> Result<Description> {
+        Ok(Description { broker: self.broker(), ..Description::default() })
+    }
 
     /// Returns once the connected server has confirmed the subscriptions: what is published after that is received.
     ///

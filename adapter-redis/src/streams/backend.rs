@@ -7,15 +7,16 @@ use std::time::Duration;
 use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
 use roomcast_core::backend::{
-    Authority, Breaker, Capabilities, Channel, HostPort, InPlace, Inbox, Limits, Link, Outgoing, PublishError, Pulse,
-    Reason,
+    Authority, Breaker, BrokerInfo, Capabilities, Channel, Description, InPlace, Inbox, Limits, Link, Outgoing,
+    PublishError, Pulse, Reason,
 };
 use roomcast_core::{Error, Result};
 use tokio::time::{Instant, timeout};
 
-use crate::backend::{QUIT, authority, broken, publish};
+use crate::backend::{QUIT, Server, broken, publish};
 use crate::config::{Mode, Redis};
 use crate::connection::Connection;
+use crate::description::{Carrier, describe};
 use crate::error::error;
 use crate::streams::intake::{Channels, Position, Tail};
 use crate::topology::{Sentinels, replaced};
@@ -54,7 +55,7 @@ pub(crate) struct Handle {
     publisher: MultiplexedConnection,
     driver: InPlace,
     reader: MultiplexedConnection,
-    address: Arc<HostPort>,
+    server: Arc<Server>,
     key: Arc<str>,
     channels: Channels,
     maxlen: u32,
@@ -87,7 +88,7 @@ impl Link for Log {
             publisher: publisher.client.clone(),
             driver: publisher.driver.clone(),
             reader: reader.client.clone(),
-            address: Arc::new(address),
+            server: Arc::new(Server::at(address)),
             key,
             channels,
             maxlen: *maxlen,
@@ -103,7 +104,15 @@ impl Link for Log {
     }
 
     async fn authority(handle: &Handle) -> Result<Authority> {
-        authority([&handle.publisher, &handle.reader], &handle.address).await
+        handle.server.authority([&handle.publisher, &handle.reader]).await
+    }
+
+    fn broker(&self) -> Option<BrokerInfo> {
+        self.handle.server.broker()
+    }
+
+    async fn describe(handle: &Handle) -> Result<Description> {
+        describe(&handle.publisher, Carrier::Stream).await
     }
 
     fn handle(&self) -> Handle {
