@@ -7,6 +7,7 @@ use roomcast::backend::{Backend, Channel, Connect, Outgoing, PublishError};
 use roomcast::probe::{Tap, Tapped};
 use roomcast::{Bytes, ClusterName, Error, NodeId, Result};
 
+use super::broker;
 use super::report::Report;
 use crate::context::Context;
 use crate::exit::{Failure, hint};
@@ -54,9 +55,9 @@ pub(super) async fn check(
         }
     };
     report.good("connect", &format!("the broker accepted the connection within {}", time(began.elapsed())))?;
-    let probed = context.unless_stopped(probe(context, report, tap, &backend, cluster)).await;
+    let examined = context.unless_stopped(examine(context, report, tap, &backend, cluster)).await;
     let closed = tokio::time::timeout(context.timeout, backend.close()).await;
-    let goes_on = probed??;
+    let goes_on = examined??;
     if !matches!(closed, Ok(Ok(()))) {
         report.warn(
             "close",
@@ -67,10 +68,24 @@ pub(super) async fn check(
     Ok(goes_on)
 }
 
-async fn probe(
+/// Asks the broker what it is, uses it, and asks again.
+async fn examine(
     context: &Context,
     report: &mut Report,
     mut tap: Tap,
+    backend: &Arc<dyn Backend>,
+    cluster: &str,
+) -> Result<bool, Failure> {
+    let mut advised = broker::check(context, report, &**backend).await?;
+    let goes_on = probe(context, report, &mut tap, backend, cluster).await?;
+    broker::again(context, report, &**backend, &mut advised).await?;
+    Ok(goes_on)
+}
+
+async fn probe(
+    context: &Context,
+    report: &mut Report,
+    tap: &mut Tap,
     backend: &Arc<dyn Backend>,
     cluster: &str,
 ) -> Result<bool, Failure> {
@@ -84,7 +99,7 @@ async fn probe(
     let mut took = Vec::new();
     for number in 0..ECHOES {
         let began = Instant::now();
-        match echo(context, &mut tap, backend, &inbox, format!("echo {number}").into()).await {
+        match echo(context, tap, backend, &inbox, format!("echo {number}").into()).await {
             Ok(()) if number == 0 => report.good("publish", "the broker lets this login publish")?,
             Ok(()) => took.push(began.elapsed()),
             Err(error) => return refused(context, report, if number == 0 { "publish" } else { "echo" }, &error),
@@ -101,7 +116,7 @@ async fn probe(
     let limits = backend.limits();
     let large = limits.max_frame.min(LARGE);
     let whole = if large == limits.max_frame { ", the largest of this link," } else { "" };
-    match echo(context, &mut tap, backend, &inbox, noise(large)).await {
+    match echo(context, tap, backend, &inbox, noise(large)).await {
         Ok(()) => report.good("large", &format!("a message of {}{whole} comes back whole", size(large)))?,
         Err(error) => {
             let mend =
@@ -128,19 +143,26 @@ async fn probe(
 fn refused(context: &Context, report: &mut Report, check: &str, error: &Error) -> Result<bool, Failure> {
     let failure = Failure::connecting(error, &context.place());
     let mend = match error.kind() {
-        roomcast::ErrorKind::Denied => permissions(&context.place()).to_owned(),
-        kind => match hint(kind, &context.place()) {
-            hint if hint.is_empty() => "see the limits on the page of the backend".to_owned(),
-            hint => hint,
-        },
+        roomcast::ErrorKind::Denied => permissions(&context.place()),
+        roomcast::ErrorKind::Unavailable => "the broker was there a moment ago: see its log",
+        roomcast::ErrorKind::Timeout => {
+            "a subscription or a message got lost on the way: does a pooler or a proxy stand between?"
+        }
+        _ => "see the limits on the page of the backend",
     };
-    report.bad(check, failure.code(), &one_line(error), &mend)?;
+    report.bad(check, failure.code(), &one_line(error), mend)?;
     Ok(false)
 }
 
 /// What a login needs, by the scheme.
 fn permissions(place: &str) -> &'static str {
     match place.split(':').next().unwrap_or_default() {
+        scheme if scheme.ends_with("+streams") => {
+            "ACL SETUSER NAME ~rc.* +xadd +xread +xrange +xinfo|stream +expire +time +ping +hello +client +quit"
+        }
+        scheme if scheme.ends_with("+cluster") => {
+            "ACL SETUSER NAME &{roomcast}rc.* +spublish +ssubscribe +sunsubscribe +cluster|slots +role +ping +hello +client +quit; another option tag is another prefix"
+        }
         "nats" | "tls" => "let the user publish and subscribe to rc.>",
         "amqp" | "amqps" => "rabbitmqctl set_permissions -p VHOST USER '^roomcast' '^roomcast' '^roomcast'",
         "postgres" | "postgresql" => "let the role connect to the database: LISTEN and NOTIFY need no other right",
@@ -197,5 +219,9 @@ fn noise(size: usize) -> Bytes {
 /// A time for people.
 pub(super) fn time(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1000.0;
-    if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
+    match ms {
+        ..10.0 => format!("{ms:.2} ms"),
+        ..10_000.0 => format!("{ms:.0} ms"),
+        _ => format!("{:.0} s", ms / 1000.0),
+    }
 }

@@ -1,5 +1,6 @@
 //! `roomcast doctor`.
 
+mod broker;
 mod cluster;
 mod link;
 mod report;
@@ -11,8 +12,9 @@ use report::Report;
 
 /// Checks the way to the broker and into the cluster, and says what to mend.
 ///
-/// The checks are: that the URL is understood, the broker accepts the connection, the login may subscribe and publish, messages come back, and how
-/// fast, whether large ones do, and which nodes are there and reply.
+/// The checks are: that the URL is understood, the broker accepts the connection, which product and version it is, how far its clock is from this
+/// machine's, which limits it has, the login may subscribe and publish, messages come back, and how fast, whether large ones do, and which nodes are
+/// there and reply.
 ///
 /// Joins the cluster for a moment: the other nodes see one more node, which has no sockets. The exit code is that of the first check that
 /// fails.

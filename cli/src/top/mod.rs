@@ -114,6 +114,7 @@ fn sample(cluster: &Cluster, meter: &Meter, since: &mut Instant) -> Sample {
         since: status.state_for,
         round_trip: status.round_trip,
         outages: status.outages,
+        broker: status.broker.map(|broker| shown(&broker.to_string())),
     };
     let nodes = status.nodes.into_iter().map(|seen| (seen.node, seen.heard)).collect();
     Sample { over, nodes, link, queue: status.queue, stats: status.stats, passed: meter.take() }

@@ -35,6 +35,8 @@ pub(crate) struct Link {
     pub(crate) round_trip: Option<Duration>,
     /// How often it was down.
     pub(crate) outages: u64,
+    /// What it leads to, if that says so.
+    pub(crate) broker: Option<String>,
 }
 
 /// One node, as it is shown.
@@ -155,10 +157,10 @@ impl State {
             })
         };
         let Stats { open_requests, received, repaired, lost, held_bytes, malformed, too_new, .. } = self.stats;
-        let Link { down, since, round_trip, outages } = &self.link;
+        let Link { down, since, round_trip, outages, broker } = &self.link;
         let QueueStatus { messages, bytes, oldest, .. } = self.queue;
         json!({
-            "type": "top", "at": at, "link": if down.is_some() { "down" } else { "up" }, "link_ms": ms(*since),
+            "type": "top", "at": at, "link": if down.is_some() { "down" } else { "up" }, "link_ms": ms(*since), "broker": broker,
             "down": down, "outages": outages, "round_trip_ms": round_trip.map(ms), "slowest_reply_ms": self.slowest.map(ms),
             "packets_per_s": round(self.total.packets), "bytes_per_s": round(self.total.bytes),
             "emitters_packets_per_s": round(self.emitters.packets),

@@ -31,10 +31,15 @@ fn summary(state: &State) -> Vec<Line<'static>> {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let (slowest, round_trip) = (ms(state.slowest), ms(state.link.round_trip));
     let queue = &state.queue;
+    let broker = state.link.broker.as_ref().map(|broker| format!(" ({broker})")).unwrap_or_default();
     let (sockets, nodes) = (state.sockets(), state.rows.len());
     let bad = |text: String, is_bad: bool| Span::styled(text, if is_bad { alarm() } else { Style::new() });
     vec![
-        Line::from(vec![Span::styled(format!("roomcast: {}", state.title), bold), Span::raw("  "), link(state)]),
+        Line::from(vec![
+            Span::styled(format!("roomcast: {}{broker}", state.title), bold),
+            Span::raw("  "),
+            link(state),
+        ]),
         Line::from(format!(
             "nodes {nodes}  sockets {sockets}  packets {}/s  {}/s  round trip {round_trip}  slowest reply {slowest}",
             number(state.total.packets),
@@ -147,7 +152,12 @@ mod tests {
         state.sample(Sample {
             over: Duration::from_secs(1),
             nodes: vec![node(two, "web-2"), node(one, "web\u{1b}-1")],
-            link: Link { down: None, since: Duration::from_secs(61), round_trip, outages: 0 },
+            link: Link {
+                since: Duration::from_secs(61),
+                round_trip,
+                broker: Some("Redis 7.0.15".to_owned()),
+                ..Link::default()
+            },
             queue,
             stats,
             passed: HashMap::from([(two, Amount { packets: 1200, bytes: 2 << 20 })]),
@@ -170,7 +180,7 @@ mod tests {
     fn nodes_rates_and_events_are_on_the_screen() {
         let lines = drawn(&state(), 90, 20);
         let all = lines.join("\n");
-        assert_eq!(lines[0], "roomcast: shop at redis://127.0.0.1  link up for 61 s");
+        assert_eq!(lines[0], "roomcast: shop at redis://127.0.0.1 (Redis 7.0.15)  link up for 61 s");
         assert_eq!(lines[1], "nodes 2  sockets 12  packets 1200/s  2.0 MiB/s  round trip 2.0 ms  slowest reply 3.0 ms");
         assert!(lines[2].starts_with("queued 12 (2 KiB, 0.5 s)  repaired 0  lost 3  held 0 bytes"), "{all}");
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();

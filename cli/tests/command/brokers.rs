@@ -14,6 +14,9 @@ async fn works_at(url: &str) {
     let server = Server::named("web-1", url).await;
     let mut socket = server.socket("a", ["lobby"]);
 
+    let broker = server.cluster.status().broker.expect("each of them says what it is");
+    let top = roomcast(url, &["top", "--json", "--count", "1", "--timeout", "30"]).await;
+    assert_eq!(top.objects()[0]["broker"], broker.to_string(), "{top:?}");
     let doctor = roomcast("", &["doctor", url, "--timeout", "30"]).await;
     assert!(doctor.code == 0 && doctor.out.contains("web-1; all reply"), "{doctor:?}");
     assert!(!doctor.out.contains("FAIL"), "{doctor:?}");
