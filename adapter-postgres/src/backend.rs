@@ -17,6 +17,7 @@ use crate::description::describe;
 use crate::error::{STANDBY, error, is_of_the_server};
 use crate::intake::Intake;
 use crate::text;
+use crate::turns::Turns;
 
 /// How long all that is asked on new connections may take.
 const READY: Duration = Duration::from_secs(10);
@@ -52,6 +53,7 @@ pub(crate) struct Pair {
 #[derive(Clone)]
 pub(crate) struct Handle {
     publisher: Arc<Client>,
+    turns: Turns,
     /// None behind a pooler.
     prepared: Option<Arc<Prepared>>,
     driver: InPlace,
@@ -86,8 +88,13 @@ impl Handle {
         let _carries = self.pulse.carries(texts.iter().map(String::len).sum());
         let published = match (self.prepared.as_deref(), &channels[..], &texts[..]) {
             (None, ..) => {
-                let parameters = [(&channels as _, Type::TEXT_ARRAY), (&texts as _, Type::TEXT_ARRAY)];
-                self.driver.assist(self.publisher.query_typed(NOTIFY, &parameters)).await
+                let (publisher, driver) = (Arc::clone(&self.publisher), self.driver.clone());
+                let channels: Vec<_> = channels.into_iter().map(str::to_owned).collect();
+                let notified = async move {
+                    let parameters = [(&channels as _, Type::TEXT_ARRAY), (&texts as _, Type::TEXT_ARRAY)];
+                    driver.assist(publisher.query_typed(NOTIFY, &parameters)).await
+                };
+                self.turns.take(notified).await
             }
             (Some(prepared), [channel], [text]) => {
                 self.driver.assist(self.publisher.query(&prepared.one, &[channel, text])).await
@@ -113,13 +120,16 @@ impl Link for Pair {
     async fn open(postgres: &mut Postgres, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
         let name = inbox.client_name();
         [&mut postgres.publish, &mut postgres.listen].into_iter().for_each(|place| place.name_connections(&name));
-        let (publisher, listener) = tokio::try_join!(
+        let (mut publisher, listener) = tokio::try_join!(
             Connection::open(&postgres.publish, None),
             Connection::open(&postgres.listen, Some(Intake::new(inbox.clone()))),
         )?;
         listener.client.simple_query(SESSION).await.map_err(error)?;
         let prepared = match postgres.pooled {
-            true => None,
+            true => {
+                publisher.turns = Turns::one_by_one();
+                None
+            }
             false => {
                 publisher.client.simple_query(SESSION).await.map_err(error)?;
                 Some(Arc::new(Prepared::on(&publisher.client).await?))
@@ -127,6 +137,7 @@ impl Link for Pair {
         };
         let handle = Handle {
             publisher: Arc::clone(&publisher.client),
+            turns: publisher.turns.clone(),
             prepared,
             driver: publisher.driver.clone(),
             pulse: Arc::clone(&publisher.pulse),
@@ -146,8 +157,9 @@ impl Link for Pair {
     /// A hot standby can neither `LISTEN` nor `NOTIFY`. A session never comes to be on one, since a primary restarts for that,
     /// but a pooler may take what is published to another server than before.
     async fn authority(handle: &Handle) -> Result<Authority> {
-        for client in [&handle.publisher, &handle.listener] {
-            let answer = client.simple_query("SELECT pg_is_in_recovery()").await.map_err(error)?;
+        const ASK: &str = "SELECT pg_is_in_recovery()";
+        for (client, turns) in [(&handle.publisher, &handle.turns), (&handle.listener, &Turns::default())] {
+            let answer = turns.ask(client, ASK).await.map_err(error)?;
             if row(&answer).and_then(|row| row.get(0)) == Some("t") {
                 return Ok(Authority::Elsewhere(STANDBY.into()));
             }
@@ -161,7 +173,8 @@ impl Link for Pair {
 
     fn limits(&self) -> Limits {
         // One message is one statement, and statements are carried out in their order.
-        Limits::max_frame(self.publisher.max_frame).singles_in_flight(2)
+        let limits = Limits::max_frame(self.publisher.max_frame);
+        if self.publisher.turns.are_taken() { limits } else { limits.singles_in_flight(2) }
     }
 
     fn broker(&self) -> Option<BrokerInfo> {

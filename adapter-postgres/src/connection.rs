@@ -19,6 +19,7 @@ use crate::error::error;
 use crate::intake::Intake;
 use crate::text;
 use crate::tls::{self, Connector};
+use crate::turns::Turns;
 
 /// How long connecting to one host may take, login included, if the URL does not say.
 const DIAL: Duration = Duration::from_secs(2);
@@ -36,6 +37,8 @@ const QUIT: Duration = Duration::from_millis(500);
 /// One connection with the task that drives it, which ends with this value.
 pub(crate) struct Connection {
     pub(crate) client: Arc<Client>,
+    /// How it is asked: side by side, unless this is set.
+    pub(crate) turns: Turns,
     pub(crate) pulse: Arc<Pulse>,
     /// What the server said it is.
     pub(crate) broker: Option<BrokerInfo>,
@@ -134,7 +137,8 @@ impl Connection {
             let _alive = alive;
             drive(connection, intake).await;
         });
-        let mut this = Self { client: Arc::new(client), pulse, broker, max_frame: 0, driver, driving, over };
+        let (client, turns) = (Arc::new(client), Turns::default());
+        let mut this = Self { client, turns, pulse, broker, max_frame: 0, driver, driving, over };
         this.max_frame = this.greet().await?;
         Ok(this)
     }
@@ -166,10 +170,10 @@ impl Connection {
     }
 
     /// Asks this again and again; returns when the server has been silent for too long.
-    pub(crate) async fn silence(&self, ask: &str, mut answered: impl FnMut(&[SimpleQueryMessage])) {
+    pub(crate) async fn silence(&self, ask: &'static str, mut answered: impl FnMut(&[SimpleQueryMessage])) {
         loop {
             sleep(REST).await;
-            let answer = self.client.simple_query(ask);
+            let answer = self.turns.ask(&self.client, ask);
             tokio::pin!(answer);
             let (mut seen, mut quiet) = (self.beats(), 0);
             loop {
@@ -201,7 +205,7 @@ impl Connection {
     /// Takes leave, so that the server has forgotten this node when it returns.
     pub(crate) async fn quit(self) {
         // The server has gone, or is too slow: it will find a closed connection, which comes to the same.
-        let _ = timeout(QUIT, self.client.batch_execute("UNLISTEN *")).await;
+        let _ = timeout(QUIT, self.turns.ask(&self.client, "UNLISTEN *")).await;
     }
 }
 

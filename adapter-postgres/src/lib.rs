@@ -12,6 +12,7 @@ mod session;
 mod text;
 #[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
 mod tls;
+mod turns;
 mod url;
 
 pub use config::Postgres;

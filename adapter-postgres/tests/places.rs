@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,14 +78,14 @@ unix_socket_dir =
 auth_type = trust
 auth_file = users
 pool_mode = MODE
-default_pool_size = 3
+default_pool_size = SIZE
 ";
 
-/// PgBouncer before this server.
-async fn pooler(server: &Broker, mode: &str) -> Broker {
+/// PgBouncer before this server, in this mode, with so many connections to it.
+async fn pooler(server: &Broker, mode: &str, connections: usize) -> Broker {
     let settings = PGBOUNCER.replace("PORT", &server.addresses()[0].port().to_string()).replace("MODE", mode);
     let program = Launch::new("pgbouncer")
-        .file("ini", settings)
+        .file("ini", settings.replace("SIZE", &connections.to_string()))
         .file("users", "\"postgres\" \"\"")
         .args(["{folder}/ini"])
         .user("postgres")
@@ -99,7 +100,7 @@ async fn a_pooler_is_told_from_the_server() -> Tested {
         [(None, None), (Some("session"), Some("pooler")), (Some("transaction"), Some("transaction_pooler"))]
     {
         let pooler = match mode {
-            Some(mode) => Some(pooler(&server, mode).await),
+            Some(mode) => Some(pooler(&server, mode, 3).await),
             None => None,
         };
         let node = connect(&url(pooler.as_ref().unwrap_or(&server), "postgres", "/postgres")).await;
@@ -115,7 +116,7 @@ async fn a_pooler_is_told_from_the_server() -> Tested {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_may_go_through_a_pooler() -> Tested {
     let server = start_here(&recipes::postgres()).await;
-    let pooler = pooler(&server, "transaction").await;
+    let pooler = pooler(&server, "transaction", 3).await;
     let through = url(&pooler, "postgres", "/postgres");
     let with = format!("{}/postgres?publish_url={}", server.url(), through);
     let mut node = on(&with, "rc.a").await;
@@ -132,5 +133,34 @@ async fn what_is_published_may_go_through_a_pooler() -> Tested {
     node.is_down("rc.a").await;
     pooler.start_again().await?;
     node.is_back("rc.a").await;
+    Ok(())
+}
+
+/// The pooler has one connection to the server. It must not give it to another client while one is in the middle of a message.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_publisher_does_not_spoil_the_poolers_connections() -> Tested {
+    const LARGE: usize = 150;
+    let server = start_here(&recipes::postgres()).await;
+    let pooler = pooler(&server, "transaction", 1).await;
+    let proxy = pooler.proxy().await?;
+    let with = |at: SocketAddr| format!("{}/postgres?publish_url=postgres://postgres@{at}/postgres", server.url());
+    let mut node = on(&with(pooler.addresses()[0]), "rc.b").await;
+    let mut slow = on(&with(proxy.address()), "rc.a").await;
+    let frame = |n: usize| Outgoing::new(channel("rc.a"), vec![n as u8; 6_000].into());
+    let large: Vec<_> = (0..LARGE).map(frame).collect();
+    // A second for all of it: half of it is on its way when what was asked before is answered.
+    proxy.throttle(Some(1 << 20));
+    for _ in 0..3 {
+        let small = [Outgoing::new(channel("rc.a"), "small".into())];
+        let (before, half_way) = tokio::join!(slow.backend.publish(&small), slow.backend.publish(&large));
+        before?;
+        half_way?;
+        node.publish("rc.b", "another's").await?;
+        assert_eq!(node.frame().await, "another's");
+        assert_eq!(slow.frame().await, "small");
+        for n in 0..LARGE {
+            assert_eq!(slow.frame().await, frame(n).payload);
+        }
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use roomcast_core::backend::{Backend, Channel, Connect, Outgoing, PublishError};
+use roomcast_core::backend::{Backend, Channel, Connect, Outgoing};
 use roomcast_core::probe::{Tap, Tapped};
 use tokio::time::timeout;
 
@@ -68,19 +68,6 @@ impl Link {
 
     pub(crate) async fn publish_all(&self, frames: &[Outgoing]) -> Verdict {
         Ok(soon("the broker's word for a publish", self.backend.publish(frames)).await??)
-    }
-
-    /// The same, again while the outcome is unknown, as the core does: where cases share a pooler, the link of one that is cut half-way
-    /// through a message may take the connection of another with it.
-    pub(crate) async fn publish_until_known(&self, frames: &[Outgoing]) -> Verdict {
-        let mut again = tokio::time::interval(Duration::from_millis(100));
-        loop {
-            again.tick().await;
-            match soon("the broker's word for a publish", self.backend.publish(frames)).await? {
-                Err(PublishError::Unknown(_)) => {}
-                known => return Ok(known?),
-            }
-        }
     }
 
     /// The next frame; the link must hold.

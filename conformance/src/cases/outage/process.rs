@@ -171,7 +171,7 @@ async fn g12_what_waits_for_a_node_that_takes_nothing_is_bounded(scene: &Scene) 
     let frame = Outgoing::new(channel.clone(), vec![b'x'; size].into());
     let batch = vec![frame; (BATCH / size).max(1)];
     for _ in 0..SENT / (size * batch.len()) {
-        publisher.publish_until_known(&batch).await?;
+        publisher.publish_all(&batch).await?;
     }
     // All of it has come, or no more than the answers to pings.
     let mut look = tokio::time::interval(Duration::from_millis(50));
@@ -184,7 +184,7 @@ async fn g12_what_waits_for_a_node_that_takes_nothing_is_bounded(scene: &Scene) 
     }
     let ends = async {
         loop {
-            publisher.publish_until_known(&[Outgoing::new(channel.clone(), "end".into())]).await?;
+            publisher.publish_all(&[Outgoing::new(channel.clone(), "end".into())]).await?;
             look.tick().await;
         }
     };
