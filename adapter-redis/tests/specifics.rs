@@ -5,6 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use roomcast_conformance::bare::nothing_is_lost_while_full;
 use roomcast_core::backend::{Connect, Outgoing, PublishError};
 use roomcast_core::probe::{Tap, Tapped};
 use roomcast_core::{Bytes, Cluster, ErrorKind, Event, Hub, MissingReason, WhenUnreachable};
@@ -440,25 +441,30 @@ async fn talk_to_itself(node: &mut Node) {
 #[tokio::test(flavor = "multi_thread")]
 async fn g08_what_is_emitted_while_a_server_of_streams_is_full_arrives_afterwards() -> Tested {
     let server = redis().await;
-    let url = server.url().replacen("redis://", "redis+streams://", 1);
-    let (one, two) = (Cluster::connect(Redis::from_url(&url)?).await?, Cluster::connect(Redis::from_url(&url)?).await?);
-    let hub = Hub::new();
-    let _there = two.namespace("/", hub.clone()).await?;
-    let mut socket = hub.connect()?;
-    let chat = one.of("/")?;
-    let mut events = one.events();
-    ask(&server, "CONFIG SET maxmemory 1").await;
-    for n in 0..100 {
-        chat.emit(n.to_string()).await?;
+    let proxy = server.proxy().await?;
+    let url = server.url_through(&proxy).replacen("redis://", "redis+streams://", 1);
+    let set = async |memory: &str| drop(ask(&server, &format!("CONFIG SET maxmemory {memory}")).await);
+    let (fill, relieve) = (async || set("1").await, async || set("0").await);
+    nothing_is_lost_while_full(&proxy, || Redis::from_url(&url), fill, relieve, "maxmemory").await?;
+    Ok(())
+}
+
+/// The smallest that an operator can set: for what is in a message, and for what a client has sent and the server has not worked on yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn g13_the_smallest_limits_of_a_server_are_no_limit_for_a_node() -> Tested {
+    let limits = ["--proto-max-bulk-len", "1mb", "--client-query-buffer-limit", "1mb"];
+    let server = with(&limits).await;
+    for scheme in ["redis://", "redis+streams://"] {
+        let mut node = on(&server.url().replacen("redis://", scheme, 1)).await;
+        node.keeps_its_limit(ALL).await;
+        let most = node.backend.limits().max_frame;
+        let batch = vec![Outgoing::new(channel(ALL), vec![7; most].into()); 20];
+        let (one, other) = tokio::join!(node.backend.publish(&batch), node.backend.publish(&batch));
+        one?;
+        other?;
+        for _ in 0..2 * batch.len() {
+            assert_eq!(node.frame().await.len(), most);
+        }
     }
-    // By then the writer has tried some fifteen times.
-    while !matches!(events.next().await, Some(Event::Degraded(_))) {}
-    ask(&server, "CONFIG SET maxmemory 0").await;
-    for n in 0..100 {
-        assert_eq!(socket.next().await.expect("connected").packet.data, n.to_string());
-    }
-    assert_eq!((one.stats().refused, two.stats().lost), (0, 0));
-    one.close().await?;
-    two.close().await?;
     Ok(())
 }

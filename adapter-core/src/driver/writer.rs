@@ -210,7 +210,10 @@ async fn publish(core: Arc<Core>, batch: Vec<Outgoing>) -> Outcome {
             core.panicked("the backend's publish", &said);
             Outcome::Unknown
         }
-        Ok(Ok(Err(PublishError::NotNow(_)))) => Outcome::NotNow,
+        Ok(Ok(Err(PublishError::NotNow(why)))) => {
+            core.engine().broker_takes_nothing(why.to_string());
+            Outcome::NotNow
+        }
         Ok(Ok(Err(PublishError::Unknown(_)))) | Err(_) => Outcome::Unknown,
     }
 }

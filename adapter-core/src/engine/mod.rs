@@ -105,6 +105,8 @@ pub(crate) struct Engine {
     /// When this node was subscribed first: what was sent from then on is meant for it, and it has sent nothing before.
     began: Instant,
     link_up: bool,
+    /// Why the broker takes nothing, as it says on a link that works.
+    hindrance: Option<String>,
     /// When the link came back last.
     up_since: Option<Instant>,
     /// The link is back; the others' may not be.
@@ -165,6 +167,7 @@ impl Engine {
             limits,
             began: now,
             link_up: true,
+            hindrance: None,
             up_since: None,
             settling: None,
             joining: false,
@@ -337,6 +340,9 @@ impl Engine {
     /// queue capacity the senders get back.
     pub(crate) fn record_outcome(&mut self, outcome: Outcome, now: Instant) -> usize {
         let works = self.link_up && !self.is_in_doubt(now);
+        if outcome == Outcome::Sent {
+            self.hindrance = None;
+        }
         let (freed, done) = self.sending.record_outcome(outcome, works, now);
         let control = match done {
             Some(_) => self.control_in_flight.pop_front().unwrap_or_default(),

@@ -99,12 +99,15 @@ impl Engine {
         match self.echo.tick(passed, self.link_up, due) {
             Verdict::Fine => {}
             Verdict::Degraded => {
-                let reason = "this node's own heartbeats do not come back".to_owned();
+                let silent = || "this node's own heartbeats do not come back".to_owned();
+                let reason = self.hindrance.clone().unwrap_or_else(silent);
                 self.outputs.push_back(Output::Event(Event::Degraded(reason)));
             }
             // Not before others are known: until then questions find nobody.
             Verdict::Recovered if self.joining => self.echo.stay_degraded(),
             Verdict::Recovered => self.outputs.push_back(Output::Event(Event::Recovered)),
+            // The broker answers on this link, and would say the same on another.
+            Verdict::Dead if self.hindrance.is_some() => {}
             Verdict::Dead => {
                 let reason = "this node's own heartbeats do not come back, nor does anything else".to_owned();
                 self.outputs.push_back(Output::Reset(reason));

@@ -25,6 +25,8 @@ pub(crate) enum Mode {
     Doubtful,
     /// Everything gets through, and the broker never confirms it.
     Unconfirmed,
+    /// The broker answers that it takes nothing.
+    Full,
 }
 
 /// A node's way to the broker, with its switch.
@@ -36,17 +38,24 @@ struct Shared {
     mode: watch::Sender<Mode>,
     /// Messages that the backend was given to publish.
     published: AtomicUsize,
+    /// How often the node gave its link up.
+    resets: AtomicUsize,
     link: OnceCell<(Arc<dyn Backend>, Inbox)>,
 }
 
 impl Faulty {
     pub(crate) fn on(memory: &Memory) -> Self {
         let (mode, published, link) = (watch::Sender::new(Mode::Up), AtomicUsize::new(0), OnceCell::new());
-        Self(Arc::new(Shared { memory: memory.clone(), mode, published, link }))
+        let resets = AtomicUsize::new(0);
+        Self(Arc::new(Shared { memory: memory.clone(), mode, published, resets, link }))
     }
 
     pub(crate) fn published(&self) -> usize {
         self.0.published.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn resets(&self) -> usize {
+        self.0.resets.load(Ordering::SeqCst)
     }
 
     pub(crate) async fn set(&self, mode: Mode) {
@@ -69,6 +78,7 @@ impl Faulty {
                 inbox.dropped("too slow");
             }
             Mode::Dead => link.unsubscribe(&channels).await.unwrap(),
+            Mode::Full => {}
         }
     }
 }
@@ -116,6 +126,7 @@ impl Backend for Link {
                 self.link.publish(&left).await
             }
             Mode::Down => Err(unknown()),
+            Mode::Full => Err(PublishError::NotNow(Error::new(ErrorKind::Unavailable, "the disk is full: make room"))),
             Mode::Dead => std::future::pending().await,
             Mode::Doubtful => self.link.publish(frames).await.and(Err(unknown())),
             Mode::Unconfirmed => {
@@ -125,6 +136,7 @@ impl Backend for Link {
         }
     }
     async fn reset(&self, _: Reason) {
+        self.faulty.0.resets.fetch_add(1, Ordering::SeqCst);
         if *self.faulty.0.mode.borrow() == Mode::Dead {
             self.faulty.set(Mode::Down).await;
             self.faulty.set(Mode::Up).await;

@@ -10,6 +10,7 @@ mod broadcast;
 mod bursts;
 mod emitter;
 mod faulty;
+mod full;
 mod lag;
 mod lifecycle;
 mod locks;

@@ -29,7 +29,13 @@ impl Engine {
         self.settings.ordered = ordered;
     }
 
+    /// The broker has answered that it takes nothing now, for this reason. It holds until something is sent.
+    pub(crate) fn broker_takes_nothing(&mut self, reason: String) {
+        self.hindrance = Some(reason);
+    }
+
     pub(crate) fn link_down(&mut self, reason: String) {
+        self.hindrance = None;
         if std::mem::replace(&mut self.link_up, false) {
             self.outputs.push_back(Output::Link(false));
         }
