@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use crate::Amqp;
 use crate::connection::Connection;
 use crate::intake::Intake;
-use crate::session::{LIMITS, Session};
+use crate::session::{Most, Session};
 
 /// How long one broker may take: five seconds to be reached twice, five for the handshake, five to prepare what a node needs.
 const EACH: Duration = Duration::from_secs(15);
@@ -24,11 +24,12 @@ const BINDING: Duration = Duration::from_secs(10);
 pub(crate) struct Brokers {
     amqp: Amqp,
     hosts: Ring<HostPort>,
+    most: Most,
 }
 
 impl Brokers {
     pub(crate) fn new(amqp: Amqp) -> Self {
-        Self { hosts: Ring::new(amqp.hosts().to_vec()), amqp }
+        Self { hosts: Ring::new(amqp.hosts().to_vec()), amqp, most: Most::default() }
     }
 }
 
@@ -46,14 +47,14 @@ impl Link for Line {
     /// keeps the order on such a way, whatever the routing keys.
     const CAPABILITIES: Capabilities = Capabilities::ORDERED;
 
-    async fn open(Brokers { amqp, hosts }: &mut Brokers, inbox: &Inbox, _: Breaker) -> Result<Self> {
+    async fn open(Brokers { amqp, hosts, most }: &mut Brokers, inbox: &Inbox, _: Breaker) -> Result<Self> {
         let amqp = amqp.logged_in(inbox.client_name()).await?;
         // A session is dear to a broker: while one is being made, those that were reached meanwhile wait.
         let turn = Mutex::new(());
         let (session, intake) = in_turn(hosts.round(), async |host| {
             let stream = Connection::dial(&host).await?;
             let _turn = turn.lock().await;
-            Session::open(&amqp, &host, stream).await
+            Session::open(&amqp, &host, stream, most.clone()).await
         })
         .await?;
         Ok(Self { session: Arc::new(session), intake })
@@ -75,7 +76,7 @@ impl Link for Line {
     }
 
     fn limits(&self) -> Limits {
-        LIMITS
+        self.session.limits()
     }
 
     fn broker(&self) -> Option<BrokerInfo> {

@@ -102,6 +102,13 @@ pub(crate) fn broken(cause: lapin::Error) -> Error {
     Error::new(kind, "the broker did not confirm").with_source(cause)
 }
 
+/// The broker's `max_message_size`, if that is why it refused a message. It is announced nowhere.
+pub(crate) fn most(cause: &lapin::Error) -> Option<usize> {
+    let (_, error) = said(cause).filter(|(code, _)| *code == PRECONDITION_FAILED)?;
+    let (_, number) = error.get_message().as_str().split_once(" is larger than ")?.1.split_once("max size ")?;
+    number.split(|other: char| !other.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// No connection by TCP.
 pub(crate) fn unreachable(cause: io::Error) -> Error {
     Error::unavailable("the RabbitMQ server cannot be reached").with_source(cause)
@@ -186,5 +193,19 @@ mod tests {
             (404, "NOT_FOUND - no exchange 'shop' in vhost '/'", Unavailable, "did not confirm"),
         ];
         holds(&table, broken);
+    }
+
+    #[test]
+    fn a_refusal_of_a_large_message_names_the_limit() {
+        let table = [
+            (406, "PRECONDITION_FAILED - message size 131064 is larger than configured max size 65536", Some(65_536)),
+            (406, "PRECONDITION_FAILED - message size 536870913 is larger than max size 536870912", Some(536_870_912)),
+            (406, "PRECONDITION_FAILED - message size 7 is larger than configured max size ", None),
+            (406, "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'shop'", None),
+            (541, "INTERNAL_ERROR - message size 7 is larger than max size 5", None),
+        ];
+        for (code, said, limit) in table {
+            assert_eq!(most(&protocol(code, said)), limit, "{said}");
+        }
     }
 }

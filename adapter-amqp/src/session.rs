@@ -4,7 +4,8 @@
 //! publish: what has arrived is still taken and acknowledged by the other one, which is what gives the memory back.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -27,13 +28,36 @@ use crate::intake::Intake;
 
 /// What fits one frame of AMQP at the broker's usual `frame_max` of 128 KiB. Larger messages are not faster, and what waits
 /// for a slow node is bounded in messages: 500 of these are 64 MiB.
-// All messages of a batch are handed to the client in one poll, so batches keep their order.
-pub(crate) const LIMITS: Limits = Limits::max_frame((128 << 10) - 8).in_flight(2);
+const MAX_FRAME: usize = (128 << 10) - 8;
 
 /// How long the broker may take to confirm; long after the silence of a dead one was noticed.
 const CONFIRM: Duration = Duration::from_secs(5);
 
 pub(crate) const BLOCKED: &str = "the broker accepts no messages now: it is short of memory or disk space";
+
+/// The largest message that the broker takes, as far as it has said so. It outlives the session in which that is learned.
+#[derive(Clone, Debug)]
+pub(crate) struct Most(Arc<AtomicUsize>);
+
+impl Default for Most {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(MAX_FRAME)))
+    }
+}
+
+impl Most {
+    fn limits(&self) -> Limits {
+        // All messages of a batch are handed to the client in one poll, so batches keep their order.
+        Limits::max_frame(self.0.load(Ordering::Relaxed)).in_flight(2)
+    }
+
+    /// Takes note of a refusal that names it.
+    fn learn(&self, cause: &lapin::Error) {
+        if let Some(most) = error::most(cause) {
+            self.0.fetch_min(most, Ordering::Relaxed);
+        }
+    }
+}
 
 /// What a node uses a broker by while a link lasts.
 pub(crate) struct Session {
@@ -46,6 +70,9 @@ pub(crate) struct Session {
     _deliver: lapin::Channel,
     exchange: ShortString,
     queue: ShortString,
+    limits: Limits,
+    /// What is learned for the next session.
+    most: Most,
     /// Why the session ended.
     over: Breaker,
     blocked: watch::Sender<bool>,
@@ -58,14 +85,14 @@ impl Session {
     ///
     /// # Errors
     /// `Config`, `Denied` or `Unavailable`.
-    pub(crate) async fn open(amqp: &Amqp, host: &HostPort, stream: TcpStream) -> Result<(Self, Intake)> {
+    pub(crate) async fn open(amqp: &Amqp, host: &HostPort, stream: TcpStream, most: Most) -> Result<(Self, Intake)> {
         let second = async { Connection::open(amqp, host, Connection::dial(host).await?).await };
         let (publisher, consumer) = tokio::try_join!(Connection::open(amqp, host, stream), second)?;
-        let prepared = timeout(CONFIRM, Self::prepare(amqp, publisher, consumer)).await;
+        let prepared = timeout(CONFIRM, Self::prepare(amqp, publisher, consumer, most)).await;
         prepared.unwrap_or_else(|_| Err(Error::unavailable("the broker did not reply in time")))
     }
 
-    async fn prepare(amqp: &Amqp, publisher: Connection, consumer: Connection) -> Result<(Self, Intake)> {
+    async fn prepare(amqp: &Amqp, publisher: Connection, consumer: Connection, most: Most) -> Result<(Self, Intake)> {
         let events = [publisher.events(), consumer.events()];
         let Belongings { exchange, queue, publish, control, deliver, deliveries, losses } =
             Belongings::make(amqp, &publisher, &consumer).await?;
@@ -77,6 +104,8 @@ impl Session {
             _deliver: deliver,
             exchange,
             queue,
+            limits: most.limits(),
+            most,
             over: Breaker::default(),
             blocked: watch::Sender::new(false),
             forsaken: AtomicBool::new(false),
@@ -88,6 +117,11 @@ impl Session {
         let options = BasicPublishOptions::default();
         let sent = self.publish.basic_publish(self.exchange.clone(), key, options, payload, BasicProperties::default());
         sent.await?.await
+    }
+
+    /// What the broker takes on this link.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Whether it is still of use.
@@ -178,7 +212,10 @@ impl Session {
                         return Err(unknown("the broker could not keep a message".to_owned()));
                     }
                     // Also for what is denied: the broker ends the channel, and the client says so of all that waits.
-                    Some(Err(cause)) => return Err(PublishError::Unknown(error::broken(cause))),
+                    Some(Err(cause)) => {
+                        self.most.learn(&cause);
+                        return Err(PublishError::Unknown(error::broken(cause)));
+                    }
                     _ => {}
                 }
             }
@@ -206,7 +243,7 @@ impl Session {
     /// Tells that everything is received, unless the broker takes no messages: then it is told when it does.
     pub(crate) fn tell_up(&self, inbox: &Inbox) {
         if !self.is_blocked() {
-            inbox.up(LIMITS);
+            inbox.up(self.limits);
         }
     }
 
@@ -220,9 +257,12 @@ impl Session {
                 }
                 Event::ConnectionUnblocked => {
                     self.blocked.send_replace(false);
-                    inbox.up(LIMITS);
+                    inbox.up(self.limits);
                 }
-                Event::Error(cause) => return format!("the connection that publishes: {cause}"),
+                Event::Error(cause) => {
+                    self.most.learn(&cause);
+                    return format!("the connection that publishes: {cause}");
+                }
                 _ => {}
             }
         }

@@ -6,6 +6,7 @@ mod command;
 mod container;
 mod external;
 mod fleet;
+mod launch;
 mod leftovers;
 mod local;
 mod missing;
@@ -22,16 +23,19 @@ mod slots;
 mod url;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::choice::{Provider, required};
 use self::fleet::Fleet;
+pub use self::launch::Launch;
 pub use self::missing::MissingBroker;
 use self::probe::Target;
+pub use self::recipe::Recipe;
 pub(crate) use self::recipe::Text;
-pub use self::recipe::{Launch, Recipe};
 use self::recipe::{Probe, Second};
 use self::url::Url;
+use crate::failure::{Failure, Verdict};
 use crate::journal::Journal;
 use crate::proxy::Proxy;
 
@@ -64,6 +68,8 @@ pub struct Broker {
     from: Origin,
     /// Who is told of each fault.
     journal: Mutex<Option<Arc<Journal>>>,
+    /// It has been configured otherwise.
+    changed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -92,6 +98,7 @@ impl Broker {
                     version,
                     from: Origin::Outside,
                     journal: Mutex::default(),
+                    changed: AtomicBool::default(),
                 })
             }
         }
@@ -110,7 +117,8 @@ impl Broker {
         let (fleet, addresses) = Fleet::start(recipe, place).await?;
         let url = fleet.url(recipe);
         let version = fleet.ready(recipe).await?;
-        Ok(Self { recipe: recipe.clone(), url, addresses, version, from: Origin::Us(fleet), journal: Mutex::default() })
+        let (journal, changed) = (Mutex::default(), AtomicBool::default());
+        Ok(Self { recipe: recipe.clone(), url, addresses, version, from: Origin::Us(fleet), journal, changed })
     }
 
     /// The recipe's name, for reports.
@@ -193,8 +201,24 @@ impl Broker {
         }
     }
 
+    /// Has every later start take only smaller messages. No other case can use the broker afterwards.
+    pub(crate) async fn take_less(&self) -> Verdict {
+        if self.fleet("take less")?.take_less(&self.recipe).await? {
+            self.changed.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        let reason = self.recipe.takes_all.as_deref();
+        Err(Failure::unsuited(reason.unwrap_or("the recipe does not say how its broker takes less")))
+    }
+
     /// Makes a broker fit for another case, whatever was done to it: its servers run and are ready.
+    ///
+    /// # Errors
+    /// When they are not, or it is not configured as it was.
     pub(crate) async fn restore(&self) -> Result<(), MissingBroker> {
+        if self.changed.load(Ordering::Relaxed) {
+            return Err(MissingBroker::new(&*self.recipe.name, "it has been configured otherwise"));
+        }
         let _ = self.resume().await; // what does not run has nothing to go on with
         self.start_again().await
     }

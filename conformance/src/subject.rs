@@ -31,8 +31,6 @@ pub struct Subject {
     pub(crate) possible: bool,
     /// The option by which the broker keeps little.
     pub(crate) keeps_little: Option<Text>,
-    /// The operator's command after which the broker's next start has a smaller limit.
-    pub(crate) takes_less: Option<Vec<Text>>,
     /// Why a confirmed subscription is not known everywhere yet.
     pub(crate) spreads_late: Option<Text>,
 }
@@ -64,7 +62,6 @@ impl Subject {
             on_request: false,
             possible: true,
             keeps_little: None,
-            takes_less: None,
             spreads_late: None,
         }
     }
@@ -91,13 +88,6 @@ impl Subject {
     /// kept too little: an option by which it keeps at most 2,000 messages.
     pub fn keeps_little(mut self, query: impl Into<Text>) -> Self {
         self.keeps_little = Some(query.into());
-        self
-    }
-
-    /// A command of the operator's, run where the broker runs and in its folder, by which the broker announces a smaller limit of
-    /// messages after its next start. That alone: other cases use the broker afterwards, and start it again.
-    pub fn takes_less_by(mut self, command: impl IntoIterator<Item = impl Into<Text>>) -> Self {
-        self.takes_less = Some(command.into_iter().map(Into::into).collect());
         self
     }
 

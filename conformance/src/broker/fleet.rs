@@ -81,8 +81,7 @@ impl Fleet {
 
     /// What clients connect to.
     pub(super) fn url(&self, recipe: &Recipe) -> Url {
-        let ports = self.ports.iter().map(|(port, peer)| (port.number, peer.number)).collect();
-        let places = Places { index: 0, ports, bind: "127.0.0.1", folder: self.servers[0].folder() };
+        let places = self.places(0, self.servers[0].folder());
         Url::plain(&recipe.scheme, &self.addresses).with_query(&places.fill(&recipe.options))
     }
 
@@ -126,6 +125,23 @@ impl Fleet {
         let server = self.servers.get(index).ok_or_else(|| self.missing(format!("there is no server {index}")))?;
         let (server, command) = (Arc::clone(server), command.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
         command::blocking(move || server.run(&command)).await.map_err(|why| self.missing(why))
+    }
+
+    /// Runs the operator's command by which each server takes less; answers whether there is one.
+    pub(super) async fn take_less(&self, recipe: &Recipe) -> Result<bool, MissingBroker> {
+        let launch = if self.provider == Provider::Container { &recipe.container } else { &recipe.local };
+        let Some(command) = launch.as_ref().and_then(|launch| launch.takes_less.as_ref()) else { return Ok(false) };
+        for (index, server) in self.servers.iter().enumerate() {
+            let command = self.places(index, server.folder()).fill_all(command);
+            self.run(index, &command.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        }
+        Ok(true)
+    }
+
+    /// What stands for the places of a template.
+    fn places(&self, index: usize, folder: String) -> Places {
+        let ports = self.ports.iter().map(|(port, peer)| (port.number, peer.number)).collect();
+        Places { index, ports, bind: "127.0.0.1", folder }
     }
 
     /// Waits until the whole broker is ready, and gives its version.

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::certificates;
 use super::url::Url;
+use super::{Launch, certificates};
 
 /// A word of a recipe: in the source, or made at runtime.
 pub(crate) type Text = Cow<'static, str>;
@@ -61,6 +61,8 @@ pub struct Recipe {
     pub(super) container: Option<Launch>,
     pub(super) probe: Probe,
     pub(super) setup: Setup,
+    /// Why no start can have a smaller limit of messages than ours.
+    pub(super) takes_all: Option<Text>,
 }
 
 impl Recipe {
@@ -80,6 +82,7 @@ impl Recipe {
             container: None,
             probe: Probe::Accepts,
             setup: Setup::None,
+            takes_all: None,
         }
         .named(name)
     }
@@ -196,6 +199,13 @@ impl Recipe {
         self
     }
 
+    /// However the broker is configured, it takes messages as large as its backend sends, and why: the case about a broker that comes
+    /// back with a smaller limit is shown as ignored for it.
+    pub fn takes_all(mut self, reason: impl Into<Text>) -> Self {
+        self.takes_all = Some(reason.into());
+        self
+    }
+
     /// Of a broker of several servers, one alone that has met no other.
     pub fn alone(mut self) -> Self {
         self.servers = 1;
@@ -230,100 +240,6 @@ impl Recipe {
 
     pub(super) fn probe(mut self, probe: Probe) -> Self {
         self.probe = probe;
-        self
-    }
-}
-
-/// What is started, and with what.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Launch {
-    pub(super) what: Text,
-    pub(super) arguments: Vec<Text>,
-    pub(super) environment: Vec<(Text, Text)>,
-    pub(super) files: Vec<(Text, Text)>,
-    pub(super) prepare: Vec<Vec<Text>>,
-    pub(super) user: Option<Text>,
-    pub(super) stop: Text,
-    pub(super) behind: Option<Box<Launch>>,
-}
-
-impl Launch {
-    /// A program or an image, without arguments.
-    pub fn new(what: impl Into<Text>) -> Self {
-        Self {
-            what: what.into(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            files: Vec::new(),
-            prepare: Vec::new(),
-            user: None,
-            stop: Text::Borrowed("TERM"),
-            behind: None,
-        }
-    }
-
-    /// Another program or image, started in the same way.
-    pub fn named(mut self, what: impl Into<Text>) -> Self {
-        self.what = what.into();
-        self
-    }
-
-    /// More arguments.
-    pub fn args(mut self, arguments: impl IntoIterator<Item = impl Into<Text>>) -> Self {
-        self.arguments.extend(arguments.into_iter().map(Into::into));
-        self
-    }
-
-    /// Without the arguments until here.
-    pub fn without_args(mut self) -> Self {
-        self.arguments.clear();
-        self
-    }
-
-    /// More of its environment, beside what it inherits.
-    pub fn envs(mut self, variables: impl IntoIterator<Item = (impl Into<Text>, impl Into<Text>)>) -> Self {
-        self.environment.extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
-        self
-    }
-
-    /// A file in the folder, written before the first start: its name there, and what it holds, as a template. For a program of this
-    /// machine only.
-    pub fn file(mut self, name: impl Into<Text>, content: impl Into<Text>) -> Self {
-        self.files.push((name.into(), content.into()));
-        self
-    }
-
-    /// A command that prepares the folder before the first start, such as `initdb`, after those before it. A program that it puts into
-    /// the folder's `bin` is started instead of the one of the same name. For a program of this machine only.
-    pub fn prepare(mut self, command: impl IntoIterator<Item = impl Into<Text>>) -> Self {
-        self.prepare.push(command.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// Without the commands until here that prepare the folder.
-    pub fn unprepared(mut self) -> Self {
-        self.prepare.clear();
-        self
-    }
-
-    /// Whom these commands and the server run as, and who owns the folder, where we are root: for a server that refuses to run as
-    /// root. For a program of this machine only, with `setpriv` of util-linux.
-    pub fn user(mut self, name: impl Into<Text>) -> Self {
-        self.user = Some(name.into());
-        self
-    }
-
-    /// The signal by which an operator ends it; `TERM` by default. For a program of this machine only: an image names its own.
-    pub fn stop(mut self, signal: impl Into<Text>) -> Self {
-        self.stop = signal.into();
-        self
-    }
-
-    /// Another program that belongs to the same server, with the same folder and ports: the database behind a pooler. It is prepared
-    /// and started before this one; what is done to the server is done to both. For a program of this machine only.
-    pub fn in_front_of(mut self, other: Self) -> Self {
-        self.behind = Some(Box::new(other));
         self
     }
 }

@@ -92,6 +92,9 @@ const RABBITMQ_WITHOUT_EPMD: &[(&str, &str)] = &[
     ),
 ];
 
+// In the file that its configuration is read from.
+const RABBITMQ_TAKES_LESS: &[&str] = &["sh", "-c", "echo max_message_size = 65536 > {folder}/none.conf"];
+
 // The first does not wait for the others, which join it.
 const RABBITMQ_CLUSTER_ARGUMENTS: &[&str] = &[
     "-rabbit",
@@ -158,6 +161,7 @@ pub fn redis() -> Recipe {
         .program(Launch::new("redis-server").args(REDIS_ARGUMENTS.iter().copied()))
         .image(Launch::new("redis:8").args(REDIS_ARGUMENTS.iter().copied()))
         .probe(Probe::Redis)
+        .takes_all("Redis cannot be configured to take less than 1 MiB")
 }
 
 /// A Redis Cluster of three masters.
@@ -171,8 +175,13 @@ pub fn redis_cluster() -> Recipe {
 
 /// One NATS server, without JetStream.
 pub fn nats() -> Recipe {
+    let program = Launch::new("nats-server")
+        .args(NATS_ARGUMENTS.iter().copied())
+        .file("limits", "")
+        .args(["--config", "{folder}/limits"])
+        .takes_less_by(["sh", "-c", "echo max_payload: 65536 > {folder}/limits"]);
     Recipe::new("nats", "nats")
-        .program(Launch::new("nats-server").args(NATS_ARGUMENTS.iter().copied()))
+        .program(program)
         .image(Launch::new("nats:2").args(NATS_ARGUMENTS.iter().copied()))
         .probe(Probe::Nats)
 }
@@ -188,13 +197,15 @@ pub fn rabbitmq() -> Recipe {
     let program = Launch::new("/usr/lib/rabbitmq/bin/rabbitmq-server")
         .envs(RABBITMQ_ENVIRONMENT.iter().copied())
         .envs(RABBITMQ_WITHOUT_EPMD.iter().copied())
+        .takes_less_by(RABBITMQ_TAKES_LESS.iter().copied())
         .prepare(["sh", "-c", RABBITMQ_WITHOUT_PLUGINS]);
     Recipe::new("rabbitmq", "amqp")
         .program(program)
         .image(
             Launch::new("rabbitmq:4")
                 .envs(RABBITMQ_ENVIRONMENT.iter().copied())
-                .envs(RABBITMQ_WITH_EPMD.iter().copied()),
+                .envs(RABBITMQ_WITH_EPMD.iter().copied())
+                .takes_less_by(RABBITMQ_TAKES_LESS.iter().copied()),
         )
         .answers(5672, *b"AMQP\0\0\x09\x01", "\x07version")
 }
@@ -227,6 +238,7 @@ pub fn postgres() -> Recipe {
         .envs([("POSTGRES_HOST_AUTH_METHOD", "trust"), ("POSTGRES_INITDB_ARGS", "--no-sync")]);
     with_args(Recipe::new("postgres", "postgres").program(program).image(image), POSTGRES_ARGUMENTS)
         .probe(Probe::Postgres)
+        .takes_all("what a notification of PostgreSQL takes, 8,000 bytes, is fixed when it is built")
 }
 
 /// One Redis server by `rediss://`.

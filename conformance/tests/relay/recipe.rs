@@ -6,5 +6,6 @@ pub(crate) fn recipe() -> Recipe {
     let program = std::env::current_exe().unwrap_or_default().display().to_string();
     // It answers the one question that Redis is asked.
     let relay = recipes::redis().named("relay").scheme("relay");
-    relay.program(Launch::new(program).args(["serve", "{port}"])).without_image()
+    let launch = Launch::new(program).args(["serve", "{port}"]);
+    relay.program(launch.takes_less_by(["sh", "-c", "echo 20000 > limit"])).without_image()
 }

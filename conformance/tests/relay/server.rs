@@ -15,7 +15,7 @@ use super::wire::{HELLO, Message, PUBLISH, SUBSCRIBE, SYNC, UNSUBSCRIBE};
 
 /// The largest payload, in bytes.
 const LIMIT: u32 = 100_000;
-/// Another one for the next start alone.
+/// Another one.
 const LIMIT_FILE: &str = "limit";
 
 type Subscribers = Arc<Mutex<HashMap<String, HashMap<u64, mpsc::UnboundedSender<Bytes>>>>>;
@@ -33,10 +33,9 @@ fn run(port: Option<u16>) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let served = runtime.block_on(async {
-        // What an operator has set for this start.
+        // What an operator has set.
         let limit = std::fs::read_to_string(LIMIT_FILE).ok().and_then(|limit| limit.trim().parse().ok());
         let limit = limit.unwrap_or(LIMIT);
-        drop(std::fs::remove_file(LIMIT_FILE));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or_default())).await?;
         let subscribers = Subscribers::default();
         for id in 0.. {
