@@ -1,5 +1,10 @@
 //! Servers of our own, through the suite's brokers, and nodes without a cluster behind them.
-#![allow(clippy::unwrap_used, reason = "how a test fails")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unused_imports,
+    reason = "how a test fails; each test file uses its part of it"
+)]
 
 use std::ops::Deref;
 use std::path::Path;
