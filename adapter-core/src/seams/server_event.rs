@@ -32,7 +32,7 @@ pub struct ServerEvent {
 impl ServerEvent {
     /// For implementations of [`Adapter`](crate::adapter::Adapter): an event of this node, with a handle if it waits for the reply.
     pub fn new(from: NodeId, namespace: Namespace, event: String, data: Bytes, reply: Option<ReplyHandle>) -> Self {
-        Self { from, namespace, event, data, reply }
+        Self { from, namespace, event, data, reply, span: Span::none() }
     }
 
     /// Its data, read as JSON.
