@@ -85,7 +85,8 @@ mod tests {
         for command in Cli::command().get_subcommands_mut() {
             let help = command.render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
             let name = command.get_name();
-            let sees = if name == "bench" { "your nodes see nothing of it" } else { "the other nodes see one more node" };
+            let sees =
+                if name == "bench" { "your nodes see nothing of it" } else { "the other nodes see one more node" };
             assert!(help.contains(sees), "{name}: {help}");
             assert_eq!(help.contains("NoHandler"), ["watch", "top"].contains(&name), "{name}: {help}");
         }
