@@ -1,12 +1,12 @@
 //! The link: a session with one of the brokers, and what is delivered on it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use roomcast_core::Result;
 use roomcast_core::backend::{
     Authority, Breaker, BrokerInfo, Capabilities, Channel, Description, HostPort, Inbox, Limits, Link, Outgoing,
-    PublishError, Reason, Ring, in_turn,
+    PublishError, Reason, Renewal, Ring, in_turn,
 };
 use tokio::sync::Mutex;
 
@@ -29,7 +29,7 @@ pub(crate) struct Brokers {
 
 impl Brokers {
     pub(crate) fn new(amqp: Amqp) -> Self {
-        Self { hosts: Ring::new(amqp.hosts().to_vec()), amqp, most: Most::default() }
+        Self { hosts: Ring::new(amqp.hosts.iter().cloned()), amqp, most: Most::default() }
     }
 }
 
@@ -102,6 +102,14 @@ impl Link for Line {
 
     async fn hold(&mut self, inbox: &Inbox) -> Reason {
         self.intake.run(&self.session, inbox).await.into()
+    }
+
+    fn expires(&self) -> Option<Instant> {
+        self.session.expires
+    }
+
+    async fn renew(session: &Arc<Session>) -> Result<Renewal> {
+        session.renew().await
     }
 
     async fn quit(self) {

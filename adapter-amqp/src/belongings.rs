@@ -5,7 +5,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Consumer, ExchangeKind};
 use roomcast_core::{NodeId, Result};
 
-use crate::config::{Amqp, Bounds, short};
+use crate::config::{Amqp, short};
 use crate::connection::Connection;
 use crate::error;
 
@@ -17,21 +17,24 @@ pub(crate) struct Belongings {
     pub(crate) publish: Channel,
     /// For bindings, and word of losses.
     pub(crate) control: Channel,
-    pub(crate) deliver: Channel,
-    pub(crate) deliveries: Consumer,
-    pub(crate) losses: Consumer,
+    /// Kept because the client closes a channel that nobody holds.
+    _deliver: Channel,
 }
 
 impl Belongings {
-    /// Makes them, with a queue of a new name: the broker may still hold that of a connection which broke.
+    /// Makes them, with a queue of a new name: the broker may still hold that of a connection which broke. Returns them with the
+    /// consumers of messages and of losses.
     ///
     /// # Errors
     /// `Config`, `Denied` or `Unavailable`.
-    pub(crate) async fn make(amqp: &Amqp, publisher: &Connection, consumer: &Connection) -> Result<Self> {
-        let exchange = amqp.exchange_name();
+    pub(crate) async fn make(
+        amqp: &Amqp,
+        publisher: &Connection,
+        consumer: &Connection,
+    ) -> Result<(Self, [Consumer; 2])> {
+        let exchange = amqp.exchange.clone();
         let queue = short(format!("{exchange}.{}", NodeId::random()?))?;
         let lost = short(format!("{queue}.lost"))?;
-        let bounds = amqp.bounds();
         let nothing = FieldTable::default;
         let made: Result<_, lapin::Error> = async {
             let (publish, control, deliver) =
@@ -43,29 +46,28 @@ impl Belongings {
             control.queue_declare(lost.clone(), ours, of_losses()).await?;
             control.queue_bind(lost.clone(), exchange.clone(), lost.clone(), Default::default(), nothing()).await?;
             // Dead letters take the right to publish there, so here is refused, too, who may not.
-            control.queue_declare(queue.clone(), ours, of_messages(bounds, &exchange, &lost)).await?;
+            control.queue_declare(queue.clone(), ours, of_messages(amqp, &lost)).await?;
             control.basic_qos(1, Default::default()).await?;
-            deliver.basic_qos(bounds.prefetch, Default::default()).await?;
+            deliver.basic_qos(amqp.prefetch, Default::default()).await?;
             let consume = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
             let losses = control.basic_consume(lost, "losses".into(), consume, nothing()).await?;
             let deliveries = deliver.basic_consume(queue.clone(), "messages".into(), consume, nothing()).await?;
             publish.confirm_select(ConfirmSelectOptions::default()).await?;
-            Ok((publish, control, deliver, deliveries, losses))
+            Ok((Self { exchange, queue, publish, control, _deliver: deliver }, [deliveries, losses]))
         }
         .await;
-        let (publish, control, deliver, deliveries, losses) = made.map_err(|cause| error::preparing(amqp, cause))?;
-        Ok(Self { exchange, queue, publish, control, deliver, deliveries, losses })
+        made.map_err(|cause| error::preparing(amqp, cause))
     }
 }
 
 /// Where the messages for this node wait: bounded, and what falls out at the old end goes to the queue of losses.
-fn of_messages(bounds: Bounds, exchange: &ShortString, lost: &ShortString) -> FieldTable {
+fn of_messages(amqp: &Amqp, lost: &ShortString) -> FieldTable {
     let mut arguments = FieldTable::default();
     let text = |text: &str| AMQPValue::LongString(text.into());
-    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(bounds.messages.into()));
-    arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(bounds.bytes.into()));
+    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(amqp.max_messages.into()));
+    arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(amqp.max_bytes.into()));
     arguments.insert("x-overflow".into(), text("drop-head"));
-    arguments.insert("x-dead-letter-exchange".into(), text(exchange.as_str()));
+    arguments.insert("x-dead-letter-exchange".into(), text(amqp.exchange.as_str()));
     arguments.insert("x-dead-letter-routing-key".into(), text(lost.as_str()));
     arguments
 }

@@ -1,15 +1,16 @@
 //! Where the brokers are, who we are to them, and what is bounded there.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use lapin::types::ShortString;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 use roomcast_core::backend::tls::Tls;
-use roomcast_core::backend::{Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, async_trait};
+use roomcast_core::backend::{Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, async_trait};
 use roomcast_core::{Error, Result};
 
 use crate::backend::{Brokers, Line};
-use crate::url::{self, Parsed, Setting, number};
+use crate::url;
 
 /// RabbitMQ: one broker, or several of one cluster.
 ///
@@ -25,21 +26,22 @@ use crate::url::{self, Parsed, Setting, number};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Amqp {
-    hosts: Vec<HostPort>,
+    pub(crate) hosts: Vec<HostPort>,
     /// Without a login: a guest, or by certificate.
     pub(crate) credentials: Credentials,
     /// What they said for the link that is being made.
     login: Option<Login>,
-    vhost: String,
-    tls: Option<Tls>,
+    pub(crate) vhost: String,
+    pub(crate) tls: Option<Tls>,
     /// A certificate of ours says who we are.
-    certified: bool,
-    exchange: ShortString,
-    heartbeat: u16,
-    name: Option<String>,
-    prefetch: u16,
-    max_messages: u32,
-    max_bytes: u32,
+    pub(crate) certified: bool,
+    pub(crate) exchange: ShortString,
+    pub(crate) heartbeat: u16,
+    /// What the connections are called on the broker.
+    pub(crate) name: Option<String>,
+    pub(crate) prefetch: u16,
+    pub(crate) max_messages: u32,
+    pub(crate) max_bytes: u32,
 }
 
 /// What a name on the broker may have, less what we append to that of the exchange.
@@ -52,36 +54,25 @@ impl Amqp {
     /// # Errors
     /// `Config`, with the known options where one is unknown, and never with a part of the URL that may be secret.
     pub fn from_url(url: &str) -> Result<Self> {
-        let Parsed { hosts, credentials, vhost, tls: files, options } = url::parse(url)?;
-        if vhost.len() > 255 {
-            return Err(Error::config("the name of a virtual host has at most 255 bytes"));
-        }
-        let certified = files.as_ref().is_some_and(|files| files.cert.is_some());
-        let mut amqp = Self {
+        url::read(url)
+    }
+
+    /// As it is if a URL says no more than where.
+    pub(crate) fn at(hosts: Vec<HostPort>, vhost: String) -> Result<Self> {
+        Ok(Self {
             hosts,
-            credentials,
+            credentials: Credentials::default(),
             login: None,
             vhost,
-            tls: files.as_ref().map(encrypted).transpose()?,
-            certified,
+            tls: None,
+            certified: false,
             exchange: short("roomcast")?,
             heartbeat: 10,
             name: None,
             prefetch: 500,
             max_messages: 100_000,
             max_bytes: 64 << 20,
-        };
-        for (setting, value) in options {
-            match setting {
-                Setting::Exchange => amqp = amqp.exchange(&value)?,
-                Setting::Heartbeat => amqp.heartbeat = number("heartbeat", &value)?,
-                Setting::MaxBytes => amqp.max_bytes = number("max_bytes", &value)?,
-                Setting::MaxMessages => amqp.max_messages = number("max_messages", &value)?,
-                Setting::Name => amqp.name = Some(value),
-                Setting::Prefetch => amqp.prefetch = number("prefetch", &value)?,
-            }
-        }
-        Ok(amqp)
+        })
     }
 
     /// The exchange of all nodes and emitters of a cluster, and the beginning of the names of our queues; default
@@ -90,10 +81,7 @@ impl Amqp {
     /// # Errors
     /// `Config` when it is empty, has more than 200 bytes, or begins with `amq.`, which is the broker's.
     pub fn exchange(mut self, name: &str) -> Result<Self> {
-        if name.is_empty() || name.len() > LONGEST || name.starts_with("amq.") {
-            return Err(Error::config("exchange is a name of 1 to 200 bytes that does not begin with amq."));
-        }
-        self.exchange = short(name)?;
+        self.exchange = exchange(name)?;
         Ok(self)
     }
 
@@ -124,7 +112,9 @@ impl Amqp {
         self
     }
 
-    /// The login comes from here, instead of from the URL: for passwords and tokens that change. Asked for each time a link is made.
+    /// The login comes from here, instead of from the URL: for passwords and tokens that change. Asked for each time a link is made,
+    /// and before a login that is [valid for a time](Login::valid_for) ends: the connections go on with the password of the next one
+    /// (`update-secret`), which RabbitMQ ends if it does not take it.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = credentials;
@@ -141,34 +131,15 @@ impl Amqp {
         Ok(Self { login: Some(login).filter(|login| *login != Login::default()), name, ..self.clone() })
     }
 
-    pub(crate) fn hosts(&self) -> &[HostPort] {
-        &self.hosts
-    }
-
-    pub(crate) fn vhost(&self) -> &str {
-        &self.vhost
-    }
-
-    pub(crate) fn exchange_name(&self) -> ShortString {
-        self.exchange.clone()
-    }
-
-    pub(crate) fn secured(&self) -> Option<&Tls> {
-        self.tls.as_ref()
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or("roomcast")
-    }
-
-    pub(crate) fn bounds(&self) -> Bounds {
-        Bounds { prefetch: self.prefetch, messages: self.max_messages, bytes: self.max_bytes }
+    /// When that login ends.
+    pub(crate) fn expires(&self) -> Option<Instant> {
+        self.login.as_ref().and_then(|login| login.expires)
     }
 
     /// What the client is told of a broker; the socket is made without it.
     pub(crate) fn uri(&self, host: &HostPort) -> AMQPUri {
         let external = self.login.is_none() && self.certified;
-        let Login { user, password } = self.login.clone().unwrap_or_else(|| Login::new("guest", "guest"));
+        let Login { user, password, .. } = self.login.clone().unwrap_or_else(|| Login::new("guest", "guest"));
         let (username, password) = (user.unwrap_or_default(), password.unwrap_or_default());
         AMQPUri {
             scheme: AMQPScheme::AMQP,
@@ -187,28 +158,17 @@ impl Amqp {
     }
 }
 
-/// What waits for one node: unacknowledged, and on the broker.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) prefetch: u16,
-    pub(crate) messages: u32,
-    pub(crate) bytes: u32,
+/// The name of our exchange.
+pub(crate) fn exchange(name: &str) -> Result<ShortString> {
+    if name.is_empty() || name.len() > LONGEST || name.starts_with("amq.") {
+        return Err(Error::config("exchange is a name of 1 to 200 bytes that does not begin with amq."));
+    }
+    short(name)
 }
 
 /// A name as AMQP has them; the client's own conversions panic above 255 bytes.
 pub(crate) fn short(text: impl Into<String>) -> Result<ShortString> {
     ShortString::try_new(text).map_err(|_| Error::config("a name on the broker has at most 255 bytes"))
-}
-
-/// TLS by the files of a URL.
-///
-/// # Errors
-/// Those of [`Tls::from_files`]. `Config` without our cargo feature `tls`, also where another crate has that of the core.
-fn encrypted(files: &TlsFiles) -> Result<Tls> {
-    if cfg!(feature = "tls") {
-        return Tls::from_files(files);
-    }
-    Err(Error::config("amqps:// needs the cargo feature \"tls\" of adapter-amqp (\"amqp-tls\" of roomcast)"))
 }
 
 #[async_trait]
@@ -234,9 +194,8 @@ mod tests {
         let amqp =
             Amqp::from_url("amqp://h?exchange=shop&heartbeat=4&prefetch=7&max_messages=9&max_bytes=99&name=web%201");
         let amqp = amqp.expect("valid");
-        let bounds = amqp.bounds();
-        assert_eq!((bounds.prefetch, bounds.messages, bounds.bytes), (7, 9, 99));
-        assert_eq!((amqp.exchange.as_str(), amqp.heartbeat, amqp.name()), ("shop", 4, "web 1"));
+        assert_eq!((amqp.prefetch, amqp.max_messages, amqp.max_bytes), (7, 9, 99));
+        assert_eq!((amqp.exchange.as_str(), amqp.heartbeat, amqp.name.as_deref()), ("shop", 4, Some("web 1")));
     }
 
     #[test]
@@ -287,7 +246,7 @@ mod tests {
         refusal(&format!("amqp://host/{long}"));
         refusal(&format!("amqp://host?exchange={long}"));
         let amqp = Amqp::from_url(&format!("amqp://{long}:{long}@host?name={long}")).expect("valid");
-        amqp.uri(&amqp.hosts()[0]);
+        amqp.uri(&amqp.hosts[0]);
         assert!(short(long).is_err());
     }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use async_rs::Runtime;
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::{AsyncTcpStream, Channel, Configuration, ConnectionProperties, Event};
-use roomcast_core::backend::{self, BrokerInfo, HostPort, Inbox, Pulse, tcp};
+use roomcast_core::backend::{self, BrokerInfo, HostPort, Inbox, Pulse, Silence, tcp};
 use roomcast_core::{Error, Result};
 use tokio::net::TcpStream;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::config::Amqp;
 use crate::error;
@@ -21,17 +21,15 @@ use crate::wire::Wire;
 
 /// How often is looked whether bytes have come.
 const TICK: Duration = Duration::from_millis(500);
-/// After so many silent ticks the broker is asked something.
-const ASK: u32 = 1;
-/// After so many it is given up: three seconds.
-const DEAD: u32 = 6;
+/// A broker that is silent in spite of a question is given up after three seconds.
+const SILENCE: Silence = Silence { look: TICK, tick: TICK, ticks: 5 };
 /// More than this in one tick is more than heartbeats and answers to our own questions: parts of messages.
 const PARTS: u64 = 4096;
 /// How long a broker may take from DNS to being reached.
 const DIAL: Duration = Duration::from_millis(2500);
-/// How long it may take from there to being ready, and after how many silent ticks of the login it counts as dead.
+/// How long it may take from there to being ready, and after which silence during the login it counts as dead.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-const DEAF: u32 = 4;
+const DEAF: Silence = Silence { look: TICK, tick: TICK, ticks: 3 };
 /// How long it may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -72,12 +70,12 @@ impl Connection {
     pub(crate) async fn open(amqp: &Amqp, host: &HostPort, stream: TcpStream) -> Result<Self> {
         let opened = async {
             let pulse = Arc::new(Pulse::default());
-            let wire = backend::Wire::over(stream, amqp.secured(), &host.host, Arc::clone(&pulse)).await;
+            let wire = backend::Wire::over(stream, amqp.tls.as_ref(), &host.host, Arc::clone(&pulse)).await;
             let broker = Said::default();
             let wire = Wire { stream: wire.map_err(error::tls)?, greeting: Greeting::new(Arc::clone(&broker)) };
             tokio::select! {
                 opened = Self::handshake(amqp, host, wire, broker, Arc::clone(&pulse)) => opened,
-                () = quiet(&pulse) => Err(Error::unavailable("the broker is silent")),
+                () = DEAF.of(&pulse, async || {}, |_| false) => Err(Error::unavailable("the broker is silent")),
             }
         };
         let late = |_| Err(Error::unavailable("the broker did not reply in time"));
@@ -92,7 +90,8 @@ impl Connection {
             let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
             wire.map(AsyncTcpStream::Plain).ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
         };
-        let options = ConnectionProperties::default().with_connection_name(amqp.name().into());
+        let options =
+            ConnectionProperties::default().with_connection_name(amqp.name.clone().unwrap_or_default().into());
         let runtime = Runtime::new(Kit::new(Arc::clone(&pulse)));
         let client = lapin::Connection::connector(amqp.uri(host), runtime, connect, options).await;
         let client = client.map_err(|cause| error::connecting(amqp, cause))?;
@@ -120,32 +119,34 @@ impl Connection {
     /// Returns when the connection or this channel has ended, or the broker has been silent for too long although it was
     /// asked; returns which. A blocked connection is not asked, for the broker does not read from it: the other one then
     /// tells whether it lives. `inbox` is for a connection that receives: what comes in may be parts of messages.
-    pub(crate) async fn silence(&self, ask: &Channel, inbox: Option<&Inbox>) -> &'static str {
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut seen, mut quiet) = (self.pulse.bytes(), 0);
-        while quiet < DEAD {
-            tick.tick().await;
-            // Events say so too, and more; this is for those that got lost.
-            if !self.client.status().connected() || !ask.status().connected() {
-                return "has ended";
-            }
-            let bytes = self.pulse.bytes();
-            if let Some(inbox) = inbox.filter(|_| bytes - seen > PARTS) {
+    pub(crate) async fn silence(&self, channel: &Channel, inbox: Option<&Inbox>) -> &'static str {
+        // Any question has an answer; this one changes nothing, since consumers keep the limit they began with. Polled once: that
+        // sends it. What becomes of it is seen by its bytes.
+        let ask = async || drop(channel.basic_qos(1, Default::default()).now_or_never());
+        let excused = |bytes| {
+            if let Some(inbox) = inbox.filter(|_| bytes > PARTS) {
                 inbox.alive();
             }
-            if bytes != seen || self.client.status().blocked() {
-                (seen, quiet) = (bytes, 0);
-                continue;
+            self.client.status().blocked()
+        };
+        // Events say so too, and more; this is for those that got lost.
+        let ended = async {
+            while self.client.status().connected() && channel.status().connected() {
+                sleep(TICK).await;
             }
-            quiet += 1;
-            if quiet == ASK {
-                // Any question has an answer; this one changes nothing, since consumers keep the limit they began with.
-                // Polled once: that sends it. What becomes of it is seen by its bytes.
-                let _ = ask.basic_qos(1, Default::default()).now_or_never();
-            }
+        };
+        tokio::select! {
+            () = SILENCE.of(&self.pulse, ask, excused) => "is silent",
+            () = ended => "has ended",
         }
-        "is silent"
+    }
+
+    /// Gives the broker the next secret of the login that the connection was made with. One that it refuses ends the connection.
+    ///
+    /// # Errors
+    /// `Unavailable` when the connection has ended.
+    pub(crate) async fn renew(&self, secret: &str) -> Result<()> {
+        self.client.update_secret(secret.into(), "it ends soon".into()).await.map_err(error::broken)
     }
 
     /// Says goodbye, and ends it.
@@ -153,17 +154,6 @@ impl Connection {
         let goodbye = self.client.close(200, "closed".into());
         let _ = timeout(GOODBYE, goodbye).await; // it ends without a goodbye then
         self.pulse.cut();
-    }
-}
-
-/// Returns when nothing has arrived for a while.
-async fn quiet(pulse: &Pulse) {
-    let (mut seen, mut quiet) = (pulse.bytes(), 0);
-    while quiet < DEAF {
-        sleep(TICK).await;
-        let bytes = pulse.bytes();
-        quiet = if bytes == seen { quiet + 1 } else { 0 };
-        seen = bytes;
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn connecting(amqp: &Amqp, cause: lapin::Error) -> Error {
 
 /// The broker says 530 of everything about virtual hosts.
 fn vhost(amqp: &Amqp, text: &str) -> (ErrorKind, String) {
-    let name = amqp.vhost();
+    let name = &amqp.vhost;
     if text.contains("not found") {
         let advice = "rabbitmqctl add_vhost makes it, and the path of the URL names another one";
         (ErrorKind::Config, format!("the broker has no virtual host {name:?}: {advice}"))
@@ -67,7 +67,7 @@ fn vhost(amqp: &Amqp, text: &str) -> (ErrorKind, String) {
 
 /// What a failure to prepare exchange, queues and consumers means.
 pub(crate) fn preparing(amqp: &Amqp, cause: lapin::Error) -> Error {
-    let exchange = amqp.exchange_name();
+    let exchange = &amqp.exchange;
     let full = |error: &AMQPError| error.get_message().as_str().contains("limit");
     let (kind, text) = match said(&cause) {
         // RabbitMQ says 406 of a limit, LavinMQ 403.

@@ -32,7 +32,7 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(deliveries: Consumer, losses: Consumer, events: [Events; 2], prefetch: u16) -> Self {
+    pub(crate) fn new([deliveries, losses]: [Consumer; 2], events: [Events; 2], prefetch: u16) -> Self {
         Self { deliveries, losses, events, batch: prefetch.div_ceil(4) }
     }
 

@@ -6,14 +6,16 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{MaybeDone, maybe_done};
 use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Confirmation, Event};
-use roomcast_core::backend::{Breaker, Channel, Description, HostPort, Inbox, Limits, Outgoing, PublishError, Reason};
+use roomcast_core::backend::{
+    Breaker, Channel, Credentials, Description, HostPort, Inbox, Limits, Outgoing, PublishError, Reason, Renewal,
+};
 use roomcast_core::{Error, Result};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -63,16 +65,13 @@ impl Most {
 pub(crate) struct Session {
     publisher: Connection,
     consumer: Connection,
-    publish: lapin::Channel,
-    /// For bindings; its consumer hears of losses.
-    control: lapin::Channel,
-    /// Kept because the client closes a channel that nobody holds.
-    _deliver: lapin::Channel,
-    exchange: ShortString,
-    queue: ShortString,
+    has: Belongings,
     limits: Limits,
     /// What is learned for the next session.
     most: Most,
+    credentials: Credentials,
+    /// When the login of both connections ends.
+    pub(crate) expires: Option<Instant>,
     /// Why the session ended.
     over: Breaker,
     blocked: watch::Sender<bool>,
@@ -94,28 +93,31 @@ impl Session {
 
     async fn prepare(amqp: &Amqp, publisher: Connection, consumer: Connection, most: Most) -> Result<(Self, Intake)> {
         let events = [publisher.events(), consumer.events()];
-        let Belongings { exchange, queue, publish, control, deliver, deliveries, losses } =
-            Belongings::make(amqp, &publisher, &consumer).await?;
+        let (has, consumers) = Belongings::make(amqp, &publisher, &consumer).await?;
         let session = Self {
             publisher,
             consumer,
-            publish,
-            control,
-            _deliver: deliver,
-            exchange,
-            queue,
+            has,
             limits: most.limits(),
             most,
+            credentials: amqp.credentials.clone(),
+            expires: amqp.expires(),
             over: Breaker::default(),
             blocked: watch::Sender::new(false),
             forsaken: AtomicBool::new(false),
         };
-        Ok((session, Intake::new(deliveries, losses, events, amqp.bounds().prefetch)))
+        Ok((session, Intake::new(consumers, events, amqp.prefetch)))
     }
 
     async fn send(&self, key: ShortString, payload: &[u8]) -> Result<Confirmation, lapin::Error> {
         let options = BasicPublishOptions::default();
-        let sent = self.publish.basic_publish(self.exchange.clone(), key, options, payload, BasicProperties::default());
+        let sent = self.has.publish.basic_publish(
+            self.has.exchange.clone(),
+            key,
+            options,
+            payload,
+            BasicProperties::default(),
+        );
         sent.await?.await
     }
 
@@ -154,28 +156,28 @@ impl Session {
     /// # Cancel safety
     /// Safe: what was bound stays so.
     pub(crate) async fn bind(&self, channels: &[Channel]) -> Result<()> {
-        let one = |key: ShortString| {
-            let (queue, exchange) = (self.queue.clone(), self.exchange.clone());
-            self.control.queue_bind(queue, exchange, key, Default::default(), FieldTable::default())
+        let bind = |queue, exchange, key| {
+            self.has.control.queue_bind(queue, exchange, key, Default::default(), FieldTable::default())
         };
-        let keys = channels.iter().map(|channel| short(channel.as_str())).collect::<Result<Vec<_>>>()?;
-        self.confirmed(keys.into_iter().map(one)).await
+        self.for_each(channels, bind).await
     }
 
     /// Takes these bindings back.
     pub(crate) async fn unbind(&self, channels: &[Channel]) -> Result<()> {
-        let one = |key: ShortString| {
-            let (queue, exchange) = (self.queue.clone(), self.exchange.clone());
-            self.control.queue_unbind(queue, exchange, key, FieldTable::default())
-        };
-        let keys = channels.iter().map(|channel| short(channel.as_str())).collect::<Result<Vec<_>>>()?;
-        self.confirmed(keys.into_iter().map(one)).await
+        let unbind = |queue, exchange, key| self.has.control.queue_unbind(queue, exchange, key, FieldTable::default());
+        self.for_each(channels, unbind).await
     }
 
-    async fn confirmed(
+    async fn for_each<F>(
         &self,
-        calls: impl Iterator<Item = impl Future<Output = Result<(), lapin::Error>>>,
-    ) -> Result<()> {
+        channels: &[Channel],
+        call: impl Fn(ShortString, ShortString, ShortString) -> F,
+    ) -> Result<()>
+    where
+        F: Future<Output = Result<(), lapin::Error>>,
+    {
+        let keys = channels.iter().map(|channel| short(channel.as_str())).collect::<Result<Vec<_>>>()?;
+        let calls = keys.into_iter().map(|key| call(self.has.queue.clone(), self.has.exchange.clone(), key));
         let all = async {
             for mut call in handed_over(calls) {
                 // Each: a cluster of brokers takes milliseconds for one binding, and there may be thousands.
@@ -235,8 +237,8 @@ impl Session {
     fn forget_forsaken(&self) {
         if self.forsaken.swap(false, Ordering::AcqRel) {
             // Twice: the first call may begin to wait for the last confirmation, the second takes what is there.
-            let _ = self.publish.wait_for_confirms().now_or_never();
-            let _ = self.publish.wait_for_confirms().now_or_never();
+            let _ = self.has.publish.wait_for_confirms().now_or_never();
+            let _ = self.has.publish.wait_for_confirms().now_or_never();
         }
     }
 
@@ -271,16 +273,28 @@ impl Session {
     /// Waits until one of the connections is dead; returns which.
     pub(crate) async fn silence(&self, inbox: &Inbox) -> String {
         tokio::select! {
-            why = self.publisher.silence(&self.publish, None) => format!("the connection that publishes {why}"),
-            why = self.consumer.silence(&self.control, Some(inbox)) => format!("the connection that receives {why}"),
+            why = self.publisher.silence(&self.has.publish, None) => format!("the connection that publishes {why}"),
+            why = self.consumer.silence(&self.has.control, Some(inbox)) => format!("the connection that receives {why}"),
         }
+    }
+
+    /// Logs in with the next login on both connections.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn renew(&self) -> Result<Renewal> {
+        let login = self.credentials.login().await?;
+        let secret = login.password.unwrap_or_default();
+        tokio::try_join!(self.publisher.renew(&secret), self.consumer.renew(&secret))?;
+        Ok(Renewal::Until(login.expires))
     }
 
     /// Leaves nothing on the broker, and says goodbye.
     pub(crate) async fn close(&self) {
         if self.is_alive() {
             // With the connection it would go as well, a moment later.
-            let _ = timeout(CONFIRM / 5, self.control.queue_delete(self.queue.clone(), Default::default())).await;
+            let _ =
+                timeout(CONFIRM / 5, self.has.control.queue_delete(self.has.queue.clone(), Default::default())).await;
             tokio::join!(self.publisher.close(), self.consumer.close());
         }
         self.end("closed");

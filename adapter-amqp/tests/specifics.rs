@@ -3,14 +3,16 @@
 
 mod support;
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use roomcast_amqp::{Amqp, lapin};
+use roomcast_amqp::{Amqp, Credentials, Login, lapin};
 use roomcast_conformance::broker::{Broker, recipes};
 use roomcast_core::backend::{Outgoing, PublishError, Reason};
 use roomcast_core::probe::Tapped;
 use roomcast_core::{Cluster, ErrorKind, Hub};
-use support::{Node, channel, ctl, eventually, on, own, queues, refusal, shared, vhost};
+use support::{Node, channel, ctl, eventually, on, own, queues, refusal, shared, token, vhost, with_tokens};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
 
@@ -63,6 +65,39 @@ async fn a_password_that_changes_is_taken_up() -> Tested {
     ctl(broker, &["close_all_connections", "--vhost", "rotated", "rotation"]).await;
     assert_eq!(node.refused().await.0, ErrorKind::Denied);
     std::fs::write(file.path(), "two")?;
+    node.is_back("rc.a").await;
+    Ok(())
+}
+
+/// Tokens of some seconds, which the broker looks at again and again. One that it does not take costs the link.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_ends_is_renewed_on_the_connections_that_are_there() -> Tested {
+    /// So often renewed, the first one has ended long before, and what the broker remembers of it as well (15 s).
+    const RENEWALS: usize = 40;
+    let broker = with_tokens().await;
+    let (asked, wrong) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let credentials = Credentials::from_fn({
+        let (asked, wrong) = (Arc::clone(&asked), Arc::clone(&wrong));
+        move || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            let token = token(Duration::from_secs(5));
+            let token = if wrong.load(Ordering::Relaxed) { "wrong".to_owned() } else { token };
+            async move { Ok(Login::new("app", token).valid_for(Duration::from_secs(1))) }
+        }
+    });
+    let url = format!("amqp://{}", broker.addresses()[0]);
+    let mut node = Node::on(Ok(Amqp::from_url(&url)?.credentials(credentials)), "rc.a").await;
+    eventually("it is renewed often", async || {
+        node.publish("rc.a", "meanwhile").await.unwrap();
+        assert_eq!(node.frame().await, "meanwhile");
+        asked.load(Ordering::Relaxed) > RENEWALS
+    })
+    .await;
+    wrong.store(true, Ordering::Relaxed);
+    let (reason, _) = node.down().await;
+    assert!(reason.contains("secret was refused"), "{reason}");
+    assert_eq!(node.refused().await.0, ErrorKind::Denied);
+    wrong.store(false, Ordering::Relaxed);
     node.is_back("rc.a").await;
     Ok(())
 }

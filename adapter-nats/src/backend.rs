@@ -1,7 +1,7 @@
 //! The link: a connection to one of the servers.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::ServerAddr;
 use roomcast_core::Result;
@@ -141,6 +141,10 @@ impl Link for Line {
     /// A server in lame duck mode takes no new connections, and ends those that it has after a while.
     async fn leaving(connection: &Arc<Connection>) -> Reason {
         connection.leaving().await
+    }
+
+    fn expires(&self) -> Option<Instant> {
+        self.0.expires
     }
 
     async fn quit(self) {

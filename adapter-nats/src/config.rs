@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::{ConnectOptions, ServerAddr, rustls};
 use roomcast_core::backend::{
-    Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, UrlParts, async_trait, percent_decoded,
+    Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, TlsFiles, UrlParts, async_trait, at_least_one,
 };
 use roomcast_core::{Error, Result};
 
@@ -64,7 +64,7 @@ impl Nats {
         let login = match parts.login()? {
             None => Login::default(),
             Some((user, Some(password))) => Login::new(user, password),
-            Some((token, None)) => Login { user: None, password: Some(token) },
+            Some((token, None)) => Login::token(token),
         };
         let (options, credentials) = (ConnectOptions::new(), Credentials::fixed(login));
         if !parts.path.is_empty() {
@@ -82,10 +82,7 @@ impl Nats {
             discover: true,
             max_bytes: 64 << 20,
         };
-        for option in parts.options() {
-            let (option, value) = option?;
-            nats = nats.option(&parts, option, percent_decoded(value)?)?;
-        }
+        parts.each_option(KNOWN, |option, value| nats.set(&parts, option, value))?;
         nats.files.tls.certificate()?; // one of them alone is refused here, not at connecting
         Ok(nats)
     }
@@ -118,10 +115,10 @@ impl Nats {
         self
     }
 
-    fn option(mut self, parts: &UrlParts<'_>, option: &str, value: String) -> Result<Self> {
+    /// Answers whether there is such an option.
+    fn set(&mut self, parts: &UrlParts<'_>, option: &str, value: String) -> Result<bool> {
         let files = &mut self.files;
         match option {
-            _ if files.tls.set(option, &value) => {}
             "creds" => files.creds = Some(value.into()),
             "nkey" => files.nkey = Some(value.into()),
             "name" => self.name = Some(value),
@@ -130,17 +127,15 @@ impl Nats {
             }
             "tls_first" => self.tls_first = truth(option, &value)?,
             "discover" => self.discover = truth(option, &value)?,
-            "max_bytes" => match value.parse() {
-                Ok(bytes @ 1..) => self.max_bytes = bytes,
-                _ => return Err(Error::config("max_bytes is a number, at least 1")),
-            },
-            _ => return Err(parts.unknown_option(option, KNOWN)),
+            "max_bytes" => self.max_bytes = at_least_one(option, &value)?,
+            _ => return Ok(files.tls.set(option, value)),
         }
-        Ok(self)
+        Ok(true)
     }
 
     /// The login comes from here, instead of from the URL: a user with a password, or a password alone, which is a token. For those
-    /// that change. Asked for with each connection. A callback for logins in [`from_options`](Self::from_options) goes before it.
+    /// that change. Asked for with each connection, and a login that is [valid for a time](Login::valid_for) has a connection with the next
+    /// one before it ends. A callback for logins in [`from_options`](Self::from_options) goes before it.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = credentials;
@@ -167,14 +162,16 @@ impl Nats {
         self.discover
     }
 
-    /// The options of one connection, which ends for good when it breaks: the `Keeper` makes the next one.
-    pub(crate) async fn connection(&self) -> Result<ConnectOptions> {
+    /// The options of one connection, which ends for good when it breaks: the `Keeper` makes the next one. And when its login ends.
+    pub(crate) async fn connection(&self) -> Result<(ConnectOptions, Option<Instant>)> {
         let Files { creds, nkey, tls } = &self.files;
         let options = self.options.clone();
-        let mut options = match self.credentials.login().await? {
-            Login { user: Some(user), password } => options.user_and_password(user, password.unwrap_or_default()),
-            Login { user: None, password: Some(token) } => options.token(token),
-            Login { user: None, password: None } => options,
+        let login = self.credentials.login().await?;
+        let expires = login.expires;
+        let mut options = match login {
+            Login { user: Some(user), password, .. } => options.user_and_password(user, password.unwrap_or_default()),
+            Login { user: None, password: Some(token), .. } => options.token(token),
+            Login { user: None, password: None, .. } => options,
         };
         if let Some(path) = creds {
             let text = read("creds", path)?;
@@ -204,13 +201,14 @@ impl Nats {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             let _ = rustls::crypto::ring::default_provider().install_default(); // another thread was first
         }
-        Ok(options
+        let options = options
             .max_reconnects(1)
             .reconnect_delay_callback(|_| Duration::ZERO)
             .ignore_discovered_servers()
             .connection_timeout(Duration::from_secs(2))
             .ping_interval(PING)
-            .subscription_capacity(CAPACITY))
+            .subscription_capacity(CAPACITY);
+        Ok((options, expires))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
@@ -47,6 +47,8 @@ pub(crate) struct Connection {
     subscriptions: tokio::sync::Mutex<HashMap<Channel, Task>>,
     intake: Arc<Intake>,
     inbox: Inbox,
+    /// When its login ends.
+    pub(crate) expires: Option<Instant>,
 }
 
 /// The numbers that come back.
@@ -101,7 +103,8 @@ impl Connection {
     pub(crate) async fn open(nats: &Nats, server: ServerAddr, inbox: &Inbox) -> Result<Arc<Self>> {
         let signals = Arc::new(Signals::default());
         let hear = Arc::clone(&signals);
-        let options = nats.connection().await?.event_callback(move |event| {
+        let (options, expires) = nats.connection().await?;
+        let options = options.event_callback(move |event| {
             hear.event(event);
             std::future::ready(())
         });
@@ -120,6 +123,7 @@ impl Connection {
             subscriptions: tokio::sync::Mutex::default(),
             intake: Arc::new(intake),
             inbox: inbox.clone(),
+            expires,
         });
         connection.confirm(&[]).await.map_err(|(_, error)| error)?;
         Ok(connection)

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roomcast_conformance::bare::{self, eventually, tries, with_arguments};
 use roomcast_conformance::{Broker, recipes};
@@ -110,13 +110,53 @@ async fn a_token_that_changes_is_taken_up() -> Tested {
     let asked = Arc::clone(&now);
     let credentials = Credentials::from_fn(move || {
         let token = (*asked.lock().unwrap()).to_owned();
-        async move { Ok(Login { user: None, password: Some(token) }) }
+        async move { Ok(Login::token(token)) }
     });
     let url = format!("nats://{}", server.addresses()[0]);
     let mut node = Node::on(Ok(Nats::from_url(&url)?.credentials(credentials)), "rc.a").await;
     *now.lock().unwrap() = "two";
     server.reload(&allow("two")).await;
     node.comes_back("rc.a").await;
+    Ok(())
+}
+
+/// A login of a short time, and the server ends the connections of the one before it: by then there are others.
+#[tokio::test(flavor = "multi_thread")]
+async fn before_a_login_ends_there_is_a_connection_with_the_next() -> Tested {
+    let allow = |users: &str| format!("authorization {{ users: [ {users} ] }}");
+    let (one, two) = ("{ user: one, password: right }", "{ user: two, password: right }");
+    let server = Server::start(&allow(&format!("{one}, {two}"))).await;
+    let at = server.addresses()[0];
+    let next = Arc::new(Mutex::new("one"));
+    let asked = Arc::clone(&next);
+    let credentials = Credentials::from_fn(move || {
+        let user = *asked.lock().unwrap();
+        async move { Ok(Login::new(user, "right").valid_for(Duration::from_secs(1))) }
+    });
+    let mut node = Node::on(Ok(Nats::from_url(&format!("nats://{at}"))?.credentials(credentials)), "rc.a").await;
+    let other = connect(&format!("nats://two:right@{at}")).await;
+    *next.lock().unwrap() = "two";
+    let mut ups = 0;
+    let mut hears = async |text: String| {
+        other.publish("rc.a", text.clone()).await.unwrap();
+        loop {
+            match node.next().await {
+                Tapped::Frame(_, payload) if payload == text => return ups,
+                Tapped::Frame(..) => {} // on both connections
+                Tapped::Up(_) => ups += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let mut numbers = 0..;
+    eventually("the next one is there, and the one before is gone", async || {
+        hears(format!("{:?}", numbers.next())).await >= 2
+    })
+    .await;
+    server.reload(&allow(two)).await;
+    for n in 0..10 {
+        hears(format!("after {n}")).await;
+    }
     Ok(())
 }
 

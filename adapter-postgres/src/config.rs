@@ -90,7 +90,7 @@ impl Postgres {
     }
 
     /// The login comes from here, instead of from the URLs, also from `publish_url`: for passwords and tokens that change. Asked for
-    /// with each connection.
+    /// with each connection. PostgreSQL ends no session for its login, so [`Login::valid_for`] changes nothing here.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         (self.listen.credentials, self.publish.credentials) = (credentials.clone(), credentials.clone());
@@ -135,7 +135,7 @@ impl Place {
     /// Those of [`Credentials::login`].
     pub(crate) async fn logged_in(&self) -> Result<tokio_postgres::Config> {
         let mut client = self.client.clone();
-        let Login { user, password } = self.credentials.login().await?;
+        let Login { user, password, .. } = self.credentials.login().await?;
         if let Some(user) = user {
             client.user(user);
         }

@@ -1,19 +1,19 @@
 //! The link: one connection that publishes, one that subscribes.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisError, Value};
 use roomcast_core::backend::{
-    Authority, Breaker, BrokerInfo, Capabilities, Channel, Description, HostPort, InPlace, Inbox, Limits, Link,
-    Outgoing, PublishError, Pulse, Reason,
+    Authority, Breaker, BrokerInfo, Capabilities, Channel, Credentials, Description, HostPort, InPlace, Inbox, Limits,
+    Link, Outgoing, PublishError, Pulse, Reason, Renewal,
 };
 use roomcast_core::{ErrorKind, Result};
 use tokio::time::timeout;
 
 use crate::config::{Mode, Redis};
-use crate::connection::{Connection, hello, in_time};
+use crate::connection::{Connection, hello, in_time, renew};
 use crate::description::{Carrier, describe};
 use crate::error::{error, is_of_the_server, kind};
 use crate::intake::Intake;
@@ -38,6 +38,7 @@ pub(crate) struct Pair {
     publisher: Connection,
     subscriber: Connection,
     sentinels: Option<Sentinels>,
+    expires: Option<Instant>,
     handle: Handle,
 }
 
@@ -50,6 +51,7 @@ pub(crate) struct Handle {
     server: Arc<Server>,
     sharded: bool,
     intake: Arc<Intake>,
+    credentials: Credentials,
     breaker: Breaker,
 }
 
@@ -78,9 +80,10 @@ impl Link for Pair {
             server: Arc::new(Server::at(address)),
             sharded: matches!(redis.mode, Mode::Sharded { .. }),
             intake,
+            credentials: redis.credentials.clone(),
             breaker,
         };
-        Ok(Self { publisher, subscriber, sentinels, handle })
+        Ok(Self { publisher, subscriber, sentinels, expires: dial.login.expires, handle })
     }
 
     fn timeout(redis: &Redis) -> Duration {
@@ -136,6 +139,14 @@ impl Link for Pair {
             reason = replaced(self.sentinels.as_ref()) => reason,
             never = self.handle.intake.hand_over() => match never {},
         }
+    }
+
+    fn expires(&self) -> Option<Instant> {
+        self.expires
+    }
+
+    async fn renew(handle: &Handle) -> Result<Renewal> {
+        renew([&handle.publisher, &handle.subscriber], &handle.credentials).await
     }
 
     async fn quit(self) {

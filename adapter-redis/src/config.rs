@@ -137,8 +137,8 @@ impl Redis {
         };
         let settings = info.redis_settings();
         url::database(settings.db())?;
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        let login = Login { user: owned(settings.username()), password: owned(settings.password()) };
+        let mut login = Login::default();
+        (login.user, login.password) = (settings.username().map(str::to_owned), settings.password().map(str::to_owned));
         let topology = Topology::Single(HostPort { host: host.clone(), port });
         Ok(Self { topology, credentials: Credentials::fixed(login), tls, mode: Mode::PubSub })
     }
@@ -164,7 +164,8 @@ impl Redis {
     }
 
     /// The login comes from here, instead of from the URL or the client: for passwords and tokens that change. Asked for each time
-    /// a link is made. The sentinels' own login stays that of the URL.
+    /// a link is made, and before a login that is [valid for a time](Login::valid_for) ends: the connections go on with the next one
+    /// (`AUTH`). The sentinels' own login stays that of the URL.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = credentials;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};
 use roomcast_core::backend::tls::refusal;
-use roomcast_core::backend::{HostPort, InPlace, Pulse, Wire, tcp};
+use roomcast_core::backend::{Credentials, HostPort, InPlace, Pulse, Renewal, Silence, Wire, tcp};
 use roomcast_core::{Error, Result};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::config::Dial;
 use crate::description::Hello;
@@ -22,12 +22,10 @@ use crate::intake::Intake;
 pub(crate) const DIAL: Duration = Duration::from_secs(2);
 /// How long an answer may take that carries nothing large.
 pub(crate) const RESPONSE: Duration = Duration::from_secs(2);
-/// How often we look whether anything has arrived. A node's heartbeats come as often, so that nothing has to be asked then.
-const LOOK: Duration = Duration::from_secs(1);
 /// How often we look once a sign of life was asked for.
 const TICK: Duration = Duration::from_millis(250);
-/// After so many quiet ticks the connection is dead. Ticks, not time: a stall of our own process counts as one.
-const DEAD: u32 = 7;
+/// A node's heartbeats come as often as we look, so that nothing has to be asked then.
+const SILENCE: Silence = Silence { look: Duration::from_secs(1), tick: TICK, ticks: 7 };
 
 /// One connection with the task that drives it, which ends with this value.
 pub(crate) struct Connection {
@@ -133,25 +131,34 @@ impl Drop for Connection {
 
 impl Watch {
     /// Returns when the server has been silent for too long although it was asked.
-    pub(crate) async fn silence(mut self) {
-        let mut ping = redis::cmd("PING");
-        ping.set_no_response(true);
-        let mut seen = self.pulse.bytes();
-        let mut quiet = 0;
-        while quiet <= DEAD {
-            sleep(if quiet == 0 { LOOK } else { TICK }).await;
-            let bytes = self.pulse.bytes();
-            if bytes != seen || self.pulse.is_paused() {
-                (seen, quiet) = (bytes, 0);
-                continue;
-            }
-            if quiet == 0 {
+    pub(crate) async fn silence(self) {
+        let ask = || {
+            let mut client = self.client.clone();
+            async move {
+                let mut ping = redis::cmd("PING");
+                ping.set_no_response(true);
                 // It fails if the connection has ended, which others see, or its queue is full, which asks enough.
-                let _ = timeout(TICK, self.client.send_packed_command(&ping)).await;
+                let _ = timeout(TICK, client.send_packed_command(&ping)).await;
             }
-            quiet += 1;
-        }
+        };
+        SILENCE.of(&self.pulse, ask, |_| false).await;
     }
+}
+
+/// Logs in with the next login on open connections: with RESP3 the one that subscribes takes it as well.
+///
+/// # Errors
+/// Those of [`Credentials::login`] and of the server; a time-out.
+pub(crate) async fn renew(connections: [&MultiplexedConnection; 2], credentials: &Credentials) -> Result<Renewal> {
+    let login = credentials.login().await?;
+    let mut auth = redis::cmd("AUTH");
+    auth.arg(login.user).arg(login.password);
+    for connection in connections {
+        let mut connection = connection.clone();
+        let answer = in_time(connection.send_packed_command(&auth)).await;
+        answer.and_then(Value::extract_error).map_err(error)?;
+    }
+    Ok(Renewal::Until(login.expires))
 }
 
 /// Bounds what the server is asked.

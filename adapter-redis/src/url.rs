@@ -1,6 +1,8 @@
 //! Our URLs, read strictly: what is not understood is an error.
 
-use roomcast_core::backend::{Channel, Credentials, HostPort, Login, TlsFiles, UrlParts, percent_decoded};
+use roomcast_core::backend::{
+    Channel, Credentials, HostPort, Login, TlsFiles, UrlParts, at_least_one, percent_decoded,
+};
 use roomcast_core::{Error, Result};
 
 use crate::config::Mode;
@@ -120,35 +122,27 @@ struct Options {
 
 fn options(parts: &UrlParts<'_>) -> Result<Options> {
     let mut options = Options::default();
-    for option in parts.options() {
-        let (name, value) = option?;
-        let value = percent_decoded(value)?;
-        if options.files.set(name, &value) {
-            continue;
-        }
-        if name == "maxlen" {
-            options.maxlen = Some(value.parse().map_err(|_| Error::config("the option maxlen is a number"))?);
-            continue;
-        }
-        let value = Some(value);
+    parts.each_option(OPTIONS, |name, value| {
+        let Options { mode, tag, key, maxlen, files, sentinel, password_file } = &mut options;
         match name {
-            "mode" => options.mode = value,
-            "tag" => options.tag = value,
-            "stream" => options.key = value,
-            Credentials::OPTION => options.password_file = value,
-            "sentinel_user" => options.sentinel.user = value,
-            "sentinel_password" => options.sentinel.password = value,
-            _ => return Err(parts.unknown_option(name, OPTIONS)),
+            "maxlen" => *maxlen = Some(at_least_one(name, &value)?),
+            "mode" => *mode = Some(value),
+            "tag" => *tag = Some(value),
+            "stream" => *key = Some(value),
+            Credentials::OPTION => *password_file = Some(value),
+            "sentinel_user" => sentinel.user = Some(value),
+            "sentinel_password" => sentinel.password = Some(value),
+            _ => return Ok(files.set(name, value)),
         }
-    }
+        Ok(true)
+    })?;
     Ok(options)
 }
 
 fn login(parts: &UrlParts<'_>) -> Result<Login> {
     match parts.login()? {
-        Some((user, Some(password))) => {
-            Ok(Login { user: (!user.is_empty()).then_some(user), password: Some(password) })
-        }
+        Some((user, Some(password))) if user.is_empty() => Ok(Login::token(password)),
+        Some((user, Some(password))) => Ok(Login::new(user, password)),
         Some((_, None)) => Err(Error::config("a Redis URL has user:password before the @, or :password alone")),
         None => Ok(Login::default()),
     }

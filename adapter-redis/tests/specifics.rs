@@ -3,7 +3,7 @@
 mod support;
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roomcast_conformance::bare::nothing_is_lost_while_full;
 use roomcast_core::backend::{Connect, Outgoing, PublishError};
@@ -108,7 +108,7 @@ async fn a_password_that_changes_is_taken_up() -> Tested {
     let asked = Arc::clone(&token);
     let credentials = Credentials::from_fn(move || {
         let token = asked.lock().expect("not poisoned").clone();
-        async move { Ok(Login { user: None, password: Some(token) }) }
+        async move { Ok(Login::token(token)) }
     });
     let mut from_code = Node::on(Ok(Redis::from_url(&format!("redis://{at}"))?.credentials(credentials)), ALL).await;
     for (old, new) in [("one", "two"), ("two", "three")] {
@@ -123,6 +123,48 @@ async fn a_password_that_changes_is_taken_up() -> Tested {
             node.up().await;
         }
         talk(&mut from_file, &mut from_code).await;
+    }
+    Ok(())
+}
+
+/// A login of a short time. The server ends the connections of the one before it, as services of the cloud do: by then nothing is
+/// left of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_ends_is_renewed_on_the_connections_that_are_there() -> Tested {
+    let server = redis().await;
+    let at = server.addresses()[0];
+    for scheme in ["redis", "redis+streams"] {
+        for user in ["one", "two", "three"] {
+            ask(&server, &format!("ACL SETUSER {user} on >right allchannels allkeys +@all")).await;
+        }
+        let next = Arc::new(Mutex::new(("one", "right")));
+        let asked = Arc::clone(&next);
+        let credentials = Credentials::from_fn(move || {
+            let (user, password) = *asked.lock().expect("not poisoned");
+            async move { Ok(Login::new(user, password).valid_for(Duration::from_secs(1))) }
+        });
+        let mut node = Node::on(Ok(Redis::from_url(&format!("{scheme}://{at}"))?.credentials(credentials)), ALL).await;
+        let connections = async |user: &str| {
+            let list = ask(&server, "CLIENT LIST").await;
+            list.lines().filter(|line| line.contains(&format!(" user={user} "))).count()
+        };
+        assert_eq!(connections("one").await, 2);
+        for (user, before) in [("two", "one"), ("three", "two")] {
+            // A refusal is told, and costs nothing else.
+            *next.lock().expect("not poisoned") = (user, "wrong");
+            assert_eq!(node.refused().await.0, ErrorKind::Denied);
+            *next.lock().expect("not poisoned") = (user, "right");
+            eventually("both connections have the next login", async || {
+                node.publish(ALL, "meanwhile").await.expect("published");
+                assert_eq!(node.frame().await, "meanwhile");
+                connections(user).await == 2
+            })
+            .await;
+            assert_eq!(ask(&server, &format!("ACL DELUSER {before}")).await, "1");
+            node.publish(ALL, "after").await?;
+            assert_eq!(node.frame().await, "after");
+        }
+        node.backend.close().await?;
     }
     Ok(())
 }

@@ -262,6 +262,15 @@ impl Broker {
         Ok(())
     }
 
+    /// Has its operator end all links of clients, if the recipe [says how](Recipe::ends_links); returns whether it does.
+    pub(crate) async fn end_links(&self) -> Result<bool, MissingBroker> {
+        let (fleet, command) = (self.fleet("end the links of clients")?, &self.recipe.ends_links);
+        if !command.is_empty() {
+            fleet.operate(self.addresses.len(), command).await?;
+        }
+        Ok(!command.is_empty())
+    }
+
     /// Stops all its servers in their tracks (SIGSTOP): connections stay open, nothing answers.
     ///
     /// # Errors

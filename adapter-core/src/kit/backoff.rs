@@ -59,15 +59,18 @@ impl Backoff {
         }
         let pause = self.pause.min(longest);
         self.pause = (pause * 2).min(longest);
-        // Without randomness from the system: all of it.
-        let random = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
-        sleep(pause.mul_f64(0.5 + random / 2.0)).await;
+        sleep(pause.mul_f64(0.5 + random() / 2.0)).await;
     }
 
     /// Tells that the link is up. If it stays up for a second, the next pause is the shortest again.
     pub fn connected(&mut self) {
         self.connected = Some(Instant::now());
     }
+}
+
+/// Between 0 and 1, so that the nodes of a cluster do not come all at once; 1 without randomness from the system.
+pub(super) fn random() -> f64 {
+    f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX)
 }
 
 impl Default for Backoff {

@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::kit::outage::Outage;
-use crate::kit::{Authority, Backoff, Breaker, Link, waiting_helps};
+use crate::kit::renewal::renewals;
+use crate::kit::{Authority, Backoff, Breaker, Link};
 use crate::model::{BrokerInfo, Description, Error, ErrorKind, Limits, Result};
 use crate::seams::{Backend, Capabilities, Channel, Inbox, Outgoing, PublishError, Reason};
 use async_trait::async_trait;
@@ -209,6 +210,15 @@ async fn demoted<L: Link>(handle: &L::Handle) -> Reason {
     }
 }
 
+/// Renews the login of the link while it is up. Returns why the link is going to end although it carries still, where it can have a
+/// successor.
+async fn leaves<L: Link>(handle: &L::Handle, expires: Option<Instant>, inbox: &Inbox) -> Reason {
+    tokio::select! {
+        reason = L::leaving(handle), if !L::CAPABILITIES.ordered => reason,
+        reason = renewals::<L>(handle, expires, inbox) => reason,
+    }
+}
+
 /// How long an attempt may take: a broker that is busy takes its time for each of many subscriptions.
 fn attempt<L: Link>(source: &L::Source, inbox: &Inbox) -> Duration {
     L::timeout(source) + EACH * u32::try_from(inbox.channels().len()).unwrap_or(u32::MAX)
@@ -236,13 +246,14 @@ async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, in
         backoff.connected();
         let (handle, limits) = (made.link.handle(), made.link.limits());
         let end = {
+            let leaves = leaves::<L>(&handle, made.link.expires(), &inbox);
             let broken = made.broken(&inbox);
-            tokio::pin!(broken);
+            tokio::pin!(broken, leaves);
             loop {
                 tokio::select! {
                     reason = &mut broken => break End::Broken(reason),
                     () = &mut over => break End::Over,
-                    reason = L::leaving(&handle), if !L::CAPABILITIES.ordered => {
+                    reason = &mut leaves => {
                         tracing::info!(broker = L::BROKER, %reason, "the next link is made before this one ends");
                         tokio::select! {
                             made = next(&mut source, &shared, &inbox, &mut backoff) => break End::Succeeded(made),
@@ -298,19 +309,9 @@ async fn next<L: Link>(
             Ok(made) => return made,
             Err(error) => {
                 *shared.lock() = before.clone();
-                tell::<L>(&mut outage, &error, inbox);
+                outage.tell(&error, &format!("not connected to {} again yet", L::BROKER), inbox);
             }
         }
-    }
-}
-
-/// Tells why a link is not made: once for each cause.
-fn tell<L: Link>(outage: &mut Outage, error: &Error, inbox: &Inbox) {
-    let Some(cause) = outage.failed(error) else { return };
-    if waiting_helps(error) {
-        tracing::warn!(broker = L::BROKER, kind = ?error.kind(), %cause, "still not connected: {error}");
-    } else {
-        inbox.refused(error);
     }
 }
 

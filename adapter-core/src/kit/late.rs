@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::kit::Backoff;
-use crate::kit::outage::Outage;
+use crate::kit::outage::{Outage, tell};
 use crate::model::{BrokerInfo, Description, Error, ErrorKind, Limits, Result};
 use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, Outgoing, PublishError, Reason};
 
@@ -129,19 +129,11 @@ impl<C: Connect> Attempts<C> {
                     // The error of the first attempt is the caller's, as long as the caller waits for it.
                     let taken = first.take().is_some_and(|first| first.send(Err(error.clone())).is_ok());
                     if let Some(cause) = news.filter(|_| !taken) {
-                        self.tell(&error, &cause);
+                        tell(&error, &cause, "not connected yet", &self.inbox);
                     }
                 }
             }
             backoff.wait_at_most(outage.longest()).await;
-        }
-    }
-
-    fn tell(&self, error: &Error, cause: &str) {
-        if waiting_helps(error) {
-            tracing::warn!(kind = ?error.kind(), %cause, "not connected yet: {error}");
-        } else {
-            self.inbox.refused(error);
         }
     }
 

@@ -1,9 +1,10 @@
 //! A link to a broker, as [`Keeper`](crate::backend::Keeper) keeps it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::kit::Renewal;
 use crate::model::{BrokerInfo, Description, Limits, Result};
 use crate::seams::{Capabilities, Channel, Inbox, Outgoing, PublishError, Reason};
 
@@ -171,6 +172,25 @@ pub trait Link: Sized + Send + 'static {
     /// Must be safe.
     fn leaving(_handle: &Self::Handle) -> impl Future<Output = Reason> + Send {
         std::future::pending()
+    }
+
+    /// When the broker ends this link for its login: [`Login::expires`](crate::backend::Login::expires) of the one that it was made
+    /// with. Never, by default.
+    fn expires(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Logs in with the next login on the link as it stands. Called when about three quarters of the time have passed until it
+    /// [expires](Self::expires), and again after a pause as long as it fails. By default a link keeps its login; if it is not
+    /// [ordered](Capabilities::ordered), a successor is made as for one that is [leaving](Self::leaving), else its end is an outage.
+    ///
+    /// # Errors
+    /// `Config` and `Denied` are told to the application. One that takes 10 s is dropped, and counts as `Unavailable`.
+    ///
+    /// # Cancel safety
+    /// Must be safe.
+    fn renew(_handle: &Self::Handle) -> impl Future<Output = Result<Renewal>> + Send {
+        std::future::ready(Ok(Renewal::BySuccessor))
     }
 
     /// Says goodbye to a broker that is reachable: returns once the broker has forgotten this node, or after about a second. A link that has a

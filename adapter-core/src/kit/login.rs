@@ -1,10 +1,10 @@
-//! Who a node is to its broker, asked anew for each connection.
+//! Who a node is to its broker, asked anew for each connection, and before a login ends.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -19,26 +19,35 @@ const LONGEST: u64 = 64 << 10;
 /// A login: the name and the password, where the broker wants one. What is `None` is not sent; PostgreSQL takes what the URL says
 /// then, and RabbitMQ, where both are `None`, `guest` or our certificate. Debug shows no password.
 #[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Login {
     /// Who logs in.
     pub user: Option<String>,
     /// What proves it: a password or a token.
     pub password: Option<String>,
+    /// When the broker ends a connection that has this login; `None` for never. [`valid_for`](Self::valid_for) sets it.
+    pub expires: Option<Instant>,
 }
 
 /// Where the login of each new connection comes from: fixed, from a file, or from code. So a password or a token that changes
-/// is taken up without a restart. A connection that is made already keeps its login.
+/// is taken up without a restart. A connection that is made already keeps its login. If that says that it ends
+/// ([`Login::valid_for`]), it is asked for anew in time, and the connection goes on with the new one.
 ///
 /// # Examples
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> roomcast_core::Result<()> {
+/// use std::time::Duration;
+///
 /// use roomcast_core::backend::{Credentials, Login};
 ///
-/// async fn token() -> roomcast_core::Result<String> {
-///     Ok("of fifteen minutes".to_owned()) // from the provider's API, say
+/// async fn token() -> roomcast_core::Result<(String, Duration)> {
+///     Ok(("of an hour".to_owned(), Duration::from_secs(3600))) // from the provider's API, say
 /// }
-/// let credentials = Credentials::from_fn(async || Ok(Login::new("web", token().await?)));
-/// assert_eq!(credentials.login().await?, Login::new("web", "of fifteen minutes"));
+/// let credentials = Credentials::from_fn(async || {
+///     let (token, time) = token().await?;
+///     Ok(Login::new("web", token).valid_for(time))
+/// });
+/// assert_eq!(credentials.login().await?.user.as_deref(), Some("web"));
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -56,7 +65,25 @@ enum Source {
 impl Login {
     /// This user with this password.
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { user: Some(user.into()), password: Some(password.into()) }
+        Self { user: Some(user.into()), ..Self::token(password) }
+    }
+
+    /// A password or a token alone, for brokers that know by it who logs in.
+    pub fn token(password: impl Into<String>) -> Self {
+        Self { password: Some(password.into()), ..Self::default() }
+    }
+
+    /// The broker ends a connection that has this login after this time from now: 12 h for ElastiCache by IAM, what a token says for
+    /// Azure Cache by Entra and for RabbitMQ by OAuth 2. When about three quarters of it have passed, the node asks for the next login
+    /// and renews what it has: on the same connections with Redis and RabbitMQ, by a new connection that is made before the old one
+    /// goes with NATS. PostgreSQL ends no session for its login, and nothing is renewed there.
+    ///
+    /// A renewal that fails is told as an [`Event::Refused`](crate::Event::Refused) for the kinds `Config` and `Denied`, and logged
+    /// otherwise. It is tried again as long as the connection stands, with the pauses of an outage.
+    #[must_use]
+    pub fn valid_for(mut self, time: Duration) -> Self {
+        self.expires = tokio::time::Instant::now().into_std().checked_add(time);
+        self
     }
 }
 
@@ -75,7 +102,8 @@ impl Credentials {
         Self(Source::File { user, file: file.into() })
     }
 
-    /// Asks code of the application each time a link is made, for PostgreSQL and NATS with each connection. An attempt whose login fails,
+    /// Asks code of the application each time a link is made, for PostgreSQL and NATS with each connection, and each time a login that
+    /// [ends](Login::valid_for) is to be renewed. An attempt whose login fails,
     /// panics or takes 5 s has failed, and is repeated as any other: after 5 to 10 s for the kinds `Config` and `Denied`. The future
     /// may be dropped at any await.
     pub fn from_fn<F>(code: impl Fn() -> F + Send + Sync + 'static) -> Self
@@ -115,7 +143,7 @@ impl Credentials {
     pub async fn login(&self) -> Result<Login> {
         match &self.0 {
             Source::Fixed(login) => Ok(login.clone()),
-            Source::File { user, file } => Ok(Login { user: user.clone(), password: Some(password(file).await?) }),
+            Source::File { user, file } => Ok(Login { user: user.clone(), ..Login::token(password(file).await?) }),
             Source::Code(code) => asked(Arc::clone(code)).await,
         }
     }
@@ -162,7 +190,8 @@ impl Default for Credentials {
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let password = self.password.as_ref().map(|_| "..");
-        f.debug_struct("Login").field("user", &self.user).field("password", &password).finish()
+        let mut shown = f.debug_struct("Login");
+        shown.field("user", &self.user).field("password", &password).field("expires", &self.expires).finish()
     }
 }
 

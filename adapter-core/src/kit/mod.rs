@@ -10,7 +10,11 @@ mod link;
 mod login;
 mod outage;
 mod percent;
+mod renewal;
 mod ring;
+#[cfg(test)]
+mod scripted;
+mod silence;
 mod stagger;
 mod tcp;
 #[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
@@ -28,8 +32,10 @@ pub(crate) use late::{Late, waiting_helps};
 pub use link::{Authority, Breaker, Link};
 pub use login::{Credentials, Login};
 pub use percent::percent_decoded;
+pub use renewal::Renewal;
 pub use ring::{Ring, in_turn, in_turn_limit};
+pub use silence::Silence;
 pub use tcp::tcp;
 pub use tls_files::TlsFiles;
-pub use url::UrlParts;
+pub use url::{UrlParts, at_least_one};
 pub use wire::{Pulse, Wire};

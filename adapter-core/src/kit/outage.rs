@@ -1,11 +1,13 @@
-//! One outage: how long to pause between attempts, and which of their errors are news.
+//! What is tried again and again: how long to pause between attempts, and which of their errors are news.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::kit::waiting_helps;
 use crate::model::{Error, ErrorKind, causes};
+use crate::seams::Inbox;
 
 /// The longest pause between two attempts in an outage of up to half a minute.
 const LONGEST: Duration = Duration::from_millis(500);
@@ -19,7 +21,7 @@ const REFUSED: Duration = Duration::from_secs(10);
 /// So many different causes of one outage are told.
 const CAUSES: usize = 8;
 
-/// The attempts to make a link in one outage.
+/// The attempts to make a link in one outage, or to renew the login of one.
 pub(super) struct Outage {
     began: Instant,
     longest: Duration,
@@ -43,5 +45,21 @@ impl Outage {
         let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
         let told = (error.kind(), cause.clone());
         (self.told.len() < CAUSES && self.told.insert(told)).then_some(cause)
+    }
+
+    /// The same, and tells of it: `what` is not done yet.
+    pub(super) fn tell(&mut self, error: &Error, what: &str, inbox: &Inbox) {
+        if let Some(cause) = self.failed(error) {
+            tell(error, &cause, what, inbox);
+        }
+    }
+}
+
+/// Tells why an attempt has failed: in the log where waiting may help, else to the application.
+pub(super) fn tell(error: &Error, cause: &str, what: &str, inbox: &Inbox) {
+    if waiting_helps(error) {
+        tracing::warn!(kind = ?error.kind(), %cause, "{what}: {error}");
+    } else {
+        inbox.refused(error);
     }
 }

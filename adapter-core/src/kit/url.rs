@@ -1,6 +1,7 @@
 //! The grammar that the backends' URLs share.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::kit::{HostPort, percent_decoded};
 use crate::model::{Error, Result};
@@ -101,6 +102,17 @@ impl<'a> UrlParts<'a> {
         })
     }
 
+    /// Hands over each option and its decoded value. `take` answers whether it knows the option; `known` are those that there are.
+    ///
+    /// # Errors
+    /// `Config` for an option that is not written `option=value`, is not UTF-8, or is [unknown](Self::unknown_option); those of `take`.
+    pub fn each_option(&self, known: &str, mut take: impl FnMut(&str, String) -> Result<bool>) -> Result<()> {
+        self.options().try_for_each(|option| {
+            let (option, value) = option?;
+            if take(option, percent_decoded(value)?)? { Ok(()) } else { Err(self.unknown_option(option, known)) }
+        })
+    }
+
     /// The error for an option that the backend does not know. It names the option, never its value, and the options that
     /// there are.
     pub fn unknown_option(&self, option: &str, known: &str) -> Error {
@@ -125,6 +137,15 @@ impl<'a> UrlParts<'a> {
     }
 }
 
+/// The value of an option that is a number of at least one.
+///
+/// # Errors
+/// `Config`, also where the number is too large for its type.
+pub fn at_least_one<N: FromStr + PartialEq + From<u8>>(option: &str, value: &str) -> Result<N> {
+    let number = value.parse().ok().filter(|number| *number != N::from(0));
+    number.ok_or_else(|| Error::config(format!("{option} is a number, at least 1, and not too large")))
+}
+
 /// Without what may be secret.
 impl fmt::Debug for UrlParts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,7 +168,7 @@ mod tests {
             let parts = parse(url)?;
             parts.login()?;
             parts.servers(1)?;
-            parts.options().next().map_or(Ok(()), |option| Err(parts.unknown_option(option?.0, "mode, tag")))
+            parts.each_option("mode, tag", |option, _| Ok(option == "mode"))
         };
         let error: Error = read(url).expect_err(url);
         assert_eq!(error.kind(), ErrorKind::Config, "{url}");

@@ -34,8 +34,8 @@ pub enum Event {
     Degraded(String),
     /// The link is up again. A node that began without its broker has joined the cluster.
     Recovered,
-    /// This node cannot connect for a reason that waiting may not mend, such as a name or a password that the broker refuses.
-    /// It tries again every 5 to 10 s. The event comes once for each cause in one outage, also for a node that began
+    /// This node cannot connect for a reason that waiting may not mend, such as a name or a password that the broker refuses, or
+    /// cannot renew a login that is going to end. It tries again every 5 to 10 s. The event comes once for each cause in one outage, also for a node that began
     /// without its broker ([`WhenUnreachable::ServeLocally`](crate::WhenUnreachable::ServeLocally)).
     #[non_exhaustive]
     Refused {

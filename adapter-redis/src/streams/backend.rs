@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
 use roomcast_core::backend::{
-    Authority, Breaker, BrokerInfo, Capabilities, Channel, Description, InPlace, Inbox, Limits, Link, Outgoing,
-    PublishError, Pulse, Reason,
+    Authority, Breaker, BrokerInfo, Capabilities, Channel, Credentials, Description, InPlace, Inbox, Limits, Link,
+    Outgoing, PublishError, Pulse, Reason, Renewal,
 };
 use roomcast_core::{Error, Result};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::backend::{QUIT, Server, broken, publish};
 use crate::config::{Mode, Redis};
-use crate::connection::Connection;
+use crate::connection::{Connection, renew};
 use crate::description::{Carrier, describe};
 use crate::error::error;
 use crate::streams::intake::{Channels, Position, Tail};
@@ -46,6 +46,7 @@ pub(crate) struct Log {
     reader: Connection,
     sentinels: Option<Sentinels>,
     tail: Tail,
+    expires: Option<Instant>,
     handle: Handle,
 }
 
@@ -62,6 +63,7 @@ pub(crate) struct Handle {
     began: Instant,
     /// When the stream's time was set last, in seconds since then and 1; 0 is never.
     renewed: Arc<AtomicU64>,
+    credentials: Credentials,
     breaker: Breaker,
 }
 
@@ -94,9 +96,10 @@ impl Link for Log {
             maxlen: *maxlen,
             began: Instant::now(),
             renewed: Arc::default(),
+            credentials: redis.credentials.clone(),
             breaker,
         };
-        Ok(Self { publisher, reader, sentinels, tail, handle })
+        Ok(Self { publisher, reader, sentinels, tail, expires: dial.login.expires, handle })
     }
 
     fn timeout(reading: &Reading) -> Duration {
@@ -152,6 +155,14 @@ impl Link for Log {
             reason = replaced(self.sentinels.as_ref()) => reason,
             cause = self.tail.read(inbox) => format!("the stream cannot be read: {}", error(cause)).into(),
         }
+    }
+
+    fn expires(&self) -> Option<Instant> {
+        self.expires
+    }
+
+    async fn renew(handle: &Handle) -> Result<Renewal> {
+        renew([&handle.publisher, &handle.reader], &handle.credentials).await
     }
 
     async fn quit(mut self) {

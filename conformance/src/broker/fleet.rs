@@ -131,11 +131,17 @@ impl Fleet {
     pub(super) async fn take_less(&self, recipe: &Recipe) -> Result<bool, MissingBroker> {
         let launch = if self.provider == Provider::Container { &recipe.container } else { &recipe.local };
         let Some(command) = launch.as_ref().and_then(|launch| launch.takes_less.as_ref()) else { return Ok(false) };
-        for (index, server) in self.servers.iter().enumerate() {
+        self.operate(self.servers.len(), command).await?;
+        Ok(true)
+    }
+
+    /// Runs an operator's command on each of the first so many servers.
+    pub(super) async fn operate(&self, servers: usize, command: &[Text]) -> Result<(), MissingBroker> {
+        for (index, server) in self.servers.iter().take(servers).enumerate() {
             let command = self.places(index, server.folder()).fill_all(command);
             self.run(index, &command.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// What stands for the places of a template.

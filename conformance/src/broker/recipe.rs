@@ -63,6 +63,7 @@ pub struct Recipe {
     pub(super) setup: Setup,
     /// Why no start can have a smaller limit of messages than ours.
     pub(super) takes_all: Option<Text>,
+    pub(super) ends_links: Vec<Text>,
 }
 
 impl Recipe {
@@ -83,6 +84,7 @@ impl Recipe {
             probe: Probe::Accepts,
             setup: Setup::None,
             takes_all: None,
+            ends_links: Vec::new(),
         }
         .named(name)
     }
@@ -116,10 +118,18 @@ impl Recipe {
     /// [`asked_at_peer`](Self::asked_at_peer) says.
     pub fn tls(mut self, scheme: impl Into<Text>, query: impl Into<Text>) -> Self {
         self.encrypted = true;
+        self.ends_links.clear(); // the operator's programs would have to speak TLS, too
         self.scheme(scheme)
             .url_options(query)
             .without_image()
             .with_program(|program| program.prepare(["sh", "-c", certificates::SCRIPT]))
+    }
+
+    /// The program by which its operator ends all links of clients, run where a server of it runs, and its arguments, which are
+    /// templates: for the case of a maintenance that is planned. None by default.
+    pub fn ends_links(mut self, command: impl IntoIterator<Item = impl Into<Text>>) -> Self {
+        self.ends_links = command.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Whether it is ready is asked at `{peer}`, where it has nothing but the plain protocol for us.

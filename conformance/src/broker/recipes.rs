@@ -150,6 +150,26 @@ default_pool_size = SIZE
 server_login_retry = 0.1
 ";
 
+// Those that publish and those that subscribe.
+const REDIS_ENDS_LINKS: [&str; 3] = [
+    "sh",
+    "-c",
+    "cli=$(command -v redis-cli || command -v valkey-cli)
+    for type in normal pubsub; do $cli -p {port} CLIENT KILL TYPE $type; done",
+];
+
+const POSTGRES_ENDS_LINKS: [&str; 9] = [
+    "psql",
+    "-h",
+    "127.0.0.1",
+    "-p",
+    "{port}",
+    "-U",
+    "postgres",
+    "-c",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+];
+
 /// Those that a program or a person asks for by name: of each family one server, and a cluster.
 pub fn all() -> [Recipe; 7] {
     [redis(), redis_cluster(), nats(), nats_cluster(), rabbitmq(), rabbitmq_cluster(), postgres()]
@@ -162,6 +182,7 @@ pub fn redis() -> Recipe {
         .image(Launch::new("redis:8").args(REDIS_ARGUMENTS.iter().copied()))
         .probe(Probe::Redis)
         .takes_all("Redis cannot be configured to take less than 1 MiB")
+        .ends_links(REDIS_ENDS_LINKS)
 }
 
 /// A Redis Cluster of three masters.
@@ -208,6 +229,7 @@ pub fn rabbitmq() -> Recipe {
                 .takes_less_by(RABBITMQ_TAKES_LESS.iter().copied()),
         )
         .answers(5672, *b"AMQP\0\0\x09\x01", "\x07version")
+        .ends_links(["rabbitmqctl", "-q", "close_all_connections", "maintenance"])
 }
 
 /// A RabbitMQ cluster of two servers; a queue is on the one that its client is connected to.
@@ -239,6 +261,7 @@ pub fn postgres() -> Recipe {
     with_args(Recipe::new("postgres", "postgres").program(program).image(image), POSTGRES_ARGUMENTS)
         .probe(Probe::Postgres)
         .takes_all("what a notification of PostgreSQL takes, 8,000 bytes, is fixed when it is built")
+        .ends_links(POSTGRES_ENDS_LINKS)
 }
 
 /// One Redis server by `rediss://`.

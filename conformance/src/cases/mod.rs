@@ -33,6 +33,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         outage::local::CASES,
         outage::back::CASES,
         outage::queue::CASES,
+        outage::planned::CASES,
         outage::link::CASES,
         outage::way::CASES,
         outage::word::CASES,

@@ -6,6 +6,7 @@ pub(super) mod limit;
 pub(super) mod link;
 pub(super) mod local;
 pub(super) mod nemesis;
+pub(super) mod planned;
 pub(super) mod process;
 pub(super) mod queue;
 pub(super) mod replay;
