@@ -122,7 +122,8 @@ pub trait Link: Sized + Send + 'static {
     /// What this link allows.
     fn limits(&self) -> Limits;
 
-    /// Which broker this link leads to, as it said at [opening](Self::open); `None`, the default, when it did not say.
+    /// Which broker this link leads to, as it said while the link was made; `None`, the default, when it did not say. Asked once, after
+    /// the [authority](Self::authority).
     fn broker(&self) -> Option<BrokerInfo> {
         None
     }
