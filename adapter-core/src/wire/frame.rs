@@ -6,7 +6,7 @@
 use bytes::{Buf, Bytes};
 
 use super::kind::Kind;
-use super::run::{CONTROL_FLAG, HEAD, MAGIC, NUMBER, NUMBERED_FLAG, VERSION};
+use super::run::{CONTROL_FLAG, HEAD, MAGIC, NUMBER, NUMBERED_FLAG, OVERHEAD, TRACED_OVERHEAD, VERSION};
 use super::run::{EXTENDED_TAG, PART_TAG, REPEATED_TAG, REQUEST_EXTENSION, TAGS, TRACE_EXTENSION};
 use crate::model::{NodeId, TraceContext};
 
@@ -48,6 +48,11 @@ impl Head {
     /// Of a frame without a number, whole, and without extensions.
     pub(crate) fn new(kind: Kind, sender: NodeId, counter: u64) -> Self {
         Self { kind, sender, counter, number: None, part: None, request: None, trace: None }
+    }
+
+    /// What a frame of this head adds to its body and packet at the most.
+    pub(crate) fn overhead(&self) -> usize {
+        self.trace.map_or(OVERHEAD, |_| TRACED_OVERHEAD)
     }
 }
 

@@ -41,7 +41,7 @@ fn write(frames: &[Written]) -> Vec<u8> {
     for (head, body, packet) in frames {
         let before = message.len();
         message.add(head, body, packet);
-        assert!(message.len() - before <= OVERHEAD + body.len() + packet.len());
+        assert!(message.len() - before <= head.overhead() + body.len() + packet.len());
     }
     message.freeze().to_vec()
 }

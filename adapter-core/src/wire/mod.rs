@@ -20,4 +20,4 @@ pub(crate) use codec::{Malformed, decode, encode};
 pub(crate) use frame::{Frame, Frames, Head, Number, Part, Skipped};
 pub(crate) use kind::Kind;
 pub(crate) use operation::{Answer, Content, Operation, Unreadable};
-pub(crate) use run::{Glance, Message, OVERHEAD, RESEND_ROOM};
+pub(crate) use run::{Glance, Message, OVERHEAD, RESEND_ROOM, TRACED_OVERHEAD};

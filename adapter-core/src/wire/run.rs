@@ -34,8 +34,11 @@ const REQUEST: usize = 10;
 /// Its type, its length and its bytes.
 const TRACE: usize = 2 + TraceContext::LEN;
 
-/// What a frame adds to its body and packet at the most: a run of its own, its kind, its part, its extensions, its lengths.
-pub(crate) const OVERHEAD: usize = HEAD + NUMBER + 1 + 3 + 5 + 4 * 5 + 1 + REQUEST + TRACE + 5;
+/// What a frame without a trace context adds to its body and packet at the most: a run of its own, its kind, its part, its
+/// request, its lengths.
+pub(crate) const OVERHEAD: usize = HEAD + NUMBER + 1 + 3 + 5 + 4 * 5 + 1 + REQUEST + 5;
+/// The same with a trace context.
+pub(crate) const TRACED_OVERHEAD: usize = OVERHEAD + TRACE;
 
 /// What stands before a message that is sent again, at the most: a frame of its own, of its channel and epoch.
 pub(crate) const RESEND_ROOM: usize = HEAD + 1 + 2 + 1 + 1 + (1 + 9 + 1);
@@ -64,7 +67,8 @@ struct Run {
 impl Message {
     /// One frame, for a message that needs no more.
     pub(crate) fn of(head: &Head, body: &[u8], packet: &[u8]) -> Bytes {
-        let mut message = Self { bytes: BytesMut::with_capacity(OVERHEAD + body.len() + packet.len()), run: None };
+        let mut message =
+            Self { bytes: BytesMut::with_capacity(head.overhead() + body.len() + packet.len()), run: None };
         message.add(head, body, packet);
         message.freeze()
     }

@@ -223,7 +223,8 @@ impl World {
         match output {
             Output::Perform { reply, whole } => {
                 let me = node::id(self.seed, node);
-                let (trace, frame) = (whole.head().trace, whole.into_frame());
+                let frame = whole.into_frame();
+                let trace = frame.head.trace;
                 let operation = Operation::decode(frame).expect("nodes of this build understand each other");
                 if operation.target().is_none_or(|target| target.concerns(me)) {
                     self.perform(node, reply, &operation, trace);

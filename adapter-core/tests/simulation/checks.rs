@@ -226,9 +226,11 @@ pub(super) fn g09_no_silent_loss(history: &History) -> Result<(), String> {
                         seen = Seen { last: n, begun: true, gap: 0, unknown: false };
                     }
                     What::Gap { of, count: Some(count), inbox } if of == sender => {
-                        // Where no order is kept, a mark may come from before what the node was not there to hear; who leaves
-                        // cannot say that any more.
-                        let strange = !history.plan.ordered && !seen.begun && duties.lives[sender].closed.is_some();
+                        // Where no order is kept, a mark may come from before what the node was not there to hear; a sender
+                        // that is gone cannot say that any more.
+                        let life = &duties.lives[sender];
+                        let gone = life.closed.is_some() || life.killed.is_some();
+                        let strange = !history.plan.ordered && !seen.begun && gone;
                         let told = seen.gap + count;
                         let early = strange && sent_before(history, sender, duties.lives[node].started) >= told;
                         hold(history.plan.lossy || duties.lives[sender].refused || early, || {

@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 
 use crate::model::Limits;
-use crate::wire::{Frame, Head, MissingPieces, OVERHEAD, Part, RESEND_ROOM, Range};
+use crate::wire::{Frame, Head, MissingPieces, Part, RESEND_ROOM, Range, TRACED_OVERHEAD};
 
 /// The pieces of a body and packet, for a link that takes messages of `max` bytes. None when it fits as it is.
 pub(crate) fn split(head: &Head, body: &Bytes, packet: &Bytes, max: usize) -> Option<Vec<(Head, Bytes)>> {
     let total = body.len() + packet.len();
-    if OVERHEAD + total <= max {
+    if head.overhead() + total <= max {
         return None;
     }
     let mut head = *head;
     let mut part = Part { index: 0, of: 0, body: body.len() as u32, packet: packet.len() as u32 };
     head.part = Some(part);
-    part.of = total.div_ceil(max.saturating_sub(OVERHEAD).max(1)) as u32;
+    part.of = total.div_ceil(max.saturating_sub(head.overhead()).max(1)) as u32;
     // By their number alone: pieces of two cuts go together where both cuts have as many.
     let piece = total.div_ceil(part.of as usize);
     let slice = |from: usize, to: usize| match (from.min(body.len()), to.min(body.len())) {
@@ -85,7 +85,7 @@ impl Assembly {
     pub(crate) fn begin(head: Head, part: Part, max: usize) -> Option<Self> {
         let total = u64::from(part.body) + u64::from(part.packet);
         // No piece but the last is smaller than what the smallest link takes.
-        let smallest = (Limits::MIN_FRAME - RESEND_ROOM - OVERHEAD) as u64;
+        let smallest = (Limits::MIN_FRAME - RESEND_ROOM - TRACED_OVERHEAD) as u64;
         let fits = total <= max as u64 && u64::from(part.of) <= total / smallest + 1;
         fits.then(|| Self { head, part, pieces: BTreeMap::new(), bytes: 0 })
     }
@@ -170,7 +170,7 @@ mod tests {
                 let body = Bytes::from((0..body).map(|i| i as u8).collect::<Vec<_>>());
                 let packet = Bytes::from((0..packet).map(|i| !i as u8).collect::<Vec<_>>());
                 let Some(mut pieces) = split(&head(), &body, &packet, max) else {
-                    assert!(OVERHEAD + body.len() + packet.len() <= max);
+                    assert!(head().overhead() + body.len() + packet.len() <= max);
                     continue;
                 };
                 pieces.reverse();

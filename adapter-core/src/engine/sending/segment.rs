@@ -197,7 +197,7 @@ impl Segment {
     pub(super) fn add(&mut self, head: &Head, content: &Content, cost: Cost, packing: &Packing) -> bool {
         let What::Open(message) = &mut self.what else { return false };
         let large = content.packet.len() > BY_REFERENCE || is_large_body(content);
-        if large || message.len() + OVERHEAD + content.len() > packing.room() {
+        if large || message.len() + head.overhead() + content.len() > packing.room() {
             return false;
         }
         message.add(head, &content.body, &content.packet);
@@ -293,5 +293,55 @@ impl Segment {
             (last.room, last.answer_bytes) = (cost.room, cost.answer_bytes);
         }
         segments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{NodeId, TraceContext};
+    use crate::wire::{Kind, Number};
+
+    fn trace(n: u64) -> Option<TraceContext> {
+        TraceContext::new([1; 16], n.to_be_bytes(), 1).filter(|_| n % 2 == 1)
+    }
+
+    fn segments(n: u64, len: usize, packing: &Packing) -> Vec<Segment> {
+        let (head, content) = frame(n, len);
+        Segment::of(Destination::Cluster, head, content, Cost::default(), Instant::now(), packing)
+    }
+
+    fn frame(n: u64, len: usize) -> (Head, Content) {
+        let content =
+            Content { kind: Kind::BROADCAST, body: Bytes::new(), packet: vec![0; len].into(), trace: trace(n) };
+        let number = Some(Number { epoch: 1, n });
+        (Head { number, trace: trace(n), ..Head::new(content.kind, NodeId::from_bytes([1; 16]), n) }, content)
+    }
+
+    fn read(segments: Vec<Segment>, packing: &Packing) -> Vec<(u64, Option<TraceContext>)> {
+        let messages = segments.into_iter().map(|mut segment| segment.payload().into_bytes());
+        let fits = |message: &Bytes| assert!(message.len() <= packing.max_frame);
+        let heads = messages.inspect(fits).flat_map(Frames::new).map(|frame| frame.expect("reads").head);
+        heads.map(|head| (head.counter, head.trace)).collect()
+    }
+
+    #[test]
+    fn what_is_cut_again_for_a_smaller_link_keeps_its_traces() {
+        let packing = |max| Packing { max_frame: max, max_packed: max };
+        let (wide, narrow) = (packing(2_000), packing(600));
+        let mut packed = segments(1, 300, &wide).remove(0);
+        for n in 2..=5 {
+            let (head, content) = frame(n, 300);
+            assert!(packed.add(&head, &content, Cost::default(), &wide));
+        }
+        let smaller = packed.cut_again(&[], &narrow);
+        assert!(smaller.len() > 1);
+        assert_eq!(read(smaller, &narrow), (1..=5).map(|n| (n, trace(n))).collect::<Vec<_>>());
+
+        let mut pieces = segments(7, 3_000, &wide);
+        let first = pieces.remove(0);
+        let smaller = first.cut_again(&pieces, &narrow);
+        assert!(smaller.len() > 1 + pieces.len());
+        assert!(read(smaller, &narrow).iter().all(|read| *read == (7, trace(7))));
     }
 }
