@@ -35,7 +35,7 @@ pub(super) enum Bug {
 /// Each bug: what it does, the weather in which it shows, and the check that catches it.
 const BUGS: [(Bug, &str, Profile, &str); 15] = [
     (Bug::DeafAfterReconnect, "a link that is back is not subscribed", Profile::Lossy, "g07_never_deaf"),
-    (Bug::RoomsCounted, "who joins twice has to leave twice", Profile::Ordered, "g01_reach"),
+    (Bug::RoomsCounted, "a socket that joins twice has to leave twice", Profile::Ordered, "g01_reach"),
     (Bug::TaskForEachMessage, "a task for each message: they overtake each other", Profile::Ordered, "g02_order"),
     (Bug::PoisonLoop, "a message comes back as often as it is read", Profile::Ordered, "the run ends"),
     (Bug::ReadyTooSoon, "connecting returns before the others are known", Profile::Ordered, "g18_ready"),
