@@ -340,8 +340,8 @@ impl Engine {
     /// queue capacity the senders get back.
     pub(crate) fn record_outcome(&mut self, outcome: Outcome, now: Instant) -> usize {
         let works = self.link_up && !self.is_in_doubt(now);
-        if outcome == Outcome::Sent {
-            self.hindrance = None;
+        if outcome != Outcome::NotNow {
+            self.hindrance = None; // a broker that says nothing any more may be gone
         }
         let (freed, done) = self.sending.record_outcome(outcome, works, now);
         let control = match done {

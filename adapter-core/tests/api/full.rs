@@ -36,3 +36,15 @@ async fn g08_a_broker_that_takes_nothing_is_named_once_and_its_link_is_kept() {
     while event(&mut events).await != Event::Recovered {}
     assert_eq!((one.cluster.stats().refused, two.cluster.stats().lost), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn g07_a_broker_that_took_nothing_and_falls_silent_is_left() {
+    let (one, link, two) = pair(Cluster::builder()).await;
+    let (mut there, mut events) = (two.socket([]), one.cluster.events());
+    link.set(Mode::Full).await;
+    one.chat.emit("kept").await.unwrap();
+    told(&mut events, |event| matches!(event, Event::Degraded(_)).then_some(())).await;
+    link.set(Mode::Dead).await; // until the link is given up
+    assert_eq!(next(&mut there).await, "kept");
+    assert_eq!(link.resets(), 1);
+}

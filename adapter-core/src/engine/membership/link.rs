@@ -29,7 +29,7 @@ impl Engine {
         self.settings.ordered = ordered;
     }
 
-    /// The broker has answered that it takes nothing now, for this reason. It holds until something is sent.
+    /// The broker has answered that it takes nothing now, for this reason. It holds until a publish ends in another way.
     pub(crate) fn broker_takes_nothing(&mut self, reason: String) {
         self.hindrance = Some(reason);
     }
