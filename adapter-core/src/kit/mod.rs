@@ -13,6 +13,7 @@ mod percent;
 mod renewal;
 mod ring;
 #[cfg(test)]
+#[path = "scripted_for_tests.rs"]
 mod scripted;
 mod silence;
 mod stagger;
