@@ -22,14 +22,14 @@ use crate::wire::Wire;
 /// How often is looked whether bytes have come.
 const TICK: Duration = Duration::from_millis(500);
 /// A broker that is silent in spite of a question is given up after three seconds.
-const SILENCE: Silence = Silence { look: TICK, tick: TICK, ticks: 5 };
+const SILENCE: Silence = Silence::new(TICK, TICK, 5);
 /// More than this in one tick is more than heartbeats and answers to our own questions: parts of messages.
 const PARTS: u64 = 4096;
 /// How long a broker may take from DNS to being reached.
 const DIAL: Duration = Duration::from_millis(2500);
 /// How long it may take from there to being ready, and after which silence during the login it counts as dead.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-const DEAF: Silence = Silence { look: TICK, tick: TICK, ticks: 3 };
+const DEAF: Silence = Silence::new(TICK, TICK, 3);
 /// How long it may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 

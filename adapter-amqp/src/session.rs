@@ -278,11 +278,17 @@ impl Session {
         }
     }
 
-    /// Logs in with the next login on both connections.
+    /// Logs in with the next login on both connections. A blocked one does not read: what it was given would be old when it does.
+    ///
+    /// # Errors
+    /// `Unavailable` while the broker takes no messages, and when a connection has ended.
     ///
     /// # Cancel safety
     /// Safe.
     pub(crate) async fn renew(&self) -> Result<Renewal> {
+        if self.is_blocked() {
+            return Err(Error::unavailable(BLOCKED));
+        }
         let login = self.credentials.login().await?;
         let secret = login.password.unwrap_or_default();
         tokio::try_join!(self.publisher.renew(&secret), self.consumer.renew(&secret))?;

@@ -64,7 +64,7 @@ fn encrypted(files: &TlsFiles) -> Result<Tls> {
     if cfg!(feature = "tls") {
         return Tls::from_files(files);
     }
-    Err(Error::config("amqps:// needs the cargo feature \"tls\" of adapter-amqp (\"amqp-tls\" of roomcast)"))
+    Err(Error::config("amqps:// needs the cargo feature \"tls\" of roomcast-amqp (\"amqp-tls\" of roomcast)"))
 }
 
 #[cfg(test)]

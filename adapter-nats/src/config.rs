@@ -115,7 +115,7 @@ impl Nats {
         self
     }
 
-    /// Answers whether there is such an option.
+    /// Returns whether there is such an option.
     fn set(&mut self, parts: &UrlParts<'_>, option: &str, value: String) -> Result<bool> {
         let files = &mut self.files;
         match option {

@@ -84,8 +84,8 @@ fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
         "57P01" | "57P02" | "57P03" => (ErrorKind::Unavailable, "the PostgreSQL server is being started or shut down"),
         "58P01" => (
             ErrorKind::Unavailable,
-            "the PostgreSQL server cannot read its own notifications any more, as releases before 18.1, 17.7, 16.11, 15.15 and \
-             14.20 could not after a freeze: update it, or end the session with the oldest notifications",
+            "the PostgreSQL server cannot read its own notifications any more, as releases before 18.1, 17.7, 16.11, 15.15, \
+             14.20 and 13.23 could not after a freeze: update it, or end the session with the oldest notifications",
         ),
         "0A000" => (
             ErrorKind::Config,
@@ -97,7 +97,7 @@ fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
             "the PostgreSQL server cancelled a statement by a time limit: see statement_timeout and lock_timeout",
         ),
         code if ["08", "53", "55", "57", "58", "40"].iter().any(|class| code.starts_with(class)) => {
-            (ErrorKind::Unavailable, "the PostgreSQL server accepts no sessions now: see its log")
+            (ErrorKind::Unavailable, "the PostgreSQL server could not do what was asked now: see its log")
         }
         _ => (ErrorKind::Unexpected, "the PostgreSQL server sent an unexpected reply: see its log"),
     }

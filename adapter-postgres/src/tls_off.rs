@@ -21,7 +21,7 @@ impl Tls {
         let promised = !matches!(mode, None | Some(Mode::Disable | Mode::Allow | Mode::Prefer));
         if promised || !files.is_empty() {
             return Err(Error::config(
-                "sslmode and certificates need the cargo feature \"tls\" of adapter-postgres (\"postgres-tls\" of roomcast)",
+                "sslmode and certificates need the cargo feature \"tls\" of roomcast-postgres (\"postgres-tls\" of roomcast)",
             ));
         }
         Ok(Self)

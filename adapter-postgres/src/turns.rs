@@ -1,8 +1,10 @@
 //! One question after the other on a connection.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::sync::{Mutex, oneshot};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -54,12 +56,13 @@ impl Turns {
         }
         let (answer, mut answered) = oneshot::channel();
         let asked = under_way.insert(Box::pin(async move {
-            // Nobody waits for it any more, perhaps.
-            let _ = answer.send(question.await);
+            // A panic is that of the caller alone, who does not wait any more, perhaps.
+            let _ = answer.send(AssertUnwindSafe(question).catch_unwind().await);
         }));
         asked.await;
         *under_way = None;
-        answered.try_recv().expect("the question has ended, and we hold the receiver")
+        let answer = answered.try_recv().expect("the question has ended, and we hold the receiver");
+        answer.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
@@ -82,9 +85,8 @@ mod tests {
                 n
             }
         };
-        let turn = async |n| tokio::time::timeout(std::time::Duration::from_millis(20), turns.take(question(n))).await;
-        assert!(turn(1).await.is_err(), "it is not answered");
-        assert!(turn(2).await.is_err());
+        assert!(turns.take(question(1)).now_or_never().is_none(), "it is not answered");
+        assert!(turns.take(question(2)).now_or_never().is_none());
         assert_eq!(asked.load(Relaxed), 1, "the second was not asked");
         answer.notify_one();
         let third = tokio::spawn({
@@ -96,5 +98,16 @@ mod tests {
         }
         answer.notify_one();
         assert_eq!(third.await.expect("no panic"), 3);
+    }
+
+    #[tokio::test]
+    async fn a_question_that_panics_spoils_none_of_the_next() {
+        let turns = Turns::one_by_one();
+        let asked = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.take(async { panic!("the client has a bug") }).await }
+        });
+        asked.await.expect_err("the panic is the caller's");
+        assert_eq!(turns.take(async { 2 }).await, 2);
     }
 }

@@ -196,7 +196,7 @@ fn secured(files: &TlsFiles) -> Result<Tls> {
     if cfg!(feature = "tls") {
         return Tls::from_files(files);
     }
-    Err(Error::config("rediss:// needs the cargo feature \"tls\" of adapter-redis (\"redis-tls\" of roomcast)"))
+    Err(Error::config("rediss:// needs the cargo feature \"tls\" of roomcast-redis (\"redis-tls\" of roomcast)"))
 }
 
 #[async_trait]

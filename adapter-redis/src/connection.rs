@@ -25,7 +25,7 @@ pub(crate) const RESPONSE: Duration = Duration::from_secs(2);
 /// How often we look once a sign of life was asked for.
 const TICK: Duration = Duration::from_millis(250);
 /// A node's heartbeats come as often as we look, so that nothing has to be asked then.
-const SILENCE: Silence = Silence { look: Duration::from_secs(1), tick: TICK, ticks: 7 };
+const SILENCE: Silence = Silence::new(Duration::from_secs(1), TICK, 7);
 
 /// One connection with the task that drives it, which ends with this value.
 pub(crate) struct Connection {

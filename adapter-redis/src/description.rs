@@ -169,8 +169,8 @@ fn sharded(broker: &BrokerInfo, carrier: Carrier) -> Option<Advice> {
         )),
         Carrier::Sharded if broker.product == "Dragonfly" => Some(Advice::new(
             "sharded_pubsub",
-            "Dragonfly before September 2025 gives messages of sharded pub/sub wrong names (dragonfly#5738), and slots that move are noticed late",
-            "use mode=pubsub, for all nodes and emitters at once, or a later Dragonfly",
+            "a Dragonfly of before September 2025 may give messages of sharded pub/sub wrong names (dragonfly#5738): slots that move are noticed late then",
+            "use mode=pubsub, for all nodes and emitters at once, or update an older Dragonfly",
         )),
         _ => None,
     }

@@ -52,7 +52,7 @@ fn of_server(said: ServerErrorKind, detail: &str) -> (ErrorKind, &'static str) {
     match said {
         ServerErrorKind::NoPerm => (
             Denied,
-            "the Redis user lacks a permission: the README of adapter-redis lists the commands and channels of a node",
+            "the Redis user lacks a permission: the README of roomcast-redis lists the commands and channels of a node",
         ),
         ServerErrorKind::BusyLoading => (Unavailable, "the Redis server is still loading its data"),
         ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain => {

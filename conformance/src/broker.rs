@@ -203,10 +203,12 @@ impl Broker {
 
     /// Has every later start take only smaller messages. No other case can use the broker afterwards.
     pub(crate) async fn take_less(&self) -> Verdict {
-        if self.fleet("take less")?.take_less(&self.recipe).await? {
-            self.changed.store(true, Ordering::Relaxed);
+        let fleet = self.fleet("take less")?;
+        self.changed.store(true, Ordering::Relaxed); // also if it fails half-way
+        if fleet.take_less(&self.recipe).await? {
             return Ok(());
         }
+        self.changed.store(false, Ordering::Relaxed);
         let reason = self.recipe.takes_all.as_deref();
         Err(Failure::unsuited(reason.unwrap_or("the recipe does not say how its broker takes less")))
     }

@@ -1,8 +1,9 @@
 //! A private messenger on any number of servers: a message reaches every tab of its two users, and everybody sees who is online.
 //!
 //! ```sh
-//! cargo run --example messenger -- --key "some secret" --port 3001
-//! cargo run --example messenger -- --key "some secret" --port 3002   # --adapter URL takes another broker than Redis on this machine
+//! export MESSENGER_KEY="some secret"   # signs the sessions
+//! cargo run --example messenger -- --port 3001
+//! cargo run --example messenger -- --port 3002   # --adapter URL takes another broker than Redis on this machine
 //! ```
 //!
 //! A client connects with `auth: { name }`, and from then on with `auth: { session }`. It gets `session {name, session}`, `said {from, to, text}`,
@@ -47,8 +48,10 @@ struct Said<'a> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let options = server::Options::read(&["--key"])?;
-    let key = Key::new(options.get("--key")?);
+    let options = server::Options::read(&[])?;
+    let key =
+        std::env::var("MESSENGER_KEY").map_err(|_| "MESSENGER_KEY is missing: the secret that signs the sessions")?;
+    let key = Key::new(&key);
     let listener = options.listen().await?; // before the cluster is joined
     let cluster = options.join("messenger").await?;
     let presence = Presence::new(cluster.clone())?;

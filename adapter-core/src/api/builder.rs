@@ -170,7 +170,7 @@ impl ClusterBuilder {
     }
 
     /// Makes what this node sends, and what it delivers, part of the application's traces; by default nothing is. Each message to other nodes then
-    /// has a span, and takes the span's context with it: 27 bytes. What arrives with a context is delivered in a span that is the child of the
+    /// has a span, and takes the span's context with it: 28 bytes. What arrives with a context is delivered in a span that is the child of the
     /// sender's, if any socket here is meant, and handlers of server events run in it. Answers have no context.
     ///
     /// The caller's span is the one that is current when a call's future is polled first. All spans have the target `roomcast::trace` and the

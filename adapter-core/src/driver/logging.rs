@@ -73,7 +73,7 @@ impl Core {
             }),
             Event::Degraded(reason) => tracing::warn!(%cluster, %node, %reason, "the broker is away"),
             Event::Refused { kind, reason } => {
-                tracing::error!(%cluster, %node, ?kind, %reason, "the broker refuses the connection; retrying");
+                tracing::error!(%cluster, %node, ?kind, %reason, "the login or the connection is refused; trying again");
             }
             Event::Recovered => tracing::info!(%cluster, %node, "the broker is back"),
             _ => {}

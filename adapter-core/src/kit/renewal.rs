@@ -16,6 +16,9 @@ const PART: f64 = 0.7;
 const SPREAD: f64 = 0.1;
 /// The shortest time between two renewals, whatever the logins say.
 const LEAST: Duration = Duration::from_millis(100);
+/// Pauses between attempts that fail are at most this part of the time that is left, and at most that long.
+const LATER: u32 = 20;
+const PATIENT: Duration = Duration::from_secs(60);
 /// How long one may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -32,7 +35,7 @@ pub enum Renewal {
 pub(super) async fn renewals<L: Link>(handle: &L::Handle, mut expires: Option<Instant>, inbox: &Inbox) -> Reason {
     while let Some(end) = expires {
         sleep(due(end)).await;
-        match renewed::<L>(handle, inbox).await {
+        match renewed::<L>(handle, end, inbox).await {
             Renewal::Until(end) => expires = end,
             Renewal::BySuccessor if !L::CAPABILITIES.ordered && left(end) > Duration::ZERO => {
                 return "its login is going to end".into();
@@ -52,15 +55,15 @@ fn left(end: Instant) -> Duration {
     Clock::from_std(end).saturating_duration_since(Clock::now())
 }
 
-/// Tries until it has succeeded.
-async fn renewed<L: Link>(handle: &L::Handle, inbox: &Inbox) -> Renewal {
+/// Tries until it has succeeded: in no hurry while much time is left.
+async fn renewed<L: Link>(handle: &L::Handle, end: Instant, inbox: &Inbox) -> Renewal {
     let (mut backoff, mut outage) = (Backoff::default(), Outage::new());
     loop {
         match once::<L>(handle).await {
             Ok(renewal) => return renewal,
             Err(error) => outage.tell(&error, &format!("the login to {} is not renewed yet", L::BROKER), inbox),
         }
-        backoff.wait_at_most(outage.longest()).await;
+        backoff.wait_at_most(outage.longest().max((left(end) / LATER).min(PATIENT))).await;
     }
 }
 

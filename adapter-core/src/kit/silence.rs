@@ -14,22 +14,24 @@ use crate::kit::Pulse;
 /// # async fn example(pulse: &roomcast_core::backend::Pulse) {
 /// use roomcast_core::backend::Silence;
 ///
-/// const SILENCE: Silence = Silence { look: Duration::from_secs(1), tick: Duration::from_millis(250), ticks: 7 };
+/// const SILENCE: Silence = Silence::new(Duration::from_secs(1), Duration::from_millis(250), 7);
 /// SILENCE.of(pulse, || async { /* ping */ }, |_| false).await;
 /// // Nothing has arrived for a second, and for seven looks after the ping.
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Silence {
-    /// How often is looked whether anything has arrived.
-    pub look: Duration,
-    /// How often once nothing had.
-    pub tick: Duration,
-    /// After so many of these the connection is dead.
-    pub ticks: u32,
+    look: Duration,
+    tick: Duration,
+    ticks: u32,
 }
 
 impl Silence {
+    /// Every `look` is checked whether anything has arrived; once nothing had, every `tick`. After so many `ticks` the connection is dead.
+    pub const fn new(look: Duration, tick: Duration, ticks: u32) -> Self {
+        Self { look, tick, ticks }
+    }
+
     /// Returns when nothing has arrived for too long although it was asked for: `ask` is called after the first look that finds nothing.
     /// A connection that is [paused](Pulse::is_paused) is not silent, nor is one that is `excused`, which is told how many bytes have arrived
     /// since the look before.
@@ -65,7 +67,7 @@ mod tests {
     use super::*;
     use tokio::time::Instant;
 
-    const SILENCE: Silence = Silence { look: Duration::from_secs(1), tick: Duration::from_millis(250), ticks: 4 };
+    const SILENCE: Silence = Silence::new(Duration::from_secs(1), Duration::from_millis(250), 4);
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_answer_a_question_is_silent() {

@@ -19,7 +19,7 @@ impl Tls {
     /// # Errors
     /// `Config`, always: it names the feature.
     pub fn from_files(_: &TlsFiles) -> Result<Self> {
-        Err(Error::config("TLS needs the cargo feature \"tls\" of adapter-core"))
+        Err(Error::config("TLS needs the cargo feature \"tls\" of roomcast-core"))
     }
 
     /// Never called: there is nothing to call it on.

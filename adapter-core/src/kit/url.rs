@@ -102,7 +102,7 @@ impl<'a> UrlParts<'a> {
         })
     }
 
-    /// Hands over each option and its decoded value. `take` answers whether it knows the option; `known` are those that there are.
+    /// Hands over each option and its decoded value. `take` returns whether it knows the option; `known` are those that there are.
     ///
     /// # Errors
     /// `Config` for an option that is not written `option=value`, is not UTF-8, or is [unknown](Self::unknown_option); those of `take`.

@@ -151,7 +151,7 @@ impl fmt::Display for Event {
                 write!(f, "messages lost: an unknown number from node {node} {channel}")
             }
             Self::Degraded(reason) => write!(f, "the link to the broker is down: {reason}"),
-            Self::Refused { reason, .. } => write!(f, "the broker refuses the connection: {reason}"),
+            Self::Refused { reason, .. } => write!(f, "the login or the connection is refused: {reason}"),
             Self::Recovered => f.write_str("the link to the broker is up again"),
             Self::Panicked { what, count } => write!(f, "panicked {count} times: {what}"),
             Self::Impersonated => f.write_str("someone else publishes in the name of this node"),

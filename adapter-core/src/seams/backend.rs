@@ -218,7 +218,7 @@ pub enum PublishError {
     #[error("the outcome of the publish is unknown")]
     Unknown(#[source] Error),
     /// The broker takes nothing from anybody now: its memory or its disk is full, say. Any of the frames may have been sent, and all are sent
-    /// again in a while. The link is kept; after a moment the node says by [`Event::Degraded`](crate::Event::Degraded) what this error says, so
+    /// again in a while. The link is kept; after a moment the node says by [`Event::Degraded`](crate::Event::Degraded), unless it is degraded already, what this error says, so
     /// name what the operator should do. After several [`Unknown`](Self::Unknown) on a link that works, the core holds the frames to be the
     /// cause and drops some of them; after this error it drops none.
     #[error("the broker takes nothing now")]

@@ -71,7 +71,7 @@ async fn ask(context: &Context, backend: &dyn Backend) -> Result<Result<Descript
     let asked = tokio::time::timeout(context.timeout, backend.describe());
     Ok(match context.unless_stopped(asked).await? {
         Ok(described) => described.map_err(|error| one_line(&error)),
-        Err(_) => Err("nothing came back in the time given".to_owned()),
+        Err(_) => Err("nothing came back within the timeout".to_owned()),
     })
 }
 

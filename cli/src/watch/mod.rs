@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 ///
 /// That is: broadcasts, joins, leaves, disconnects and server events of all nodes and emitters; nodes that come and go, and lost messages.
 ///
-/// Joins the cluster while it runs: the other nodes see one more node, which has no sockets and replies so to every request.
+/// Joins the cluster while it runs: the other nodes see one more node, which has no sockets: its reply to every request is empty.
 /// One thing is different for applications: a server that sends a server event and waits for the replies of all servers finds this node in
 /// `missing`, with the reason NoHandler. Requests that change nothing are not shown.
 ///

@@ -127,7 +127,7 @@ impl Fleet {
         command::blocking(move || server.run(&command)).await.map_err(|why| self.missing(why))
     }
 
-    /// Runs the operator's command by which each server takes less; answers whether there is one.
+    /// Runs the operator's command by which each server takes less; returns whether there is one.
     pub(super) async fn take_less(&self, recipe: &Recipe) -> Result<bool, MissingBroker> {
         let launch = if self.provider == Provider::Container { &recipe.container } else { &recipe.local };
         let Some(command) = launch.as_ref().and_then(|launch| launch.takes_less.as_ref()) else { return Ok(false) };

@@ -10,8 +10,9 @@ describe("the messenger on two servers", () => {
   const tabs = [];
 
   before(async () => {
+    process.env.MESSENGER_KEY = "secret";
     broker = await startBroker("redis");
-    for (let n = 0; n < 2; n++) servers.push(await startServer("messenger", "--adapter", broker.url, "--key", "secret"));
+    for (let n = 0; n < 2; n++) servers.push(await startServer("messenger", "--adapter", broker.url));
   });
   after(async () => {
     for (const { socket } of tabs) socket.disconnect();

@@ -19,9 +19,11 @@ async fn g09_planned_maintenance_loses_nothing(scene: &Scene) -> Verdict {
     let load = Load::new(&nodes, PACE * 9 / 2);
     let maintenance = async {
         load.reaches(10).await;
-        if broker.end_links().await? {
+        let ended = broker.end_links().await?;
+        if ended {
             all_degraded(&mut outages).await?;
         }
+        scene.measure("links ended by the operator", u64::from(ended));
         load.reaches(50).await;
         broker.restart_gently().await?;
         Ok(())
