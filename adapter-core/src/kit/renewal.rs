@@ -24,6 +24,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// What became of a login that was to be [renewed](Link::renew).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Renewal {
     /// The link has the next login, which [ends](crate::backend::Login::expires) then.
     Until(Option<Instant>),
