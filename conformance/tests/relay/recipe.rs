@@ -4,8 +4,8 @@ use roomcast_conformance::broker::{Launch, Recipe, recipes};
 
 pub(crate) fn recipe() -> Recipe {
     let program = std::env::current_exe().unwrap_or_default().display().to_string();
-    // It answers the one question that Redis is asked.
-    let relay = recipes::redis().named("relay").scheme("relay");
+    // It answers the one question that Redis is asked, and knows no other command.
+    let relay = recipes::redis().named("relay").scheme("relay").ends_links([""; 0]);
     let launch = Launch::new(program).args(["serve", "{port}"]);
     relay.program(launch.takes_less_by(["sh", "-c", "echo 20000 > limit"])).without_image()
 }
