@@ -128,7 +128,7 @@ async fn servers_of_the_wrong_kind_are_refused() -> Tested {
     };
     let (one, two) = (redis().await, redis().await);
     let lone = config(&one.url_at_all(&[one.addresses()[0], two.addresses()[0]])).await;
-    assert!(lone.contains("no Redis Cluster"), "{lone}");
+    assert!(lone.contains("not part of a Redis Cluster"), "{lone}");
     let servers = cluster().await;
     let mut told = 0;
     for server in servers.addresses() {
