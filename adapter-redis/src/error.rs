@@ -25,6 +25,7 @@ fn meaning(cause: &RedisError) -> (ErrorKind, &'static str) {
         Redis::InvalidClientConfig => (Config, "the Redis URL cannot be used"),
         Redis::RESP3NotSupported => (Config, TOO_OLD),
         Redis::Io => (Unavailable, "the Redis server cannot be reached"),
+        Redis::Parse => (Unexpected, "what replies does not speak the protocol of Redis: check the host and the port"),
         Redis::Server(server) => of_server(server, cause.detail().unwrap_or_default()),
         // Codes that the client has no name for.
         Redis::Extension => match cause.code() {
@@ -107,6 +108,7 @@ mod tests {
         let timeout = || std::io::Error::from(std::io::ErrorKind::TimedOut).into();
         let table = [
             (client(Redis::AuthenticationFailed), Denied, "check the user and the password"),
+            (client(Redis::Parse), Unexpected, "check the host and the port"),
             (other("WRONGPASS"), Denied, "check the user and the password"),
             (other("NOAUTH"), Denied, "asks for a password"),
             (other("DENIED"), Denied, "give it a password"),
@@ -131,7 +133,7 @@ mod tests {
             (server(Server::ResponseError, "something else"), Unexpected, "unexpected"),
             (server(Server::CrossSlot, ""), Unexpected, "unexpected"),
             (other("NEVERHEARD"), Unexpected, "unexpected"),
-            (client(Redis::Parse), Unexpected, "unexpected"),
+            (client(Redis::UnexpectedReturnType), Unexpected, "unexpected"),
         ];
         for (cause, kind, advice) in table {
             let said = format!("{cause:?}");

@@ -101,7 +101,11 @@ fn greet(args: &Args, nodes: &[&server::Server]) {
         Adapter::Url(url) => format!("act as one over {}", args::scheme(url)),
         Adapter::None => "know nothing of each other (--adapter none)".to_owned(),
     };
-    println!("Roomcast chat: {} Socket.IO servers that {joined}\n", nodes.len());
+    let servers = match nodes.len() {
+        1 => "one Socket.IO server; it and others".to_owned(),
+        several => format!("{several} Socket.IO servers that"),
+    };
+    println!("Roomcast chat: {servers} {joined}\n");
     for node in nodes {
         println!("  {:<10}  {}", node.name, node.url);
     }

@@ -128,7 +128,9 @@ impl<'a> UrlParts<'a> {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
         let named = hint.is_empty() && option.len() <= 40 && option.chars().all(plain);
         let option = if named { format!(" {option}") } else { String::new() };
-        Error::config(format!("unknown option{option} in a URL of {broker}; the options are {known}{hint}"))
+        Error::config(format!(
+            "unknown option{option} in a URL of {broker}; the options are {known}, and cluster by roomcast::connect and roomcast::backend{hint}"
+        ))
     }
 
     /// What to add to an error if the options may be the rest of a password with a question mark in it.
