@@ -74,7 +74,7 @@ async fn listen(address: SocketAddr, link: &Link, inbox: &Inbox, mut reader: Own
                 inbox.ready().await; // the socket waits meanwhile, and the relay with it
             }
         }
-        inbox.down("the relay has gone");
+        inbox.down("the broker has gone");
         reader = loop {
             backoff.wait().await;
             let Ok(stream) = TcpStream::connect(address).await else { continue };

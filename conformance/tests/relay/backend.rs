@@ -145,7 +145,7 @@ impl Link {
             }
             self.forget().await;
             if self.fault != Fault::NeverSaysDown {
-                self.inbox.down("the relay has gone");
+                self.inbox.down("the broker has gone");
             }
             reader = loop {
                 if !matches!(self.fault, Fault::TriesHotly | Fault::LogsEachFailure) {
