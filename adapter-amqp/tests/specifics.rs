@@ -144,7 +144,16 @@ async fn a_reset_makes_a_new_session() -> Tested {
 async fn under_a_memory_alarm_nothing_is_taken_and_everything_is_delivered_afterwards() -> Tested {
     let broker = own().await;
     let sizes = [0, 1, 100];
-    let mut node = on(&broker.url(), "rc.a").await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let credentials = Credentials::from_fn({
+        let asked = Arc::clone(&asked);
+        move || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            async { Ok(Login::new("guest", "guest").valid_for(Duration::from_secs(1))) }
+        }
+    });
+    let url = format!("amqp://{}", broker.addresses()[0]);
+    let mut node = Node::on(Ok(Amqp::from_url(&url)?.credentials(credentials)), "rc.a").await;
     let hub = Hub::builder().queue(1000).build();
     let sender = Cluster::connect(Amqp::from_url(&broker.url())?).await?;
     let receiver = Cluster::connect(Amqp::from_url(&broker.url())?).await?;
@@ -163,11 +172,15 @@ async fn under_a_memory_alarm_nothing_is_taken_and_everything_is_delivered_after
     println!("alarm: refused within {:?}", before.elapsed());
     // Receiving goes on, on a connection of its own.
     node.subscribe("rc.b").await;
+    let logins = asked.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(2)).await; // the alarm lasts longer than the login
+    assert_eq!(asked.load(Ordering::Relaxed), logins, "no login waits at a connection that the broker does not read");
     for n in 0..300 {
         here.emit(n.to_string()).await?;
     }
     ctl(&broker, &["set_vm_memory_high_watermark", "0.4"]).await;
     node.up().await;
+    eventually("the login is renewed", async || asked.load(Ordering::Relaxed) > logins).await;
     for size in sizes {
         node.publish("rc.b", vec![7; size]).await?;
     }

@@ -90,7 +90,7 @@ pub mod backend {
 /// The metrics that the feature `metrics` publishes through the [`metrics`](https://docs.rs/metrics) facade, once a second.
 #[cfg(feature = "metrics")]
 pub mod metrics {
-    pub use crate::driver::{METRICS, Metric, MetricKind};
+    pub use crate::driver::metrics::{METRICS, Metric, MetricKind};
 }
 
 /// For authors of servers and bridges: the seam to local sockets, and the cluster operations as a trait.

@@ -23,8 +23,8 @@ pub(crate) async fn works_for(client: &Client) -> Result<Option<i32>> {
     Ok(row(&answer).and_then(|row| row.get(0)?.parse().ok()))
 }
 
-/// The process that whoever answered has named at the login: another one than that which works for the client if it was a
-/// pooler. The client tells nobody but the server whose work it asks to be ended, so it is made to ask this.
+/// The process that the peer named at the login. If the peer is a pooler, another process works for the client. The client reveals the
+/// number only in a request to cancel, so it is made to write one.
 pub(crate) async fn named_to(client: &Client) -> Option<i32> {
     let mut asked = Ear::default();
     client.cancel_token().cancel_query_raw(&mut asked, Plain).await.ok()?;

@@ -77,7 +77,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, 
     }
     if args.adapter == Adapter::Relay && !args.host.is_loopback() {
         return Err(format!(
-            "over the relay, whoever opens the page can kill the servers, so they cannot listen on {}; --adapter takes another",
+            "over the relay, any visitor of the page can kill the servers, so they cannot listen on {}; --adapter takes another",
             args.host
         ));
     }

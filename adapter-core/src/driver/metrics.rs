@@ -1,13 +1,17 @@
 //! What is published through the `metrics` facade.
 
+mod table;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use super::core::Core;
-use super::metrics_table::{Labels, METRICS, Metric, MetricKind, Source};
 use crate::model::{Departure, Event, MissingNode, MissingReason};
+use table::{Labels, Source};
+
+pub use table::{METRICS, Metric, MetricKind};
 
 /// Between two looks at what was counted.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -6,13 +6,8 @@ mod events;
 mod link_state;
 mod listeners;
 mod logging;
-#[cfg(feature = "metrics")]
-mod metrics;
-#[cfg(not(feature = "metrics"))]
-#[path = "metrics_off.rs"]
-mod metrics;
-#[cfg(feature = "metrics")]
-mod metrics_table;
+#[cfg_attr(not(feature = "metrics"), path = "metrics_off.rs")]
+pub(crate) mod metrics;
 pub(crate) mod panics;
 mod perform;
 mod reader;
@@ -26,8 +21,6 @@ mod waiters;
 mod writer;
 
 pub(crate) use self::core::{Bounds, Channels, Core, deadline, now};
-#[cfg(feature = "metrics")]
-pub use metrics_table::{METRICS, Metric, MetricKind};
 pub(crate) use registry::Here;
 pub(crate) use send::{LocalAcks, Took, check_timeout};
 pub(crate) use supervisor::start;

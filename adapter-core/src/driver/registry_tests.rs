@@ -12,7 +12,7 @@ fn coming_and_going_looks_at_no_other_namespace() {
     let registry = Arc::new(Registry::default());
     registry.attach(&namespace("/busy"), Arc::new(Hub::new())).expect("attached");
     let busy = Arc::clone(&registry.write().entries[&namespace("/busy")]);
-    // Whoever looks at this namespace now waits.
+    // A look at this namespace waits now.
     let (_attached, _events) = (busy.attached.write(), busy.events());
     let (done, is_done) = mpsc::channel();
     let there = Arc::clone(&registry);

@@ -151,6 +151,21 @@ mod tests {
         nothing_was_told(&mut tap, &keeper).await;
     }
 
+    /// All nodes ask the same provider of tokens.
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_that_fails_is_in_no_hurry_while_much_time_is_left() {
+        let (broker, mut tap) = (Broker::default(), Tap::new(10, 1000));
+        broker.see(|seen| {
+            seen.expires = now().checked_add(MINUTE * 60 * 12);
+            seen.renewals = [Renewed::Fails(ErrorKind::Unavailable); 1000].into();
+        });
+        let keeper = Keeper::<Wire<true>>::connect(broker.clone(), tap.inbox()).await.expect("connected");
+        while within(&broker, MINUTE).await == 0 {} // until the first is due
+        let attempts = within(&broker, MINUTE * 60).await;
+        assert!((50..200).contains(&attempts), "{attempts}");
+        nothing_was_told(&mut tap, &keeper).await;
+    }
+
     /// An application that says the same again.
     #[tokio::test(start_paused = true)]
     async fn a_login_that_has_ended_makes_no_storm() {
