@@ -8,7 +8,7 @@ fn main() -> std::process::ExitCode {
     let amqp = || Subject::new("amqp", roomcast_amqp::Amqp::from_url).deadline(deadline).at_once(4);
     roomcast_conformance::main([
         amqp().broker(recipes::rabbitmq()),
-        amqp().variant("cluster").broker(recipes::rabbitmq_cluster()),
+        amqp().topology("cluster").broker(recipes::rabbitmq_cluster()),
         amqp().variant("tls").broker(recipes::rabbitmq_tls()).on_request().only_if(cfg!(feature = "tls")),
     ])
 }

@@ -6,7 +6,7 @@ fn main() -> std::process::ExitCode {
     let nats = || Subject::new("nats", roomcast_nats::Nats::from_url);
     // Without what servers tell of each other: a node whose link is cut would find the others, past the suite's proxy.
     let cluster = nats()
-        .variant("cluster")
+        .topology("cluster")
         .broker(recipes::nats_cluster())
         .url_options("discover=false")
         .spreads_late("servers of a NATS cluster learn of a subscription a moment after it is confirmed");

@@ -9,7 +9,7 @@ fn main() -> std::process::ExitCode {
         redis().broker(recipes::redis()),
         redis().variant("sharded").broker(recipes::redis()).url_options("mode=sharded"),
         streams.variant("streams").broker(recipes::redis()).keeps_little("maxlen=1000"),
-        redis().variant("cluster").broker(recipes::redis_cluster()),
+        redis().topology("cluster").broker(recipes::redis_cluster()),
         redis().variant("tls").broker(recipes::redis_tls()).on_request().only_if(cfg!(feature = "tls")),
     ])
 }

@@ -21,6 +21,7 @@ use crate::between::between;
 use crate::dialect::Dialect;
 use crate::losses::Losses;
 use crate::reader::Reader;
+use crate::route::{Beyond, Route};
 use crate::sockets::Sockets;
 use crate::target::{self, Reach};
 use crate::{Error, State, value};
@@ -68,22 +69,6 @@ pub struct Adapter<E = Emitter> {
 struct Link {
     namespace: Namespace,
     attachment: AttachmentId,
-}
-
-/// What of an operation other nodes have to do.
-enum Beyond {
-    /// Nothing.
-    Nothing,
-    /// The same, for the sockets there.
-    To(Address),
-    /// Nothing any more: the node of the one socket that is meant is gone.
-    Gone,
-}
-
-/// An operation, divided between this node and the others.
-struct Route {
-    here: bool,
-    beyond: Result<Beyond, roomcast_core::Error>,
 }
 
 impl<E: SocketEmitter> Adapter<E> {
@@ -184,23 +169,6 @@ impl<E> Adapter<E> {
         if let Some(Ok(link)) = self.link.get() {
             self.state.cluster.detach(link.attachment);
         }
-    }
-}
-
-impl Route {
-    /// Refuses what is wrong whatever the state of the broker: nobody has been served yet.
-    fn checked(self, check: impl FnOnce(&Address) -> Result<(), roomcast_core::Error>) -> Result<Self, Error> {
-        let wrong = |error: &roomcast_core::Error| matches!(error.kind(), ErrorKind::Config | ErrorKind::TooLarge);
-        match self.beyond {
-            Err(error) if wrong(&error) => Err(error.into()),
-            Ok(Beyond::To(ref address)) => check(address).map(|()| self).map_err(Error::from),
-            _ => Ok(self),
-        }
-    }
-
-    /// How an error of the cluster's part is told.
-    fn failure(&self) -> impl Fn(roomcast_core::Error) -> Error + use<> {
-        if self.here { Error::after_local } else { Error::from }
     }
 }
 

@@ -13,6 +13,7 @@ mod losses;
 mod news;
 mod peers;
 mod reader;
+mod route;
 mod sockets;
 mod state;
 mod target;

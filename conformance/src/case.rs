@@ -47,6 +47,11 @@ impl Needs {
 }
 
 impl Case {
+    /// Whether a broker of several servers could fail it where one server passes.
+    pub(crate) fn depends_on_topology(&self) -> bool {
+        self.needs.own_broker() || ["contract", "members", "order"].contains(&self.group)
+    }
+
     /// The number of the guarantee that it shows.
     pub(crate) fn guarantee(&self) -> u8 {
         self.name.get(1..3).and_then(|digits| digits.parse().ok()).unwrap_or(0)

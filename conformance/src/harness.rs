@@ -15,6 +15,8 @@ use crate::subject::Subject;
 
 const SUBJECTS: &str = "CONFORMANCE_SUBJECTS";
 const CASES: &str = "CONFORMANCE_CASES";
+/// The name of all cases.
+const ALL: &str = "all";
 
 /// What became of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub enum Outcome {
 ///
 /// `CONFORMANCE_SUBJECTS` names those that are put to the test, `redis,redis cluster` say, or by `* tls` every one that ends so; by
 /// default all but those [on request](Subject::on_request). `CONFORMANCE_CASES` names groups of cases, and guarantees:
-/// `contract,g13`; all by default.
+/// `contract,g13`. By default all are run, or those that can fail [by the topology](Subject::topology) of the broker; `all` runs all.
 ///
 /// With `--nemesis` as the first argument it strikes one subject for a while instead, and says what came of it: [`nemesis`].
 pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
@@ -48,7 +50,8 @@ pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
         return done;
     }
     let named = |variable| std::env::var(variable).unwrap_or_default();
-    let subjects = match chosen(subjects, &named(SUBJECTS)) {
+    let (names, cases) = (named(SUBJECTS), named(CASES));
+    let subjects = match chosen(subjects, &names) {
         Ok(subjects) => subjects,
         Err(text) => {
             eprintln!("{text}");
@@ -62,7 +65,8 @@ pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
     let mut trials = Vec::new();
     for stage in &stages {
         let report = Arc::new(Writer::new(&stage.subject));
-        for case in wanted_cases(&named(CASES)) {
+        let narrowed = stage.subject.by_topology && names.is_empty() && cases.is_empty();
+        for case in wanted_cases(&cases).into_iter().filter(|case| !narrowed || case.depends_on_topology()) {
             let (stage, report) = (Arc::clone(stage), Arc::clone(&report));
             let kind = stage.subject.label();
             let run = move || {
@@ -93,13 +97,13 @@ fn chosen(subjects: Vec<Subject>, names: &str) -> Result<Vec<Subject>, String> {
     Ok(subjects.into_iter().filter(wanted).collect())
 }
 
-/// The cases of the groups and guarantees that are named, separated by commas; all of them where none is. Every other one has a broker
+/// The cases of the groups and guarantees that are named, separated by commas; all of them where none is, or `all`. Every other one has a broker
 /// of its own as long as there are such: those take longest, and wait for the broker while the others use the processors.
 fn wanted_cases(names: &str) -> Vec<&'static Case> {
     let names = words(names);
     let named =
         |case: &&Case| names.iter().any(|name| case.group == *name || case.name.split('_').next() == Some(name));
-    let wanted = cases::all().filter(|case| names.is_empty() || named(case));
+    let wanted = cases::all().filter(|case| names.is_empty() || names == [ALL] || named(case));
     let (own, shared): (Vec<_>, Vec<_>) = wanted.partition(|case| case.needs.own_broker());
     let mut shared = shared.into_iter();
     let mut mixed: Vec<_> = own.into_iter().flat_map(|case| [Some(case), shared.next()]).flatten().collect();
@@ -157,6 +161,7 @@ mod tests {
         assert_eq!(labels("* tls,* pooled"), Ok(vec!["redis tls".into()]));
         assert!(labels("redis,nats").expect_err("no such subject").contains("\"nats\""));
     }
+
     #[test]
     fn cases_are_chosen_by_group_or_guarantee() {
         let some = wanted_cases("contract, g13");
@@ -164,6 +169,7 @@ mod tests {
         assert!(some.iter().any(|case| case.group != "contract") && some.iter().any(|case| case.guarantee() != 13));
         let all = wanted_cases("");
         assert_eq!(all.len(), crate::cases::all().count());
+        assert_eq!(all.len(), wanted_cases("all").len());
         assert!(all[0].needs.own_broker() && !all[1].needs.own_broker() && all[2].needs.own_broker());
     }
 }

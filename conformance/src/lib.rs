@@ -14,7 +14,7 @@
 //! [docs/guarantees.md](https://github.com/roomcast/roomcast/blob/main/docs/guarantees.md)), has a cluster of its own, and runs
 //! beside the others.
 //! `cargo test g07`, `-- --list`, `-- --test-threads 1` work as ever, `CONFORMANCE_SUBJECTS` names the subjects to run, and
-//! `CONFORMANCE_CASES` groups and guarantees. What cannot be shown is listed as ignored, with the
+//! `CONFORMANCE_CASES` groups and guarantees, or `all`. What cannot be shown is listed as ignored, with the
 //! reason. A broker that is missing is a failure; with `CONFORMANCE_REQUIRE=0` what needs it is ignored. What was seen goes as JSON lines to the folder
 //! `$CONFORMANCE_REPORT`, or to `target/conformance`; the command `conformance` makes JUnit and the matrix of docs/conformance.md of it.
 

@@ -27,6 +27,8 @@ pub struct Subject {
     pub(crate) at_once: usize,
     /// Run only where `CONFORMANCE_SUBJECTS` names it.
     pub(crate) on_request: bool,
+    /// It differs from another one by its broker's topology alone.
+    pub(crate) by_topology: bool,
     /// This build has what it needs.
     pub(crate) possible: bool,
     /// The option by which the broker keeps little.
@@ -60,6 +62,7 @@ impl Subject {
             deadline,
             at_once: 8,
             on_request: false,
+            by_topology: false,
             possible: true,
             keeps_little: None,
             spreads_late: None,
@@ -76,6 +79,13 @@ impl Subject {
     pub fn variant(mut self, name: impl Into<Text>) -> Self {
         self.variant = name.into();
         self
+    }
+
+    /// A [`variant`](Self::variant) that differs by its broker's topology alone, as a cluster does from one server. The cases in which
+    /// that can matter are run: the contract, order, members, and every case with a broker of its own. `CONFORMANCE_CASES=all` runs the
+    /// others too, and so does `CONFORMANCE_SUBJECTS` with the subject's name.
+    pub fn topology(self, name: impl Into<Text>) -> Self {
+        Self { by_topology: true, ..self.variant(name) }
     }
 
     /// What is appended to the broker's URL as its query: `mode=sharded`, say. Empty by default.

@@ -1,9 +1,11 @@
-//! What is missing of an account, and when its sender is asked for it.
+//! What is missing of an account: when its sender is asked for it, and when it is given up.
 
 use std::time::{Duration, Instant};
 
 use super::Account;
 use crate::engine::order::asking::Asking;
+use crate::engine::order::patience::{LONGEST, Patience};
+use crate::engine::order::progress::{Progress, Step};
 use crate::wire::{Mark, MissingPieces, Range};
 
 impl Account {
@@ -90,5 +92,58 @@ impl Account {
         }
         missing.extend(self.gone.without(at, newest.saturating_add(1)).take(room));
         (missing, pieces, newest)
+    }
+
+    /// What is next is lost, up to what is held or this number.
+    pub(super) fn lose_until(&mut self, end: u64, progress: &mut Progress) {
+        self.held.drop_one(self.next);
+        let to = self.held.first().map_or(end, |held| held.min(end));
+        progress.steps.push(Step::Lost(to - self.next));
+        self.next = to;
+    }
+
+    /// Gives up on what has been missing for too long, or while too much is held.
+    pub(super) fn give_up(&mut self, now: Instant, patience: &Patience, progress: &mut Progress) {
+        while let Some(since) = self.hole_since() {
+            if !self.time_is_up(since, now, patience) && self.held.bytes() <= patience.bytes {
+                return;
+            }
+            self.skip(progress);
+        }
+    }
+
+    fn time_is_up(&self, since: Instant, now: Instant, patience: &Patience) -> bool {
+        let passed = |since| now.saturating_duration_since(since);
+        if self.unsure.is_some() {
+            // Who asks waits for a reply, and asks again if it is lost.
+            let asked = self.asking.is_some_and(|asking| asking.tries() > 0);
+            return passed(since) >= patience.beginning * if asked { LONGEST } else { 1 };
+        }
+        let since = self.back.map_or(since, |back| back.max(since));
+        let quiet = self.filled.map_or(since, |filled| filled.max(since));
+        let asked = self.asking.is_some_and(|asking| asking.is_exhausted(patience.probed));
+        patience.repair.is_zero()
+            || passed(quiet) >= patience.repair && asked
+            || passed(since) >= patience.repair * LONGEST
+    }
+
+    /// Gives up on the numbers before the next one that may still be whole, or up to the newest one known.
+    pub(super) fn skip(&mut self, progress: &mut Progress) {
+        if self.unsure.is_some() {
+            // What came first is where it begins; what was before that, nobody has said.
+            if self.asking.is_some_and(|asking| asking.tries() > 0) {
+                progress.steps.push(Step::LostUncounted);
+            }
+            return self.be_sure(progress);
+        }
+        let held = self.held.first_behind(self.next).map(|(n, _)| n);
+        let known = self.known.map(|(n, _)| n.saturating_add(1));
+        let to = held.or(known).unwrap_or(self.next).max(self.next.saturating_add(1));
+        if to == self.next {
+            self.known = None; // at the end of the numbers: there is nothing behind to wait for
+            return;
+        }
+        self.lose_until(to, progress);
+        self.advance(progress);
     }
 }

@@ -10,7 +10,7 @@ use super::asking::Asking;
 use super::assembly::Whole;
 use super::held::{HeldInAll, compact};
 use super::held_messages::HeldMessages;
-use super::patience::{LONGEST, Patience};
+use super::patience::Patience;
 use super::progress::{Progress, Step};
 use super::ranges::Ranges;
 use crate::wire::{Frame, Mark, Number, Range};
@@ -359,57 +359,5 @@ impl Account {
             }
         }
         self.gone.forget_below(self.next);
-    }
-
-    /// What is next is lost, up to what is held or this number.
-    fn lose_until(&mut self, end: u64, progress: &mut Progress) {
-        self.held.drop_one(self.next);
-        let to = self.held.first().map_or(end, |held| held.min(end));
-        progress.steps.push(Step::Lost(to - self.next));
-        self.next = to;
-    }
-
-    fn give_up(&mut self, now: Instant, patience: &Patience, progress: &mut Progress) {
-        while let Some(since) = self.hole_since() {
-            if !self.time_is_up(since, now, patience) && self.held.bytes() <= patience.bytes {
-                return;
-            }
-            self.skip(progress);
-        }
-    }
-
-    fn time_is_up(&self, since: Instant, now: Instant, patience: &Patience) -> bool {
-        let passed = |since| now.saturating_duration_since(since);
-        if self.unsure.is_some() {
-            // Who asks waits for a reply, and asks again if it is lost.
-            let asked = self.asking.is_some_and(|asking| asking.tries() > 0);
-            return passed(since) >= patience.beginning * if asked { LONGEST } else { 1 };
-        }
-        let since = self.back.map_or(since, |back| back.max(since));
-        let quiet = self.filled.map_or(since, |filled| filled.max(since));
-        let asked = self.asking.is_some_and(|asking| asking.is_exhausted(patience.probed));
-        patience.repair.is_zero()
-            || passed(quiet) >= patience.repair && asked
-            || passed(since) >= patience.repair * LONGEST
-    }
-
-    /// Gives up on the numbers before the next one that may still be whole, or up to the newest one known.
-    fn skip(&mut self, progress: &mut Progress) {
-        if self.unsure.is_some() {
-            // What came first is where it begins; what was before that, nobody has said.
-            if self.asking.is_some_and(|asking| asking.tries() > 0) {
-                progress.steps.push(Step::LostUncounted);
-            }
-            return self.be_sure(progress);
-        }
-        let held = self.held.first_behind(self.next).map(|(n, _)| n);
-        let known = self.known.map(|(n, _)| n.saturating_add(1));
-        let to = held.or(known).unwrap_or(self.next).max(self.next.saturating_add(1));
-        if to == self.next {
-            self.known = None; // at the end of the numbers: there is nothing behind to wait for
-            return;
-        }
-        self.lose_until(to, progress);
-        self.advance(progress);
     }
 }
