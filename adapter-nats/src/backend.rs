@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use async_nats::ServerAddr;
 use roomcast_core::Result;
 use roomcast_core::backend::{
-    Authority, Breaker, BrokerInfo, Channel, Description, Inbox, Limits, Link, Outgoing, PublishError, Reason, Ring,
-    in_turn, in_turn_limit,
+    Authority, Breaker, BrokerInfo, Channel, Description, Inbox, Limits, Link, Outgoing, PublishError, Reason, Renewal,
+    Ring, in_turn, in_turn_limit,
 };
 use tokio::time::sleep;
 
@@ -145,6 +145,11 @@ impl Link for Line {
 
     fn expires(&self) -> Option<Instant> {
         self.0.expires
+    }
+
+    /// Not by a successor with the same JWT.
+    async fn renew(connection: &Arc<Connection>) -> Result<Renewal> {
+        connection.has_next_login().map(|()| Renewal::BySuccessor)
     }
 
     async fn quit(self) {

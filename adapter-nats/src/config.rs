@@ -12,6 +12,7 @@ use roomcast_core::backend::{
 use roomcast_core::{Error, Result};
 
 use crate::backend::{Line, Servers};
+use crate::creds::Creds;
 
 /// A connection to NATS: one server, or several of one cluster.
 ///
@@ -162,21 +163,25 @@ impl Nats {
         self.discover
     }
 
+    /// What the file of credentials holds now, if one is named.
+    pub(crate) fn creds(&self) -> Result<Option<Creds>> {
+        self.files.creds.as_deref().map(Creds::read).transpose()
+    }
+
     /// The options of one connection, which ends for good when it breaks: the `Keeper` makes the next one. And when its login ends.
-    pub(crate) async fn connection(&self) -> Result<(ConnectOptions, Option<Instant>)> {
-        let Files { creds, nkey, tls } = &self.files;
+    pub(crate) async fn connection(&self, creds: Option<&Creds>) -> Result<(ConnectOptions, Option<Instant>)> {
+        let Files { nkey, tls, .. } = &self.files;
         let options = self.options.clone();
         let login = self.credentials.login().await?;
-        let expires = login.expires;
+        let expires = [login.expires, creds.and_then(Creds::expires)].into_iter().flatten().min();
         let mut options = match login {
             Login { user: Some(user), password, .. } => options.user_and_password(user, password.unwrap_or_default()),
             Login { user: None, password: Some(token), .. } => options.token(token),
             Login { user: None, password: None, .. } => options,
         };
-        if let Some(path) = creds {
-            let text = read("creds", path)?;
+        if let Some(creds) = creds {
             options = options
-                .credentials(&text)
+                .credentials(&creds.text)
                 .map_err(|_| Error::config("the file of option creds holds no credentials"))?;
         }
         if let Some(path) = nkey {
@@ -246,7 +251,7 @@ fn truth(option: &str, value: &str) -> Result<bool> {
     value.parse().map_err(|_| Error::config(format!("{option} is true or false")))
 }
 
-fn read(option: &str, path: &Path) -> Result<String> {
+pub(crate) fn read(option: &str, path: &Path) -> Result<String> {
     std::fs::read_to_string(path)
         .map_err(|error| Error::config(format!("the file of option {option} cannot be read")).with_source(error))
 }

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::Nats;
+use crate::creds::Creds;
 use crate::description::PACKED;
 use crate::error::{self, Violation};
 use crate::intake::Intake;
@@ -49,6 +50,7 @@ pub(crate) struct Connection {
     inbox: Inbox,
     /// When its login ends.
     pub(crate) expires: Option<Instant>,
+    creds: Option<Creds>,
 }
 
 /// The numbers that come back.
@@ -103,12 +105,16 @@ impl Connection {
     pub(crate) async fn open(nats: &Nats, server: ServerAddr, inbox: &Inbox) -> Result<Arc<Self>> {
         let signals = Arc::new(Signals::default());
         let hear = Arc::clone(&signals);
-        let (options, expires) = nats.connection().await?;
+        let creds = nats.creds()?;
+        let (options, expires) = nats.connection(creds.as_ref()).await?;
         let options = options.event_callback(move |event| {
             hear.event(event);
             std::future::ready(())
         });
-        let client = options.connect(server).await.map_err(error::connecting)?;
+        let client = options
+            .connect(server)
+            .await
+            .map_err(|cause| error::connecting(cause, creds.as_ref().and_then(Creds::expires)))?;
         let echo = Subject::from(format!("rc.sync.{}", NodeId::random()?));
         let subscriber =
             client.subscribe(echo.clone()).await.map_err(|_| Error::unavailable("the connection ended at once"))?;
@@ -124,6 +130,7 @@ impl Connection {
             intake: Arc::new(intake),
             inbox: inbox.clone(),
             expires,
+            creds,
         });
         connection.confirm(&[]).await.map_err(|(_, error)| error)?;
         Ok(connection)
@@ -140,6 +147,18 @@ impl Connection {
     pub(crate) fn limits(&self) -> Limits {
         // One batch is handed to the client after the other.
         Limits::max_frame(self.client.max_payload()).in_flight(2).packed(PACKED)
+    }
+
+    /// Whether there is another login by now than the one of this connection, as far as that is known: code is asked with the next
+    /// connection.
+    ///
+    /// # Errors
+    /// `Unavailable` while the file of credentials is not renewed; `Config` if it cannot be read.
+    pub(crate) fn has_next_login(&self) -> Result<()> {
+        match &self.creds {
+            Some(creds) if creds.expires().is_some() && !creds.is_renewed()? => Err(error::not_renewed()),
+            _ => Ok(()),
+        }
     }
 
     /// What the server announced last.

@@ -1,24 +1,34 @@
 //! From the client's errors to ours.
 
+use std::time::Instant;
+
 use async_nats::{ConnectError, ConnectErrorKind, ServerError};
 use roomcast_core::backend::tls::refusal;
 use roomcast_core::backend::{Channel, causes};
 use roomcast_core::{Error, ErrorKind};
 
-/// What a failed attempt to connect means.
-pub(crate) fn connecting(error: ConnectError) -> Error {
+/// What a failed attempt to connect means, with a JWT that expires then.
+pub(crate) fn connecting(error: ConnectError, expires: Option<Instant>) -> Error {
     let (kind, text) = match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => (ErrorKind::Denied, LOGIN),
         ConnectErrorKind::ServerParse => (ErrorKind::Config, "the URL names no NATS server that can be used"),
         ConnectErrorKind::Tls => (ErrorKind::Config, NO_TLS),
         _ => cause(&error),
     };
+    let text =
+        if kind == ErrorKind::Denied && expires.is_some_and(|end| end <= Instant::now()) { EXPIRED } else { text };
     Error::new(kind, text).with_source(error)
 }
 
 const LOGIN: &str =
     "the NATS server refused the login: check the user and the password, the token, or the file of creds or nkey";
+const EXPIRED: &str = "the NATS server refused the login, which has expired: renew the JWT in the file of option creds";
 const NO_TLS: &str = "no TLS session with the NATS server: see the options ca, cert and key";
+
+/// The login of a connection is going to end, and there is no other.
+pub(crate) fn not_renewed() -> Error {
+    Error::unavailable("the JWT in the file of option creds is going to expire: renew the file")
+}
 
 /// Looks for a word of the server or of TLS under an input/output error.
 fn cause(error: &(dyn std::error::Error + 'static)) -> (ErrorKind, &'static str) {
@@ -117,7 +127,7 @@ mod tests {
         ];
         for (cause, kind, advice) in table {
             let said = format!("{cause:?}");
-            let error = connecting(cause);
+            let error = connecting(cause, None);
             assert_eq!(error.kind(), kind, "{said}");
             assert!(error.to_string().contains(advice), "{said}: {error}");
         }

@@ -3,6 +3,7 @@
 mod backend;
 mod config;
 mod connection;
+mod creds;
 mod description;
 mod error;
 mod intake;
