@@ -217,6 +217,7 @@ impl Link for Pair {
     }
 
     async fn hold(&mut self, _: &Inbox) -> Reason {
+        /// Not only to be told: a full queue has room again by this alone, when it has been read.
         const USAGE: &str = "SELECT pg_notification_queue_usage()";
         let Self { publisher, listener, .. } = self;
         let mut told = 0;

@@ -5,7 +5,6 @@ mod support;
 
 use std::time::Duration;
 
-use roomcast_conformance::bare::nothing_is_lost_while_full;
 use roomcast_core::backend::{Outgoing, PublishError, Reason};
 use roomcast_core::{Cluster, ErrorKind, Hub};
 use roomcast_postgres::Postgres;
@@ -274,36 +273,5 @@ async fn connections_carry_the_name_of_their_node() -> Tested {
     let cluster = Cluster::builder().node_name("web 1").connect(Postgres::from_url(&broker.url())?).await?;
     until(&admin, "SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name = 'roomcast-web-1'").await;
     cluster.close().await?;
-    Ok(())
-}
-
-/// Stands before the server's own function, and answers as that does when the state says so: to fill a disk or a queue of 8 GB takes
-/// longer.
-const FULL: &str = "
-CREATE SCHEMA full_server;
-CREATE TABLE full_server.state (code text);
-CREATE FUNCTION full_server.pg_notify(channel text, payload text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE state text := (SELECT code FROM full_server.state);
-BEGIN
-    IF state IS NOT NULL THEN RAISE 'full' USING ERRCODE = state; END IF;
-    PERFORM pg_catalog.pg_notify(channel, payload);
-END $$;";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn g08_what_is_emitted_while_the_servers_queue_or_disk_is_full_arrives_afterwards() -> Tested {
-    let server = postgres().await;
-    let admin = admin(&server).await;
-    admin.batch_execute(FULL).await?;
-    let proxy = server.proxy().await?;
-    let url = format!("{}/postgres?options=-csearch_path%3Dfull_server%2Cpg_catalog", server.url_through(&proxy));
-    for (code, word) in [("54000", "a listener does not read"), ("53100", "disk is full")] {
-        let fill = async || {
-            admin.execute("INSERT INTO full_server.state VALUES ($1)", &[&code]).await.unwrap();
-        };
-        let relieve = async || {
-            admin.execute("DELETE FROM full_server.state", &[]).await.unwrap();
-        };
-        nothing_is_lost_while_full(&proxy, || Postgres::from_url(&url), fill, relieve, word).await?;
-    }
     Ok(())
 }

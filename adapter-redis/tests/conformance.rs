@@ -8,7 +8,7 @@ fn main() -> std::process::ExitCode {
     roomcast_conformance::main([
         redis().broker(recipes::redis()),
         redis().variant("sharded").broker(recipes::redis()).url_options("mode=sharded"),
-        streams.variant("streams").broker(recipes::redis()).keeps_little("maxlen=1000"),
+        streams.variant("streams").broker(recipes::redis_streams()).keeps_little("maxlen=1000"),
         redis().topology("cluster").broker(recipes::redis_cluster()),
         redis().variant("tls").broker(recipes::redis_tls()).on_request().only_if(cfg!(feature = "tls")),
     ])

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use roomcast_core::backend::{Backend, Channel, Connect, Limits, Outgoing, PublishError};
 use roomcast_core::probe::{Tap, Tapped};
-use roomcast_core::{Cluster, Error, ErrorKind, Event, Hub, Result};
+use roomcast_core::{Error, ErrorKind, Result};
 use tokio::time::MissedTickBehavior;
 
 use crate::broker::{Recipe, certificates};
@@ -188,46 +187,6 @@ impl Node {
     pub async fn next(&mut self) -> Tapped {
         tokio::time::timeout(PATIENCE, self.tap.next()).await.expect("something comes")
     }
-}
-
-/// What is emitted while the broker is full arrives once it is not, all of it and in order; meanwhile the node keeps its link and says
-/// once what is wrong, with this word. `fill` and `relieve` are done to the broker.
-///
-/// # Errors
-/// The cluster's.
-pub async fn nothing_is_lost_while_full<C: Connect>(
-    proxy: &Proxy,
-    through: impl Fn() -> Result<C>,
-    fill: impl AsyncFnOnce(),
-    relieve: impl AsyncFnOnce(),
-    word: &str,
-) -> Result<()> {
-    const PACKETS: usize = 100;
-    let (one, two) = (Cluster::connect(through()?).await?, Cluster::connect(through()?).await?);
-    let hub = Hub::new();
-    let _there = two.namespace("/", hub.clone()).await?;
-    let mut socket = hub.connect()?;
-    let (chat, mut events) = (one.of("/")?, one.events());
-    fill().await;
-    let connections = proxy.counts().accepted;
-    for n in 0..PACKETS {
-        chat.emit(n.to_string()).await?;
-    }
-    // Longer than a link lasts on which nothing comes back.
-    eventually("the last echo is old", async || one.health() > Duration::from_secs(5)).await;
-    assert_eq!(proxy.counts().accepted, connections, "and nobody connects again");
-    relieve().await;
-    for n in 0..PACKETS {
-        let delivery = tokio::time::timeout(PATIENCE, socket.next()).await.expect("it arrives");
-        assert_eq!(delivery.expect("connected").packet.data, n.to_string());
-    }
-    let told: Vec<_> = std::iter::from_fn(|| events.next().now_or_never().flatten())
-        .filter_map(|event| if let Event::Degraded(reason) = event { Some(reason) } else { None })
-        .collect();
-    assert!(matches!(&told[..], [once] if once.contains(word)), "{told:?}");
-    assert_eq!((one.stats().refused, two.stats().lost), (0, 0));
-    tokio::try_join!(one.close(), two.close())?;
-    Ok(())
 }
 
 /// Why a connection is refused.

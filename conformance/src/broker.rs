@@ -5,6 +5,7 @@ mod choice;
 mod command;
 mod container;
 mod external;
+mod filling;
 mod fleet;
 mod launch;
 mod leftovers;
@@ -27,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::choice::{Provider, required};
+pub use self::filling::Filling;
 use self::fleet::Fleet;
 pub use self::launch::Launch;
 pub use self::missing::MissingBroker;
@@ -271,6 +273,35 @@ impl Broker {
             fleet.operate(self.addresses.len(), command).await?;
         }
         Ok(!command.is_empty())
+    }
+
+    /// Gets ready to be [filled](Self::fill), with a restart if that takes one. No other case can use the broker afterwards.
+    pub(crate) async fn prepare_to_fill(&self) -> Verdict {
+        let prepare = &self.filling()?.prepare;
+        if prepare.is_empty() {
+            return Ok(());
+        }
+        self.changed.store(true, Ordering::Relaxed);
+        let said = self.fleet("prepare to fill")?.operate(self.addresses.len(), prepare).await?;
+        if said.is_empty() { Ok(self.restart_gently().await?) } else { Err(Failure::unsuited(said)) }
+    }
+
+    /// Makes it so full that it refuses what is published. Returns the word by which nodes name that.
+    pub(crate) async fn fill(&self) -> Verdict<&str> {
+        let filling = self.filling()?;
+        self.changed.store(true, Ordering::Relaxed);
+        self.fleet("fill")?.operate(self.addresses.len(), &filling.fill).await?;
+        Ok(&filling.says)
+    }
+
+    /// Makes room in it again.
+    pub(crate) async fn relieve(&self) -> Verdict {
+        self.fleet("make room")?.operate(self.addresses.len(), &self.filling()?.relieve).await?;
+        Ok(())
+    }
+
+    fn filling(&self) -> Verdict<&Filling> {
+        self.recipe.filling.as_ref().map_err(|reason| Failure::unsuited(reason.clone()))
     }
 
     /// Stops all its servers in their tracks (SIGSTOP): connections stay open, nothing answers.

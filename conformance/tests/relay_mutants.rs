@@ -15,7 +15,7 @@ use libtest_mimic::{Arguments, Trial};
 use roomcast_conformance::{Outcome, run_case, started_by_a_case};
 
 /// Faults by their option, and the case that must fail.
-const MUTANTS: [(&str, &str); 14] = [
+const MUTANTS: [(&str, &str); 15] = [
     ("fault=subscribes-once", "g07_every_node_receives_again_after_kill_and_restart"),
     ("fault=never-says-down", "g07_a_link_that_was_cut_receives_again"),
     ("fault=ignores-reset", "g07_a_half_open_link_is_noticed_and_replaced"),
@@ -28,6 +28,7 @@ const MUTANTS: [(&str, &str); 14] = [
     ("fault=logs-each-failure", "g08_outages_are_no_storm_in_the_log"),
     ("fault=blocks-the-runtime", "g08_connecting_and_outages_do_not_block_the_runtime"),
     ("fault=remembers-its-limit", "g13_a_broker_that_takes_less_after_a_restart_is_sent_no_more"),
+    ("fault=leaves-a-full-broker", "g08_a_full_broker_is_named_once_and_what_is_sent_meanwhile_arrives"),
     ("fault=dials-tenfold", "g07_fifty_links_that_are_cut_at_once_come_back_without_a_storm"),
     ("fault=buffers-without-bound", "g12_what_waits_for_a_node_that_takes_nothing_is_bounded"),
 ];

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::message;
 use crate::support::{ALL, Node, Tested, ask, channel, on, redis, told, with};
-use roomcast_conformance::bare::nothing_is_lost_while_full;
 use roomcast_core::backend::{Outgoing, PublishError};
 use roomcast_core::probe::Tapped;
 use roomcast_redis::Redis;
@@ -75,18 +74,6 @@ async fn a_stream_on_a_full_server_takes_nothing_until_there_is_memory_again() -
 async fn talk_to_itself(node: &mut Node) {
     node.publish(ALL, "here").await.expect("it has memory");
     assert_eq!(node.message().await, (channel(ALL), "here".into()));
-}
-
-/// What is emitted meanwhile waits, also what is under way, and nothing is given up.
-#[tokio::test(flavor = "multi_thread")]
-async fn g08_what_is_emitted_while_a_server_of_streams_is_full_arrives_afterwards() -> Tested {
-    let server = redis().await;
-    let proxy = server.proxy().await?;
-    let url = server.url_through(&proxy).replacen("redis://", "redis+streams://", 1);
-    let set = async |memory: &str| drop(ask(&server, &format!("CONFIG SET maxmemory {memory}")).await);
-    let (fill, relieve) = (async || set("1").await, async || set("0").await);
-    nothing_is_lost_while_full(&proxy, || Redis::from_url(&url), fill, relieve, "maxmemory").await?;
-    Ok(())
 }
 
 /// The smallest that an operator can set: for what is in a message, and for what a client has sent and the server has not worked on yet.

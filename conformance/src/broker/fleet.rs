@@ -135,13 +135,14 @@ impl Fleet {
         Ok(true)
     }
 
-    /// Runs an operator's command on each of the first so many servers.
-    pub(super) async fn operate(&self, servers: usize, command: &[Text]) -> Result<(), MissingBroker> {
+    /// Runs an operator's command on each of the first so many servers; gives what it prints.
+    pub(super) async fn operate(&self, servers: usize, command: &[Text]) -> Result<String, MissingBroker> {
+        let mut said = String::new();
         for (index, server) in self.servers.iter().take(servers).enumerate() {
             let command = self.places(index, server.folder()).fill_all(command);
-            self.run(index, &command.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+            said += &self.run(index, &command.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         }
-        Ok(())
+        Ok(said)
     }
 
     /// What stands for the places of a template.

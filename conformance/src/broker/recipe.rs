@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::url::Url;
-use super::{Launch, certificates};
+use super::{Filling, Launch, certificates};
 
 /// A word of a recipe: in the source, or made at runtime.
 pub(crate) type Text = Cow<'static, str>;
@@ -64,6 +64,8 @@ pub struct Recipe {
     /// Why no start can have a smaller limit of messages than ours.
     pub(super) takes_all: Option<Text>,
     pub(super) ends_links: Vec<Text>,
+    /// Or why it is never full.
+    pub(super) filling: Result<Filling, Text>,
 }
 
 impl Recipe {
@@ -85,6 +87,7 @@ impl Recipe {
             setup: Setup::None,
             takes_all: None,
             ends_links: Vec::new(),
+            filling: Err("the recipe does not say how its broker becomes full".into()),
         }
         .named(name)
     }
@@ -119,6 +122,7 @@ impl Recipe {
     pub fn tls(mut self, scheme: impl Into<Text>, query: impl Into<Text>) -> Self {
         self.encrypted = true;
         self.ends_links.clear(); // the operator's programs would have to speak TLS, too
+        self.filling = self.filling.and(Err("what fills it does not speak TLS".into()));
         self.scheme(scheme)
             .url_options(query)
             .without_image()
@@ -129,6 +133,18 @@ impl Recipe {
     /// templates: for the case of a maintenance that is planned. None by default.
     pub fn ends_links(mut self, command: impl IntoIterator<Item = impl Into<Text>>) -> Self {
         self.ends_links = command.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How it becomes so full that it refuses what is published: for the case about that.
+    pub fn filled_by(mut self, filling: Filling) -> Self {
+        self.filling = Ok(filling);
+        self
+    }
+
+    /// It never refuses what is published for being full, and why: the case about that is shown as ignored for it.
+    pub fn never_full(mut self, reason: impl Into<Text>) -> Self {
+        self.filling = Err(reason.into());
         self
     }
 

@@ -1,7 +1,7 @@
 //! The brokers that the suite knows how to start.
 
 use super::recipe::{Probe, Setup};
-use super::{Launch, Recipe};
+use super::{Filling, Launch, Recipe};
 
 const REDIS_ARGUMENTS: &[&str] = &[
     "--port",
@@ -170,6 +170,31 @@ const POSTGRES_ENDS_LINKS: [&str; 9] = [
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
 ];
 
+const REDIS_MEMORY: &str = "cli=$(command -v redis-cli || command -v valkey-cli); $cli -p {port} CONFIG SET maxmemory ";
+
+const POSTGRES_ASKS: &str = "set -e
+    ask() { psql -h 127.0.0.1 -p {port} -U postgres -qtAc \"$1\"; }
+    ";
+
+const POSTGRES_PREPARES: &str = "version=$(ask 'SHOW server_version_num')
+    if [ \"$version\" -ge 170000 ]
+    then ask 'ALTER SYSTEM SET max_notify_queue_pages = 64'
+    else echo 'before release 17 the queue of PostgreSQL takes 8 GB, whatever is configured'
+    fi";
+
+// What is notified stays in the queue while a session that listens is in a transaction. In a container the server becomes the parent
+// of the subshell, and would take another end than with 0 for a crash of its own.
+const POSTGRES_FILLS: &str = "(
+        PGAPPNAME=filler psql -h 127.0.0.1 -p {port} -U postgres -c 'LISTEN filler' -c BEGIN -c 'SELECT pg_sleep(3600)' -c COMMIT || true
+    ) >/dev/null 2>&1 </dev/null &
+    asleep=\"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'filler' AND wait_event = 'PgSleep'\"
+    until [ \"$(ask \"$asleep\")\" = 1 ]; do :; done
+    while ask \"SELECT count(pg_notify('filler', n || repeat('x', 7000))) FROM generate_series(1, 10) AS n\" 2>{folder}/refused; do :; done
+    grep -q 'too many notifications' {folder}/refused";
+
+const POSTGRES_RELIEVES: &str =
+    "ask \"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'filler'\"";
+
 /// Those that a program or a person asks for by name: of each family one server, and a cluster.
 pub fn all() -> [Recipe; 7] {
     [redis(), redis_cluster(), nats(), nats_cluster(), rabbitmq(), rabbitmq_cluster(), postgres()]
@@ -182,7 +207,14 @@ pub fn redis() -> Recipe {
         .image(Launch::new("redis:8").args(REDIS_ARGUMENTS.iter().copied()))
         .probe(Probe::Redis)
         .takes_all("Redis cannot be configured to take less than 1 MiB")
+        .never_full("without memory Redis still passes on what is published, which it does not keep")
         .ends_links(REDIS_ENDS_LINKS)
+}
+
+/// One Redis server whose streams are published on: those are kept.
+pub fn redis_streams() -> Recipe {
+    let memory = |bytes: &str| ["sh".to_owned(), "-c".to_owned(), format!("{REDIS_MEMORY}{bytes}")];
+    redis().filled_by(Filling::new(memory("1"), memory("0"), "maxmemory"))
 }
 
 /// A Redis Cluster of three masters.
@@ -205,6 +237,7 @@ pub fn nats() -> Recipe {
         .program(program)
         .image(Launch::new("nats:2").args(NATS_ARGUMENTS.iter().copied()))
         .probe(Probe::Nats)
+        .never_full("core NATS keeps nothing of what is published")
 }
 
 /// A NATS cluster of three servers.
@@ -230,6 +263,7 @@ pub fn rabbitmq() -> Recipe {
         )
         .answers(5672, *b"AMQP\0\0\x09\x01", "\x07version")
         .ends_links(["rabbitmqctl", "-q", "close_all_connections", "maintenance"])
+        .never_full("RabbitMQ refuses nothing: under an alarm it does not read, and the links are down")
 }
 
 /// A RabbitMQ cluster of two servers; a queue is on the one that its client is connected to.
@@ -262,6 +296,14 @@ pub fn postgres() -> Recipe {
         .probe(Probe::Postgres)
         .takes_all("what a notification of PostgreSQL takes, 8,000 bytes, is fixed when it is built")
         .ends_links(POSTGRES_ENDS_LINKS)
+        .filled_by(
+            Filling::new(asks(POSTGRES_FILLS), asks(POSTGRES_RELIEVES), "a listener does not read")
+                .prepared_by(asks(POSTGRES_PREPARES)),
+        )
+}
+
+fn asks(script: &str) -> [String; 3] {
+    ["sh".to_owned(), "-c".to_owned(), format!("{POSTGRES_ASKS}{script}")]
 }
 
 /// One Redis server by `rediss://`.

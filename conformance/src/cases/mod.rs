@@ -40,6 +40,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         outage::process::CASES,
         outage::crowd::CASES,
         outage::limit::CASES,
+        outage::full::CASES,
         outage::replay::CASES,
         outage::nemesis::CASES,
         limits::CASES,

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Mutex, Notify, watch};
 
-use super::wire::{HELLO, Message, PUBLISH, SUBSCRIBE, SYNC, UNSUBSCRIBE};
+use super::wire::{FULL, HELLO, Message, PUBLISH, SUBSCRIBE, SYNC, UNSUBSCRIBE};
 
 const BACKOFF: Duration = Duration::from_millis(50);
 /// How long the relay may take to confirm.
@@ -41,6 +41,7 @@ enum Fault {
     BuffersWithoutBound,
     DialsTenfold,
     RemembersItsLimit,
+    LeavesAFullBroker,
 }
 
 impl Relay {
@@ -64,6 +65,7 @@ impl Relay {
             "fault=blocks-the-runtime" => Fault::BlocksTheRuntime,
             "fault=buffers-without-bound" => Fault::BuffersWithoutBound,
             "fault=remembers-its-limit" => Fault::RemembersItsLimit,
+            "fault=leaves-a-full-broker" => Fault::LeavesAFullBroker,
             "fault=dials-tenfold" => Fault::DialsTenfold,
             _ => return Err(bad()),
         };
@@ -80,6 +82,8 @@ struct Link {
     numbers: std::sync::atomic::AtomicU64,
     /// Which connection it is (0: none), and what it has confirmed.
     synced: watch::Sender<(u64, u64)>,
+    /// What it refused last, by the number after it.
+    refused: std::sync::atomic::AtomicU64,
     reset: Notify,
     /// The largest payload, as the relay said.
     limit: AtomicU32,
@@ -95,6 +99,7 @@ impl Connect for Relay {
             writer: Mutex::default(),
             numbers: 1.into(),
             synced: watch::Sender::new((0, 0)),
+            refused: 0.into(),
             reset: Notify::new(),
             limit: 0.into(),
         });
@@ -205,8 +210,11 @@ impl Link {
 
     /// Takes what came; answers the number that it confirms, else 0.
     async fn take(&self, Message { kind, channel, payload }: Message) -> u64 {
-        if kind == SYNC {
+        if kind == SYNC || kind == FULL {
             let number = payload.as_ref().try_into().map_or(0, u64::from_be_bytes);
+            if kind == FULL {
+                self.refused.store(number, Relaxed);
+            }
             self.synced.send_modify(|(_, synced)| *synced = number);
             return number;
         }
@@ -237,16 +245,17 @@ impl Link {
         Ok(number)
     }
 
-    async fn send(&self, messages: impl IntoIterator<Item = Message>) -> Result<()> {
+    /// Returns the number that was confirmed.
+    async fn send(&self, messages: impl IntoIterator<Item = Message>) -> Result<u64> {
         let connection = self.synced.borrow().0;
         let number = self.write(messages).await?;
         if self.fault == Fault::ConfirmsWhatItHasWritten {
-            return Ok(());
+            return Ok(number);
         }
         let mut synced = self.synced.subscribe();
         let confirmed = synced.wait_for(|(on, synced)| *on != connection || *synced >= number).await;
         let same = confirmed.is_ok_and(|synced| synced.0 == connection);
-        if same { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, "the connection to the relay has ended")) }
+        if same { Ok(number) } else { Err(Error::new(ErrorKind::Unavailable, "the connection to the relay has ended")) }
     }
 }
 
@@ -262,19 +271,27 @@ impl Backend for Link {
 
     async fn subscribe(&self, channels: &[Channel]) -> Result<()> {
         let sent = self.send(channels.iter().map(|channel| message(SUBSCRIBE, channel)));
-        tokio::time::timeout(PATIENCE, sent).await.map_err(unavailable)?
+        tokio::time::timeout(PATIENCE, sent).await.map_err(unavailable)?.map(drop)
     }
 
     async fn unsubscribe(&self, channels: &[Channel]) -> Result<()> {
         let sent = self.send(channels.iter().map(|channel| message(UNSUBSCRIBE, channel)));
-        tokio::time::timeout(PATIENCE, sent).await.map_err(unavailable)?
+        tokio::time::timeout(PATIENCE, sent).await.map_err(unavailable)?.map(drop)
     }
 
     async fn publish(&self, frames: &[Outgoing]) -> Result<(), PublishError> {
         let (fine, refused) = self.limits().sendable(frames);
         let message = |frame: &Outgoing| Message::new(PUBLISH, frame.channel.as_str(), frame.payload.clone());
-        self.send(fine.iter().map(message)).await.map_err(PublishError::Unknown)?;
-        refused
+        let number = self.send(fine.iter().map(message)).await.map_err(PublishError::Unknown)?;
+        if self.refused.load(Relaxed) != number {
+            return refused;
+        }
+        let full = Error::new(ErrorKind::Unavailable, "the relay is full");
+        if self.fault == Fault::LeavesAFullBroker {
+            self.reset.notify_one();
+            return Err(PublishError::Unknown(full));
+        }
+        Err(PublishError::NotNow(full))
     }
 
     async fn reset(&self, _: Reason) {

@@ -11,12 +11,14 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::wire::{HELLO, Message, PUBLISH, SUBSCRIBE, SYNC, UNSUBSCRIBE};
+use super::wire::{FULL, HELLO, Message, PUBLISH, SUBSCRIBE, SYNC, UNSUBSCRIBE};
 
 /// The largest payload, in bytes.
 const LIMIT: u32 = 100_000;
 /// Another one.
 const LIMIT_FILE: &str = "limit";
+/// As long as it is there, nothing is taken.
+const FULL_FILE: &str = "full";
 
 type Subscribers = Arc<Mutex<HashMap<String, HashMap<u64, mpsc::UnboundedSender<Bytes>>>>>;
 
@@ -61,9 +63,17 @@ async fn serve(stream: TcpStream, id: u64, limit: u32, subscribers: Subscribers)
     }
     let (sender, receiver) = mpsc::unbounded_channel();
     let writing = tokio::spawn(write(writer, receiver));
-    while let Ok(message) = Message::read(&mut reader).await {
+    let mut refused = false;
+    while let Ok(mut message) = Message::read(&mut reader).await {
         if message.payload.len() > limit as usize {
             break; // as NATS does
+        }
+        if message.kind == PUBLISH && std::fs::exists(FULL_FILE).unwrap_or_default() {
+            refused = true;
+            continue;
+        }
+        if message.kind == SYNC && std::mem::take(&mut refused) {
+            message.kind = FULL;
         }
         take(message, id, &sender, &subscribers);
     }
@@ -84,7 +94,7 @@ fn take(message: Message, id: u64, own: &mpsc::UnboundedSender<Bytes>, subscribe
         }
         SUBSCRIBE => drop(subscribers.entry(message.channel).or_default().insert(id, own.clone())),
         UNSUBSCRIBE => drop(subscribers.get_mut(&message.channel).and_then(|of| of.remove(&id))),
-        SYNC => drop(own.send(bytes)),
+        SYNC | FULL => drop(own.send(bytes)),
         _ => {}
     }
 }

@@ -15,6 +15,8 @@ pub(crate) const SUBSCRIBE: u8 = 1;
 pub(crate) const UNSUBSCRIBE: u8 = 2;
 /// Echoed, once everything before it was done.
 pub(crate) const SYNC: u8 = 3;
+/// The same, and what was published before it was refused.
+pub(crate) const FULL: u8 = 4;
 
 /// Kind (1 byte), length of the channel (1), length of the payload (4), channel, payload.
 #[derive(Clone, Debug)]

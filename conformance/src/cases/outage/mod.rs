@@ -2,6 +2,7 @@
 
 pub(super) mod back;
 pub(super) mod crowd;
+pub(super) mod full;
 pub(super) mod limit;
 pub(super) mod link;
 pub(super) mod local;
