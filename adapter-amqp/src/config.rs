@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lapin::types::ShortString;
-use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPUri, AMQPUserInfo, SASLMechanism};
 use roomcast_core::backend::tls::Tls;
 use roomcast_core::backend::{Backend, Connect, Credentials, HostPort, Inbox, Keeper, Login, async_trait};
 use roomcast_core::{Error, Result};
@@ -40,8 +40,7 @@ pub struct Amqp {
     /// What the connections are called on the broker.
     pub(crate) name: Option<String>,
     pub(crate) prefetch: u16,
-    pub(crate) max_messages: u32,
-    pub(crate) max_bytes: u32,
+    pub(crate) backlog_bytes: u32,
 }
 
 /// What a name on the broker may have, less what we append to that of the exchange.
@@ -70,8 +69,7 @@ impl Amqp {
             heartbeat: 10,
             name: None,
             prefetch: 500,
-            max_messages: 100_000,
-            max_bytes: 64 << 20,
+            backlog_bytes: 64 << 20,
         })
     }
 
@@ -94,11 +92,11 @@ impl Amqp {
         self
     }
 
-    /// How many messages, and how many bytes, may wait on the broker for this node; default 100,000 and 64 MiB. When there
+    /// How many bytes may wait on the broker for this node; default 64 MiB. A message counts as 512 bytes at least. When there
     /// are more, the oldest are lost, and the node is told. Raising it costs the broker's memory.
     #[must_use]
-    pub fn backlog(mut self, messages: u32, bytes: u32) -> Self {
-        (self.max_messages, self.max_bytes) = (messages.max(1), bytes.max(1));
+    pub fn backlog_bytes(mut self, bytes: u32) -> Self {
+        self.backlog_bytes = bytes.max(1);
         self
     }
 
@@ -141,19 +139,16 @@ impl Amqp {
         let external = self.login.is_none() && self.certified;
         let Login { user, password, .. } = self.login.clone().unwrap_or_else(|| Login::new("guest", "guest"));
         let (username, password) = (user.unwrap_or_default(), password.unwrap_or_default());
+        let userinfo = AMQPUserInfo { username, password };
         AMQPUri {
-            scheme: AMQPScheme::AMQP,
-            authority: AMQPAuthority {
-                userinfo: AMQPUserInfo { username, password },
-                host: host.host.clone(),
-                port: host.port,
-            },
+            authority: AMQPAuthority { userinfo, host: host.host.clone(), port: host.port },
             vhost: self.vhost.clone(),
             query: AMQPQueryString {
                 heartbeat: Some(self.heartbeat),
                 auth_mechanism: external.then_some(SASLMechanism::External),
                 ..AMQPQueryString::default()
             },
+            ..AMQPUri::default()
         }
     }
 }
@@ -191,10 +186,9 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let amqp =
-            Amqp::from_url("amqp://h?exchange=shop&heartbeat=4&prefetch=7&max_messages=9&max_bytes=99&name=web%201");
+        let amqp = Amqp::from_url("amqp://h?exchange=shop&heartbeat=4&prefetch=7&backlog_bytes=99&name=web%201");
         let amqp = amqp.expect("valid");
-        assert_eq!((amqp.prefetch, amqp.max_messages, amqp.max_bytes), (7, 9, 99));
+        assert_eq!((amqp.prefetch, amqp.backlog_bytes), (7, 99));
         assert_eq!((amqp.exchange.as_str(), amqp.heartbeat, amqp.name.as_deref()), ("shop", 4, Some("web 1")));
     }
 

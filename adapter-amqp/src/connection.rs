@@ -1,23 +1,22 @@
 //! One connection to one broker, from its handshake to its end.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_rs::Runtime;
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{FutureExt, Stream};
 use lapin::{AsyncTcpStream, Channel, Configuration, ConnectionProperties, Event};
-use roomcast_core::backend::{self, BrokerInfo, HostPort, Inbox, Pulse, Silence, tcp};
+use roomcast_core::backend::{BrokerInfo, HostPort, Inbox, Pulse, Silence, Wire, tcp};
 use roomcast_core::{Error, Result};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
+use tokio_util::compat::TokioAsyncReadCompatExt;
+use tokio_util::io::InspectReader;
 
 use crate::config::Amqp;
 use crate::error;
-use crate::greeting::{Greeting, Said};
-use crate::runtime::Kit;
-use crate::wire::Wire;
+use crate::greeting::{Said, ear};
+use crate::runtime::runtime;
 
 /// How often is looked whether bytes have come.
 const TICK: Duration = Duration::from_millis(500);
@@ -33,15 +32,13 @@ const DEAF: Silence = Silence::new(TICK, TICK, 3);
 /// How long it may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What the client tells of a connection.
-pub(crate) type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;
-
 /// One connection to one broker. Dropping it cuts it.
 pub(crate) struct Connection {
     client: lapin::Connection,
+    /// For all but what is delivered.
+    pub(crate) channel: Channel,
     broker: Said,
-    pulse: Arc<Pulse>,
-    _cut: CutOnDrop,
+    cut: CutOnDrop,
 }
 
 /// Ends a connection whose owner is gone, also one whose handshake was given up half-way.
@@ -70,11 +67,10 @@ impl Connection {
     pub(crate) async fn open(amqp: &Amqp, host: &HostPort, stream: TcpStream) -> Result<Self> {
         let opened = async {
             let pulse = Arc::new(Pulse::default());
-            let wire = backend::Wire::over(stream, amqp.tls.as_ref(), &host.host, Arc::clone(&pulse)).await;
-            let broker = Said::default();
-            let wire = Wire { stream: wire.map_err(error::tls)?, greeting: Greeting::new(Arc::clone(&broker)) };
+            let wire = Wire::over(stream, amqp.tls.as_ref(), &host.host, Arc::clone(&pulse)).await;
+            let wire = wire.map_err(error::tls)?;
             tokio::select! {
-                opened = Self::handshake(amqp, host, wire, broker, Arc::clone(&pulse)) => opened,
+                opened = Self::handshake(amqp, host, wire, Arc::clone(&pulse)) => opened,
                 () = DEAF.of(&pulse, async || {}, |_| false) => Err(Error::unavailable("the broker is silent")),
             }
         };
@@ -82,25 +78,26 @@ impl Connection {
         timeout(HANDSHAKE, opened).await.unwrap_or_else(late)
     }
 
-    async fn handshake(amqp: &Amqp, host: &HostPort, wire: Wire, broker: Said, pulse: Arc<Pulse>) -> Result<Self> {
-        let cut = CutOnDrop(Arc::clone(&pulse));
-        let wire = Mutex::new(Some(wire));
+    async fn handshake(amqp: &Amqp, host: &HostPort, wire: Wire, pulse: Arc<Pulse>) -> Result<Self> {
+        let (cut, broker) = (CutOnDrop(Arc::clone(&pulse)), Said::default());
+        let socket = Mutex::new(Some(InspectReader::new(wire, ear(Arc::clone(&broker))).compat()));
         // Called once: the client is told to make no second attempt.
         let connect = async move |_, _| {
-            let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
-            wire.map(AsyncTcpStream::Plain).ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
+            let socket = socket.lock().unwrap_or_else(PoisonError::into_inner).take();
+            socket.map(AsyncTcpStream::Plain).ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
         };
-        let options =
-            ConnectionProperties::default().with_connection_name(amqp.name.clone().unwrap_or_default().into());
-        let runtime = Runtime::new(Kit::new(Arc::clone(&pulse)));
-        let client = lapin::Connection::connector(amqp.uri(host), runtime, connect, options).await;
-        let client = client.map_err(|cause| error::connecting(amqp, cause))?;
-        Ok(Self { client, broker, pulse, _cut: cut })
+        let named = ConnectionProperties::default().with_connection_name(amqp.name.clone().unwrap_or_default().into());
+        let opened = async {
+            let client = lapin::Connection::connector(amqp.uri(host), runtime(pulse), connect, named).await?;
+            let channel = client.create_channel().await?;
+            Ok(Self { client, channel, broker, cut })
+        };
+        opened.await.map_err(|cause| error::connecting(amqp, cause))
     }
 
     /// What the broker said of itself.
     pub(crate) fn broker(&self) -> Option<BrokerInfo> {
-        self.broker.get()?.clone()
+        self.broker.get().cloned()
     }
 
     /// What was agreed upon with it.
@@ -108,37 +105,30 @@ impl Connection {
         self.client.configuration()
     }
 
-    pub(crate) fn events(&self) -> Events {
-        Box::pin(self.client.events_listener())
+    /// What the client tells of it from now on; each event goes to one of those who ask.
+    pub(crate) fn events(&self) -> impl Stream<Item = Event> + Send + 'static {
+        self.client.events_listener()
     }
 
-    pub(crate) async fn channel(&self) -> Result<Channel, lapin::Error> {
+    /// Another channel. The client closes one that nobody holds.
+    pub(crate) async fn another_channel(&self) -> Result<Channel, lapin::Error> {
         self.client.create_channel().await
     }
 
-    /// Returns when the connection or this channel has ended, or the broker has been silent for too long although it was
-    /// asked; returns which. A blocked connection is not asked, for the broker does not read from it: the other one then
-    /// tells whether it lives. `inbox` is for a connection that receives: what comes in may be parts of messages.
-    pub(crate) async fn silence(&self, channel: &Channel, inbox: Option<&Inbox>) -> &'static str {
+    /// Returns when the broker has been silent for too long although it was asked. A blocked connection is not asked, for the
+    /// broker does not read from it: the other one then tells whether it lives. `inbox` is for a connection that receives: what
+    /// comes in may be parts of messages.
+    pub(crate) async fn silence(&self, inbox: Option<&Inbox>) {
         // Any question has an answer; this one changes nothing, since consumers keep the limit they began with. Polled once: that
         // sends it. What becomes of it is seen by its bytes.
-        let ask = async || drop(channel.basic_qos(1, Default::default()).now_or_never());
+        let ask = async || drop(self.channel.basic_qos(1, Default::default()).now_or_never());
         let excused = |bytes| {
             if let Some(inbox) = inbox.filter(|_| bytes > PARTS) {
                 inbox.alive();
             }
-            self.client.status().blocked()
+            self.client.status().connected() && self.client.status().blocked()
         };
-        // Events say so too, and more; this is for those that got lost.
-        let ended = async {
-            while self.client.status().connected() && channel.status().connected() {
-                sleep(TICK).await;
-            }
-        };
-        tokio::select! {
-            () = SILENCE.of(&self.pulse, ask, excused) => "is silent",
-            () = ended => "has ended",
-        }
+        SILENCE.of(&self.cut.0, ask, excused).await;
     }
 
     /// Gives the broker the next secret of the login that the connection was made with. One that it refuses ends the connection.
@@ -153,14 +143,6 @@ impl Connection {
     pub(crate) async fn close(&self) {
         let goodbye = self.client.close(200, "closed".into());
         let _ = timeout(GOODBYE, goodbye).await; // it ends without a goodbye then
-        self.pulse.cut();
-    }
-}
-
-/// The next event; never, when there are no more.
-pub(crate) async fn next(events: &mut Events) -> Event {
-    match events.next().await {
-        Some(event) => event,
-        None => std::future::pending().await,
+        self.cut.0.cut();
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use lapin::protocol::AMQPError;
 use roomcast_core::backend::tls::refusal;
 use roomcast_core::{Error, ErrorKind};
 
@@ -15,97 +14,84 @@ const PRECONDITION_FAILED: u16 = 406;
 const COMMAND_INVALID: u16 = 503;
 const NOT_ALLOWED: u16 = 530;
 
+const NO_TLS: &str = "no TLS session with the broker: see the options ca, cert and key";
+
 /// What the broker said, if it did.
-fn said(cause: &lapin::Error) -> Option<(u16, &AMQPError)> {
+fn said(cause: &lapin::Error) -> Option<(u16, &str)> {
     match cause.kind() {
-        lapin::ErrorKind::ProtocolError(error) => Some((error.get_id(), error)),
+        lapin::ErrorKind::ProtocolError(error) => Some((error.get_id(), error.get_message().as_str())),
         _ => None,
     }
 }
 
 /// What a failed login means.
 pub(crate) fn connecting(amqp: &Amqp, cause: lapin::Error) -> Error {
-    let (kind, text) = match said(&cause) {
-        Some((CONNECTION_FORCED, _)) => (ErrorKind::Unavailable, "the broker is being shut down".to_owned()),
-        Some((ACCESS_REFUSED, _)) => {
-            let text = "the broker refused the login: check the user and the password; the user guest may come from the \
-                        broker's own machine alone";
-            (ErrorKind::Denied, text.to_owned())
-        }
-        Some((NOT_ALLOWED, error)) => vhost(amqp, error.get_message().as_str()),
-        Some((COMMAND_INVALID, error)) if error.get_message().as_str().contains("mechanism") => {
-            let text = "the broker takes no login by certificate: it needs the plugin rabbitmq_auth_mechanism_ssl, or the \
-                        URL a user and a password";
-            (ErrorKind::Config, text.to_owned())
-        }
-        Some(_) => (ErrorKind::Unexpected, "the broker does not open the connection: see its log".to_owned()),
+    let vhost = &amqp.vhost;
+    let error = match said(&cause) {
+        Some((CONNECTION_FORCED, _)) => Error::unavailable("the broker is being shut down"),
+        Some((ACCESS_REFUSED, _)) => Error::new(
+            ErrorKind::Denied,
+            "the broker refused the login: check the user and the password; the user guest may come from the broker's own \
+             machine alone",
+        ),
+        // The broker says 530 of everything about virtual hosts.
+        Some((NOT_ALLOWED, text)) if text.contains("not found") => Error::config(format!(
+            "the broker has no virtual host {vhost:?}: rabbitmqctl add_vhost makes it, and the path of the URL names another one"
+        )),
+        Some((NOT_ALLOWED, text)) if text.contains("access to vhost") && !text.contains("limit") => Error::new(
+            ErrorKind::Denied,
+            format!("the user may not use the virtual host {vhost:?}: rabbitmqctl set_permissions lets it"),
+        ),
+        Some((NOT_ALLOWED, _)) => Error::unavailable(
+            "the broker accepts no connection now: see its limits of connections, of the virtual host and of the user",
+        ),
+        Some((COMMAND_INVALID, text)) if text.contains("mechanism") => Error::config(
+            "the broker takes no login by certificate: it needs the plugin rabbitmq_auth_mechanism_ssl, or the URL a user \
+             and a password",
+        ),
+        Some(_) => Error::new(ErrorKind::Unexpected, "the broker does not open the connection: see its log"),
         None => match refusal(&cause) {
-            Some(kind) => (kind, "no TLS session with the broker: see the options ca, cert and key".to_owned()),
-            None => (ErrorKind::Unavailable, "the broker ended the connection".to_owned()),
+            Some(kind) => Error::new(kind, NO_TLS),
+            None => Error::unavailable("the broker ended the connection"),
         },
     };
-    Error::new(kind, text).with_source(cause)
-}
-
-/// The broker says 530 of everything about virtual hosts.
-fn vhost(amqp: &Amqp, text: &str) -> (ErrorKind, String) {
-    let name = &amqp.vhost;
-    if text.contains("not found") {
-        let advice = "rabbitmqctl add_vhost makes it, and the path of the URL names another one";
-        (ErrorKind::Config, format!("the broker has no virtual host {name:?}: {advice}"))
-    } else if text.contains("access to vhost") && !text.contains("limit") {
-        let advice = "rabbitmqctl set_permissions lets it";
-        (ErrorKind::Denied, format!("the user may not use the virtual host {name:?}: {advice}"))
-    } else {
-        (
-            ErrorKind::Unavailable,
-            "the broker accepts no connection now: see its limits of connections, of the virtual host and of the user"
-                .to_owned(),
-        )
-    }
+    error.with_source(cause)
 }
 
 /// What a failure to prepare exchange, queues and consumers means.
 pub(crate) fn preparing(amqp: &Amqp, cause: lapin::Error) -> Error {
     let exchange = &amqp.exchange;
-    let full = |error: &AMQPError| error.get_message().as_str().contains("limit");
-    let (kind, text) = match said(&cause) {
+    let error = match said(&cause) {
         // RabbitMQ says 406 of a limit, LavinMQ 403.
-        Some((ACCESS_REFUSED | PRECONDITION_FAILED, error)) if full(error) => {
-            let advice = "raise it (max-queues of the virtual host, cluster_queue_limit), or remove queues";
-            (ErrorKind::Unavailable, format!("the broker's limit of queues is reached: {advice}"))
-        }
-        Some((ACCESS_REFUSED, _)) => (
+        Some((ACCESS_REFUSED | PRECONDITION_FAILED, text)) if text.contains("limit") => Error::unavailable(
+            "the broker's limit of queues is reached: raise it (max-queues of the virtual host, cluster_queue_limit), or \
+             remove queues",
+        ),
+        Some((ACCESS_REFUSED, _)) => Error::new(
             ErrorKind::Denied,
             format!("the user needs the permissions configure, write and read for \"^{exchange}\" in its virtual host"),
         ),
-        Some((PRECONDITION_FAILED, _)) => (
-            ErrorKind::Config,
-            format!(
-                "the exchange {exchange:?} exists with other properties (Roomcast needs a direct one that is not durable): name another one by the option exchange"
-            ),
-        ),
-        Some(_) => (ErrorKind::Unexpected, "the broker did not create what a node needs: see its log".to_owned()),
-        None => (ErrorKind::Unavailable, "the connection to the broker broke".to_owned()),
+        Some((PRECONDITION_FAILED, _)) => Error::config(format!(
+            "the exchange {exchange:?} exists with other properties (Roomcast needs a direct one that is not durable): name \
+             another one by the option exchange"
+        )),
+        Some(_) => Error::new(ErrorKind::Unexpected, "the broker did not create what a node needs: see its log"),
+        None => Error::unavailable("the connection to the broker broke"),
     };
-    Error::new(kind, text).with_source(cause)
-}
-
-/// Whether the broker refuses what it was asked for good.
-fn is_denied(cause: &lapin::Error) -> bool {
-    said(cause).is_some_and(|(code, _)| code == ACCESS_REFUSED)
+    error.with_source(cause)
 }
 
 /// What a failed publish or binding means, on a connection that was good before.
 pub(crate) fn broken(cause: lapin::Error) -> Error {
-    let kind = if is_denied(&cause) { ErrorKind::Denied } else { ErrorKind::Unavailable };
+    let is_denied = said(&cause).is_some_and(|(code, _)| code == ACCESS_REFUSED);
+    let kind = if is_denied { ErrorKind::Denied } else { ErrorKind::Unavailable };
     Error::new(kind, "the broker did not confirm").with_source(cause)
 }
 
 /// The broker's `max_message_size`, if that is why it refused a message. It is announced nowhere.
 pub(crate) fn most(cause: &lapin::Error) -> Option<usize> {
-    let (_, error) = said(cause).filter(|(code, _)| *code == PRECONDITION_FAILED)?;
-    let (_, number) = error.get_message().as_str().split_once(" is larger than ")?.1.split_once("max size ")?;
+    let (_, text) = said(cause).filter(|(code, _)| *code == PRECONDITION_FAILED)?;
+    let (_, number) = text.split_once(" is larger than ")?.1.split_once("max size ")?;
     number.split(|other: char| !other.is_ascii_digit()).next()?.parse().ok()
 }
 
@@ -117,11 +103,13 @@ pub(crate) fn unreachable(cause: io::Error) -> Error {
 /// No TLS session.
 pub(crate) fn tls(cause: io::Error) -> Error {
     let kind = refusal(&cause).unwrap_or(ErrorKind::Unavailable);
-    Error::new(kind, "no TLS session with the broker: see the options ca, cert and key").with_source(cause)
+    Error::new(kind, NO_TLS).with_source(cause)
 }
 
 #[cfg(test)]
 mod tests {
+    use lapin::protocol::AMQPError;
+
     use super::*;
 
     fn protocol(code: u16, text: &str) -> lapin::Error {

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
-mod belongings;
 mod config;
 mod connection;
 mod description;
@@ -9,9 +8,7 @@ mod error;
 mod greeting;
 mod intake;
 mod runtime;
-mod session;
 mod url;
-mod wire;
 
 pub use config::Amqp;
 pub use lapin;

@@ -7,72 +7,50 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_rs::Tokio;
-use async_rs::traits::{Executor, Reactor, RuntimeKit};
-use async_rs::util::Task;
-use futures_util::Stream;
-use futures_util::io::{AsyncRead, AsyncWrite};
-use roomcast_core::backend::Pulse;
+use async_rs::traits::Reactor;
+use async_rs::util::RuntimeParts;
+use async_rs::{Runtime, Tokio};
+use futures_util::{AsyncRead, AsyncWrite, Stream};
+use roomcast_core::backend::{Pulse, Wire};
+use tokio::time::timeout;
+use tokio_util::compat::Compat;
+use tokio_util::io::InspectReader;
 
-use crate::wire::Wire;
+use crate::greeting::Ear;
 
-/// tokio, for one connection.
+/// The client keeps to itself when it last read, and a thread of it would wait for the end of a dead connection as long as the
+/// system does: the pulse of a wire tells the one, and ends the other.
+pub(crate) type Socket = Compat<InspectReader<Wire, Ear>>;
+
+/// tokio, for the connection with this pulse.
+pub(crate) fn runtime(pulse: Arc<Pulse>) -> Runtime<RuntimeParts<Tokio, Timer>> {
+    Runtime::new(RuntimeParts::new(Tokio::current(), Timer(pulse)))
+}
+
+/// What of it is not tokio's own.
 #[derive(Clone, Debug)]
-pub(crate) struct Kit {
-    tokio: Tokio,
-    pulse: Arc<Pulse>,
-}
+pub(crate) struct Timer(Arc<Pulse>);
 
-impl Kit {
-    pub(crate) fn new(pulse: Arc<Pulse>) -> Self {
-        Self { tokio: Tokio::current(), pulse }
-    }
-}
-
-impl RuntimeKit for Kit {}
-
-impl Executor for Kit {
-    type Task<T: Send + 'static> = <Tokio as Executor>::Task<T>;
-
-    fn block_on<T, F: Future<Output = T>>(&self, future: F) -> T {
-        self.tokio.block_on(future)
-    }
-
-    fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, future: F) -> Task<Self::Task<T>> {
-        self.tokio.spawn(future)
-    }
-
-    fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(&self, work: F) -> Task<Self::Task<T>> {
-        self.tokio.spawn_blocking(work)
-    }
-}
-
-impl Reactor for Kit {
-    type TcpStream = Wire;
+impl Reactor for Timer {
+    type TcpStream = Socket;
     type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-    /// Never called: the socket is made before the client has a say.
-    fn register<H>(&self, _: H) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
-        Err::<Wire, _>(io::ErrorKind::Unsupported.into())
-    }
 
     /// Ends with the connection: the client's heartbeat would outlive it by half its interval.
     fn sleep(&self, time: Duration) -> Self::Sleep {
-        let pulse = Arc::clone(&self.pulse);
-        Box::pin(async move {
-            tokio::select! {
-                () = tokio::time::sleep(time) => {}
-                () = pulse.is_cut() => {}
-            }
-        })
+        let pulse = Arc::clone(&self.0);
+        Box::pin(async move { timeout(time, pulse.is_cut()).await.unwrap_or_default() })
     }
 
-    fn interval(&self, time: Duration) -> impl Stream<Item = Instant> + Send + 'static {
-        self.tokio.interval(time)
+    /// Never called, nor is what follows: the client is given its socket.
+    fn interval(&self, _: Duration) -> impl Stream<Item = Instant> + Send + 'static {
+        futures_util::stream::empty()
     }
 
-    /// As with [`Self::register`].
-    fn tcp_connect_addr(&self, _: SocketAddr) -> impl Future<Output = io::Result<Wire>> + Send + 'static {
+    fn register<H>(&self, _: H) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+        Err::<Socket, _>(io::ErrorKind::Unsupported.into())
+    }
+
+    fn tcp_connect_addr(&self, _: SocketAddr) -> impl Future<Output = io::Result<Socket>> + Send + 'static {
         std::future::ready(Err(io::ErrorKind::Unsupported.into()))
     }
 }

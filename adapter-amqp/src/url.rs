@@ -6,7 +6,7 @@ use roomcast_core::{Error, Result};
 
 use crate::config::{Amqp, exchange};
 
-const OPTIONS: &str = "ca, cert, exchange, heartbeat, key, max_bytes, max_messages, name, password_file, prefetch";
+const OPTIONS: &str = "backlog_bytes, ca, cert, exchange, heartbeat, key, name, password_file, prefetch";
 
 /// What a URL means.
 ///
@@ -26,10 +26,9 @@ pub(crate) fn read(url: &str) -> Result<Amqp> {
     let (mut files, mut password_file) = (TlsFiles::default(), None);
     parts.each_option(OPTIONS, |option, value| {
         match option {
+            "backlog_bytes" => amqp.backlog_bytes = at_least_one(option, &value)?,
             "exchange" => amqp.exchange = exchange(&value)?,
             "heartbeat" => amqp.heartbeat = at_least_one(option, &value)?,
-            "max_bytes" => amqp.max_bytes = at_least_one(option, &value)?,
-            "max_messages" => amqp.max_messages = at_least_one(option, &value)?,
             "name" => amqp.name = Some(value),
             "prefetch" => amqp.prefetch = at_least_one(option, &value)?,
             Credentials::OPTION => password_file = Some(value),

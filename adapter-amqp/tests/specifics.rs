@@ -207,7 +207,7 @@ async fn under_a_memory_alarm_nothing_is_taken_and_everything_is_delivered_after
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_slow_is_bounded_on_both_sides_and_told() -> Tested {
     let (broker, url) = vhost("slow").await;
-    let slow = Amqp::from_url(&url)?.prefetch(10).backlog(50, 1 << 20);
+    let slow = Amqp::from_url(&url)?.prefetch(10).backlog_bytes(50 * 512);
     let mut slow = Node::with(&slow, 10).await?;
     slow.subscribe("rc.a").await;
     let sender = on(&url, "rc.b").await;
