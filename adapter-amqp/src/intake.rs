@@ -80,8 +80,10 @@ impl Intake {
         };
         // A consumer ends, too, when its connection does, which says why in a moment.
         sleep(CAUSE).await;
-        ended
-            .map_or_else(|cause| format!("a consumer was ended: {cause}"), |()| "the broker ended a consumer: its queue is gone".to_owned())
+        ended.map_or_else(
+            |cause| format!("a consumer was ended: {cause}"),
+            |()| "the broker ended a consumer: its queue is gone".to_owned(),
+        )
     }
 }
 
