@@ -104,7 +104,7 @@ impl Link for Line {
     }
 
     /// A cluster of RabbitMQ routes what any of its servers takes. Which side goes on when it is cut in two is the servers'
-    /// business: with `pause_minority` those of the smaller side close their connections.
+    /// business: with `pause_minority` those of the smaller side close their connections, with `ignore` they tell nobody.
     async fn authority(_: &Arc<Session>) -> Result<Authority> {
         Ok(Authority::Here)
     }
@@ -305,7 +305,7 @@ impl Session {
                 }
                 Some(Event::Error(cause)) => return cause,
                 Some(_) => {}
-                None => std::future::pending().await, // silence is next
+                None => std::future::pending().await, // the connections have ended, and are silent
             }
         }
     }
