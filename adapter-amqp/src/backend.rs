@@ -3,11 +3,13 @@
 //! Publishing has a connection of its own, because a broker that is short of memory or disk stops reading from those that
 //! publish: what has arrived is still taken and acknowledged by the other one, which is what gives the memory back.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use futures_util::future::{MaybeDone, maybe_done};
 use futures_util::stream::{BoxStream, FuturesOrdered, StreamExt, select};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{FieldTable, ShortString};
@@ -143,8 +145,9 @@ impl Link for Line {
         let unknown = |text: &str| Err(PublishError::Unknown(Error::unavailable(text)));
         session.forget_confirmations();
         let confirmed = async {
-            let mut calls: FuturesOrdered<_> = frames.iter().map(|frame| session.send(frame)).collect();
-            while let Some(confirmation) = calls.next().await {
+            for mut call in handed_over(frames.iter().map(|frame| session.send(frame))) {
+                call.as_mut().await;
+                let Some(confirmation) = call.as_mut().take_output() else { continue };
                 // An error, too, for what is denied: the broker ends the channel, and the client says so of all that waits.
                 if confirmation.map_err(|cause| PublishError::Unknown(error::broken(cause)))?.is_nack() {
                     return unknown("the broker could not keep a message");
@@ -309,6 +312,16 @@ impl Session {
             }
         }
     }
+}
+
+/// Hands calls to the client: each is polled once, which puts its frames into the client's queue, before any is awaited. In this
+/// order, whatever the threads do: one of `futures`' collections may stop half-way through the first round.
+fn handed_over<F: Future>(calls: impl Iterator<Item = F>) -> Vec<Pin<Box<MaybeDone<F>>>> {
+    let mut handed: Vec<_> = calls.map(|call| Box::pin(maybe_done(call))).collect();
+    for call in &mut handed {
+        let _ = call.as_mut().now_or_never();
+    }
+    handed
 }
 
 /// The routing key of this channel.
