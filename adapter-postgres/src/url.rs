@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_named() {
-        let text = |url| parse(url).err().expect("refused").to_string();
+        let text = |url| parse(url).expect_err("refused").to_string();
         assert!(text("postgres://h?sslmod=require").contains("sslmod in"));
         for url in ["postgres://u:a/b@h/db", "postgres://u:a?b@h/db", "postgres://u:a#b@h/db", "postgres://u:/@h/db"] {
             assert!(text(url).contains("%2F"), "{url}");
@@ -215,7 +215,7 @@ mod tests {
             "postgres://host/db?password=hunter2&password_file=/p",
         ];
         for url in urls {
-            let error = parse(url).err().expect(url);
+            let error = parse(url).expect_err(url);
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         }
