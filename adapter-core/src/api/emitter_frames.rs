@@ -51,10 +51,12 @@ impl EmitterFrames {
         let Address { namespace, rooms } = serde_json::from_str(address).ok()?;
         let rooms = rooms.map(|rooms| rooms.into_iter().map(Room::new).collect::<Result<Vec<_>>>());
         let target = rooms.transpose().ok()?.map_or_else(Target::everyone, Target::rooms);
-        let is_event = serde_json::from_str::<(String, IgnoredAny)>(packet).is_ok()
-            || serde_json::from_str::<(String,)>(packet).is_ok();
+        let with_data = serde_json::from_str::<(String, IgnoredAny)>(packet).is_ok();
+        if !with_data && serde_json::from_str::<(String,)>(packet).is_err() {
+            return None;
+        }
         let packet = Packet::new(PacketFormat::Event, Bytes::copy_from_slice(packet.as_bytes()));
-        is_event.then_some(self.broadcast(Namespace::new(namespace).ok()?, target, packet))
+        Some(self.broadcast(Namespace::new(namespace).ok()?, target, packet))
     }
 }
 
