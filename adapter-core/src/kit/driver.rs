@@ -84,7 +84,8 @@ mod tests {
         drop(ended);
         let over = driver.over.clone();
         drop(driver);
-        gone.await.expect_err("it was dropped");
+        let gone = tokio::time::timeout(std::time::Duration::from_secs(10), gone).await;
+        gone.expect("it ends with its value").expect_err("and what it holds with it");
         over.has_changed().expect_err("it was dropped");
 
         let driver = Driver::spawn(async { panic!("this task panics") });
