@@ -14,7 +14,7 @@
 //! | services that emit without being a node | [`Emitter`] |
 //! | WebSocket servers | [`Hub`], [`Socket`] |
 //! | backends: the seam | [`Connect`](backend::Connect), [`Backend`](backend::Backend), [`Inbox`](backend::Inbox), [`Channel`](backend::Channel), [`Outgoing`](backend::Outgoing), [`Limits`](backend::Limits), [`Capabilities`](backend::Capabilities), [`Description`](backend::Description) |
-//! | backends: help | [`Keeper`](backend::Keeper), [`Link`](backend::Link), [`Breaker`](backend::Breaker), [`Backoff`](backend::Backoff), [`Ring`](backend::Ring), [`HostPort`](backend::HostPort), [`UrlParts`](backend::UrlParts), [`Credentials`](backend::Credentials), [`TlsFiles`](backend::TlsFiles), [`tcp`](backend::tcp), [`Wire`](backend::Wire), [`Silence`](backend::Silence), [`tls`](mod@backend::tls) |
+//! | backends: help | [`Keeper`](backend::Keeper), [`Link`](backend::Link), [`Breaker`](backend::Breaker), [`Backoff`](backend::Backoff), [`Ring`](backend::Ring), [`HostPort`](backend::HostPort), [`UrlParts`](backend::UrlParts), [`Credentials`](backend::Credentials), [`TlsFiles`](backend::TlsFiles), [`tcp`](backend::tcp), [`Wire`](backend::Wire), [`Driver`](backend::Driver), [`Turns`](backend::Turns), [`Silence`](backend::Silence), [`SevenBit`](backend::SevenBit), [`tls`](mod@backend::tls) |
 //! | other servers | [`LocalSockets`](adapter::LocalSockets), [`Acks`](adapter::Acks), [`Adapter`](adapter::Adapter), [`Observer`](adapter::Observer) |
 //!
 //! The core knows no broker and no server: a backend moves bytes that it does not look into, and everything else exists once,
@@ -79,9 +79,9 @@ pub mod backend {
 
     pub use crate::api::EmitterFrames;
     pub use crate::kit::{
-        Authority, Backoff, Breaker, Credentials, HostPort, InPlace, Keeper, Link, Login, Pulse, Renewal, Ring,
-        Silence, TlsFiles, UrlParts, Wire, at_least_one, compare_clocks, in_turn, in_turn_limit, percent_decoded, tcp,
-        tls,
+        Authority, Backoff, Breaker, Credentials, Driver, HostPort, InPlace, Keeper, Link, Login, Pulse, Renewal, Ring,
+        Sending, SevenBit, Silence, TlsFiles, Turns, UrlParts, Verification, Wire, at_least_one, compare_clocks,
+        in_turn, in_turn_limit, percent_decoded, tcp, tls,
     };
     pub use crate::model::{Advice, BrokerInfo, Clock, Description, LimitUnit, Limits, ServerLimit, causes};
     pub use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, InboxFull, Outgoing, PublishError, Reason};

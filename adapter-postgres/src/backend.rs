@@ -4,27 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_core::backend::{
-    Authority, Breaker, BrokerInfo, Capabilities, Channel, Description, InPlace, Inbox, Limits, Link, Outgoing,
-    PublishError, Reason,
+    Authority, Breaker, BrokerInfo, Capabilities, Channel, Description, Inbox, Limits, Link, Outgoing, PublishError,
+    Reason,
 };
 use roomcast_core::{ErrorKind, Result};
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, SimpleQueryMessage, Statement};
+use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 
 use crate::config::Postgres;
-use crate::connection::{Connection, Pulse, row};
+use crate::connection::{Connection, text};
 use crate::description::describe;
 use crate::error::{STANDBY, error, is_of_the_server};
-use crate::intake::Intake;
-use crate::text;
-use crate::turns::Turns;
+use crate::intake::encode;
+use crate::session::Session;
 
 /// How long all that is asked on new connections may take.
 const READY: Duration = Duration::from_secs(10);
 /// So many channels in one transaction.
 const CHUNK: usize = 500;
-/// How full the server's queue may be until somebody is told.
-const THRESHOLDS: [f64; 4] = [0.25, 0.5, 0.75, 0.9];
 /// Many messages in one statement, and so in one transaction: each commit that notifies takes a lock of the whole server.
 /// The rows of `unnest` come in the order of the arrays. A commit need not reach the disk: notifications do not survive a
 /// crash in any case. This is sent as an unnamed statement, since a pooler could not carry a prepared one.
@@ -38,27 +35,26 @@ const SESSION: &str = "SELECT set_config(name, CASE name WHEN 'synchronous_commi
     WHEN 'tcp_user_timeout' THEN '30s' ELSE '0' END, false) FROM pg_settings WHERE name IN ('synchronous_commit', \
     'statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout') \
     OR name = 'tcp_user_timeout' AND setting = '0'";
-const PREPARED: &str = "SELECT count(pg_notify(channel, payload)) FROM unnest($1, $2) AS batch (channel, payload)";
+const NOTIFY_MANY: &str =
+    "SELECT count(pg_notify(channel, payload)) FROM unnest($1::text[], $2::text[]) AS batch (channel, payload)";
 /// Most batches of a node at rest.
-const PREPARED_ONE: &str = "SELECT pg_notify($1, $2)";
+const NOTIFY_ONE: &str = "SELECT pg_notify($1, $2)";
 
 /// Both connections; the link is up only while both are.
 pub(crate) struct Pair {
     publisher: Connection,
     listener: Connection,
     handle: Handle,
+    max_frame: usize,
 }
 
 /// What calls go over.
 #[derive(Clone)]
 pub(crate) struct Handle {
-    publisher: Arc<Client>,
-    turns: Turns,
+    publisher: Session,
     /// None behind a pooler.
     prepared: Option<Arc<Prepared>>,
-    driver: InPlace,
-    pulse: Arc<Pulse>,
-    listener: Arc<Client>,
+    listener: Session,
     breaker: Breaker,
 }
 
@@ -68,44 +64,18 @@ struct Prepared {
     one: Statement,
 }
 
-impl Prepared {
-    async fn on(client: &Client) -> Result<Self> {
-        let (many, one) = tokio::try_join!(
-            client.prepare_typed(PREPARED, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]),
-            client.prepare_typed(PREPARED_ONE, &[Type::TEXT, Type::TEXT]),
-        )
-        .map_err(error)?;
-        Ok(Self { many, one })
-    }
-}
-
-impl Handle {
-    /// Publishes all of it, or nothing.
-    async fn notify(&self, frames: &[Outgoing]) -> Result<(), tokio_postgres::Error> {
-        let channels: Vec<_> = frames.iter().map(|frame| frame.channel.as_str()).collect();
-        let texts: Vec<_> =
-            frames.iter().enumerate().map(|(place, frame)| text::encode(place, &frame.payload)).collect();
-        let _carries = self.pulse.carries(texts.iter().map(String::len).sum());
-        let published = match (self.prepared.as_deref(), &channels[..], &texts[..]) {
-            (None, ..) => {
-                let (publisher, driver) = (Arc::clone(&self.publisher), self.driver.clone());
-                let channels: Vec<_> = channels.into_iter().map(str::to_owned).collect();
-                let notified = async move {
-                    let parameters = [(&channels as _, Type::TEXT_ARRAY), (&texts as _, Type::TEXT_ARRAY)];
-                    driver.assist(publisher.query_typed(NOTIFY, &parameters)).await
-                };
-                self.turns.take(notified).await
-            }
-            (Some(prepared), [channel], [text]) => {
-                self.driver.assist(self.publisher.query(&prepared.one, &[channel, text])).await
-            }
-            (Some(prepared), ..) => {
-                self.driver.assist(self.publisher.query(&prepared.many, &[&channels, &texts])).await
-            }
-        };
-        published?;
-        self.pulse.beat();
-        Ok(())
+/// Publishes all of it, or nothing.
+async fn notify(
+    client: Arc<Client>,
+    prepared: Option<Arc<Prepared>>,
+    frames: Vec<Outgoing>,
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let channels: Vec<_> = frames.iter().map(|frame| frame.channel.as_str()).collect();
+    let texts: Vec<_> = frames.iter().enumerate().map(|(place, frame)| encode(place, &frame.payload)).collect();
+    match (prepared.as_deref(), &channels[..], &texts[..]) {
+        (None, ..) => client.query_typed(NOTIFY, &[(&channels, Type::TEXT_ARRAY), (&texts, Type::TEXT_ARRAY)]).await,
+        (Some(prepared), [channel], [text]) => client.query(&prepared.one, &[channel, text]).await,
+        (Some(prepared), ..) => client.query(&prepared.many, &[&channels, &texts]).await,
     }
 }
 
@@ -119,32 +89,24 @@ impl Link for Pair {
 
     async fn open(postgres: &mut Postgres, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
         let name = inbox.client_name();
-        [&mut postgres.publish, &mut postgres.listen].into_iter().for_each(|place| place.name_connections(&name));
         let (mut publisher, listener) = tokio::try_join!(
-            Connection::open(&postgres.publish, None),
-            Connection::open(&postgres.listen, Some(Intake::new(inbox.clone()))),
+            Connection::open(&postgres.publish, &name, None),
+            Connection::open(&postgres.listen, &name, Some(inbox)),
         )?;
-        listener.client.simple_query(SESSION).await.map_err(error)?;
-        let prepared = match postgres.pooled {
-            true => {
-                publisher.turns = Turns::one_by_one();
-                None
-            }
-            false => {
-                publisher.client.simple_query(SESSION).await.map_err(error)?;
-                Some(Arc::new(Prepared::on(&publisher.client).await?))
-            }
-        };
-        let handle = Handle {
-            publisher: Arc::clone(&publisher.client),
-            turns: publisher.turns.clone(),
-            prepared,
-            driver: publisher.driver.clone(),
-            pulse: Arc::clone(&publisher.pulse),
-            listener: Arc::clone(&listener.client),
-            breaker,
-        };
-        Ok(Self { publisher, listener, handle })
+        let max_frame = listener.max_frame().await?;
+        listener.session.ask(SESSION).await.map_err(error)?;
+        let mut prepared = None;
+        if postgres.pooled {
+            publisher.session.turns = Some(Arc::default());
+        } else {
+            publisher.session.ask(SESSION).await.map_err(error)?;
+            let prepare = |statement| publisher.session.client.prepare(statement);
+            let (many, one) = tokio::try_join!(prepare(NOTIFY_MANY), prepare(NOTIFY_ONE)).map_err(error)?;
+            prepared = Some(Arc::new(Prepared { many, one }));
+        }
+        let handle =
+            Handle { publisher: publisher.session.clone(), prepared, listener: listener.session.clone(), breaker };
+        Ok(Self { publisher, listener, handle, max_frame })
     }
 
     /// Both connections are made at once.
@@ -157,10 +119,9 @@ impl Link for Pair {
     /// A hot standby can neither `LISTEN` nor `NOTIFY`. A session never comes to be on one, since a primary restarts for that,
     /// but a pooler may take what is published to another server than before.
     async fn authority(handle: &Handle) -> Result<Authority> {
-        const ASK: &str = "SELECT pg_is_in_recovery()";
-        for (client, turns) in [(&handle.publisher, &handle.turns), (&handle.listener, &Turns::default())] {
-            let answer = turns.ask(client, ASK).await.map_err(error)?;
-            if row(&answer).and_then(|row| row.get(0)) == Some("t") {
+        for session in [&handle.publisher, &handle.listener] {
+            let answer = session.ask("SELECT pg_is_in_recovery()").await.map_err(error)?;
+            if text(&answer, 0) == Some("t") {
                 return Ok(Authority::Elsewhere(STANDBY.into()));
             }
         }
@@ -173,8 +134,8 @@ impl Link for Pair {
 
     fn limits(&self) -> Limits {
         // One message is one statement, and statements are carried out in their order.
-        let limits = Limits::max_frame(self.publisher.max_frame);
-        if self.publisher.turns.are_taken() { limits } else { limits.singles_in_flight(2) }
+        let singles = if self.handle.prepared.is_some() { 2 } else { 1 };
+        Limits::max_frame(self.max_frame).singles_in_flight(singles)
     }
 
     fn broker(&self) -> Option<BrokerInfo> {
@@ -182,24 +143,25 @@ impl Link for Pair {
     }
 
     async fn describe(handle: &Handle) -> Result<Description> {
-        // Without prepared statements the publisher goes another way, through a pooler.
-        describe(&handle.listener, handle.prepared.as_ref().map(|_| &*handle.publisher)).await
+        describe(&handle.listener, handle.prepared.as_ref().map(|_| &handle.publisher)).await
     }
 
     async fn subscribe(handle: &Handle, channels: &[Channel]) -> Result<()> {
-        for_each(&handle.listener, "LISTEN", channels).await
+        for_each(&handle.listener.client, "LISTEN", channels).await
     }
 
     async fn unsubscribe(handle: &Handle, channels: &[Channel]) -> Result<()> {
-        for_each(&handle.listener, "UNLISTEN", channels).await
+        for_each(&handle.listener.client, "UNLISTEN", channels).await
     }
 
     /// One statement for most batches; the next when the one before is committed.
     async fn publish(handle: &Handle, messages: &[Outgoing]) -> Result<(), PublishError> {
         let mut sent = 0;
         for statement in statements(messages) {
-            handle.notify(statement).await.map_err(|cause| {
-                let lasts = is_of_the_server(&cause);
+            let bytes = statement.iter().map(|frame| frame.payload.len()).sum();
+            let notify = notify(Arc::clone(&handle.publisher.client), handle.prepared.clone(), statement.to_vec());
+            handle.publisher.carry_out(bytes, notify).await.map_err(|cause| {
+                let lasts = cause.code().is_some_and(is_of_the_server);
                 let error = error(cause);
                 match error.kind() {
                     // Of all of them: none was sent.
@@ -221,15 +183,11 @@ impl Link for Pair {
         const USAGE: &str = "SELECT pg_notification_queue_usage()";
         let Self { publisher, listener, .. } = self;
         let mut told = 0;
-        let why = tokio::select! {
-            () = publisher.silence(USAGE, |answer| warn(answer, &mut told)) => {
-                "the server is silent on the connection that publishes"
-            }
-            () = listener.silence("", |_| {}) => "the server is silent on the connection that listens",
-            () = publisher.ended() => "the connection that publishes was closed",
-            () = listener.ended() => "the connection that listens was closed",
+        let (which, what) = tokio::select! {
+            what = publisher.over(USAGE, |answer| warn(answer, &mut told)) => ("publishes", what),
+            what = listener.over("", |_| {}) => ("listens", what),
         };
-        why.into()
+        format!("the connection that {which} {what}").into()
     }
 
     async fn quit(self) {
@@ -238,17 +196,17 @@ impl Link for Pair {
 }
 
 /// Tells that the server's queue of notifications fills.
-fn warn(answer: &[SimpleQueryMessage], told: &mut usize) {
-    let usage = row(answer).and_then(|row| row.get(0)?.parse::<f64>().ok());
+fn warn(answer: &[SimpleQueryMessage], told: &mut u8) {
+    let usage = text(answer, 0).and_then(|usage| usage.parse::<f64>().ok());
     if let Some(usage) = usage.filter(|usage| climbs(*usage, told)) {
         tracing::warn!(usage, "PostgreSQL's queue of notifications fills: a listener of the database does not read");
     }
 }
 
-/// Whether a threshold is reached that was not told of yet on the way up.
-fn climbs(usage: f64, told: &mut usize) -> bool {
-    let reached = THRESHOLDS.iter().filter(|threshold| usage >= **threshold).count();
-    reached > std::mem::replace(told, reached)
+/// Whether a quarter is reached that was not told of yet on the way up.
+fn climbs(usage: f64, told: &mut u8) -> bool {
+    let quarters = (usage * 4.0) as u8;
+    quarters > std::mem::replace(told, quarters)
 }
 
 /// So many bytes in one statement, or one message: nothing of it is heard before all of it is committed, and our own pings
@@ -256,17 +214,15 @@ fn climbs(usage: f64, told: &mut usize) -> bool {
 const STATEMENT: usize = 1 << 20;
 
 /// A batch, in parts of that size.
-fn statements(mut batch: &[Outgoing]) -> impl Iterator<Item = &[Outgoing]> {
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = |message: &&Outgoing| {
-            bytes += message.payload.len();
-            bytes <= STATEMENT
-        };
-        let count = batch.iter().take_while(fits).count().max(1).min(batch.len());
-        let (statement, rest) = batch.split_at(count);
-        batch = rest;
-        Some(statement).filter(|statement| !statement.is_empty())
+fn statements(batch: &[Outgoing]) -> impl Iterator<Item = &[Outgoing]> {
+    let mut bytes = 0;
+    batch.chunk_by(move |message, next| {
+        bytes += message.payload.len();
+        let fits = bytes + next.payload.len() <= STATEMENT;
+        if !fits {
+            bytes = 0;
+        }
+        fits
     })
 }
 
@@ -300,11 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn each_threshold_is_told_once_on_the_way_up() {
+    fn each_quarter_is_told_once_on_the_way_up() {
         let mut told = 0;
         let usages = [0.0, 0.2, 0.25, 0.3, 0.8, 0.9, 1.0, 0.6, 0.7, 0.0, 0.5];
         let heard = usages.map(|usage| climbs(usage, &mut told));
         let (yes, no) = (true, false);
-        assert_eq!(heard, [no, no, yes, no, yes, yes, no, no, no, no, yes]);
+        assert_eq!(heard, [no, no, yes, no, yes, no, yes, no, no, no, yes]);
     }
 }

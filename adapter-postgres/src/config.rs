@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use roomcast_core::backend::{Backend, Connect, Credentials, Inbox, Keeper, Login, async_trait};
 use roomcast_core::{Error, Result};
 
 use crate::backend::Pair;
-use crate::install;
+use crate::connection::Connection;
+use crate::error::error;
 use crate::tls::Tls;
-use crate::url::{self, Parsed};
+use crate::url;
 
 /// A PostgreSQL server, whose `LISTEN` and `NOTIFY` join the nodes.
 ///
@@ -46,7 +46,7 @@ pub(crate) struct Place {
 
 impl Postgres {
     /// The SQL that [`install`](Self::install) runs, for those who keep migrations of their own.
-    pub const MIGRATION: &str = install::MIGRATION;
+    pub const MIGRATION: &str = include_str!("../migration.sql");
 
     /// Reads a URL as libpq does: `postgres://user:password@host:port/database?option=value`. Without a user it is `postgres`,
     /// without a database the one named after the user. The crate's documentation lists the options.
@@ -55,8 +55,7 @@ impl Postgres {
     /// `Config`, with the known options where one is unknown; the text repeats nothing of the URL. Files of certificates are
     /// read here.
     pub fn from_url(url: &str) -> Result<Self> {
-        let Parsed { client, ssl, credentials, publish_url } = url::parse(url)?;
-        let listen = Place::new(client, Tls::new(&ssl)?, credentials);
+        let (listen, publish_url) = url::parse(url)?;
         let this = Self { publish: listen.clone(), listen, credentials: None, pooled: false };
         match publish_url {
             Some(url) => this.publish_url(&url),
@@ -70,12 +69,11 @@ impl Postgres {
     /// # Errors
     /// As [`from_url`](Self::from_url).
     pub fn publish_url(mut self, url: &str) -> Result<Self> {
-        let Parsed { client, ssl, credentials, publish_url } = url::parse(url)?;
-        if publish_url.is_some() {
+        let (place, None) = url::parse(url)? else {
             return Err(Error::config("the URL in publish_url has no publish_url of its own"));
-        }
-        self.publish = Place::new(client, Tls::new(&ssl)?, self.credentials.clone().unwrap_or(credentials));
-        self.pooled = true;
+        };
+        let credentials = self.credentials.clone().unwrap_or(place.credentials);
+        (self.publish, self.pooled) = (Place { credentials, ..place }, true);
         Ok(self)
     }
 
@@ -83,9 +81,8 @@ impl Postgres {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, config: Arc<crate::tls::ClientConfig>) -> Self {
-        let tls = Tls::from_config(config);
-        self.listen.tls = tls.clone();
-        self.publish.tls = tls;
+        self.listen.tls = Tls::from_config(config);
+        self.publish.tls = self.listen.tls.clone();
         self
     }
 
@@ -107,33 +104,17 @@ impl Postgres {
     /// # Cancel safety
     /// Safe: it is one transaction.
     pub async fn install(&self) -> Result<()> {
-        install::install(&self.listen).await
+        let connection = Connection::open(&self.listen, "roomcast", None).await?;
+        connection.session.client.batch_execute(Self::MIGRATION).await.map_err(error)
     }
 }
 
 impl Place {
-    fn new(mut client: tokio_postgres::Config, tls: Tls, credentials: Credentials) -> Self {
-        // The kernel's part in noticing that the other side has gone; our pings are the other.
-        client
-            .keepalives_idle(Duration::from_secs(2))
-            .keepalives_interval(Duration::from_secs(1))
-            .keepalives_retries(2);
-        client.tcp_user_timeout(Duration::from_secs(4));
-        Self { client, tls, credentials }
-    }
-
-    /// What the connections are called on the server, where the URL does not say it.
-    pub(crate) fn name_connections(&mut self, name: &str) {
-        if self.client.get_application_name().is_none() {
-            self.client.application_name(name);
-        }
-    }
-
-    /// The client's settings, with the login for the next connection.
+    /// The client's settings, with the login for the next connection and its name, where the URL says none.
     ///
     /// # Errors
     /// Those of [`Credentials::login`].
-    pub(crate) async fn logged_in(&self) -> Result<tokio_postgres::Config> {
+    pub(crate) async fn logged_in(&self, name: &str) -> Result<tokio_postgres::Config> {
         let mut client = self.client.clone();
         let Login { user, password, .. } = self.credentials.login().await?;
         if let Some(user) = user {
@@ -143,7 +124,7 @@ impl Place {
             client.password(password);
         }
         if client.get_application_name().is_none() {
-            client.application_name("roomcast");
+            client.application_name(name);
         }
         Ok(client)
     }

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use roomcast_core::Result;
 use roomcast_core::backend::{Advice, BrokerInfo, Description, LimitUnit, ServerLimit, compare_clocks};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
 
-use crate::connection::row;
+use crate::connection::text;
 use crate::error::error;
-use crate::session::{named_to, works_for};
+use crate::session::Session;
 
 /// The first releases in which `LISTEN` cannot fail for good any more.
 const MENDED: [[u32; 2]; 6] = [[18, 1], [17, 7], [16, 11], [15, 15], [14, 20], [13, 23]];
 
-const FACTS: &str = "SELECT version(), current_setting('server_encoding'), pg_notification_queue_usage()";
+const FACTS: &str =
+    "SELECT current_setting('server_version'), current_setting('server_encoding'), pg_notification_queue_usage()";
 const CLOCK: &str = "SELECT extract(epoch FROM clock_timestamp())";
 /// A limit of -1 is none. A superuser is not held back by the last two, which is no reason not to look at them.
 const CONNECTIONS: &str = "SELECT 'max_connections', sum(numbackends), \
@@ -24,41 +25,49 @@ const CONNECTIONS: &str = "SELECT 'max_connections', sum(numbackends), \
     UNION ALL SELECT 'connections of the role', (SELECT count(*) FROM pg_stat_activity WHERE usename = rolname), rolconnlimit \
         FROM pg_roles WHERE rolname = session_user AND rolconnlimit >= 0";
 
-/// Asks the server at which a node listens. `other` is the node's second client, if it has the same way.
+/// Asks the server at which a node listens. `other` is the node's second session, if it has the same way.
 ///
 /// # Errors
 /// Those of the connections.
-pub(crate) async fn describe(client: &Client, other: Option<&Client>) -> Result<Description> {
+pub(crate) async fn describe(session: &Session, other: Option<&Session>) -> Result<Description> {
     let mut described = Description::default();
-    let clock = async { Ok(answer(client, CLOCK).await?.and_then(|said| time(row(&said)?.get(0)?))) };
+    let clock = async { Ok(answer(session, CLOCK).await?.and_then(|said| time(text(&said, 0)?))) };
     described.clock = compare_clocks(clock).await?;
     if described.clock.is_none() {
         described.unknown.push("the clock: the server does not tell it".to_owned());
     }
-    match answer(client, FACTS).await? {
+    match answer(session, FACTS).await? {
         Some(said) => {
-            let text = |at| row(&said).and_then(|row| row.get(at)).unwrap_or_default();
+            let text = |at| text(&said, at).unwrap_or_default();
             let broker = product(text(0));
-            described.advice.extend(broker.as_ref().and_then(old_release));
+            described.advice.extend(old_release(&broker));
             described.advice.extend(encoding(text(1)));
             described.limits.extend(queue(text(2)));
-            described.broker = broker;
+            described.broker = Some(broker);
         }
         None => described.unknown.push("version and queue of notifications: the server does not tell them".to_owned()),
     }
-    match answer(client, CONNECTIONS).await? {
+    match answer(session, CONNECTIONS).await? {
         Some(said) => described.limits.extend(said.iter().filter_map(connections)),
         None => described.unknown.push("connections: the server does not count them".to_owned()),
     }
-    described.advice.extend(pooler(client, other).await?);
+    if let Some(other) = other
+        && is_shared(session, other).await?
+    {
+        described.advice.push(Advice::new(
+            "transaction_pooler",
+            "a pooler by transaction answers: two connections have the same session, so LISTEN is lost, and nodes hear nothing",
+            "let the URL lead to the server itself or to a pooler by session, and publish_url to this pooler, if you need it",
+        ));
+    }
     Ok(described)
 }
 
 /// What the server answers; `None` if it has something against the question.
-async fn answer(client: &Client, question: &str) -> Result<Option<Vec<SimpleQueryMessage>>> {
-    match client.simple_query(question).await {
+async fn answer(session: &Session, question: &'static str) -> Result<Option<Vec<SimpleQueryMessage>>> {
+    match session.ask(question).await {
         Ok(said) => Ok(Some(said)),
-        Err(cause) if cause.code().is_some() && !client.is_closed() => Ok(None),
+        Err(cause) if cause.code().is_some() && !session.client.is_closed() => Ok(None),
         Err(cause) => Err(error(cause)),
     }
 }
@@ -68,16 +77,12 @@ fn time(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
-/// From `version()`: `PostgreSQL 15.14 (Debian 15.14-0+deb12u1) on x86_64-pc-linux-gnu, compiled by ..`. Others that speak its
-/// protocol name themselves there.
-fn product(version: &str) -> Option<BrokerInfo> {
-    let (said, _) = version.split_once(" on ").unwrap_or((version, ""));
-    if let Some((_, yugabyte)) = said.split_once("-YB-") {
-        return Some(BrokerInfo::new("YugabyteDB", yugabyte));
+/// From `server_version`, such as `15.14 (Debian 15.14-0+deb12u1)`; YugabyteDB's is `11.2-YB-2.18.1.0-b0`.
+pub(crate) fn product(version: &str) -> BrokerInfo {
+    match version.split_once("-YB-") {
+        Some((_, yugabyte)) => BrokerInfo::new("YugabyteDB", yugabyte),
+        None => BrokerInfo::new("PostgreSQL", version),
     }
-    let at = said.find(|letter: char| letter.is_ascii_digit())?;
-    let (product, version) = said.split_at(at);
-    Some(BrokerInfo::new(product.trim_end_matches('v'), version))
 }
 
 fn old_release(broker: &BrokerInfo) -> Option<Advice> {
@@ -129,26 +134,11 @@ fn limit(name: &str, used: &str, most: &str) -> Option<ServerLimit> {
     ))
 }
 
-async fn pooler(client: &Client, other: Option<&Client>) -> Result<Option<Advice>> {
-    let (works, named) = (works_for(client).await?, named_to(client).await);
-    let shared = match other {
-        Some(other) => works.is_some() && works_for(other).await? == works,
-        None => false,
-    };
-    if shared {
-        return Ok(Some(Advice::new(
-            "transaction_pooler",
-            "a pooler by transaction answers: two connections have the same session, so LISTEN is lost, and nodes hear nothing",
-            "let the URL lead to the server itself or to a pooler by session, and publish_url to this pooler, if you need it",
-        )));
-    }
-    Ok((works.is_some() && named.is_some() && works != named).then(|| {
-        Advice::new(
-            "pooler",
-            "a pooler answers where nodes listen",
-            "nothing, if it pools by session and has two connections for each node; a pooler by transaction loses LISTEN",
-        )
-    }))
+/// Whether one session of the server works for both.
+async fn is_shared(one: &Session, other: &Session) -> Result<bool> {
+    const PROCESS: &str = "SELECT pg_backend_pid()";
+    let (one, other) = (answer(one, PROCESS).await?, answer(other, PROCESS).await?);
+    Ok(one.zip(other).is_some_and(|(one, other)| text(&one, 0).is_some() && text(&one, 0) == text(&other, 0)))
 }
 
 #[cfg(test)]
@@ -156,22 +146,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_product_is_what_version_says() {
+    fn the_product_is_what_its_version_says() {
         for (version, expected) in [
-            (
-                "PostgreSQL 15.14 (Debian 15.14-0+deb12u1) on x86_64-pc-linux-gnu, compiled by gcc",
-                "PostgreSQL 15.14 (Debian 15.14-0+deb12u1)",
-            ),
-            ("PostgreSQL 18beta1 on aarch64-unknown-linux-musl, compiled by gcc", "PostgreSQL 18beta1"),
-            (
-                "CockroachDB CCL v23.1.11 (x86_64-pc-linux-gnu, built 2023/09/27)",
-                "CockroachDB CCL 23.1.11 (x86_64-pc-linux-gnu, built 2023/09/27)",
-            ),
-            ("PostgreSQL 11.2-YB-2.18.1.0-b0 on x86_64-pc-linux-gnu", "YugabyteDB 2.18.1.0-b0"),
+            ("15.14 (Debian 15.14-0+deb12u1)", "PostgreSQL 15.14 (Debian 15.14-0+deb12u1)"),
+            ("18beta1", "PostgreSQL 18beta1"),
+            ("11.2-YB-2.18.1.0-b0", "YugabyteDB 2.18.1.0-b0"),
         ] {
-            assert_eq!(product(version).map(|broker| broker.to_string()).as_deref(), Some(expected), "{version}");
+            assert_eq!(product(version).to_string(), expected);
         }
-        assert_eq!((product(""), product("PostgreSQL")), (None, None));
     }
 
     #[test]

@@ -11,22 +11,17 @@ use crate::tls;
 pub(crate) fn error(cause: tokio_postgres::Error) -> Error {
     let (kind, text) = meaning(&cause);
     // The client's own words for a bad configuration may repeat it.
-    if cause.as_db_error().is_none() && kind == ErrorKind::Config && tls::refusal(&cause).is_none() {
-        return Error::new(kind, text);
-    }
-    Error::new(kind, text).with_source(cause)
+    if text == BAD_URL { Error::new(kind, text) } else { Error::new(kind, text).with_source(cause) }
 }
 
 /// Whether the server as a whole has a difficulty that a new connection would meet as well: a full queue or disk, a lack of
 /// memory, a limit of time.
-pub(crate) fn is_of_the_server(cause: &tokio_postgres::Error) -> bool {
-    cause.code().is_some_and(lasts)
-}
-
-fn lasts(state: &SqlState) -> bool {
-    let code = state.code();
-    let connections = code == SqlState::TOO_MANY_CONNECTIONS.code();
-    ["53", "54", "55"].iter().any(|class| code.starts_with(class)) && !connections || code == "57014"
+pub(crate) fn is_of_the_server(state: &SqlState) -> bool {
+    match state.code() {
+        "53300" => false, // no connection is left
+        "57014" => true,
+        code => ["53", "54", "55"].iter().any(|class| code.starts_with(class)),
+    }
 }
 
 fn meaning(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
@@ -47,7 +42,7 @@ fn meaning(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
         text if text.starts_with("error performing TLS handshake") && said("server does not support TLS") => {
             (ErrorKind::Config, "the PostgreSQL server does not speak TLS, which sslmode asks for")
         }
-        text if text.starts_with("invalid co") => (ErrorKind::Config, "the PostgreSQL URL cannot be used"),
+        text if text.starts_with("invalid co") => (ErrorKind::Config, BAD_URL),
         text if text.starts_with("unexpected message") || text.starts_with("error parsing") => (
             ErrorKind::Unexpected,
             "the server at this address is not a PostgreSQL server, or speaks an unknown version of its protocol",
@@ -55,6 +50,8 @@ fn meaning(cause: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
         _ => (ErrorKind::Unavailable, "the PostgreSQL server cannot be reached"),
     }
 }
+
+const BAD_URL: &str = "the PostgreSQL URL cannot be used";
 
 const LOGIN: &str =
     "the PostgreSQL server refused the login: check the user, the password, and the server's pg_hba.conf";
@@ -66,7 +63,11 @@ pub(crate) const STANDBY: &str = "the PostgreSQL server is a hot standby, where 
 fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
     match code.code() {
         "28P01" | "28000" => (ErrorKind::Denied, LOGIN),
-        "42501" => (ErrorKind::Denied, "the PostgreSQL role lacks the permission: it needs CONNECT on the database"),
+        "42501" => (
+            ErrorKind::Denied,
+            "the PostgreSQL role lacks a permission: a node needs CONNECT on the database, and what installs roomcast_emit CREATE on \
+             its schema, unless the schema's owner runs the migration",
+        ),
         "3D000" => {
             (ErrorKind::Config, "the PostgreSQL server has no such database: create it, or name another in the URL")
         }
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_a_new_connection_would_meet_as_well_does_not_end_this_one() {
-        let lasts = |code| lasts(&SqlState::from_code(code));
+        let lasts = |code| is_of_the_server(&SqlState::from_code(code));
         assert!(["54000", "53100", "53200", "55P03", "57014"].into_iter().all(lasts));
         assert!(!["25006", "53300", "57P01", "57P03", "08006", "XX000", ""].into_iter().any(lasts));
     }

@@ -6,13 +6,10 @@ mod connection;
 mod description;
 mod emitted;
 mod error;
-mod install;
 mod intake;
 mod session;
-mod text;
 #[cfg_attr(not(feature = "tls"), path = "tls_off.rs")]
 mod tls;
-mod turns;
 mod url;
 
 pub use config::Postgres;

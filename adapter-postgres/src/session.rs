@@ -1,88 +1,60 @@
-//! Which session of the server a connection has: a pooler gives its clients sessions of its own making.
+//! What is asked on one connection.
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use roomcast_core::Result;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_postgres::Client;
-use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use roomcast_core::backend::{InPlace, Pulse, Turns};
+use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
-use crate::connection::row;
-use crate::error::error;
-
-/// The process of the server that works for this client now.
+/// Asks on one connection: side by side by default, or in [turns](Self::turns).
 ///
-/// # Errors
-/// Those of the question.
-pub(crate) async fn works_for(client: &Client) -> Result<Option<i32>> {
-    let answer = client.simple_query("SELECT pg_backend_pid()").await.map_err(error)?;
-    Ok(row(&answer).and_then(|row| row.get(0)?.parse().ok()))
+/// In turns behind a pooler. A pooler by transaction gives its connection to the server to another client once a question is answered.
+/// PgBouncer 1.18 does so even while the client is in the middle of its next message, which it sends on as it comes. What
+/// the other client asks is then taken for the rest of that message, and both sessions are out of step.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) client: Arc<Client>,
+    /// What reads and writes the socket.
+    driver: InPlace,
+    pub(crate) pulse: Arc<Pulse>,
+    /// Set, the next question is asked when the one before it is answered, also when nobody waits for that answer any more.
+    pub(crate) turns: Option<Arc<Turns>>,
 }
 
-/// The process that the peer named at the login. If the peer is a pooler, another process works for the client. The client reveals the
-/// number only in a request to cancel, so it is made to write one.
-pub(crate) async fn named_to(client: &Client) -> Option<i32> {
-    let mut asked = Ear::default();
-    client.cancel_token().cancel_query_raw(&mut asked, Plain).await.ok()?;
-    asked.process()
-}
-
-/// Listens to a request to end some work, and passes it to nobody.
-#[derive(Debug, Default)]
-struct Ear {
-    written: Vec<u8>,
-}
-
-impl Ear {
-    /// The last sixteen bytes: the length, a code, the process, and its secret.
-    fn process(&self) -> Option<i32> {
-        let at = self.written.len().checked_sub(8)?;
-        Some(i32::from_be_bytes(self.written[at..at + 4].try_into().ok()?))
-    }
-}
-
-/// Stands for TLS with a server that is no server.
-struct Plain;
-
-impl<'a> TlsConnect<&'a mut Ear> for Plain {
-    type Stream = &'a mut Ear;
-    type Error = Infallible;
-    type Future = Ready<Result<&'a mut Ear, Infallible>>;
-
-    fn connect(self, stream: &'a mut Ear) -> Self::Future {
-        ready(Ok(stream))
-    }
-}
-
-impl TlsStream for &mut Ear {
-    fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
-    }
-}
-
-impl AsyncRead for Ear {
-    /// Yes to the question whether there is TLS.
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        buffer.put_slice(b"S");
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Ear {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.written.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
+impl Session {
+    pub(crate) fn new(client: Client, driver: InPlace, pulse: Arc<Pulse>) -> Self {
+        Self { client: Arc::new(client), driver, pulse, turns: None }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// Asks something that needs no parameters.
+    ///
+    /// # Cancel safety
+    /// As with [`carry_out`](Self::carry_out).
+    pub(crate) async fn ask(&self, question: &'static str) -> Result<Vec<SimpleQueryMessage>, Error> {
+        let client = Arc::clone(&self.client);
+        self.carry_out(question.len(), async move { client.simple_query(question).await }).await
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// Asks when it is the question's turn, and waits for the answer. The question has so many bytes, and holds nothing of this
+    /// session but its client, for the session may hold the question.
+    ///
+    /// # Cancel safety
+    /// In turns, a question that has begun stays under way, and those behind it wait for its answer.
+    pub(crate) async fn carry_out<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        question: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (driver, sending) = (self.driver.clone(), self.pulse.sends(bytes));
+        let question = async move {
+            let _sending = sending;
+            driver.assist(question).await
+        };
+        let answer = match &self.turns {
+            Some(turns) => turns.take(question).await,
+            None => question.await,
+        };
+        // A refusal is a sign of life as well. If the connection has ended, its driver tells that.
+        self.pulse.arrived(1);
+        answer
     }
 }

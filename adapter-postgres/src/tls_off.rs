@@ -1,11 +1,12 @@
 //! What stands for TLS when the cargo feature `tls` is off: connections without it.
 
+use roomcast_core::backend::Verification;
 pub(crate) use roomcast_core::backend::tls::refusal;
 use roomcast_core::{Error, Result};
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
-use crate::url::{Mode, Ssl};
+use crate::url::Ssl;
 
 pub(crate) type Connector = NoTls;
 
@@ -16,10 +17,8 @@ impl Tls {
     /// # Errors
     /// `Config` for what promises TLS: it names the feature.
     pub(crate) fn new(ssl: &Ssl) -> Result<Self> {
-        let Ssl { mode, files } = ssl;
-        // `allow` and `prefer` promise nothing.
-        let promised = !matches!(mode, None | Some(Mode::Disable | Mode::Allow | Mode::Prefer));
-        if promised || !files.is_empty() {
+        let promised = ssl.attempts == [SslMode::Require] || ssl.verification != Verification::Nothing;
+        if promised || !ssl.files.is_empty() {
             return Err(Error::config(
                 "sslmode and certificates need the cargo feature \"tls\" of roomcast-postgres (\"postgres-tls\" of roomcast)",
             ));

@@ -1,8 +1,13 @@
 //! Our URLs: those of libpq. The client's parser reads them, apart from what is ours to decide.
 
-use roomcast_core::backend::{Credentials, TlsFiles, UrlParts, percent_decoded};
+use std::time::Duration;
+
+use roomcast_core::backend::{Credentials, TlsFiles, UrlParts, Verification, percent_decoded};
 use roomcast_core::{Error, Result};
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+
+use crate::config::Place;
+use crate::tls::Tls;
 
 /// What the client reads by itself.
 const PASSED: &[&str] = &[
@@ -23,50 +28,56 @@ const PASSED: &[&str] = &[
 
 const OURS: &[&str] = &[Credentials::OPTION, "publish_url", "sslcert", "sslkey", "sslmode", "sslrootcert"];
 
-/// A URL, taken apart.
-pub(crate) struct Parsed {
-    pub(crate) client: tokio_postgres::Config,
-    pub(crate) ssl: Ssl,
-    /// Of a password in a file; else without a login.
-    pub(crate) credentials: Credentials,
-    pub(crate) publish_url: Option<String>,
-}
-
-/// What is said about TLS.
+/// What is said about TLS: `sslmode` as libpq means it, and files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ssl {
-    pub(crate) mode: Option<Mode>,
-    /// Of `sslrootcert`, `sslcert` and `sslkey`.
+    /// How the server is dialled, one way after the other.
+    pub(crate) attempts: &'static [SslMode],
+    pub(crate) verification: Verification,
     pub(crate) files: TlsFiles,
 }
 
-/// `sslmode`, with libpq's meanings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Disable,
-    Allow,
-    Prefer,
-    Require,
-    VerifyCa,
-    VerifyFull,
+impl Ssl {
+    fn new(mode: Option<&str>, mut files: TlsFiles) -> Result<Self> {
+        use SslMode::{Disable, Prefer, Require};
+        // The authorities that this machine trusts, as where none is named.
+        let is_system = files.ca.take_if(|file| file.as_os_str() == "system").is_some();
+        let default = if is_system { "verify-full" } else { "prefer" };
+        let (attempts, verification): (&[_], _) = match mode.unwrap_or(default) {
+            "verify-full" => (&[Require], Verification::Full),
+            _ if is_system => {
+                return Err(Error::config(
+                    "sslrootcert=system needs sslmode=verify-full, which is the default with it",
+                ));
+            }
+            "disable" => (&[Disable], Verification::Nothing),
+            "allow" => (&[Disable, Require], Verification::Nothing),
+            "prefer" => (&[Prefer, Disable], Verification::Nothing),
+            // An authority that is named is verified.
+            "require" if files.ca.is_none() => (&[Require], Verification::Nothing),
+            "require" | "verify-ca" => (&[Require], Verification::Authority),
+            _ => return Err(Error::config("sslmode is disable, allow, prefer, require, verify-ca or verify-full")),
+        };
+        Ok(Self { attempts, verification, files })
+    }
 }
 
-/// Takes a URL apart.
+/// Where a URL leads, and its `publish_url`.
 ///
 /// # Errors
 /// `Config`; the text repeats nothing of the URL.
-pub(crate) fn parse(url: &str) -> Result<Parsed> {
+pub(crate) fn parse(url: &str) -> Result<(Place, Option<String>)> {
     let parts = UrlParts::parse("PostgreSQL", &["postgres", "postgresql"], url)?;
-    let mut ssl = Ssl { mode: None, files: TlsFiles::named("sslrootcert", "sslcert", "sslkey") };
-    let (mut passed, mut publish_url, mut file) = (Vec::new(), None, None);
+    let mut files = TlsFiles::named("sslrootcert", "sslcert", "sslkey");
+    let (mut passed, mut publish_url, mut file, mut mode) = (Vec::new(), None, None, None);
     for option in parts.options() {
         let (option, value) = option?;
         match option {
             _ if PASSED.contains(&option) => passed.push(format!("{option}={value}")),
             Credentials::OPTION => file = Some(percent_decoded(value)?),
             "publish_url" => publish_url = Some(percent_decoded(value)?),
-            "sslmode" => ssl.mode = Some(mode(&percent_decoded(value)?)?),
-            _ if ssl.files.set(option, percent_decoded(value)?) => {}
+            "sslmode" => mode = Some(percent_decoded(value)?),
+            _ if files.set(option, percent_decoded(value)?) => {}
             _ => return Err(parts.unknown_option(option, &[PASSED, OURS].concat().join(", "))),
         }
     }
@@ -93,19 +104,11 @@ pub(crate) fn parse(url: &str) -> Result<Parsed> {
     if several && !passed.iter().any(|pair| pair.starts_with("target_session_attrs=")) {
         client.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
-    Ok(Parsed { client, ssl, credentials, publish_url })
-}
-
-fn mode(text: &str) -> Result<Mode> {
-    Ok(match text {
-        "disable" => Mode::Disable,
-        "allow" => Mode::Allow,
-        "prefer" => Mode::Prefer,
-        "require" => Mode::Require,
-        "verify-ca" => Mode::VerifyCa,
-        "verify-full" => Mode::VerifyFull,
-        _ => return Err(Error::config("sslmode is disable, allow, prefer, require, verify-ca or verify-full")),
-    })
+    // The kernel's part in noticing that the other side has gone; our pings are the other.
+    client.keepalives_idle(Duration::from_secs(2)).keepalives_interval(Duration::from_secs(1)).keepalives_retries(2);
+    client.tcp_user_timeout(Duration::from_secs(4));
+    let tls = Tls::new(&Ssl::new(mode.as_deref(), files)?)?;
+    Ok((Place { client, tls, credentials }, publish_url))
 }
 
 #[cfg(test)]
@@ -114,20 +117,56 @@ mod tests {
 
     use super::*;
 
+    fn client_of(url: &str) -> tokio_postgres::Config {
+        parse(url).expect(url).0.client
+    }
+
     #[test]
     fn what_is_ours_is_taken_out_and_the_client_reads_the_rest() {
         let publish = "postgres%3A%2F%2Fu%3Ap%40pool%2Fdb";
         let url = format!(
-            "postgresql://u:p%40ss@h1:1,h2:2/db?sslmode=verify-full&sslrootcert=/ca%20.pem&publish_url={publish}\
+            "postgresql://u:p%40ss@h1:1,h2:2/db?sslmode=disable&publish_url={publish}\
              &application_name=web&target_session_attrs=read-write"
         );
-        let Parsed { client, ssl, publish_url, .. } = parse(&url).expect("valid");
+        let (Place { client, .. }, publish_url) = parse(&url).expect("valid");
         assert_eq!((client.get_user(), client.get_password()), (Some("u"), Some(&b"p@ss"[..])));
         assert_eq!((client.get_dbname(), client.get_ports()), (Some("db"), &[1, 2][..]));
         assert_eq!(client.get_application_name(), Some("web"));
-        assert_eq!((ssl.mode, ssl.files.ca), (Some(Mode::VerifyFull), Some("/ca .pem".into())));
         assert_eq!(publish_url.as_deref(), Some("postgres://u:p@pool/db"));
-        assert_eq!(parse("postgres://127.0.0.1:1").expect("valid").client.get_user(), Some("postgres"));
+        assert_eq!(client_of("postgres://127.0.0.1:1").get_user(), Some("postgres"));
+    }
+
+    #[test]
+    fn sslmode_is_what_libpq_means() {
+        use SslMode::{Disable, Prefer, Require};
+        use Verification::{Authority, Full, Nothing};
+        let table: [(&str, &str, &[_], _); 11] = [
+            ("", "", &[Prefer, Disable], Nothing),
+            ("disable", "", &[Disable], Nothing),
+            ("allow", "", &[Disable, Require], Nothing),
+            ("prefer", "/ca", &[Prefer, Disable], Nothing),
+            ("require", "", &[Require], Nothing),
+            ("require", "/ca", &[Require], Authority),
+            ("verify-ca", "/ca", &[Require], Authority),
+            ("verify-full", "/ca", &[Require], Full),
+            ("verify-full", "", &[Require], Full),
+            ("verify-full", "system", &[Require], Full),
+            ("", "system", &[Require], Full),
+        ];
+        let ssl = |mode: &str, ca: &str| {
+            let mut files = TlsFiles::default();
+            files.ca = Some(ca).filter(|ca| !ca.is_empty()).map(Into::into);
+            Ssl::new(Some(mode).filter(|mode| !mode.is_empty()), files)
+        };
+        for (mode, ca, attempts, verification) in table {
+            let ssl = ssl(mode, ca).expect(mode);
+            assert_eq!((ssl.attempts, ssl.verification), (attempts, verification), "{mode} {ca}");
+            assert_eq!(ssl.files.ca.is_some(), ca == "/ca", "{mode} {ca}");
+        }
+        // The system's authorities sign for everybody, so nothing weaker than the name is of use.
+        for weak in ["disable", "allow", "prefer", "require", "verify-ca", "none"] {
+            assert_eq!(ssl(weak, "system").expect_err(weak).kind(), ErrorKind::Config);
+        }
     }
 
     #[test]
@@ -143,13 +182,13 @@ mod tests {
             ("postgres://a,b/db?target_session_attrs=read-only", ReadOnly),
             ("postgres://a/db?target_session_attrs=read-write", ReadWrite),
         ] {
-            assert_eq!(parse(url).expect(url).client.get_target_session_attrs(), want, "{url}");
+            assert_eq!(client_of(url).get_target_session_attrs(), want, "{url}");
         }
     }
 
     #[test]
     fn a_fault_is_named() {
-        let text = |url| parse(url).err().expect("refused").to_string();
+        let text = |url| parse(url).expect_err("refused").to_string();
         assert!(text("postgres://h?sslmod=require").contains("sslmod in"));
         for url in ["postgres://u:a/b@h/db", "postgres://u:a?b@h/db", "postgres://u:a#b@h/db", "postgres://u:/@h/db"] {
             assert!(text(url).contains("%2F"), "{url}");
@@ -176,7 +215,7 @@ mod tests {
             "postgres://host/db?password=hunter2&password_file=/p",
         ];
         for url in urls {
-            let error = parse(url).err().expect(url);
+            let error = parse(url).expect_err(url);
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         }

@@ -94,11 +94,9 @@ async fn pooler(server: &Broker, mode: &str, connections: usize) -> Broker {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_is_told_from_the_server() -> Tested {
+async fn a_pooler_by_transaction_is_told_from_the_server() -> Tested {
     let server = start_here(&recipes::postgres()).await;
-    for (mode, expected) in
-        [(None, None), (Some("session"), Some("pooler")), (Some("transaction"), Some("transaction_pooler"))]
-    {
+    for (mode, expected) in [(None, None), (Some("session"), None), (Some("transaction"), Some("transaction_pooler"))] {
         let pooler = match mode {
             Some(mode) => Some(pooler(&server, mode, 3).await),
             None => None,

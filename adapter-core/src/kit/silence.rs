@@ -6,6 +6,11 @@ use tokio::time::sleep;
 
 use crate::kit::Pulse;
 
+/// What is being sent takes its time on a thin link: so many bytes are worth another look.
+const THIN: usize = 128 << 10;
+/// Looks that are added for that at most.
+const PATIENCE: usize = 16;
+
 /// How long a server may be silent. Looks are counted, and not time: a stall of our own process counts as one look.
 ///
 /// # Examples
@@ -34,7 +39,7 @@ impl Silence {
 
     /// Returns when nothing has arrived for too long although it was asked for: `ask` is called after the first look that finds nothing.
     /// A connection that is [paused](Pulse::is_paused) is not silent, nor is one that is `excused`, which is told how many bytes have arrived
-    /// since the look before.
+    /// since the look before. What is [being sent](Pulse::sends) adds a tick for each 128 KiB, at most 16.
     ///
     /// # Cancel safety
     /// Safe, if `ask` is.
@@ -45,7 +50,7 @@ impl Silence {
         mut excused: impl FnMut(u64) -> bool,
     ) {
         let (mut seen, mut quiet) = (pulse.bytes(), 0);
-        while quiet <= self.ticks {
+        while quiet <= self.ticks + (pulse.sending() / THIN).min(PATIENCE) as u32 {
             sleep(if quiet == 0 { self.look } else { self.tick }).await;
             let bytes = pulse.bytes();
             if excused(bytes - seen) || bytes != seen || pulse.is_paused() {
@@ -78,6 +83,17 @@ mod tests {
         };
         SILENCE.of(&Pulse::default(), ask, |_| false).await;
         assert_eq!((asked.get(), began.elapsed().as_millis() / 10), (1, 200));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_being_sent_has_time_within_bounds() {
+        let pulse = std::sync::Arc::new(Pulse::default());
+        for (bytes, ticks) in [(0, 0), (THIN - 1, 0), (THIN * 3, 3), (usize::MAX, 16)] {
+            let (began, _sending) = (Instant::now(), pulse.sends(bytes));
+            SILENCE.of(&pulse, async || {}, |_| false).await;
+            assert_eq!(began.elapsed().as_millis() / 10, 200 + 25 * ticks, "{bytes} bytes");
+        }
+        assert_eq!(pulse.sending(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,8 @@
 //! TLS for authors of backends: rustls with ring, chosen by name, so that no process-wide provider is needed. With the
 //! cargo feature `tls`.
 
+mod unnamed;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -15,8 +17,9 @@ use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto};
+use unnamed::Unnamed;
 
-use crate::kit::TlsFiles;
+use crate::kit::{TlsFiles, Verification};
 use crate::model::{Error, ErrorKind, Result, causes};
 
 /// How to speak TLS with every server of one configuration. Files are read anew for each connection, so certificates that are
@@ -42,8 +45,27 @@ impl Tls {
     /// # Errors
     /// `Config` when a file cannot be read or is not what it should be, or a key comes without its certificate.
     pub fn from_files(files: &TlsFiles) -> Result<Self> {
+        Self::verifying(files, Verification::Full)
+    }
+
+    /// The same, where less of the server's certificate may be verified: read what [`Verification`] says of it. With
+    /// [`Verification::Nothing`] no authority is looked at.
+    ///
+    /// # Errors
+    /// Those of [`from_files`](Self::from_files).
+    pub fn verifying(files: &TlsFiles, verification: Verification) -> Result<Self> {
         let owned = files.clone();
-        let read = move || owned.client_auth(builder()?.with_root_certificates(owned.roots()?));
+        let read = move || {
+            let builder = builder()?;
+            let algorithms = builder.crypto_provider().signature_verification_algorithms;
+            let roots = match verification {
+                Verification::Full => return owned.client_auth(builder.with_root_certificates(owned.roots()?)),
+                Verification::Authority => Some(owned.roots()?),
+                Verification::Nothing => None,
+            };
+            let verifier = Arc::new(Unnamed { roots, algorithms });
+            owned.client_auth(builder.dangerous().with_custom_certificate_verifier(verifier))
+        };
         if files.is_empty() { Ok(Self::from_config(Arc::new(read()?))) } else { Self::read_by(read) }
     }
 

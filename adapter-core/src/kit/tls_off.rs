@@ -6,7 +6,7 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::kit::TlsFiles;
+use crate::kit::{TlsFiles, Verification};
 use crate::model::{Error, ErrorKind, Result};
 
 /// How to speak TLS with every server of one configuration. Without the cargo feature `tls` there is none.
@@ -18,7 +18,15 @@ impl Tls {
     ///
     /// # Errors
     /// `Config`, always: it names the feature.
-    pub fn from_files(_: &TlsFiles) -> Result<Self> {
+    pub fn from_files(files: &TlsFiles) -> Result<Self> {
+        Self::verifying(files, Verification::Full)
+    }
+
+    /// Refuses.
+    ///
+    /// # Errors
+    /// `Config`, always: it names the feature.
+    pub fn verifying(_: &TlsFiles, _: Verification) -> Result<Self> {
         Err(Error::config("TLS needs the cargo feature \"tls\" of roomcast-core"))
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -15,9 +15,13 @@ use crate::kit::tls::Tls;
 
 /// Tells whether a connection is alive, and can pause and end it: for backends whose client takes a stream. The backend gives the client
 /// a [`Wire`]. Most clients do not tell when they last read, and never stop reading.
+///
+/// A backend whose client takes no stream keeps a pulse by hand: it [counts](Self::arrived) what the client hands over, and says
+/// that it is [paused](Self::pause) while it does not take the next message from the client. Nothing can be cut then.
 #[derive(Debug, Default)]
 pub struct Pulse {
     bytes: AtomicU64,
+    sending: AtomicUsize,
     paused: AtomicBool,
     cut: Breaker,
     /// Who waits for bytes, and for room to write.
@@ -31,6 +35,23 @@ impl Pulse {
     /// How many bytes have arrived. Two readings that differ show that some have arrived between them.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes have arrived. A [`Wire`] counts by itself.
+    pub fn arrived(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// So many bytes are being sent until the value is dropped. On a thin link the reply to a ping waits behind them, and
+    /// [`Silence`](crate::kit::Silence) allows for that.
+    pub fn sends(self: &Arc<Self>, bytes: usize) -> Sending {
+        self.sending.fetch_add(bytes, Ordering::Relaxed);
+        Sending { pulse: Arc::clone(self), bytes }
+    }
+
+    /// How many bytes are being sent, as far as this was told.
+    pub(crate) fn sending(&self) -> usize {
+        self.sending.load(Ordering::Relaxed)
     }
 
     /// Whether reading is paused on this side.
@@ -80,6 +101,20 @@ impl Pulse {
     }
 }
 
+/// Bytes that are being sent, until it is dropped: of [`Pulse::sends`].
+#[derive(Debug)]
+#[must_use = "it counts until it is dropped"]
+pub struct Sending {
+    pulse: Arc<Pulse>,
+    bytes: usize,
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.pulse.sending.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
@@ -114,7 +149,7 @@ impl AsyncRead for Wire {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.pulse.bytes.fetch_add((buffer.filled().len() - before) as u64, Ordering::Relaxed);
+        self.pulse.arrived(buffer.filled().len() - before);
         read
     }
 }

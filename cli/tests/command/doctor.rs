@@ -120,7 +120,7 @@ async fn postgres_is_known_and_an_old_release_is_advised_against() {
     let real = version(&broker.run(0, &["postgres", "--version"]).await.unwrap());
     let old = format!("12{}", &real[2..]);
     let liar = Liar::before(&broker, move |said| {
-        replace(said, &format!("PostgreSQL {real}"), &format!("PostgreSQL {old}"));
+        replace(said, &real, &old);
         ahead(said, "", ".");
     });
     let (ended, checks) = examined(&liar.await.url(&broker.url())).await;
@@ -130,7 +130,7 @@ async fn postgres_is_known_and_an_old_release_is_advised_against() {
 }
 
 #[tokio::test]
-async fn a_pooler_before_postgres_is_seen() {
+async fn a_pooler_by_session_before_postgres_is_nothing_to_mend() {
     let (ended, checks) = examined(&start(recipes::pgbouncer()).await.url()).await;
-    assert_eq!((ended.code, causes(&checks).contains(&"pooler")), (0, true), "{ended:?}");
+    assert_eq!((ended.code, causes(&checks).iter().any(|cause| cause.contains("pooler"))), (0, false), "{ended:?}");
 }
