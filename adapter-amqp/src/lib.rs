@@ -11,7 +11,6 @@ mod runtime;
 mod url;
 
 pub use config::Amqp;
-pub use lapin;
 #[cfg(feature = "tls")]
 pub use roomcast_core::backend::tls::rustls;
 pub use roomcast_core::backend::{Credentials, Login};

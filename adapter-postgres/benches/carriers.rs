@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use roomcast_conformance::{Broker, recipes};
 use roomcast_core::Bytes;
 use roomcast_core::backend::SevenBit;
-use roomcast_postgres::tokio_postgres::types::Type;
-use roomcast_postgres::tokio_postgres::{AsyncMessage, Client, NoTls, connect};
 use tokio::sync::mpsc;
+use tokio_postgres::types::Type;
+use tokio_postgres::{AsyncMessage, Client, NoTls, connect};
 
 const HEAD: usize = 4;
 const NODES: usize = 2;

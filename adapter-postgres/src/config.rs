@@ -57,10 +57,8 @@ impl Postgres {
     pub fn from_url(url: &str) -> Result<Self> {
         let (listen, publish_url) = url::parse(url)?;
         let this = Self { publish: listen.clone(), listen, credentials: None, pooled: false };
-        match publish_url {
-            Some(url) => this.publish_url(&url),
-            None => Ok(this),
-        }
+        let Some(publish_url) = publish_url else { return Ok(this) };
+        this.publish_url(&publish_url)
     }
 
     /// Another way to the same database for what is published: a pooler such as PgBouncer, in whatever mode. What the first URL

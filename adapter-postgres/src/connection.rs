@@ -85,7 +85,8 @@ impl Connection {
         let pulse = Arc::new(Pulse::default());
         let intake = inbox.map(|inbox| Intake::new(inbox.clone(), Arc::clone(&pulse)));
         let driver = Driver::spawn(drive(connection, intake));
-        Self { session: Session::new(client, driver.in_place().clone(), pulse), broker, driver }
+        let session = Session { client: Arc::new(client), driver: driver.in_place().clone(), pulse, turns: None };
+        Self { session, broker, driver }
     }
 
     /// Asks for the largest frame that fits into a notification of this server.
@@ -100,8 +101,7 @@ impl Connection {
         let characters = text(&said, 0).and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
         let frame = SevenBit::capacity(characters.saturating_sub(HEAD));
         if frame < Limits::MIN_FRAME {
-            let text = "this PostgreSQL server was built with names or blocks that are too short for Roomcast";
-            return Err(Error::config(text));
+            return Err(Error::config("this PostgreSQL server was built with too short names or blocks for Roomcast"));
         }
         Ok(frame)
     }

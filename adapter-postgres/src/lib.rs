@@ -16,4 +16,3 @@ pub use config::Postgres;
 #[cfg(feature = "tls")]
 pub use roomcast_core::backend::tls::rustls;
 pub use roomcast_core::backend::{Credentials, Login};
-pub use tokio_postgres;

@@ -14,17 +14,13 @@ use tokio_postgres::{Client, Error, SimpleQueryMessage};
 pub(crate) struct Session {
     pub(crate) client: Arc<Client>,
     /// What reads and writes the socket.
-    driver: InPlace,
+    pub(crate) driver: InPlace,
     pub(crate) pulse: Arc<Pulse>,
     /// Set, the next question is asked when the one before it is answered, also when nobody waits for that answer any more.
     pub(crate) turns: Option<Arc<Turns>>,
 }
 
 impl Session {
-    pub(crate) fn new(client: Client, driver: InPlace, pulse: Arc<Pulse>) -> Self {
-        Self { client: Arc::new(client), driver, pulse, turns: None }
-    }
-
     /// Asks something that needs no parameters.
     ///
     /// # Cancel safety

@@ -10,23 +10,10 @@ use crate::config::Place;
 use crate::tls::Tls;
 
 /// What the client reads by itself.
-const PASSED: &[&str] = &[
-    "application_name",
-    "channel_binding",
-    "connect_timeout",
-    "dbname",
-    "host",
-    "hostaddr",
-    "load_balance_hosts",
-    "options",
-    "password",
-    "port",
-    "sslnegotiation",
-    "target_session_attrs",
-    "user",
-];
+const PASSED: &str = "application_name, channel_binding, connect_timeout, dbname, host, hostaddr, load_balance_hosts, options, \
+                      password, port, sslnegotiation, target_session_attrs, user";
 
-const OURS: &[&str] = &[Credentials::OPTION, "publish_url", "sslcert", "sslkey", "sslmode", "sslrootcert"];
+const OURS: &str = "password_file, publish_url, sslcert, sslkey, sslmode, sslrootcert";
 
 /// What is said about TLS: `sslmode` as libpq means it, and files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,12 +60,12 @@ pub(crate) fn parse(url: &str) -> Result<(Place, Option<String>)> {
     for option in parts.options() {
         let (option, value) = option?;
         match option {
-            _ if PASSED.contains(&option) => passed.push(format!("{option}={value}")),
+            _ if PASSED.split(", ").any(|passed| passed == option) => passed.push(format!("{option}={value}")),
             Credentials::OPTION => file = Some(percent_decoded(value)?),
             "publish_url" => publish_url = Some(percent_decoded(value)?),
             "sslmode" => mode = Some(percent_decoded(value)?),
             _ if files.set(option, percent_decoded(value)?) => {}
-            _ => return Err(parts.unknown_option(option, &[PASSED, OURS].concat().join(", "))),
+            _ => return Err(parts.unknown_option(option, &format!("{PASSED}, {OURS}"))),
         }
     }
     let url = format!("{}://{}?{}", parts.scheme, parts.place, passed.join("&"));
@@ -90,14 +77,14 @@ pub(crate) fn parse(url: &str) -> Result<(Place, Option<String>)> {
     if client.get_user().is_none() {
         client.user("postgres");
     }
-    if client.get_hosts().is_empty() && client.get_hostaddrs().is_empty() {
-        return Err(Error::config("a PostgreSQL URL names a host: postgres://host/database"));
-    }
     // An address alone is the name that TLS looks for.
     if client.get_hosts().is_empty() {
         for address in client.get_hostaddrs().to_vec() {
             client.host(address.to_string());
         }
+    }
+    if client.get_hosts().is_empty() {
+        return Err(Error::config("a PostgreSQL URL names a host: postgres://host/database"));
     }
     // A standby is of no use here: among several hosts, the one that takes writes is meant.
     let several = client.get_hosts().len().max(client.get_hostaddrs().len()) > 1;

@@ -11,7 +11,7 @@ use roomcast_postgres::Postgres;
 use support::{Node, Tested, admin, channel, client, connect, on, postgres, refusal, refused, soon, until, url};
 
 /// Ends one of the node's connections from the server's side.
-async fn terminate(admin: &roomcast_postgres::tokio_postgres::Client, which: &str) {
+async fn terminate(admin: &tokio_postgres::Client, which: &str) {
     let query = format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'roomcast%' AND {which}"
     );

@@ -10,10 +10,10 @@ use engineioxide::Packet;
 use roomcast_conformance::Broker;
 use roomcast_core::{Cluster, Hub, NamespaceHandle, PacketFormat, Socket};
 use roomcast_postgres::Postgres;
-use roomcast_postgres::tokio_postgres::Client;
 use roomcast_socketioxide::{Adapter, SocketRef};
 use socketioxide::SocketIo;
 use support::{Tested, admin, postgres, soon};
+use tokio_postgres::Client;
 
 /// Two nodes of one cluster, each with one socket in `/chat` in the room `room`.
 struct Nodes {
@@ -73,7 +73,7 @@ impl Nodes {
     }
 }
 
-async fn emit(client: &Client, arguments: &str) -> Result<(), roomcast_postgres::tokio_postgres::Error> {
+async fn emit(client: &Client, arguments: &str) -> Result<(), tokio_postgres::Error> {
     client.batch_execute(&format!("SELECT roomcast_emit({arguments})")).await
 }
 
