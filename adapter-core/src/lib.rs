@@ -79,9 +79,9 @@ pub mod backend {
 
     pub use crate::api::EmitterFrames;
     pub use crate::kit::{
-        Authority, Backoff, Breaker, Credentials, HostPort, InPlace, Keeper, Link, Login, Pulse, Renewal, Ring,
-        Silence, TlsFiles, UrlParts, Wire, at_least_one, compare_clocks, in_turn, in_turn_limit, percent_decoded, tcp,
-        tls,
+        Authority, Backoff, Breaker, Credentials, Found, HostPort, InPlace, Keeper, Link, Login, Pulse, Renewal, Ring,
+        Silence, TlsFiles, UrlParts, Wire, at_least_one, compare_clocks, in_turn, in_turn_limit, percent_decoded,
+        search, tcp, tls,
     };
     pub use crate::model::{Advice, BrokerInfo, Clock, Description, LimitUnit, Limits, ServerLimit, causes};
     pub use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, InboxFull, Outgoing, PublishError, Reason};

@@ -15,6 +15,7 @@ mod ring;
 #[cfg(test)]
 #[path = "scripted_for_tests.rs"]
 mod scripted;
+mod search;
 mod silence;
 mod stagger;
 mod tcp;
@@ -35,6 +36,7 @@ pub use login::{Credentials, Login};
 pub use percent::percent_decoded;
 pub use renewal::Renewal;
 pub use ring::{Ring, in_turn, in_turn_limit};
+pub use search::{Found, search};
 pub use silence::Silence;
 pub use tcp::tcp;
 pub use tls_files::TlsFiles;
