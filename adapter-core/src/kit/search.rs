@@ -69,9 +69,7 @@ where
     };
     let found = staggered(servers.into_iter().map(|server| (server, 0)), attempt, missed).await;
     let none = || Error::config("no server is named");
-    found.ok_or_else(|| {
-        failed.unwrap_or_else(|| if asked.is_empty() { none() } else { Error::unavailable(UNDECIDED) })
-    })
+    found.ok_or_else(|| failed.unwrap_or_else(|| if asked.is_empty() { none() } else { Error::unavailable(UNDECIDED) }))
 }
 
 #[cfg(test)]
