@@ -4,13 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_core::backend::tls::Tls;
-use roomcast_core::backend::{
-    Backend, Connect, Credentials, Inbox, Keeper, Login, TlsFiles, async_trait, in_turn_limit,
-};
+use roomcast_core::backend::{Backend, Connect, Credentials, Inbox, Keeper, TlsFiles, async_trait};
 use roomcast_core::{Error, Result};
 
 use crate::backend::PubSub;
-use crate::connection::{DIAL, RESPONSE};
 use crate::streams::{Log, Reading};
 use crate::topology::Topology;
 use crate::url;
@@ -54,19 +51,8 @@ pub(crate) enum Mode {
     },
 }
 
-/// What every connection of one link to a server of the installation needs.
-#[derive(Clone, Debug)]
-pub(crate) struct Dial {
-    pub(crate) login: Login,
-    pub(crate) tls: Option<Tls>,
-    /// What the connections are called on the server.
-    pub(crate) name: String,
-}
-
 /// How long the connection that receives and all that is asked on it may take.
 const READY: Duration = Duration::from_secs(10);
-/// More servers than these are not waited for in one attempt; the next one begins with others.
-const TRIED: usize = 20;
 
 impl Redis {
     /// What a URL means; its forms and options are in the documentation of this crate.
@@ -88,7 +74,7 @@ impl Redis {
     }
 
     /// The login comes from here, instead of from the URL: for passwords and tokens that change. Asked for each time
-    /// a link is made, and before a login that is [valid for a time](Login::valid_for) ends: the connections go on with the next one
+    /// a link is made, and before a login that is [valid for a time](crate::Login::valid_for) ends: the connections go on with the next one
     /// (`AUTH`). The sentinels' own login stays that of the URL.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
@@ -96,19 +82,9 @@ impl Redis {
         self
     }
 
-    /// How long the making of a link may take: to find the server, those that are asked may be silent, and so may the one that
-    /// they name.
+    /// How long the making of a link may take.
     pub(crate) fn attempt(&self) -> Duration {
-        let found = in_turn_limit(self.topology.candidates().min(TRIED), (DIAL + RESPONSE) * 2);
-        found + READY + self.credentials.limit()
-    }
-
-    /// For the connections of the next link.
-    ///
-    /// # Errors
-    /// Those of [`Credentials::login`].
-    pub(crate) async fn dial(&self, name: String) -> Result<Dial> {
-        Ok(Dial { login: self.credentials.login().await?, tls: self.tls.clone(), name })
+        self.topology.limit() + READY + self.credentials.limit()
     }
 }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
-use roomcast_core::backend::{HostPort, InPlace, Pulse, Silence, Wire, tcp};
+use roomcast_core::backend::tls::Tls;
+use roomcast_core::backend::{HostPort, InPlace, Login, Pulse, Silence, Wire, tcp};
 use roomcast_core::{Error, Result};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::config::Dial;
 use crate::error::connecting;
 use crate::intake::Intake;
 
@@ -23,6 +23,15 @@ pub(crate) const RESPONSE: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(250);
 /// A node's heartbeats come as often as we look, so that nothing has to be asked then.
 const SILENCE: Silence = Silence::new(Duration::from_secs(1), TICK, 7);
+
+/// What every connection of one link needs.
+#[derive(Clone)]
+pub(crate) struct Dial {
+    pub(crate) login: Login,
+    pub(crate) tls: Option<Tls>,
+    /// What the connections are called on the server.
+    pub(crate) name: String,
+}
 
 /// One connection with the task that drives it.
 pub(crate) struct Connection {

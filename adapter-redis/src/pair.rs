@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, RedisError, Value};
 use roomcast_core::backend::{
     Authority, Breaker, BrokerInfo, Credentials, HostPort, InPlace, Inbox, PublishError, Reason, Renewal,
 };
 use roomcast_core::{ErrorKind, Result};
 use tokio::time::timeout;
 
-use crate::config::{Dial, Redis};
-use crate::connection::{Connection, call};
+use crate::config::Redis;
+use crate::connection::{Connection, Dial, call};
 use crate::description::hello;
 use crate::error::{error, is_of_the_server, replica};
 use crate::intake::Intake;
@@ -57,15 +57,16 @@ impl Pair {
         breaker: Breaker,
         intake: Option<Arc<Intake>>,
     ) -> Result<Self> {
-        let (topology, dial) = (redis.topology.clone(), redis.dial(inbox.client_name()).await?);
-        let Server { address, connection: publisher, broker } = topology.find(&dial, &redis.mode).await?;
+        let Redis { topology, credentials, tls, mode } = redis.clone();
+        let dial = Dial { login: credentials.login().await?, tls, name: inbox.client_name() };
+        let Server { address, connection: publisher, broker } = topology.find(&dial, &mode).await?;
         let receiver = Connection::open(&dial, &address, intake).await?;
         let calls = Calls {
             publisher: publisher.client.clone(),
             receiver: receiver.client.clone(),
             driver: publisher.driver.clone(),
             address,
-            credentials: redis.credentials.clone(),
+            credentials,
             breaker,
         };
         Ok(Self { publisher, receiver, topology, dial, broker, calls })
@@ -109,9 +110,9 @@ impl Calls {
     pub(crate) async fn publish(&self, pipeline: &Pipeline, messages: usize) -> Result<(), PublishError> {
         let mut publisher = self.publisher.clone();
         let sent = self.driver.assist(publisher.send_packed_commands(pipeline, 0, pipeline.len())).await;
-        let mut answers = sent.map_err(|cause| PublishError::Unknown(error(cause)))?;
-        answers.truncate(messages);
-        let Some((index, cause)) = first_refusal(answers) else { return Ok(()) };
+        let answers = sent.map_err(|cause| PublishError::Unknown(error(cause)))?.into_iter().take(messages);
+        let refusal = answers.enumerate().find_map(|(index, answer)| Some((index, answer.extract_error().err()?)));
+        let Some((index, cause)) = refusal else { return Ok(()) };
         let is_of_the_server = is_of_the_server(&cause);
         let error = error(cause);
         if error.kind() == ErrorKind::Denied {
@@ -145,10 +146,4 @@ pub(crate) async fn quit(connections: impl IntoIterator<Item = MultiplexedConnec
     let quit = redis::cmd("QUIT");
     let each = connections.into_iter().map(async |mut connection| drop(connection.send_packed_command(&quit).await));
     let _ = timeout(QUIT, join_all(each)).await;
-}
-
-/// The first message that the server has refused, and why.
-fn first_refusal(answers: Vec<Value>) -> Option<(usize, RedisError)> {
-    let refusal = |answer| if let Value::ServerError(cause) = answer { Some(RedisError::from(cause)) } else { None };
-    answers.into_iter().enumerate().find_map(|(index, answer)| Some((index, refusal(answer)?)))
 }

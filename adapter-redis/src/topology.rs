@@ -7,17 +7,19 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::{RedisError, Value, from_redis_value, from_redis_value_ref};
-use roomcast_core::backend::{BrokerInfo, Found, HostPort, Login, Reason, Ring, search};
+use roomcast_core::backend::{BrokerInfo, Found, HostPort, Login, Reason, Ring, in_turn_limit, search};
 use roomcast_core::{Error, Result};
 use tokio::time::sleep;
 
-use crate::config::{Dial, Mode};
-use crate::connection::Connection;
+use crate::config::Mode;
+use crate::connection::{Connection, DIAL, Dial, RESPONSE};
 use crate::description::hello;
 use crate::error::{error, replica};
 
 /// How often sentinels are asked whether they have replaced the master.
 const ASKED_AGAIN: Duration = Duration::from_secs(10);
+/// More servers than these are not waited for in one attempt; the next one begins with others.
+const TRIED: usize = 20;
 /// So many servers of a cluster are remembered.
 const KNOWN: usize = 1000;
 
@@ -58,9 +60,9 @@ enum Place {
 }
 
 impl Topology {
-    /// How many servers may have to be asked before the right one is found.
-    pub(crate) fn candidates(&self) -> usize {
-        self.places().len()
+    /// How long the search may take: those that are asked may be silent, and so may the one that they name.
+    pub(crate) fn limit(&self) -> Duration {
+        in_turn_limit(self.places().len().min(TRIED), (DIAL + RESPONSE) * 2)
     }
 
     fn places(&self) -> Vec<Place> {

@@ -72,10 +72,7 @@ pub(crate) fn parse(url: &str) -> Result<(Redis, Option<TlsFiles>)> {
     }
     let mode = mode(kind, &mut options)?;
     let topology = topology(kind, hosts, parts.path, &mut options)?;
-    let credentials = match Credentials::of_url(parts.login()?, options.remove(Credentials::OPTION))? {
-        Some(credentials) => credentials,
-        None => Credentials::fixed(login(&parts)?),
-    };
+    let credentials = parts.credentials(options.remove(Credentials::OPTION))?;
     let mut files = TlsFiles::default();
     if tls {
         options.retain(|name, file| !files.set(name, &*file));
@@ -139,15 +136,6 @@ fn word(options: &mut Options, name: &str) -> Result<Option<String>> {
             "the option {name} has letters, digits and single . _ - between them, at most 63"
         ))),
         _ => Ok(word),
-    }
-}
-
-fn login(parts: &UrlParts<'_>) -> Result<Login> {
-    match parts.login()? {
-        Some((user, Some(password))) if user.is_empty() => Ok(Login::token(password)),
-        Some((user, Some(password))) => Ok(Login::new(user, password)),
-        Some((_, None)) => Err(Error::config("a Redis URL has user:password before the @, or :password alone")),
-        None => Ok(Login::default()),
     }
 }
 

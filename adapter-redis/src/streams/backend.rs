@@ -15,7 +15,7 @@ use crate::config::{Mode, Redis};
 use crate::description::describe;
 use crate::error::error;
 use crate::pair::{Calls, Pair, quit};
-use crate::streams::intake::{Position, Tail};
+use crate::streams::intake::{Channels, Position, Tail};
 
 /// The stream holds so many of these at most: its size has a bound.
 pub(super) const LIMITS: Limits = Limits::max_frame(64 << 10).in_flight(2);
@@ -49,6 +49,7 @@ pub(crate) struct Handle {
     calls: Calls,
     mode: Mode,
     key: Arc<str>,
+    channels: Channels,
     maxlen: u32,
     began: Instant,
     /// When the stream's time is to be set anew, in seconds since then.
@@ -67,9 +68,10 @@ impl Link for Log {
         let Mode::Streams { key, maxlen } = &mode else { return Err(Error::config("no stream is configured")) };
         let key: Arc<str> = key.clone().unwrap_or_else(|| format!("rc.{}", inbox.cluster())).into();
         let pair = Pair::open(&reading.redis, inbox, breaker, None).await?;
-        let tail = Tail::open(&pair.receiver, Arc::clone(&key), reading.position.clone()).await?;
+        let (channels, position) = (Channels::default(), reading.position.clone());
+        let tail = Tail::open(&pair.receiver, Arc::clone(&key), channels.clone(), position).await?;
         let (calls, maxlen) = (pair.calls.clone(), *maxlen);
-        let handle = Handle { calls, mode, key, maxlen, began: Instant::now(), due: Arc::default() };
+        let handle = Handle { calls, mode, key, channels, maxlen, began: Instant::now(), due: Arc::default() };
         Ok(Self { pair, tail, handle })
     }
 
@@ -97,12 +99,14 @@ impl Link for Log {
         LIMITS
     }
 
-    /// All channels are in the one stream, and what is added from now on is read after this. The inbox drops what is not wanted.
-    async fn subscribe(_: &Handle, _: &[Channel]) -> Result<()> {
+    /// All channels are in the one stream, and what is added from now on is read after this.
+    async fn subscribe(handle: &Handle, channels: &[Channel]) -> Result<()> {
+        handle.channels.lock().extend(channels.iter().cloned());
         Ok(())
     }
 
-    async fn unsubscribe(_: &Handle, _: &[Channel]) -> Result<()> {
+    async fn unsubscribe(handle: &Handle, channels: &[Channel]) -> Result<()> {
+        handle.channels.lock().retain(|channel| !channels.contains(channel));
         Ok(())
     }
 

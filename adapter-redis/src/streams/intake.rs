@@ -1,12 +1,13 @@
 //! The reading end of the stream: what is added, on its way into the inbox.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
-use roomcast_core::backend::{Inbox, InboxFull, Pulse};
-use roomcast_core::{Bytes, Error, Result};
+use roomcast_core::backend::{Channel, Inbox, Pulse};
+use roomcast_core::{Error, Result};
 use tokio::time::{Instant, sleep};
 
 use crate::connection::{Connection, call};
@@ -24,6 +25,17 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long the core gets to make room before it is offered more.
 const STEP: Duration = Duration::from_millis(1);
 
+/// What of the stream is handed over.
+#[derive(Clone, Default)]
+pub(super) struct Channels(Arc<Mutex<BTreeSet<Channel>>>);
+
+impl Channels {
+    // Guards one set, and nothing awaits while it is held.
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeSet<Channel>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Up to where the links of one node have read; nothing before the first.
 #[derive(Clone, Default)]
 pub(super) struct Position(Arc<Mutex<Option<Id>>>);
@@ -40,6 +52,7 @@ pub(super) struct Tail {
     client: MultiplexedConnection,
     pulse: Arc<Pulse>,
     key: Arc<str>,
+    channels: Channels,
     /// Up to where it is read.
     position: Id,
     /// The same for the next link.
@@ -55,7 +68,7 @@ impl Tail {
     ///
     /// # Errors
     /// `Config` if the key holds something else; those of the questions.
-    pub(super) async fn open(reader: &Connection, key: Arc<str>, kept: Position) -> Result<Self> {
+    pub(super) async fn open(reader: &Connection, key: Arc<str>, channels: Channels, kept: Position) -> Result<Self> {
         let end = end(reader, &key).await?;
         let told = reader.call(&["TIME"]).await.map_err(error)?;
         let told = time(told).ok_or_else(|| Error::unavailable("the Redis server does not tell the time"))?;
@@ -66,7 +79,7 @@ impl Tail {
         };
         *kept.lock() = Some(position);
         let (client, pulse) = (reader.client.clone(), Arc::clone(&reader.pulse));
-        Ok(Self { client, pulse, key, position, kept, end, clock: (told, Instant::now()) })
+        Ok(Self { client, pulse, key, channels, position, kept, end, clock: (told, Instant::now()) })
     }
 
     /// Hands over what is added to the stream until that fails.
@@ -83,8 +96,13 @@ impl Tail {
             for Entry { id, fields } in entries {
                 for (channel, payload) in fields {
                     // Whatever has the right may add to the stream.
-                    if let Ok(channel) = std::str::from_utf8(&channel) {
-                        self.hand_over(inbox, id, channel, payload).await;
+                    let Ok(channel) = std::str::from_utf8(&channel) else { continue };
+                    if !self.channels.lock().contains(channel) {
+                        continue;
+                    }
+                    while inbox.frame_at(channel, payload.clone(), self.age(id)).is_err() {
+                        inbox.ready().await;
+                        sleep(STEP).await;
                     }
                 }
                 self.position = id;
@@ -94,17 +112,6 @@ impl Tail {
                 inbox.dropped("this node is too slow: the stream was trimmed before it was read");
                 inbox.up(LIMITS);
             }
-        }
-    }
-
-    async fn hand_over(&self, inbox: &Inbox, id: Id, channel: &str, mut payload: Bytes) {
-        loop {
-            match inbox.frame_at(channel, payload, self.age(id)) {
-                Ok(()) => return,
-                Err(InboxFull(back)) => payload = back,
-            }
-            inbox.ready().await;
-            sleep(STEP).await;
         }
     }
 
