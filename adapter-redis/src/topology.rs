@@ -237,3 +237,31 @@ fn told(host: &str, port: u16, asked: &HostPort) -> HostPort {
 fn lock<T>(learned: &Mutex<T>) -> MutexGuard<'_, T> {
     learned.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use redis::{ErrorKind, ServerErrorKind};
+
+    use super::*;
+
+    fn at(host: &str, port: u16) -> HostPort {
+        HostPort { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn a_server_that_does_not_know_its_name_is_where_it_was_asked() {
+        for (said, owner) in [
+            ("1 10.0.0.2:7000", Some(at("10.0.0.2", 7000))),
+            ("1 ::1:7000", Some(at("::1", 7000))),
+            ("1 :7000", Some(at("asked", 7000))),
+            ("1 ?:7000", Some(at("asked", 7000))),
+            ("1 10.0.0.2", None),
+            ("1 10.0.0.2:70000", None),
+        ] {
+            let moved =
+                |kind| (ErrorKind::Server(kind), "An error was signalled by the server", said.to_owned()).into();
+            assert_eq!(moved_to(&moved(ServerErrorKind::Moved), &at("asked", 1)), owner, "{said}");
+            assert_eq!(moved_to(&moved(ServerErrorKind::Ask), &at("asked", 1)), None, "{said}");
+        }
+    }
+}

@@ -36,7 +36,7 @@ impl Reading {
     }
 }
 
-/// A link that reads on where the one before has stopped.
+/// A link that reads on where the one before has stopped. A connection that waits for entries answers nothing else.
 pub(crate) struct Log {
     pair: Pair,
     tail: Tail,
