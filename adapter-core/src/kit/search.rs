@@ -27,11 +27,11 @@ enum Miss<S> {
     Known,
 }
 
-/// As [`in_turn`], for the one server that is the right one: any server may name another, which is asked next. No server
+/// As [`in_turn`](crate::backend::in_turn), for the one server that is the right one: any server may name another, which is asked next. No server
 /// is asked twice, however many name it. After five servers that each named the next one, the search leaves that path.
 ///
 /// # Errors
-/// Those of [`in_turn`]; `Unavailable` if the servers only name each other.
+/// Those of [`in_turn`](crate::backend::in_turn); `Unavailable` if the servers only name each other.
 ///
 /// # Examples
 /// ```
