@@ -81,7 +81,7 @@ mod url;
 
 pub use url::{backend, connect};
 
-/// [Redis](https://redis.io) and Valkey: the URL's options, an existing client, Redis Cluster, Sentinel, streams.
+/// [Redis](https://redis.io) and Valkey: the URL's options, Redis Cluster, Sentinel, streams.
 #[cfg(feature = "redis")]
 pub mod redis {
     pub use roomcast_redis::*;

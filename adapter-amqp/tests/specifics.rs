@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use roomcast_amqp::{Amqp, Credentials, Login, lapin};
+use roomcast_amqp::{Amqp, Credentials, Login};
 use roomcast_conformance::broker::{Broker, recipes};
 use roomcast_core::backend::{Outgoing, PublishError, Reason};
 use roomcast_core::probe::Tapped;

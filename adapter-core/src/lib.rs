@@ -79,9 +79,9 @@ pub mod backend {
 
     pub use crate::api::EmitterFrames;
     pub use crate::kit::{
-        Authority, Backoff, Breaker, Credentials, Driver, HostPort, InPlace, Keeper, Link, Login, Pulse, Renewal, Ring,
-        Sending, SevenBit, Silence, TlsFiles, Turns, UrlParts, Verification, Wire, at_least_one, compare_clocks,
-        in_turn, in_turn_limit, percent_decoded, tcp, tls,
+        Authority, Backoff, Breaker, Credentials, Driver, Found, HostPort, InPlace, Keeper, Link, Login, Pulse,
+        Renewal, Ring, Sending, SevenBit, Silence, TlsFiles, Turns, UrlParts, Verification, Wire, at_least_one,
+        compare_clocks, in_turn, in_turn_limit, percent_decoded, search, tcp, tls,
     };
     pub use crate::model::{Advice, BrokerInfo, Clock, Description, LimitUnit, Limits, ServerLimit, causes};
     pub use crate::seams::{Backend, Capabilities, Channel, Connect, Inbox, InboxFull, Outgoing, PublishError, Reason};

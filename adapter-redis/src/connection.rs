@@ -5,17 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};
-use roomcast_core::backend::tls::refusal;
-use roomcast_core::backend::{Credentials, HostPort, InPlace, Pulse, Renewal, Silence, Wire, tcp};
+use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
+use roomcast_core::backend::tls::Tls;
+use roomcast_core::backend::{Driver, HostPort, Login, Pulse, Silence, Wire, tcp};
 use roomcast_core::{Error, Result};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::config::Dial;
-use crate::description::Hello;
-use crate::error::error;
+use crate::error::connecting;
 use crate::intake::Intake;
 
 /// How long a connection may take, login included.
@@ -27,158 +23,99 @@ const TICK: Duration = Duration::from_millis(250);
 /// A node's heartbeats come as often as we look, so that nothing has to be asked then.
 const SILENCE: Silence = Silence::new(Duration::from_secs(1), TICK, 7);
 
-/// One connection with the task that drives it, which ends with this value.
-pub(crate) struct Connection {
-    pub(crate) client: MultiplexedConnection,
-    pulse: Arc<Pulse>,
-    /// What reads and writes the socket.
-    pub(crate) driver: InPlace,
-    ended: JoinHandle<()>,
+/// What every connection of one link needs.
+#[derive(Clone)]
+pub(crate) struct Dial {
+    pub(crate) login: Login,
+    pub(crate) tls: Option<Tls>,
+    /// What the connections are called on the server.
+    pub(crate) name: String,
 }
 
-/// What pings one connection.
-pub(crate) struct Watch {
-    client: MultiplexedConnection,
-    pulse: Arc<Pulse>,
+/// One connection with the task that drives it.
+pub(crate) struct Connection {
+    pub(crate) client: MultiplexedConnection,
+    pub(crate) pulse: Arc<Pulse>,
+    /// What reads and writes the socket.
+    pub(crate) driver: Driver,
 }
 
 impl Connection {
-    /// Connects to this server and logs in.
+    /// Connects to this server and logs in. What the server pushes goes to the intake.
     ///
     /// # Errors
     /// `Config`, `Denied`, `Unavailable`.
-    pub(crate) async fn open(dial: &Dial, address: &HostPort) -> Result<Self> {
-        Self::with_pulse(dial, address, Arc::default(), None).await
+    pub(crate) async fn open(dial: &Dial, address: &HostPort, intake: Option<Arc<Intake>>) -> Result<Self> {
+        match timeout(DIAL, Self::dial(dial, address, intake)).await {
+            Ok(made) => made.map_err(|cause| connecting(address, cause)),
+            Err(_) => {
+                let limit = DIAL.as_secs();
+                Err(Error::unavailable(format!("the Redis server at {address} has not answered in {limit} s")))
+            }
+        }
     }
 
-    /// The same, with a pulse of the caller's; what the server pushes goes to the intake.
-    ///
-    /// # Errors
-    /// The same.
-    pub(crate) async fn with_pulse(
-        dial: &Dial,
-        address: &HostPort,
-        pulse: Arc<Pulse>,
-        to: Option<Arc<Intake>>,
-    ) -> Result<Self> {
-        let late =
-            |_| Error::unavailable(format!("the Redis server at {address} has not answered in {} s", DIAL.as_secs()));
-        timeout(DIAL, Self::dial(dial, address, pulse, to)).await.map_err(late)?
-    }
-
-    async fn dial(dial: &Dial, address: &HostPort, pulse: Arc<Pulse>, to: Option<Arc<Intake>>) -> Result<Self> {
-        let gone =
-            |cause| Error::unavailable(format!("the Redis server at {address} cannot be reached")).with_source(cause);
-        let no_tls =
-            |kind| Error::new(kind, format!("no TLS session with the Redis server at {address}: see ca, cert and key"));
-        let tcp = tcp(&address.host, address.port, DIAL * 3 / 4).await.map_err(gone)?;
-        // Beside our own pings, so that the kernel, too, gives up a peer that has gone.
-        let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2));
-        SockRef::from(&tcp).set_tcp_keepalive(&keepalive).map_err(gone)?;
-        let wire = Wire::over(tcp, dial.tls.as_ref(), &address.host, Arc::clone(&pulse)).await;
-        let stream = wire.map_err(|cause| match refusal(&cause) {
-            Some(kind) => no_tls(kind).with_source(cause),
-            None => gone(cause),
-        })?;
+    async fn dial(dial: &Dial, address: &HostPort, intake: Option<Arc<Intake>>) -> Result<Self, RedisError> {
+        let pulse = intake.as_ref().map(|intake| Arc::clone(&intake.pulse)).unwrap_or_default();
+        let tcp = tcp(&address.host, address.port, DIAL * 3 / 4).await?;
+        let wire = Wire::over(tcp, dial.tls.as_ref(), &address.host, Arc::clone(&pulse)).await?;
         // How long a publish may take is the core's to say: it knows the bytes.
         let mut settings = AsyncConnectionConfig::new().set_response_timeout(None);
-        if let Some(intake) = to {
+        if let Some(intake) = intake {
             settings = settings.set_push_sender(move |push| {
                 intake.take(push);
                 Ok::<_, ()>(())
             });
         }
-        let made = MultiplexedConnection::new_with_config(&login(dial), stream, settings).await;
-        let (mut client, driver) = made.map_err(|cause| match refusal(&cause) {
-            Some(kind) => no_tls(kind).with_source(cause),
-            None => error(cause),
-        })?;
-        let (driver, ended) = InPlace::spawn(driver);
+        let (mut client, driver) = MultiplexedConnection::new_with_config(&login(dial), wire, settings).await?;
+        let driver = Driver::spawn(driver);
         // For CLIENT LIST alone: a server that does not permit it is as good.
         let mut name = redis::cmd("CLIENT");
         name.arg("SETNAME").arg(&dial.name).set_no_response(true);
         let _ = client.send_packed_command(&name).await;
-        Ok(Self { client, pulse, driver, ended })
+        Ok(Self { client, pulse, driver })
     }
 
-    /// Waits until the server has closed the connection.
+    /// Waits until the connection is of no use any more; returns what has become of it.
     ///
     /// # Cancel safety
-    /// Safe; not to be called again once it has returned.
-    pub(crate) async fn ended(&mut self) {
-        // A panic of the driver ends the connection as well.
-        let _ = (&mut self.ended).await;
-    }
-
-    pub(crate) fn watch(&self) -> Watch {
-        Watch { client: self.client.clone(), pulse: Arc::clone(&self.pulse) }
-    }
-
-    /// One command and its answer.
-    ///
-    /// # Errors
-    /// What the server or the connection says; a time-out.
-    pub(crate) async fn call(&mut self, command: &redis::Cmd) -> Result<Value, redis::RedisError> {
-        in_time(self.client.send_packed_command(command)).await?.extract_error()
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.ended.abort(); // and the socket with it
-    }
-}
-
-impl Watch {
-    /// Returns when the server has been silent for too long although it was asked.
-    pub(crate) async fn silence(self) {
-        let ask = || {
-            let mut client = self.client.clone();
-            async move {
-                let mut ping = redis::cmd("PING");
-                ping.set_no_response(true);
-                // It fails if the connection has ended, which others see, or its queue is full, which asks enough.
-                let _ = timeout(TICK, client.send_packed_command(&ping)).await;
-            }
+    /// Safe.
+    pub(crate) async fn ends(&self) -> &'static str {
+        let Self { client, pulse, driver } = self;
+        let ask = || async {
+            let mut ping = redis::cmd("PING");
+            ping.set_no_response(true);
+            // It fails if the connection has ended, which is seen anyway, or its queue is full, which asks enough.
+            let _ = timeout(TICK, client.clone().send_packed_command(&ping)).await;
         };
-        SILENCE.of(&self.pulse, ask, |_| false).await;
+        tokio::select! {
+            () = driver.ended() => "was closed", // or its driver has panicked
+            () = SILENCE.of(pulse, ask, |_| false) => "is silent",
+        }
+    }
+
+    /// As [`call`].
+    pub(crate) async fn call(&self, words: &[&str]) -> Result<Value, RedisError> {
+        call(&self.client, words).await
     }
 }
 
-/// Logs in with the next login on open connections: with RESP3 the one that subscribes takes it as well.
+/// One command, in words, and its answer.
 ///
 /// # Errors
-/// Those of [`Credentials::login`] and of the server; a time-out.
-pub(crate) async fn renew(connections: [&MultiplexedConnection; 2], credentials: &Credentials) -> Result<Renewal> {
-    let login = credentials.login().await?;
-    let mut auth = redis::cmd("AUTH");
-    auth.arg(login.user).arg(login.password);
-    for connection in connections {
-        let mut connection = connection.clone();
-        let answer = in_time(connection.send_packed_command(&auth)).await;
-        answer.and_then(Value::extract_error).map_err(error)?;
-    }
-    Ok(Renewal::Until(login.expires))
+/// What the server or the connection says; a time-out.
+pub(crate) async fn call(client: &MultiplexedConnection, words: &[&str]) -> Result<Value, RedisError> {
+    let mut command = Cmd::new();
+    command.arg(words);
+    in_time(client.clone().send_packed_command(&command)).await?.extract_error()
 }
 
 /// Bounds what the server is asked.
 ///
 /// # Errors
 /// Those of the question; a time-out.
-pub(crate) async fn in_time<T>(
-    question: impl Future<Output = Result<T, redis::RedisError>>,
-) -> Result<T, redis::RedisError> {
+pub(crate) async fn in_time<T>(question: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
     timeout(RESPONSE, question).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
-}
-
-/// Asks the server for its role and what it is. `HELLO` says the role too, and needs no right of its own, as `ROLE` does.
-///
-/// # Errors
-/// Those of the question; a time-out.
-pub(crate) async fn hello(client: &mut MultiplexedConnection) -> Result<Hello, redis::RedisError> {
-    let mut hello = redis::cmd("HELLO");
-    hello.arg("3");
-    Ok(Hello::read(&in_time(client.send_packed_command(&hello)).await?.extract_error()?))
 }
 
 fn login(dial: &Dial) -> RedisConnectionInfo {

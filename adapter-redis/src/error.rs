@@ -1,6 +1,8 @@
 //! From the client's errors to ours.
 
-use redis::{RedisError, ServerErrorKind};
+use redis::{ErrorKind as Redis, RedisError};
+use roomcast_core::backend::HostPort;
+use roomcast_core::backend::tls::refusal;
 use roomcast_core::{Error, ErrorKind};
 
 /// The error for people, with the client's own as its source.
@@ -9,68 +11,63 @@ pub(crate) fn error(cause: RedisError) -> Error {
     Error::new(kind, text).with_source(cause)
 }
 
-/// What kind of error it is to us.
-pub(crate) fn kind(cause: &RedisError) -> ErrorKind {
-    meaning(cause).0
+/// What has failed before the server has taken us.
+pub(crate) fn connecting(address: &HostPort, cause: RedisError) -> Error {
+    let (kind, text) = match refusal(&cause) {
+        Some(kind) => (kind, format!("no TLS session with the Redis server at {address}: see ca, cert and key")),
+        None if cause.is_io_error() => {
+            (ErrorKind::Unavailable, format!("the Redis server at {address} cannot be reached"))
+        }
+        None => return error(cause),
+    };
+    Error::new(kind, text).with_source(cause)
 }
 
 fn meaning(cause: &RedisError) -> (ErrorKind, &'static str) {
     use ErrorKind::{Config, Denied, Unavailable, Unexpected};
-    use redis::ErrorKind as Redis;
     const LOGIN: &str = "the Redis server refused the login: check the user and the password";
     const TOO_OLD: &str = "the Redis server does not speak RESP3: Redis 6 or later does, and Valkey";
-    const UNEXPECTED: &str = "the Redis server sent an unexpected reply";
-    match cause.kind() {
-        Redis::AuthenticationFailed => (Denied, LOGIN),
-        Redis::InvalidClientConfig => (Config, "the Redis URL cannot be used"),
-        Redis::RESP3NotSupported => (Config, TOO_OLD),
-        Redis::Io => (Unavailable, "the Redis server cannot be reached"),
-        Redis::Parse => (Unexpected, "what replies does not speak the protocol of Redis: check the host and the port"),
-        Redis::Server(server) => of_server(server, cause.detail().unwrap_or_default()),
-        // Codes that the client has no name for.
-        Redis::Extension => match cause.code() {
-            Some("NOAUTH") => (Denied, "the Redis server asks for a password, and none was sent"),
-            Some("WRONGPASS") => (Denied, LOGIN),
-            Some("DENIED") => {
-                (Denied, "the Redis server is in protected mode, which takes its own machine alone: give it a password")
-            }
-            Some("NOPROTO") => (Config, TOO_OLD),
-            Some("OOM") => {
-                (Unavailable, "the Redis server's memory is full: raise its maxmemory, or lower the option maxlen")
-            }
-            Some("MISCONF") => (Unavailable, "the Redis server cannot save its data, and takes no writes: see its log"),
-            Some("BUSY" | "UNKILLABLE") => (Unavailable, "the Redis server is busy with a script: SCRIPT KILL ends it"),
-            Some("NOREPLICAS") => (Unavailable, "the Redis server takes no writes: too few of its replicas follow it"),
-            Some("IDONTKNOW" | "NOGOODSLAVE") => (Unavailable, "the sentinel knows no server that could be the master"),
-            _ => (Unexpected, UNEXPECTED),
-        },
-        _ => (Unexpected, UNEXPECTED),
-    }
-}
-
-fn of_server(said: ServerErrorKind, detail: &str) -> (ErrorKind, &'static str) {
-    use ErrorKind::{Config, Denied, Unavailable, Unexpected};
-    match said {
-        ServerErrorKind::NoPerm => (
+    let says = |text| cause.detail().is_some_and(|detail| detail.contains(text));
+    match (cause.kind(), cause.code().unwrap_or_default()) {
+        (Redis::AuthenticationFailed, _) | (_, "WRONGPASS") => (Denied, LOGIN),
+        (_, "NOAUTH") => (Denied, "the Redis server asks for a password, and none was sent"),
+        (_, "DENIED") => {
+            (Denied, "the Redis server is in protected mode, which takes its own machine alone: give it a password")
+        }
+        (_, "NOPERM") => (
             Denied,
             "the Redis user lacks a permission: the README of roomcast-redis lists the commands and channels of a node",
         ),
-        ServerErrorKind::BusyLoading => (Unavailable, "the Redis server is still loading its data"),
-        ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain => {
+        (Redis::InvalidClientConfig, _) => (Config, "the Redis URL cannot be used"),
+        (Redis::RESP3NotSupported, _) | (_, "NOPROTO") => (Config, TOO_OLD),
+        (_, "ERR") if says("unknown command") => (
+            Config,
+            "the Redis server lacks a command: Redis 6 or later is needed, Redis 7 for sharded pub/sub, or Valkey",
+        ),
+        (_, "ERR") if says("max number of clients") => {
+            (Unavailable, "the Redis server's limit of clients is reached: raise its maxclients")
+        }
+        (Redis::Io, _) => (Unavailable, "the Redis server cannot be reached"),
+        (_, "LOADING") => (Unavailable, "the Redis server is still loading its data"),
+        (_, "MOVED" | "ASK" | "TRYAGAIN") => {
             (Unavailable, "the slot of the channels is moving to another server of the Redis Cluster")
         }
-        ServerErrorKind::ClusterDown => {
+        (_, "CLUSTERDOWN") => {
             (Unavailable, "the Redis Cluster is down: CLUSTER INFO says which slots no server serves")
         }
-        ServerErrorKind::MasterDown | ServerErrorKind::ReadOnly => (
+        (_, "MASTERDOWN" | "READONLY") => (
             Unavailable,
             "the Redis server is a replica: name the master, or let redis+sentinel:// or redis+cluster:// find it",
         ),
-        ServerErrorKind::ResponseError if detail.contains("max number of clients") => {
-            (Unavailable, "the Redis server's limit of clients is reached: raise its maxclients")
+        (_, "OOM") => {
+            (Unavailable, "the Redis server's memory is full: raise its maxmemory, or lower the option maxlen")
         }
-        ServerErrorKind::ResponseError if detail.contains("unknown command") => {
-            (Config, "the Redis server lacks a command: Redis 6 or later is needed, 7 for sharded pub/sub, or Valkey")
+        (_, "MISCONF") => (Unavailable, "the Redis server cannot save its data, and takes no writes: see its log"),
+        (_, "BUSY" | "UNKILLABLE") => (Unavailable, "the Redis server is busy with a script: SCRIPT KILL ends it"),
+        (_, "NOREPLICAS") => (Unavailable, "the Redis server takes no writes: too few of its replicas follow it"),
+        (_, "IDONTKNOW" | "NOGOODSLAVE") => (Unavailable, "the sentinel knows no server that could be the master"),
+        (Redis::Parse, _) => {
+            (Unexpected, "what replies does not speak the protocol of Redis: check the host and the port")
         }
         _ => (Unexpected, "the Redis server sent an unexpected reply"),
     }
@@ -81,11 +78,19 @@ pub(crate) fn is_of_the_server(cause: &RedisError) -> bool {
     matches!(cause.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "BUSY" | "UNKILLABLE"))
 }
 
+/// What is said of a server that takes what is published, and passes it to nobody but its own subscribers.
+pub(crate) fn replica(address: &HostPort) -> String {
+    format!(
+        "the Redis server at {address} is a replica, and what is published there does not reach the master: name the \
+         master, or let redis+sentinel:// or redis+cluster:// find it"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
 
-    use redis::{ErrorKind as Redis, RedisError, make_extension_error};
+    use redis::{ServerErrorKind, make_extension_error};
 
     use super::*;
 

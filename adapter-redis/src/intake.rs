@@ -20,8 +20,9 @@ const STEP: Duration = Duration::from_millis(1);
 pub(crate) struct Intake {
     inbox: Inbox,
     /// What stands before the core's name of a channel on the broker.
-    prefix: Arc<str>,
-    pulse: Arc<Pulse>,
+    prefix: String,
+    /// Of the connection.
+    pub(crate) pulse: Arc<Pulse>,
     state: Mutex<State>,
     filled: Notify,
     breaker: Breaker,
@@ -37,8 +38,8 @@ struct State {
 
 impl Intake {
     /// The breaker is for when the connection is of no use any more.
-    pub(crate) fn new(inbox: Inbox, prefix: Arc<str>, pulse: Arc<Pulse>, breaker: Breaker) -> Self {
-        Self { inbox, prefix, pulse, state: Mutex::default(), filled: Notify::new(), breaker }
+    pub(crate) fn new(inbox: Inbox, prefix: String, breaker: Breaker) -> Self {
+        Self { inbox, prefix, pulse: Arc::default(), state: Mutex::default(), filled: Notify::new(), breaker }
     }
 
     /// Takes what the server pushed. Never waits.

@@ -1,11 +1,15 @@
 //! Our URLs, read strictly: what is not understood is an error.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use roomcast_core::backend::{
     Channel, Credentials, HostPort, Login, TlsFiles, UrlParts, at_least_one, percent_decoded,
 };
 use roomcast_core::{Error, Result};
 
-use crate::config::Mode;
+use crate::config::{Mode, Redis};
+use crate::topology::{Sentinels, Topology};
 
 /// The schemes and what they mean: plain or TLS, and which kind of installation.
 const SCHEMES: [(&str, bool, Kind); 10] = [
@@ -17,170 +21,121 @@ const SCHEMES: [(&str, bool, Kind); 10] = [
     ("rediss+cluster", true, Kind::Cluster),
     ("redis+sentinel", false, Kind::Sentinel),
     ("rediss+sentinel", true, Kind::Sentinel),
-    ("redis+streams", false, Kind::Stream),
-    ("rediss+streams", true, Kind::Stream),
+    ("redis+streams", false, Kind::Single),
+    ("rediss+streams", true, Kind::Single),
 ];
 
-const OPTIONS: &str = "mode, tag, stream, maxlen, ca, cert, key, password_file, sentinel_user, sentinel_password";
-
-/// The default of `maxlen`.
-const MAXLEN: u32 = 10_000;
-
-/// The default of `tag`.
-pub(crate) const TAG: &str = "roomcast";
+/// The options, and to which URLs they belong.
+const OPTIONS: [(&str, &str); 10] = [
+    ("mode", "every URL"),
+    ("tag", "redis+cluster:// and mode=sharded"),
+    ("stream", "redis+streams:// and mode=streams"),
+    ("maxlen", "redis+streams:// and mode=streams"),
+    ("ca", "rediss:// and the like"),
+    ("cert", "rediss:// and the like"),
+    ("key", "rediss:// and the like"),
+    (Credentials::OPTION, "every URL"),
+    ("sentinel_user", "redis+sentinel://"),
+    ("sentinel_password", "redis+sentinel://"),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+enum Kind {
     Single,
     Cluster,
     Sentinel,
-    /// One server, by a stream.
-    Stream,
 }
 
-/// A URL, taken apart.
-#[derive(Debug)]
-pub(crate) struct Parsed {
-    pub(crate) kind: Kind,
-    pub(crate) hosts: Vec<HostPort>,
-    pub(crate) service: String,
-    pub(crate) credentials: Credentials,
-    pub(crate) sentinel: Login,
-    pub(crate) tls: Option<TlsFiles>,
-    pub(crate) mode: Mode,
-}
+/// Of a URL. Each is taken out where it is used.
+type Options = HashMap<String, String>;
 
-/// Takes a URL apart.
+/// What a URL means, and the files of TLS if it asks for that.
 ///
 /// # Errors
 /// `Config`.
-pub(crate) fn parse(url: &str) -> Result<Parsed> {
+pub(crate) fn parse(url: &str) -> Result<(Redis, Option<TlsFiles>)> {
     let parts = UrlParts::parse("Redis", &SCHEMES.map(|(scheme, ..)| scheme), url)?;
     let &(_, tls, kind) = SCHEMES.iter().find(|(scheme, ..)| *scheme == parts.scheme).expect("one of them, by parse");
     let hosts = parts.servers(if kind == Kind::Sentinel { 26379 } else { 6379 })?;
     // Several servers that one may ask for anything: that is a cluster, and they have to say so when we connect.
     let kind = if kind == Kind::Single && hosts.len() > 1 { Kind::Cluster } else { kind };
-    let (service, db) = match kind {
-        Kind::Sentinel => parts.path.split_once('/').unwrap_or((parts.path, "")),
-        _ => ("", parts.path),
-    };
-    if kind == Kind::Sentinel && service.is_empty() {
-        return Err(Error::config("redis+sentinel:// names the service in its path: redis+sentinel://host/service"));
-    }
-    if !db.is_empty() {
-        database(db.parse().map_err(|_| Error::config("the database in the path of a Redis URL is a number"))?)?;
-    }
-    if kind == Kind::Stream && hosts.len() > 1 {
-        return Err(Error::config("redis+streams:// names one server"));
-    }
-    let Options { mode, tag, key, maxlen, files, sentinel, password_file } = options(&parts)?;
-    let credentials = match Credentials::of_url(parts.login()?, password_file)? {
-        Some(credentials) => credentials,
-        None => Credentials::fixed(login(&parts)?),
-    };
-    if !tls && !files.is_empty() {
-        return Err(Error::config("the options ca, cert and key belong to rediss://"));
-    }
-    if kind != Kind::Sentinel && sentinel != Login::default() {
-        return Err(Error::config("the options sentinel_user and sentinel_password belong to redis+sentinel://"));
-    }
-    if kind != Kind::Stream && (key.is_some() || maxlen.is_some()) {
-        return Err(Error::config("the options stream and maxlen belong to redis+streams://"));
-    }
-    let mode = match (mode.as_deref(), kind) {
-        (None, Kind::Stream) if tag.is_none() => Mode::stream(key.as_deref(), maxlen.unwrap_or(MAXLEN))?,
-        (_, Kind::Stream) => {
-            return Err(Error::config("the options mode and tag belong to pub/sub, not to redis+streams://"));
-        }
-        (Some("sharded"), _) | (None, Kind::Cluster) => Mode::sharded(tag.as_deref().unwrap_or(TAG))?,
-        (Some("pubsub"), Kind::Cluster) => {
-            return Err(Error::config(
-                "redis+cluster:// uses sharded pub/sub; for plain pub/sub over the cluster's bus give \
-                 one of its servers as redis://",
-            ));
-        }
-        (Some("pubsub") | None, _) if tag.is_some() => {
-            return Err(Error::config("the option tag belongs to mode=sharded"));
-        }
-        (Some("pubsub") | None, _) => Mode::PubSub,
-        (Some(_), _) => return Err(Error::config("the option mode is pubsub or sharded")),
-    };
-    let service = percent_decoded(service)?;
-    Ok(Parsed { kind, hosts, service, credentials, sentinel, tls: tls.then_some(files), mode })
-}
-
-#[derive(Default)]
-struct Options {
-    mode: Option<String>,
-    tag: Option<String>,
-    key: Option<String>,
-    maxlen: Option<u32>,
-    files: TlsFiles,
-    sentinel: Login,
-    password_file: Option<String>,
-}
-
-fn options(parts: &UrlParts<'_>) -> Result<Options> {
-    let mut options = Options::default();
-    parts.each_option(OPTIONS, |name, value| {
-        let Options { mode, tag, key, maxlen, files, sentinel, password_file } = &mut options;
-        match name {
-            "maxlen" => *maxlen = Some(at_least_one(name, &value)?),
-            "mode" => *mode = Some(value),
-            "tag" => *tag = Some(value),
-            "stream" => *key = Some(value),
-            Credentials::OPTION => *password_file = Some(value),
-            "sentinel_user" => sentinel.user = Some(value),
-            "sentinel_password" => sentinel.password = Some(value),
-            _ => return Ok(files.set(name, value)),
-        }
-        Ok(true)
+    let mut options = Options::new();
+    parts.each_option(&OPTIONS.map(|(name, _)| name).join(", "), |name, value| {
+        options.insert(name.to_owned(), value);
+        Ok(OPTIONS.iter().any(|(known, _)| *known == name))
     })?;
-    Ok(options)
-}
-
-fn login(parts: &UrlParts<'_>) -> Result<Login> {
-    match parts.login()? {
-        Some((user, Some(password))) if user.is_empty() => Ok(Login::token(password)),
-        Some((user, Some(password))) => Ok(Login::new(user, password)),
-        Some((_, None)) => Err(Error::config("a Redis URL has user:password before the @, or :password alone")),
-        None => Ok(Login::default()),
+    if parts.scheme.ends_with("+streams") {
+        let other = options.insert("mode".to_owned(), "streams".to_owned()).filter(|mode| mode != "streams");
+        if other.is_some() {
+            return Err(Error::config("redis+streams:// is mode=streams: redis:// has the others"));
+        }
+    }
+    let mode = mode(kind, &mut options)?;
+    let topology = topology(kind, hosts, parts.path, &mut options)?;
+    let credentials = parts.credentials(options.remove(Credentials::OPTION))?;
+    let mut files = TlsFiles::default();
+    if tls {
+        options.retain(|name, file| !files.set(name, &*file));
+    }
+    match OPTIONS.iter().find(|(name, _)| options.contains_key(*name)) {
+        Some((name, place)) => Err(Error::config(format!("the option {name} belongs to {place}"))),
+        None => Ok((Redis { topology, credentials, tls: None, mode }, tls.then_some(files))),
     }
 }
 
-/// Checks a database's number. Pub/sub ignores it, so two clusters with different numbers would hear each other: that is
-/// an error, where the number would promise otherwise.
-///
-/// # Errors
-/// `Config` for every database but 0.
-pub(crate) fn database(number: i64) -> Result<()> {
-    match number {
-        0 => Ok(()),
-        _ => Err(Error::config(
-            "pub/sub of Redis ignores the database, so its number would separate nothing: use database 0, and give each \
-             cluster a name (?cluster=NAME in the URL, or ClusterBuilder::cluster)",
+fn mode(kind: Kind, options: &mut Options) -> Result<Mode> {
+    use Kind::{Cluster, Sentinel, Single};
+    match (options.remove("mode").as_deref(), kind) {
+        (None | Some("pubsub"), Single | Sentinel) => Ok(Mode::PubSub),
+        (None, Cluster) | (Some("sharded"), _) => {
+            Ok(Mode::Sharded { tag: word(options, "tag")?.unwrap_or_else(|| "roomcast".to_owned()) })
+        }
+        (Some("streams"), Single | Sentinel) => {
+            let maxlen = options.remove("maxlen").map_or(Ok(10_000), |maxlen| at_least_one("maxlen", &maxlen))?;
+            Ok(Mode::Streams { key: word(options, "stream")?, maxlen })
+        }
+        (Some("pubsub" | "streams"), Cluster) => Err(Error::config(
+            "several servers, or redis+cluster://, are a Redis Cluster, which is used by sharded pub/sub; for plain \
+             pub/sub over the cluster's bus give one of its servers as redis://",
         )),
+        (Some(_), _) => Err(Error::config("the option mode is pubsub, sharded or streams")),
     }
 }
 
-/// The prefix of a tag: what stands in braces decides the slot, so all channels are in one.
-pub(crate) fn prefix(tag: &str) -> Result<String> {
-    // The letters of a channel; nothing that a broker or an ACL pattern understands as something else.
-    Channel::new(tag).map_err(|_| Error::config("the option tag has letters, digits and single . _ - between them"))?;
-    Ok(format!("{{{tag}}}"))
+fn topology(kind: Kind, mut hosts: Vec<HostPort>, path: &str, options: &mut Options) -> Result<Topology> {
+    let (service, database) = match kind {
+        Kind::Sentinel => path.split_once('/').unwrap_or((path, "")),
+        Kind::Single | Kind::Cluster => ("", path),
+    };
+    // Pub/sub ignores the number: two clusters with different ones would hear each other, where the numbers promise otherwise.
+    if !matches!(database, "" | "0") {
+        return Err(Error::config(
+            "behind its slash a Redis URL has database 0 or none: pub/sub ignores the number, so another one would \
+             separate nothing. Give each cluster a name (?cluster=NAME in the URL, or ClusterBuilder::cluster)",
+        ));
+    }
+    match kind {
+        Kind::Cluster => Ok(Topology::Cluster { seeds: hosts, learned: Arc::default() }),
+        Kind::Sentinel if service.is_empty() => {
+            Err(Error::config("redis+sentinel:// names the service in its path: redis+sentinel://host/service"))
+        }
+        Kind::Sentinel => {
+            let mut login = Login::default();
+            (login.user, login.password) = (options.remove("sentinel_user"), options.remove("sentinel_password"));
+            Ok(Topology::Sentinel(Sentinels { all: hosts, service: percent_decoded(service)?, login }))
+        }
+        Kind::Single => Ok(Topology::Single(hosts.swap_remove(0))), // several are a cluster, and none is refused
+    }
 }
 
-/// Checks what is said of a stream.
-///
-/// # Errors
-/// `Config`.
-pub(crate) fn stream(key: Option<&str>, maxlen: u32) -> Result<()> {
-    key.map(Channel::new)
-        .transpose()
-        .map_err(|_| Error::config("the option stream has letters, digits and single . _ - between them"))?;
-    match maxlen {
-        0 => Err(Error::config("the option maxlen is at least 1")),
-        _ => Ok(()),
+/// An option with the letters of a channel: nothing that a broker or an ACL pattern understands as something else.
+fn word(options: &mut Options, name: &str) -> Result<Option<String>> {
+    let word = options.remove(name);
+    match word.as_deref().map(Channel::new) {
+        Some(Err(_)) => Err(Error::config(format!(
+            "the option {name} has letters, digits and single . _ - between them, at most 63"
+        ))),
+        _ => Ok(word),
     }
 }
 

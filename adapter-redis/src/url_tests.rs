@@ -1,10 +1,14 @@
 use roomcast_core::ErrorKind;
-use roomcast_core::backend::HostPort;
 
 use super::*;
 
-fn fine(url: &str) -> Parsed {
-    parse(url).expect(url)
+fn fine(url: &str) -> Redis {
+    parse(url).expect(url).0
+}
+
+/// The files of TLS; none for a plain connection.
+fn files(url: &str) -> Option<TlsFiles> {
+    parse(url).expect(url).1
 }
 
 fn refused(url: &str) -> String {
@@ -18,26 +22,44 @@ fn login(url: &str) -> Login {
     runtime.block_on(fine(url).credentials.login()).expect("fixed")
 }
 
-fn host(host: &str, port: u16) -> HostPort {
-    HostPort { host: host.to_owned(), port }
+fn sharded(tag: &str) -> Mode {
+    Mode::Sharded { tag: tag.to_owned() }
+}
+
+fn streams(key: Option<&str>, maxlen: u32) -> Mode {
+    Mode::Streams { key: key.map(str::to_owned), maxlen }
+}
+
+/// The servers of a URL that is no cluster's and no sentinels'.
+fn single(url: &str) -> String {
+    let Topology::Single(server) = fine(url).topology else { panic!("{url}") };
+    server.to_string()
+}
+
+/// The servers of a cluster.
+fn seeds(url: &str) -> Vec<String> {
+    let Topology::Cluster { seeds, .. } = fine(url).topology else { panic!("{url}") };
+    seeds.iter().map(HostPort::to_string).collect()
+}
+
+fn sentinels(url: &str) -> (Vec<String>, String, Login) {
+    let Topology::Sentinel(Sentinels { all, service, login }) = fine(url).topology else { panic!("{url}") };
+    (all.iter().map(HostPort::to_string).collect(), service, login)
 }
 
 #[test]
 fn a_url_is_taken_apart() {
     let url = "redis://app:s%40fe@cache.local:7000/0?mode=sharded&tag=shop";
-    let parsed = fine(url);
-    assert_eq!(parsed.hosts, [host("cache.local", 7000)]);
-    assert_eq!(login(url), Login::new("app", "s@fe"));
-    assert_eq!((parsed.kind, parsed.tls), (Kind::Single, None));
-    assert_eq!(parsed.mode, Mode::sharded("shop").expect("a tag"));
+    assert_eq!(single(url), "cache.local:7000");
+    assert_eq!((login(url), files(url)), (Login::new("app", "s@fe"), None));
+    assert_eq!(fine(url).mode, sharded("shop"));
 }
 
 #[test]
 fn what_is_left_out_has_its_default() {
-    let parsed = fine("redis://localhost");
-    assert_eq!(parsed.hosts, [host("localhost", 6379)]);
-    assert_eq!((login("redis://localhost"), parsed.mode), (Login::default(), Mode::PubSub));
-    assert_eq!(fine("redis://:pw@[::1]:1/").hosts, [host("::1", 1)]);
+    assert_eq!(single("redis://localhost"), "localhost:6379");
+    assert_eq!((login("redis://localhost"), fine("redis://localhost").mode), (Login::default(), Mode::PubSub));
+    assert_eq!(single("redis://:pw@[::1]:1/"), "[::1]:1");
     assert_eq!(login("redis://:pw@[::1]").user, None);
     let file = fine("redis://app@host?password_file=/run/secrets/redis").credentials;
     assert!(format!("{file:?}").contains("app") && format!("{file:?}").contains("/run/secrets/redis"), "{file:?}");
@@ -46,15 +68,17 @@ fn what_is_left_out_has_its_default() {
 
 #[test]
 fn a_cluster_and_sentinels_have_several_servers() {
-    let cluster = fine("redis+cluster://one:1,two,[::3]:3");
-    assert_eq!(cluster.hosts, [host("one", 1), host("two", 6379), host("::3", 3)]);
-    assert_eq!(cluster.mode, Mode::sharded(TAG).expect("a tag"));
-    assert_eq!((fine("redis://one,two").kind, fine("redis+cluster://one").kind), (Kind::Cluster, Kind::Cluster));
-    let sentinel = fine("rediss+sentinel://:pw@one,two:2/main/0?sentinel_password=x&ca=/a%20b.pem");
-    assert_eq!(sentinel.hosts, [host("one", 26379), host("two", 2)]);
-    assert_eq!(sentinel.service, "main");
-    assert_eq!(sentinel.sentinel.password.as_deref(), Some("x"));
-    assert_eq!(sentinel.tls.and_then(|files| files.ca), Some("/a b.pem".into()));
+    let cluster = "redis+cluster://one:1,two,[::3]:3";
+    assert_eq!(seeds(cluster), ["one:1", "two:6379", "[::3]:3"]);
+    assert_eq!(
+        (fine(cluster).mode, fine("redis+cluster://one?mode=sharded&tag=a").mode),
+        (sharded("roomcast"), sharded("a"))
+    );
+    assert_eq!((seeds("redis://one,two").len(), seeds("redis+cluster://one").len()), (2, 1));
+    let url = "rediss+sentinel://:pw@one,two:2/main/0?sentinel_password=x&ca=/a%20b.pem";
+    let servers = ["one:26379", "two:2"].map(str::to_owned).to_vec();
+    assert_eq!(sentinels(url), (servers, "main".to_owned(), Login::token("x")));
+    assert_eq!(files(url).and_then(|files| files.ca), Some("/a b.pem".into()));
 }
 
 #[test]
@@ -97,7 +121,7 @@ fn what_is_not_understood_is_refused_and_its_secrets_not_repeated() {
 fn an_unknown_option_is_named_with_the_known_ones() {
     let text = refused("redis://host?moed=hunter2");
     assert!(text.contains("moed") && !text.contains("hunter2"), "{text}");
-    assert!(OPTIONS.split(", ").all(|option| text.contains(option)), "{text}");
+    assert!(OPTIONS.iter().all(|(option, _)| text.contains(option)), "{text}");
 }
 
 #[test]
@@ -111,35 +135,51 @@ fn a_database_would_keep_nothing_apart_and_is_refused() {
 
 #[test]
 fn a_stream_has_a_key_and_a_length() {
-    let plain = fine("redis+streams://h");
-    assert_eq!((plain.kind, plain.mode), (Kind::Stream, Mode::stream(None, 10_000).expect("fine")));
-    let named = fine("rediss+streams://h?stream=shop&maxlen=500");
-    assert_eq!((named.mode, named.tls.is_some()), (Mode::stream(Some("shop"), 500).expect("fine"), true));
+    assert_eq!((single("redis+streams://h"), fine("redis+streams://h").mode), ("h:6379".into(), streams(None, 10_000)));
+    let url = "rediss+streams://h?stream=shop&maxlen=500";
+    assert_eq!((fine(url).mode, files(url).is_some()), (streams(Some("shop"), 500), true));
+    let found = "redis+sentinel://h/main?mode=streams&maxlen=5";
+    assert_eq!((fine(found).mode, sentinels(found).1), (streams(None, 5), "main".to_owned()));
+    assert_eq!(fine("redis://h?mode=streams").mode, fine("redis+streams://h?mode=streams").mode);
     for url in [
         "redis+streams://h,i",
         "redis+streams://h?maxlen=0",
         "redis+streams://h?maxlen=many",
         "redis+streams://h?stream={a}",
         "redis+streams://h?mode=pubsub",
-        "redis+streams://h?tag=a",
-        "redis://h?stream=shop",
-        "redis://h?maxlen=500",
+        "redis+cluster://h?mode=streams",
     ] {
         refused(url);
     }
 }
 
 #[test]
+fn an_option_at_the_wrong_place_is_told_where_it_belongs() {
+    for (url, place) in [
+        ("redis://h?tag=a", "mode=sharded"),
+        ("redis+streams://h?tag=a", "mode=sharded"),
+        ("redis://h?stream=shop", "redis+streams://"),
+        ("redis+cluster://h?maxlen=500", "redis+streams://"),
+        ("redis://h?ca=/x", "rediss://"),
+        ("redis://h?cert=/x&key=/y", "rediss://"),
+        ("rediss://h?sentinel_user=a", "redis+sentinel://"),
+        ("redis+cluster://h?sentinel_password=a", "redis+sentinel://"),
+    ] {
+        assert!(refused(url).contains(place), "{url}");
+    }
+}
+
+#[test]
 fn valkey_is_redis_by_another_name() {
-    let plain = fine("Valkey://:pw@h?mode=sharded");
-    assert_eq!((plain.hosts, plain.kind, plain.tls), (vec![host("h", 6379)], Kind::Single, None));
-    assert!(fine("valkeys://h").tls.is_some());
+    let plain = "Valkey://:pw@h?mode=sharded";
+    assert_eq!((single(plain), files(plain)), ("h:6379".to_owned(), None));
+    assert!(files("valkeys://h").is_some());
 }
 
 #[test]
 fn debug_hides_passwords() {
-    let parsed = fine("redis+sentinel://app:hunter2@one/main?sentinel_password=hunter2");
-    let text = format!("{parsed:?}");
+    let redis = fine("redis+sentinel://app:hunter2@one/main?sentinel_password=hunter2");
+    let text = format!("{redis:?}");
     assert!(text.contains("app") && !text.contains("hunter2"), "{text}");
 }
 

@@ -250,6 +250,16 @@ async fn a_sentinel_that_cannot_tell_does_not_end_the_search() -> Tested {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_on_the_master_that_the_sentinels_name() -> Tested {
+    let master = redis().await;
+    let sentinel = sentinel(&master).await;
+    let (mut one, mut two) = pair(&format!("redis+sentinel://{}/main?mode=streams", sentinel.addresses()[0])).await;
+    talk(&mut one, &mut two).await;
+    assert_eq!(ask(&master, "EXISTS rc.roomcast").await, "1");
+    Ok(())
+}
+
 /// Takes connections and serves each in a task, for as long as the test runs.
 async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where

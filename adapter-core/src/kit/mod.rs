@@ -16,6 +16,7 @@ mod ring;
 #[cfg(test)]
 #[path = "scripted_for_tests.rs"]
 mod scripted;
+mod search;
 mod seven_bit;
 mod silence;
 mod stagger;
@@ -40,6 +41,7 @@ pub use login::{Credentials, Login};
 pub use percent::percent_decoded;
 pub use renewal::Renewal;
 pub use ring::{Ring, in_turn, in_turn_limit};
+pub use search::{Found, search};
 pub use seven_bit::SevenBit;
 pub use silence::Silence;
 pub use tcp::tcp;

@@ -66,12 +66,16 @@ where
     F: Future<Output = Result<T>>,
 {
     let mut failed = None;
-    let found = staggered(servers, ask, |error| failed = Some(Error::most_telling(failed.take(), error))).await;
+    let failures = |error| {
+        failed = Some(Error::most_telling(failed.take(), error));
+        None
+    };
+    let found = staggered(servers, ask, failures).await;
     found.ok_or_else(|| failed.unwrap_or_else(|| Error::config("no server is named")))
 }
 
-/// How long [`in_turn`] may take with so many servers, of which each may take this long: for
-/// [`Link::timeout`](crate::backend::Link::timeout).
+/// How long [`in_turn`] or [`search`](crate::backend::search) may take with so many servers, of which each may take this long, with those
+/// that it names: for [`Link::timeout`](crate::backend::Link::timeout).
 pub fn in_turn_limit(servers: usize, each: Duration) -> Duration {
     each.saturating_add(STAGGER.saturating_mul(u32::try_from(servers).unwrap_or(u32::MAX)))
 }

@@ -12,16 +12,16 @@ pub(super) const STAGGER: Duration = Duration::from_millis(250);
 
 /// The first attempt that succeeds; the others are dropped then. Each begins when one before it has failed, or [`STAGGER`] after
 /// the last one began: one that leads nowhere does not cost the others its time-out. `None` once all have failed, each of which is
-/// told to `failed`.
+/// told to `failed`, which may name a place to be tried next.
 pub(super) async fn staggered<S, T, E, F: Future<Output = Result<T, E>>>(
     places: impl IntoIterator<Item = S>,
     mut attempt: impl FnMut(S) -> F,
-    mut failed: impl FnMut(E),
+    mut failed: impl FnMut(E) -> Option<S>,
 ) -> Option<T> {
     let mut places = places.into_iter().fuse();
-    let mut begun = Vec::new();
+    let (mut begun, mut named) = (Vec::new(), None);
     loop {
-        let next = places.next().map(|place| begun.push(Box::pin(attempt(place))));
+        let next = named.take().or_else(|| places.next()).map(|place| begun.push(Box::pin(attempt(place))));
         if begun.is_empty() {
             return None;
         }
@@ -29,7 +29,7 @@ pub(super) async fn staggered<S, T, E, F: Future<Output = Result<T, E>>>(
             biased;
             ended = first(&mut begun) => match ended {
                 Ok(found) => return Some(found),
-                Err(error) => failed(error),
+                Err(error) => named = failed(error),
             },
             () = sleep(STAGGER), if next.is_some() => {}
         }
@@ -70,7 +70,11 @@ mod tests {
             }
         };
         let mut failures = 0;
-        let found = staggered(0..attempts.len(), attempt, |()| failures += 1).await;
+        let failed = |()| {
+            failures += 1;
+            None
+        };
+        let found = staggered(0..attempts.len(), attempt, failed).await;
         assert!(found.is_some() || failures == attempts.len());
         (begun.into_inner(), found, start.elapsed().as_millis())
     }

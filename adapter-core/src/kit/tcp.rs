@@ -23,7 +23,10 @@ pub async fn tcp(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream
 
 async fn first(addresses: Vec<SocketAddr>, limit: Duration) -> io::Result<TcpStream> {
     let mut failed = io::ErrorKind::NotFound.into();
-    let connected = staggered(addresses, TcpStream::connect, |cause| failed = cause);
+    let connected = staggered(addresses, TcpStream::connect, |cause| {
+        failed = cause;
+        None
+    });
     let stream = timeout(limit, connected).await.map_err(|_| io::ErrorKind::TimedOut)?.ok_or(failed)?;
     stream.set_nodelay(true)?;
     Ok(stream)

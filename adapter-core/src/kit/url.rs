@@ -1,9 +1,10 @@
 //! The grammar that the backends' URLs share.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::kit::{HostPort, percent_decoded};
+use crate::kit::{Credentials, HostPort, Login, percent_decoded};
 use crate::model::{Error, Result};
 
 const ENCODED: &str =
@@ -77,6 +78,27 @@ impl<'a> UrlParts<'a> {
         let Some(login) = self.login else { return Ok(None) };
         let (user, password) = login.split_once(':').map_or((login, None), |(user, password)| (user, Some(password)));
         Ok(Some((percent_decoded(user)?, password.map(percent_decoded).transpose()?)))
+    }
+
+    /// Where the login comes from, for a broker to which a node says user and password, the password alone, or nothing. The password
+    /// stands behind the user, or in this file.
+    ///
+    /// # Errors
+    /// `Config` for a user without a password, and those of [`Credentials::of_url`].
+    pub fn credentials(&self, password_file: Option<impl Into<PathBuf>>) -> Result<Credentials> {
+        let login = self.login()?;
+        if let Some(of_file) = Credentials::of_url(login.clone(), password_file)? {
+            return Ok(of_file);
+        }
+        match login {
+            None => Ok(Credentials::default()),
+            Some((user, Some(password))) if user.is_empty() => Ok(Credentials::fixed(Login::token(password))),
+            Some((user, Some(password))) => Ok(Credentials::fixed(Login::new(user, password))),
+            Some((_, None)) => Err(Error::config(format!(
+                "a URL of {} has user:password before the @, or :password alone",
+                self.broker
+            ))),
+        }
     }
 
     /// The servers: at least one.
@@ -217,6 +239,23 @@ mod tests {
         );
         assert!(!refusal("redis://h?hunter2").contains("hunter"));
         assert!(refusal("redis://h?cluster=shop").contains("ClusterBuilder::cluster"));
+    }
+
+    #[tokio::test]
+    async fn a_login_has_a_password() {
+        for (url, login) in [
+            ("redis://h", Login::default()),
+            ("redis://:s%40fe@h", Login::token("s@fe")),
+            ("redis://app:pw@h", Login::new("app", "pw")),
+        ] {
+            let credentials = parse(url).expect(url).credentials(None::<PathBuf>).expect(url);
+            assert_eq!(credentials.login().await.expect("fixed"), login, "{url}");
+        }
+        let error = parse("redis://hunter2@h").expect("valid").credentials(None::<PathBuf>).expect_err("no password");
+        assert!(error.kind() == ErrorKind::Config && !error.to_string().contains("hunter2"), "{error}");
+        let file = parse("redis://app@h").expect("valid").credentials(Some("/secret")).expect("the file has it");
+        assert!(format!("{file:?}").contains("/secret"), "{file:?}");
+        parse("redis://app:pw@h").expect("valid").credentials(Some("/secret")).expect_err("in both");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) use roomcast_conformance::bare::{Node, channel};
 use roomcast_conformance::{Broker, Recipe, recipes};
 use roomcast_core::Error;
-use roomcast_postgres::{Postgres, tokio_postgres};
+use roomcast_postgres::Postgres;
 use tokio_postgres::{Client, NoTls};
 
 pub(crate) type Tested = Result<(), Box<dyn std::error::Error>>;

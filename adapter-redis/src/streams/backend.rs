@@ -1,25 +1,21 @@
-//! The link by a stream: one connection that adds to it, one that reads it.
+//! The link by a stream: one connection adds to it, one reads it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::Pipeline;
-use redis::aio::MultiplexedConnection;
 use roomcast_core::backend::{
-    Authority, Breaker, BrokerInfo, Capabilities, Channel, Credentials, Description, InPlace, Inbox, Limits, Link,
-    Outgoing, PublishError, Pulse, Reason, Renewal,
+    Authority, Breaker, BrokerInfo, Capabilities, Channel, Description, Inbox, Limits, Link, Outgoing, PublishError,
+    Reason, Renewal,
 };
 use roomcast_core::{Error, Result};
-use tokio::time::timeout;
 
-use crate::backend::{QUIT, Server, broken, publish};
 use crate::config::{Mode, Redis};
-use crate::connection::{Connection, renew};
-use crate::description::{Carrier, describe};
+use crate::description::describe;
 use crate::error::error;
+use crate::pair::{Calls, Pair, quit};
 use crate::streams::intake::{Channels, Position, Tail};
-use crate::topology::{Sentinels, replaced};
 
 /// The stream holds so many of these at most: its size has a bound.
 pub(super) const LIMITS: Limits = Limits::max_frame(64 << 10).in_flight(2);
@@ -40,31 +36,24 @@ impl Reading {
     }
 }
 
-/// Both connections; the link is up only while both are. One that waits for entries answers nothing else.
+/// A link that reads on where the one before has stopped. A connection that waits for entries answers nothing else.
 pub(crate) struct Log {
-    publisher: Connection,
-    reader: Connection,
-    sentinels: Option<Sentinels>,
+    pair: Pair,
     tail: Tail,
-    expires: Option<Instant>,
     handle: Handle,
 }
 
 /// What calls go over.
 #[derive(Clone)]
 pub(crate) struct Handle {
-    publisher: MultiplexedConnection,
-    driver: InPlace,
-    reader: MultiplexedConnection,
-    server: Arc<Server>,
+    calls: Calls,
+    mode: Mode,
     key: Arc<str>,
     channels: Channels,
     maxlen: u32,
     began: Instant,
-    /// When the stream's time was set last, in seconds since then and 1; 0 is never.
-    renewed: Arc<AtomicU64>,
-    credentials: Credentials,
-    breaker: Breaker,
+    /// When the stream's time is to be set anew, in seconds since then.
+    due: Arc<AtomicU64>,
 }
 
 impl Link for Log {
@@ -75,31 +64,15 @@ impl Link for Log {
     const CAPABILITIES: Capabilities = Capabilities::ORDERED.replays();
 
     async fn open(reading: &mut Reading, inbox: &Inbox, breaker: Breaker) -> Result<Self> {
-        let redis = &reading.redis;
-        let Mode::Stream { key, maxlen } = &redis.mode else { return Err(Error::config("no stream is configured")) };
-        let key = key.clone().unwrap_or_else(|| format!("rc.{}", inbox.cluster()).into());
-        let dial = redis.dial(inbox.client_name()).await?;
-        let (address, publisher) = redis.topology.publisher(&dial, &redis.mode).await?;
-        let sentinels = redis.topology.sentinels_of(&dial, &address);
-        let pulse = Arc::new(Pulse::default());
-        let mut reader = Connection::with_pulse(&dial, &address, Arc::clone(&pulse), None).await?;
-        let channels = Channels::default();
-        let position = reading.position.clone();
-        let tail = Tail::open(&mut reader, pulse, Arc::clone(&key), channels.clone(), position).await?;
-        let handle = Handle {
-            publisher: publisher.client.clone(),
-            driver: publisher.driver.clone(),
-            reader: reader.client.clone(),
-            server: Arc::new(Server::at(address)),
-            key,
-            channels,
-            maxlen: *maxlen,
-            began: Instant::now(),
-            renewed: Arc::default(),
-            credentials: redis.credentials.clone(),
-            breaker,
-        };
-        Ok(Self { publisher, reader, sentinels, tail, expires: dial.login.expires, handle })
+        let mode = reading.redis.mode.clone();
+        let Mode::Streams { key, maxlen } = &mode else { return Err(Error::config("no stream is configured")) };
+        let key: Arc<str> = key.clone().unwrap_or_else(|| format!("rc.{}", inbox.cluster())).into();
+        let pair = Pair::open(&reading.redis, inbox, breaker, None).await?;
+        let (channels, position) = (Channels::default(), reading.position.clone());
+        let tail = Tail::open(&pair.receiver, Arc::clone(&key), channels.clone(), position).await?;
+        let (calls, maxlen) = (pair.calls.clone(), *maxlen);
+        let handle = Handle { calls, mode, key, channels, maxlen, began: Instant::now(), due: Arc::default() };
+        Ok(Self { pair, tail, handle })
     }
 
     fn timeout(reading: &Reading) -> Duration {
@@ -107,15 +80,15 @@ impl Link for Log {
     }
 
     async fn authority(handle: &Handle) -> Result<Authority> {
-        handle.server.authority([&handle.publisher, &handle.reader]).await
+        handle.calls.authority().await
     }
 
     fn broker(&self) -> Option<BrokerInfo> {
-        self.handle.server.broker()
+        self.pair.broker.clone()
     }
 
     async fn describe(handle: &Handle) -> Result<Description> {
-        describe(&handle.publisher, Carrier::Stream).await
+        describe(&handle.calls.publisher, &handle.mode).await
     }
 
     fn handle(&self) -> Handle {
@@ -143,43 +116,41 @@ impl Link for Log {
             let add = pipeline.cmd("XADD").arg(&*handle.key).arg("MAXLEN").arg("~").arg(handle.maxlen).arg("*");
             add.arg(message.channel.as_str()).arg(&message.payload[..]);
         }
-        if handle.is_to_renew() {
+        if handle.is_due() {
             pipeline.cmd("EXPIRE").arg(&*handle.key).arg(KEPT);
         }
-        publish(&handle.publisher, &handle.driver, &pipeline, messages.len(), &handle.breaker).await
+        handle.calls.publish(&pipeline, messages.len()).await
     }
 
     async fn hold(&mut self, inbox: &Inbox) -> Reason {
         tokio::select! {
-            reason = broken(&mut self.publisher, &mut self.reader) => reason,
-            reason = replaced(self.sentinels.as_ref()) => reason,
+            reason = self.pair.broken() => reason,
             cause = self.tail.read(inbox) => format!("the stream cannot be read: {}", error(cause)).into(),
         }
     }
 
     fn expires(&self) -> Option<Instant> {
-        self.expires
+        self.pair.expires()
     }
 
     async fn renew(handle: &Handle) -> Result<Renewal> {
-        renew([&handle.publisher, &handle.reader], &handle.credentials).await
+        handle.calls.renew().await
     }
 
-    async fn quit(mut self) {
+    async fn quit(self) {
         // The connection that reads may be waiting for entries: it is closed.
-        let _ = timeout(QUIT, self.handle.publisher.send_packed_command(&redis::cmd("QUIT"))).await;
+        quit([self.handle.calls.publisher]).await;
     }
 }
 
 impl Handle {
     /// Whether the stream's time is to be set anew.
-    fn is_to_renew(&self) -> bool {
-        let now = self.began.elapsed().as_secs() + 1;
-        let renewed = self.renewed.load(Ordering::Relaxed);
-        let due = renewed == 0 || now >= renewed + RENEWED;
-        if due {
-            self.renewed.store(now, Ordering::Relaxed);
+    fn is_due(&self) -> bool {
+        let now = self.began.elapsed().as_secs();
+        let is_due = now >= self.due.load(Ordering::Relaxed);
+        if is_due {
+            self.due.store(now + RENEWED, Ordering::Relaxed);
         }
-        due
+        is_due
     }
 }

@@ -1,9 +1,10 @@
 //! Entries of a stream, and their places: <https://redis.io/docs/latest/develop/data-types/streams/>.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use redis::{ErrorKind, RedisError, Value};
+use redis::{ErrorKind, RedisError, Value, from_redis_value};
 use roomcast_core::Bytes;
 
 /// The place of an entry: when it was added, by the server's clock, and its number within that millisecond.
@@ -38,51 +39,27 @@ impl FromStr for Id {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) id: Id,
-    pub(crate) fields: Vec<(String, Bytes)>,
+    pub(crate) fields: Vec<(Bytes, Bytes)>,
 }
 
-/// What `XREAD` of one stream answers. Fields that are no channel of ours are passed over: whatever has the right may add to the
-/// stream.
+/// What `XREAD` of one stream answers.
 ///
 /// # Errors
 /// `Parse` when it is no such answer.
 pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>, RedisError> {
-    let unexpected = || RedisError::from((ErrorKind::Parse, "no answer of XREAD"));
-    let entries = match answer {
-        Value::Nil => return Ok(Vec::new()),
-        Value::Map(streams) => streams.into_iter().next().map(|(_, entries)| entries),
-        _ => None,
+    let streams: HashMap<String, Vec<(String, _)>> = from_redis_value(answer)?;
+    let entry = |(id, fields): (String, _)| {
+        let id = id.parse().map_err(|()| (ErrorKind::Parse, "an entry of a stream has no id"))?;
+        Ok(Entry { id, fields })
     };
-    let Some(Value::Array(entries)) = entries else { return Err(unexpected()) };
-    entries.into_iter().map(|value| entry(value).ok_or_else(unexpected)).collect()
-}
-
-fn entry(value: Value) -> Option<Entry> {
-    let Value::Array(parts) = value else { return None };
-    let [id, fields] = <[Value; 2]>::try_from(parts).ok()?;
-    let id = text(id)?.parse().ok()?;
-    let Value::Array(fields) = fields else { return None };
-    let (mut fields, mut found) = (fields.into_iter(), Vec::new());
-    while let (Some(channel), Some(Value::BulkString(payload))) = (fields.next(), fields.next()) {
-        found.extend(text(channel).map(|channel| (channel, payload.into())));
-    }
-    Some(Entry { id, fields: found })
+    streams.into_values().flatten().map(entry).collect()
 }
 
 /// The place of the newest entry that the stream has ever had, as `XINFO STREAM` tells it.
-pub(crate) fn last_id(info: &Value) -> Option<Id> {
-    let Value::Map(info) = info else { return None };
-    let name = |value: &Value| matches!(value, Value::BulkString(name) if name == b"last-generated-id");
-    let (_, id) = info.iter().find(|(field, _)| name(field))?;
-    text(id.clone())?.parse().ok()
-}
-
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::BulkString(text) => String::from_utf8(text).ok(),
-        Value::SimpleString(text) => Some(text),
-        _ => None,
-    }
+pub(crate) fn last_id(info: Value) -> Option<Id> {
+    let mut info: HashMap<String, Value> = from_redis_value(info).ok()?;
+    let id: String = from_redis_value(info.remove("last-generated-id")?).ok()?;
+    id.parse().ok()
 }
 
 #[cfg(test)]
@@ -104,27 +81,17 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_read_and_what_is_none_of_ours_is_passed_over() {
-        let fields = vec![
-            bulk("rc.a"),
-            bulk("one"),
-            Value::BulkString(vec![0xff]),
-            bulk("x"),
-            bulk("rc.b"),
-            bulk("two"),
-            bulk("odd"),
-        ];
-        let answer = Value::Map(vec![(
-            bulk("roomcast"),
-            Value::Array(vec![Value::Array(vec![bulk("5-1"), Value::Array(fields)])]),
-        )]);
-        let got = entries(answer).expect("an answer");
-        let fields = vec![("rc.a".to_owned(), Bytes::from("one")), ("rc.b".to_owned(), Bytes::from("two"))];
-        assert_eq!(got, [Entry { id: Id(5, 1), fields }]);
+    fn an_answer_is_read() {
+        let fields = vec![bulk("rc.a"), bulk("one"), Value::BulkString(vec![0xff]), bulk("x")];
+        let entry = |id, fields| Value::Array(vec![bulk(id), Value::Array(fields)]);
+        let answer = |entries| Value::Map(vec![(bulk("roomcast"), Value::Array(entries))]);
+        let got = entries(answer(vec![entry("5-1", fields), entry("5-2", vec![bulk("rc.b"), bulk("two")])]));
+        let pair = |channel: &'static [u8], payload: &'static str| (Bytes::from(channel), Bytes::from(payload));
+        let first = Entry { id: Id(5, 1), fields: vec![pair(b"rc.a", "one"), pair(&[0xff], "x")] };
+        assert_eq!(got.expect("an answer"), [first, Entry { id: Id(5, 2), fields: vec![pair(b"rc.b", "two")] }]);
         assert_eq!(entries(Value::Nil).expect("none"), []);
-        for wrong in
-            [Value::Int(1), Value::Map(Vec::new()), Value::Map(vec![(bulk("s"), Value::Array(vec![bulk("x")]))])]
-        {
+        let odd = answer(vec![entry("5-1", vec![bulk("rc.a")])]);
+        for wrong in [Value::Int(1), answer(vec![bulk("x")]), answer(vec![entry("x", Vec::new())]), odd] {
             assert!(entries(wrong.clone()).is_err(), "{wrong:?}");
         }
     }
@@ -132,7 +99,7 @@ mod tests {
     #[test]
     fn the_end_of_a_stream_is_in_what_it_tells() {
         let info = Value::Map(vec![(bulk("length"), Value::Int(2)), (bulk("last-generated-id"), bulk("7-3"))]);
-        assert_eq!(last_id(&info), Some(Id(7, 3)));
-        assert_eq!(last_id(&Value::Map(Vec::new())), None);
+        assert_eq!(last_id(info), Some(Id(7, 3)));
+        assert_eq!(last_id(Value::Map(Vec::new())), None);
     }
 }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, RedisError, Value};
-use roomcast_core::backend::{Channel, Inbox, InboxFull, Pulse};
-use roomcast_core::{Bytes, Error, Result};
+use redis::{RedisError, Value};
+use roomcast_core::backend::{Channel, Inbox, Pulse};
+use roomcast_core::{Error, Result};
 use tokio::time::{Instant, sleep};
 
-use crate::connection::{Connection, in_time};
+use crate::connection::{Connection, call};
+use crate::description::time;
 use crate::error::error;
 use crate::streams::backend::LIMITS;
 use crate::streams::entry::{Entry, Id, entries, last_id};
@@ -35,8 +36,16 @@ impl Channels {
     }
 }
 
-/// Up to where the links of one node have read; `None` before the first.
-pub(super) type Position = Arc<Mutex<Option<Id>>>;
+/// Up to where the links of one node have read; nothing before the first.
+#[derive(Clone, Default)]
+pub(super) struct Position(Arc<Mutex<Option<Id>>>);
+
+impl Position {
+    // Guards one number, and nothing awaits while it is held.
+    fn lock(&self) -> MutexGuard<'_, Option<Id>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The reading end of the stream.
 pub(super) struct Tail {
@@ -50,8 +59,8 @@ pub(super) struct Tail {
     kept: Position,
     /// What is no newer was there before this link.
     end: Id,
-    /// The server's clock in milliseconds, and when it showed that.
-    clock: (u64, Instant),
+    /// The server's clock, and when it showed that.
+    clock: (Duration, Instant),
 }
 
 impl Tail {
@@ -59,23 +68,18 @@ impl Tail {
     ///
     /// # Errors
     /// `Config` if the key holds something else; those of the questions.
-    pub(super) async fn open(
-        reader: &mut Connection,
-        pulse: Arc<Pulse>,
-        key: Arc<str>,
-        channels: Channels,
-        kept: Position,
-    ) -> Result<Self> {
-        let (end, clock) = end(reader, &key).await?;
-        let position = match *lock(&kept) {
+    pub(super) async fn open(reader: &Connection, key: Arc<str>, channels: Channels, kept: Position) -> Result<Self> {
+        let end = end(reader, &key).await?;
+        let told = reader.call(&["TIME"]).await.map_err(error)?;
+        let told = time(told).ok_or_else(|| Error::unavailable("the Redis server does not tell the time"))?;
+        let position = match *kept.lock() {
             None => end,
             Some(read) if read <= end => read,
             Some(_) => Id::ZERO, // another stream, all of which is new: the server has lost the one that we read
         };
-        let client = reader.client.clone();
-        let tail = Self { client, pulse, key, channels, position, kept, end, clock: (clock, Instant::now()) };
-        tail.keep();
-        Ok(tail)
+        *kept.lock() = Some(position);
+        let (client, pulse) = (reader.client.clone(), Arc::clone(&reader.pulse));
+        Ok(Self { client, pulse, key, channels, position, kept, end, clock: (told, Instant::now()) })
     }
 
     /// Hands over what is added to the stream until that fails.
@@ -90,29 +94,24 @@ impl Tail {
             };
             let full = entries.len() == COUNT;
             for Entry { id, fields } in entries {
-                for (channel, payload) in
-                    fields.into_iter().filter(|(channel, _)| self.channels.lock().contains(&**channel))
-                {
-                    self.hand_over(inbox, id, &channel, payload).await;
+                for (channel, payload) in fields {
+                    // Whatever has the right may add to the stream.
+                    let Ok(channel) = std::str::from_utf8(&channel) else { continue };
+                    if !self.channels.lock().contains(channel) {
+                        continue;
+                    }
+                    while inbox.frame_at(channel, payload.clone(), self.age(id)).is_err() {
+                        inbox.ready().await;
+                        sleep(STEP).await;
+                    }
                 }
                 self.position = id;
-                self.keep();
+                *self.kept.lock() = Some(id);
             }
             if full && self.is_trimmed().await {
                 inbox.dropped("this node is too slow: the stream was trimmed before it was read");
                 inbox.up(LIMITS);
             }
-        }
-    }
-
-    async fn hand_over(&self, inbox: &Inbox, id: Id, channel: &str, mut payload: Bytes) {
-        loop {
-            match inbox.frame_at(channel, payload, self.age(id)) {
-                Ok(()) => return,
-                Err(InboxFull(back)) => payload = back,
-            }
-            inbox.ready().await;
-            sleep(STEP).await;
         }
     }
 
@@ -122,7 +121,7 @@ impl Tail {
             return Duration::ZERO;
         }
         let (clock, at) = self.clock;
-        Duration::from_millis(clock.saturating_sub(id.milliseconds())) + at.elapsed()
+        clock.saturating_sub(Duration::from_millis(id.milliseconds())) + at.elapsed()
     }
 
     /// The next entries; none when nothing was added for a while.
@@ -148,38 +147,25 @@ impl Tail {
 
     /// Whether the stream has lost what was to be read next: nothing up to our position is there any more. Asked when there is
     /// more to read than comes at once.
-    async fn is_trimmed(&mut self) -> bool {
-        let mut first = redis::cmd("XRANGE");
-        first.arg(&*self.key).arg("-").arg(self.position.to_string()).arg("COUNT").arg(1);
-        matches!(in_time(self.client.send_packed_command(&first)).await, Ok(Value::Array(entries)) if entries.is_empty())
-    }
-
-    fn keep(&self) {
-        *lock(&self.kept) = Some(self.position);
+    async fn is_trimmed(&self) -> bool {
+        let question = ["XRANGE", &self.key, "-", &self.position.to_string(), "COUNT", "1"];
+        matches!(call(&self.client, &question).await, Ok(Value::Array(entries)) if entries.is_empty())
     }
 }
 
-/// Where the stream ends now, and what the server's clock shows, in milliseconds.
-async fn end(reader: &mut Connection, key: &str) -> Result<(Id, u64)> {
-    let info = Cmd::new().arg("XINFO").arg("STREAM").arg(key).clone();
-    let last = match reader.call(&info).await {
+/// Where the stream ends now.
+///
+/// # Errors
+/// `Config` if the key holds something else; those of the question.
+async fn end(reader: &Connection, key: &str) -> Result<Id> {
+    match reader.call(&["XINFO", "STREAM", key]).await {
         Ok(info) => {
-            last_id(&info).ok_or_else(|| Error::unavailable("the Redis server does not say where the stream ends"))?
+            last_id(info).ok_or_else(|| Error::unavailable("the Redis server does not say where the stream ends"))
         }
-        Err(cause) if cause.detail().is_some_and(|detail| detail.contains("no such key")) => Id::ZERO,
+        Err(cause) if cause.detail().is_some_and(|detail| detail.contains("no such key")) => Ok(Id::ZERO),
         Err(cause) if cause.code() == Some("WRONGTYPE") => {
-            return Err(Error::config(format!(
-                "the key {key} holds something else: name another one by the option stream"
-            )));
+            Err(Error::config(format!("the key {key} holds something else: name another one by the option stream")))
         }
-        Err(cause) => return Err(error(cause)),
-    };
-    let time = reader.call(&redis::cmd("TIME")).await.map_err(error)?;
-    let (seconds, micros): (u64, u64) = redis::from_redis_value(time).map_err(|cause| error(cause.into()))?;
-    Ok((last, seconds * 1000 + micros / 1000))
-}
-
-// Guards one number, and nothing awaits while it is held.
-fn lock(position: &Mutex<Option<Id>>) -> MutexGuard<'_, Option<Id>> {
-    position.lock().unwrap_or_else(PoisonError::into_inner)
+        Err(cause) => Err(error(cause)),
+    }
 }

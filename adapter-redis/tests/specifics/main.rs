@@ -10,7 +10,7 @@ use std::time::Instant;
 use roomcast_core::backend::{Connect, Outgoing, PublishError};
 use roomcast_core::probe::Tap;
 use roomcast_core::{Bytes, Cluster, ErrorKind, Event, Hub, MissingReason, WhenUnreachable};
-use roomcast_redis::{Mode, Redis};
+use roomcast_redis::Redis;
 use support::{ALL, Node, Tested, ask, channel, eventually, on, pair, redis, refusal, talk, told, tries, with};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,8 +107,8 @@ async fn nothing_is_left_on_the_server() -> Tested {
     };
     // One of them is redis-cli itself.
     let clients = async || ask(&server, "CLIENT LIST").await.lines().count() - 1;
-    for mode in [Mode::PubSub, Mode::sharded("shop")?] {
-        let node = Node::on(Redis::from_url(&server.url())?.mode(mode), ALL).await;
+    for options in ["", "?mode=sharded&tag=shop"] {
+        let node = on(&format!("{}{options}", server.url())).await;
         assert_eq!((clients().await, channels().await), (2, 1));
         let list = ask(&server, "CLIENT LIST").await;
         // Redis 7.2 knows names of libraries.

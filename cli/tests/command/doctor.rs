@@ -63,7 +63,7 @@ async fn redis_is_known_and_a_lie_is_advised_against() {
     });
     let (ended, checks) = examined(&liar.await.url(&broker.url())).await;
     assert_eq!((ended.code, found(&checks, "broker")[0]["version"].as_str()), (0, Some(&*old)), "{ended:?}");
-    assert_eq!(causes(&checks), ["no_sharded_pubsub", "output_buffer"], "{ended:?}");
+    assert_eq!(causes(&checks), ["output_buffer"], "{ended:?}");
     is_five_minutes_ahead(&checks);
 }
 
