@@ -29,9 +29,7 @@ use crate::url;
 pub struct Postgres {
     pub(crate) listen: Place,
     pub(crate) publish: Place,
-    /// Of both, instead of the URLs'.
-    credentials: Option<Credentials>,
-    /// What is published may go through a pooler, which can give each statement to another session.
+    /// What is published may go through a pooler (`publish_url`), which can give each statement to another session.
     pub(crate) pooled: bool,
 }
 
@@ -56,23 +54,13 @@ impl Postgres {
     /// read here.
     pub fn from_url(url: &str) -> Result<Self> {
         let (listen, publish_url) = url::parse(url)?;
-        let this = Self { publish: listen.clone(), listen, credentials: None, pooled: false };
-        let Some(publish_url) = publish_url else { return Ok(this) };
-        this.publish_url(&publish_url)
-    }
-
-    /// Another way to the same database for what is published: a pooler such as PgBouncer, in whatever mode. What the first URL
-    /// names is then used for `LISTEN` alone, which needs a session of its own, so no pooling by transaction.
-    ///
-    /// # Errors
-    /// As [`from_url`](Self::from_url).
-    pub fn publish_url(mut self, url: &str) -> Result<Self> {
-        let (place, None) = url::parse(url)? else {
-            return Err(Error::config("the URL in publish_url has no publish_url of its own"));
+        let Some(publish_url) = publish_url else {
+            return Ok(Self { publish: listen.clone(), listen, pooled: false });
         };
-        let credentials = self.credentials.clone().unwrap_or(place.credentials);
-        (self.publish, self.pooled) = (Place { credentials, ..place }, true);
-        Ok(self)
+        match url::parse(&publish_url)? {
+            (publish, None) => Ok(Self { listen, publish, pooled: true }),
+            _ => Err(Error::config("the URL in publish_url has no publish_url of its own")),
+        }
     }
 
     /// TLS as the application has configured it, instead of what the URLs say; the server must speak it.
@@ -88,8 +76,7 @@ impl Postgres {
     /// with each connection. PostgreSQL ends no session for its login, so [`Login::valid_for`] changes nothing here.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
-        (self.listen.credentials, self.publish.credentials) = (credentials.clone(), credentials.clone());
-        self.credentials = Some(credentials);
+        (self.listen.credentials, self.publish.credentials) = (credentials.clone(), credentials);
         self
     }
 
