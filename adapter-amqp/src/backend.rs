@@ -201,7 +201,8 @@ impl Link for Line {
     }
 
     async fn quit(self) {
-        let Session { publisher, consumer, queue, .. } = &*self.session;
+        let Session { publisher, consumer, queue, over, .. } = &*self.session;
+        over.trip("closed"); // for calls that are under way
         // With the connection it would go as well, a moment later.
         let _ = timeout(CONFIRM / 5, consumer.channel.queue_delete(queue.clone(), Default::default())).await;
         tokio::join!(publisher.close(), consumer.close());
@@ -264,7 +265,7 @@ impl Session {
         F: Future<Output = Result<(), lapin::Error>>,
     {
         let calls = channels.iter().map(|channel| call(self.queue.clone(), self.amqp.exchange.clone(), key(channel)));
-        // The client has all of them, in this order, when the first is awaited.
+        // The client is given them in this order, nearly all of them at once.
         let mut calls: FuturesOrdered<_> = calls.collect();
         let all = async {
             // Each: a cluster of brokers takes milliseconds for one binding, and there may be thousands.

@@ -59,7 +59,7 @@ impl Intake {
             let ours = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
             control.queue_declare(lost.clone(), ours, of_losses()).await?;
             control.queue_bind(lost.clone(), exchange.clone(), lost.clone(), Default::default(), nothing()).await?;
-            // Dead letters take the right to publish there, so here is refused, too, who may not.
+            // Dead letters take the right to publish to the exchange: a user without it is refused here.
             control.queue_declare(queue.clone(), ours, of_messages(amqp, &lost)).await?;
             control.basic_qos(1, Default::default()).await?;
             channel.basic_qos(amqp.prefetch, Default::default()).await?;

@@ -169,11 +169,11 @@ impl Nats {
     }
 
     /// The options of one connection, which ends for good when it breaks: the `Keeper` makes the next one. And when its login ends.
-    pub(crate) async fn connection(&self, creds: Option<&Creds>) -> Result<(ConnectOptions, Option<Instant>)> {
+    pub(crate) async fn connection(&self, creds: Option<&mut Creds>) -> Result<(ConnectOptions, Option<Instant>)> {
         let Files { nkey, tls, .. } = &self.files;
         let options = self.options.clone();
         let login = self.credentials.login().await?;
-        let expires = [login.expires, creds.and_then(Creds::expires)].into_iter().flatten().min();
+        let expires = [login.expires, creds.as_ref().and_then(|creds| creds.expires())].into_iter().flatten().min();
         let mut options = match login {
             Login { user: Some(user), password, .. } => options.user_and_password(user, password.unwrap_or_default()),
             Login { user: None, password: Some(token), .. } => options.token(token),
@@ -181,7 +181,7 @@ impl Nats {
         };
         if let Some(creds) = creds {
             options = options
-                .credentials(&creds.text)
+                .credentials(&std::mem::take(&mut creds.text))
                 .map_err(|_| Error::config("the file of option creds holds no credentials"))?;
         }
         if let Some(path) = nkey {

@@ -3,27 +3,27 @@
 //! The client would reconnect by itself, silently, and send what waited meanwhile. So each of its instances serves one
 //! connection only, and is thrown away when that breaks; the `Keeper` makes the next one.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
-use async_nats::{Client, Event, ServerAddr, ServerError, ServerInfo, Subject, Subscriber};
+use async_nats::{Client, ServerAddr, ServerInfo, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use roomcast_core::backend::{Breaker, Channel, Inbox, Limits, Outgoing, PublishError, Reason};
+use roomcast_core::backend::{Channel, Inbox, Limits, Outgoing, PublishError, Reason};
 use roomcast_core::{Error, ErrorKind, NodeId, Result};
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::Nats;
 use crate::creds::Creds;
 use crate::description::PACKED;
-use crate::error::{self, Violation};
+use crate::error;
 use crate::intake::Intake;
+use crate::signals::{Signals, lock};
 
 /// How long the server may take to confirm; long after the pings have found a dead one.
 const CONFIRM: Duration = Duration::from_secs(5);
@@ -59,27 +59,6 @@ struct Echoes {
     last: u64,
 }
 
-/// What the client tells, by its event callback, and what the intake does.
-#[derive(Default)]
-struct Signals {
-    /// Why the connection ended.
-    over: Breaker,
-    /// The server is going to shut down.
-    leaving: Breaker,
-    /// Messages were dropped because too many waited for the node, or for the task that takes them.
-    dropped: AtomicBool,
-    /// A message was dropped, or something was denied.
-    told: Notify,
-    denied: Mutex<Denied>,
-}
-
-/// What the server does not permit, as it said on this connection.
-#[derive(Default)]
-struct Denied {
-    publish: HashSet<String>,
-    subscribe: HashSet<String>,
-}
-
 /// A task that ends with its owner.
 struct Task(JoinHandle<()>);
 
@@ -105,8 +84,8 @@ impl Connection {
     pub(crate) async fn open(nats: &Nats, server: ServerAddr, inbox: &Inbox) -> Result<Arc<Self>> {
         let signals = Arc::new(Signals::default());
         let hear = Arc::clone(&signals);
-        let creds = nats.creds()?;
-        let (options, expires) = nats.connection(creds.as_ref()).await?;
+        let mut creds = nats.creds()?;
+        let (options, expires) = nats.connection(creds.as_mut()).await?;
         let options = options.event_callback(move |event| {
             hear.event(event);
             std::future::ready(())
@@ -371,39 +350,4 @@ impl Echoes {
             }
         }
     }
-}
-
-impl Signals {
-    /// A message was dropped.
-    fn dropped(&self) {
-        self.dropped.store(true, Ordering::Release);
-        self.told.notify_one();
-    }
-
-    fn event(&self, event: Event) {
-        match event {
-            Event::Disconnected => self.over.trip("the server closed the connection, or was silent for too long"),
-            Event::Closed => self.over.trip("closed"),
-            Event::LameDuckMode => return self.leaving.trip("the server is going to shut down"),
-            Event::SlowConsumer(_) => return self.dropped(),
-            Event::ServerError(ServerError::Other(text)) => match error::violation(&text) {
-                Some(Violation::Publish(subject)) => {
-                    tracing::error!(subject, "the NATS server does not permit publishing");
-                    lock(&self.denied).publish.insert(subject.to_owned());
-                }
-                Some(Violation::Subscribe(subject)) => {
-                    lock(&self.denied).subscribe.insert(subject.to_owned());
-                }
-                None => self.over.trip(text), // the server closes the connection behind any other
-            },
-            Event::ServerError(error) => self.over.trip(error.to_string()),
-            _ => return,
-        }
-        self.told.notify_one();
-    }
-}
-
-// Nothing awaits or calls out while one of these locks is held.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

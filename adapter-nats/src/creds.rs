@@ -13,6 +13,7 @@ use crate::config::read;
 /// What the file held when it was read.
 pub(crate) struct Creds {
     path: PathBuf,
+    /// With the seed; the client takes it out.
     pub(crate) text: String,
     /// When the JWT expires, in seconds since 1970; `None` where that cannot be read.
     end: Option<u64>,

@@ -27,7 +27,7 @@ pub(crate) fn describe(info: &ServerInfo) -> Description {
         described.advice.push(Advice::new(
             "lame_duck",
             "this server is in lame duck mode: it is going to end its connections, and takes no new ones",
-            "start it again if its cluster has no other server: nodes go over to one by themselves",
+            "start it again if its cluster has no other server; if there are others, nodes connect to them by themselves",
         ));
     }
     described

@@ -7,6 +7,7 @@ mod creds;
 mod description;
 mod error;
 mod intake;
+mod signals;
 
 pub use async_nats;
 pub use config::Nats;

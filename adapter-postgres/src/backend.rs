@@ -22,6 +22,8 @@ use crate::session::Session;
 const READY: Duration = Duration::from_secs(10);
 /// So many channels in one transaction.
 const CHUNK: usize = 500;
+/// How full the server's queue may be until somebody is told.
+const THRESHOLDS: [f64; 4] = [0.25, 0.5, 0.75, 0.9];
 /// Many messages in one statement, and so in one transaction: each commit that notifies takes a lock of the whole server.
 /// The rows of `unnest` come in the order of the arrays. A commit need not reach the disk: notifications do not survive a
 /// crash in any case. This is sent as an unnamed statement, since a pooler could not carry a prepared one.
@@ -159,8 +161,11 @@ impl Link for Pair {
         let mut sent = 0;
         for statement in statements(messages) {
             let bytes = statement.iter().map(|frame| frame.payload.len()).sum();
+            let driver = handle.publisher.driver.clone();
             let notify = notify(Arc::clone(&handle.publisher.client), handle.prepared.clone(), statement.to_vec());
-            handle.publisher.carry_out(bytes, notify).await.map_err(|cause| {
+            // Written to the socket at once, on this thread.
+            let notify = async move { driver.assist(notify).await };
+            handle.publisher.in_turn(bytes, notify).await.map_err(|cause| {
                 let lasts = cause.code().is_some_and(is_of_the_server);
                 let error = error(cause);
                 match error.kind() {
@@ -196,17 +201,17 @@ impl Link for Pair {
 }
 
 /// Tells that the server's queue of notifications fills.
-fn warn(answer: &[SimpleQueryMessage], told: &mut u8) {
+fn warn(answer: &[SimpleQueryMessage], told: &mut usize) {
     let usage = text(answer, 0).and_then(|usage| usage.parse::<f64>().ok());
     if let Some(usage) = usage.filter(|usage| climbs(*usage, told)) {
         tracing::warn!(usage, "PostgreSQL's queue of notifications fills: a listener of the database does not read");
     }
 }
 
-/// Whether a quarter is reached that was not told of yet on the way up.
-fn climbs(usage: f64, told: &mut u8) -> bool {
-    let quarters = (usage * 4.0) as u8;
-    quarters > std::mem::replace(told, quarters)
+/// Whether a threshold is reached that was not told of yet on the way up.
+fn climbs(usage: f64, told: &mut usize) -> bool {
+    let reached = THRESHOLDS.iter().filter(|threshold| usage >= **threshold).count();
+    reached > std::mem::replace(told, reached)
 }
 
 /// So many bytes in one statement, or one message: nothing of it is heard before all of it is committed, and our own pings
@@ -256,11 +261,11 @@ mod tests {
     }
 
     #[test]
-    fn each_quarter_is_told_once_on_the_way_up() {
+    fn each_threshold_is_told_once_on_the_way_up() {
         let mut told = 0;
         let usages = [0.0, 0.2, 0.25, 0.3, 0.8, 0.9, 1.0, 0.6, 0.7, 0.0, 0.5];
         let heard = usages.map(|usage| climbs(usage, &mut told));
         let (yes, no) = (true, false);
-        assert_eq!(heard, [no, no, yes, no, yes, no, yes, no, no, no, yes]);
+        assert_eq!(heard, [no, no, yes, no, yes, yes, no, no, no, no, yes]);
     }
 }

@@ -27,7 +27,7 @@ const SILENCE: Silence = Silence::new(REST, Duration::from_millis(250), 9);
 /// How long the server may take to take leave.
 const QUIT: Duration = Duration::from_millis(500);
 
-/// One connection with the task that drives it, which ends with this value.
+/// One connection, with the task that drives it.
 pub(crate) struct Connection {
     pub(crate) session: Session,
     /// What the server said it is.

@@ -5,8 +5,7 @@
 //! there are, and a piece of the message in base64. The parts of one message stand together in the server's queue, since
 //! they are of one transaction, so there is never more than one message in pieces.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::prelude::{BASE64_STANDARD as STANDARD, Engine};
 use roomcast_core::Bytes;
 use roomcast_core::backend::EmitterFrames;
 
@@ -18,6 +17,8 @@ const LARGEST: usize = 16 << 20;
 pub(crate) struct Emitted {
     frames: Option<EmitterFrames>,
     open: Option<Open>,
+    /// A message in pieces was given up by the last text.
+    pub(crate) given_up: bool,
 }
 
 /// A message in pieces, as far as it has come.
@@ -50,15 +51,17 @@ impl Emitted {
     /// The message with this part, if the part begins one or goes on where the last one stopped. Any other ends the message that
     /// was open: its rest is not coming any more.
     fn part(&mut self, text: &str) -> Option<Open> {
-        let open = self.open.take();
+        let before = self.open.take();
+        self.given_up = before.is_some();
         let mut lines = text.splitn(4, '\n');
         let id = lines.next()?;
         let (index, of): (usize, usize) = (lines.next()?.parse().ok()?, lines.next()?.parse().ok()?);
-        let piece = STANDARD.decode(lines.next()?).ok()?;
+        let piece = STANDARD.decode(lines.next()?).ok().filter(|piece| !piece.is_empty())?;
         let mut open = match index {
             0 => Open { id: id.to_owned(), next: 0, of, message: Vec::new() },
-            _ => open.filter(|open| open.id == id && open.of == of && open.next == index)?,
+            _ => before.filter(|open| open.id == id && open.of == of && open.next == index)?,
         };
+        self.given_up &= index == 0;
         open.message.extend(piece);
         open.next += 1;
         Some(open).filter(|open| open.message.len() <= LARGEST)
@@ -123,18 +126,22 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_do_not_go_on_are_foreign_and_what_is_kept_is_bounded() {
+    fn parts_that_do_not_go_on_are_given_up_counted_and_bounded() {
         let mut emitted = Emitted::default();
-        let mut is_foreign = |id, index, of, piece: &str| emitted.take(&part(id, index, of, piece)).is_some();
-        assert!(!is_foreign("a", 0, 3, "x"));
-        assert!(!is_foreign("a", 0, 3, "x"), "it begins anew");
-        assert!(!is_foreign("a", 1, 3, "x"));
-        assert!(is_foreign("b", 2, 3, "x"), "of another message");
-        assert!(is_foreign("a", 2, 3, "x"), "of the one that was ended");
-        assert!(!is_foreign("a", 0, 3, "x"));
-        assert!(is_foreign("a", 1, 4, "x"), "of as many as before");
+        let mut foreign = |id, index, of, piece: &str| {
+            let taken = emitted.take(&part(id, index, of, piece));
+            usize::from(taken.is_some()) + usize::from(emitted.given_up)
+        };
+        assert_eq!(foreign("a", 0, 3, "x"), 0);
+        assert_eq!(foreign("a", 0, 3, "x"), 1, "the first");
+        assert_eq!(foreign("a", 1, 3, "x"), 0);
+        assert_eq!(foreign("b", 2, 3, "x"), 2, "of another message, and that which it ended");
+        assert_eq!(foreign("a", 2, 3, "x"), 1, "of the one that was ended");
+        assert_eq!(foreign("a", 0, 3, "x"), 0);
+        assert_eq!(foreign("a", 1, 4, "x"), 2, "of as many as before");
+        assert_eq!(foreign("a", 0, 3, ""), 1, "an empty one");
         let megabyte = "x".repeat(1 << 20);
-        let kept = (0..100).take_while(|index| !is_foreign("c", *index, 1000, &megabyte)).count();
+        let kept = (0..100).take_while(|index| foreign("c", *index, 1000, &megabyte) == 0).count();
         assert_eq!((kept, emitted.open.is_none()), (16, true));
     }
 }

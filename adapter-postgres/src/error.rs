@@ -65,8 +65,8 @@ fn of_state(code: &SqlState) -> (ErrorKind, &'static str) {
         "28P01" | "28000" => (ErrorKind::Denied, LOGIN),
         "42501" => (
             ErrorKind::Denied,
-            "the PostgreSQL role lacks a permission: a node needs CONNECT on the database, and what installs roomcast_emit CREATE on \
-             its schema, unless the schema's owner runs the migration",
+            "the PostgreSQL role lacks a permission: a node needs CONNECT on the database; to install roomcast_emit the role needs \
+             CREATE on its schema, or the schema's owner runs the migration",
         ),
         "3D000" => {
             (ErrorKind::Config, "the PostgreSQL server has no such database: create it, or name another in the URL")

@@ -41,11 +41,15 @@ impl Intake {
     /// Hands over a notification; waits while the inbox is full.
     pub(crate) async fn take(&mut self, channel: &str, text: &str) {
         self.pulse.arrived(text.len().max(1));
-        let Some(frame) = decode(text).or_else(|| self.emitted.take(text)) else { return };
-        while self.inbox.frame(channel, frame.clone()).is_err() {
-            self.pulse.pause();
-            self.inbox.ready().await;
-            self.pulse.resume();
+        let frame = decode(text).or_else(|| self.emitted.take(text));
+        // Something that is none of ours, for a message that was begun and is not completed: the core counts it.
+        let given_up = std::mem::take(&mut self.emitted.given_up).then(|| Bytes::from_static(b"P"));
+        for frame in given_up.into_iter().chain(frame) {
+            while self.inbox.frame(channel, frame.clone()).is_err() {
+                self.pulse.pause();
+                self.inbox.ready().await;
+                self.pulse.resume();
+            }
         }
     }
 }

@@ -24,26 +24,26 @@ impl Session {
     /// Asks something that needs no parameters.
     ///
     /// # Cancel safety
-    /// As with [`carry_out`](Self::carry_out).
+    /// In turns, a question that has begun stays under way, and those behind it wait for its answer.
     pub(crate) async fn ask(&self, question: &'static str) -> Result<Vec<SimpleQueryMessage>, Error> {
         let client = Arc::clone(&self.client);
-        self.carry_out(question.len(), async move { client.simple_query(question).await }).await
+        self.in_turn(question.len(), async move { client.simple_query(question).await }).await
     }
 
-    /// Asks when it is the question's turn, and waits for the answer. The question has so many bytes, and holds nothing of this
-    /// session but its client, for the session may hold the question.
+    /// Asks something of so many bytes when it is the question's turn. The question holds nothing of this session but its client and its
+    /// driver, for the session may hold the question.
     ///
     /// # Cancel safety
-    /// In turns, a question that has begun stays under way, and those behind it wait for its answer.
-    pub(crate) async fn carry_out<T: Send + 'static>(
+    /// As with [`ask`](Self::ask).
+    pub(crate) async fn in_turn<T: Send + 'static>(
         &self,
         bytes: usize,
         question: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let (driver, sending) = (self.driver.clone(), self.pulse.sends(bytes));
+        let sending = self.pulse.sends(bytes);
         let question = async move {
             let _sending = sending;
-            driver.assist(question).await
+            question.await
         };
         let answer = match &self.turns {
             Some(turns) => turns.take(question).await,

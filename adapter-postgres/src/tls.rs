@@ -7,8 +7,7 @@ use roomcast_core::backend::tls;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub(crate) use roomcast_core::backend::tls::refusal;
-pub(crate) use roomcast_core::backend::tls::rustls::ClientConfig;
+pub(crate) use roomcast_core::backend::tls::{refusal, rustls::ClientConfig};
 
 use crate::url::Ssl;
 

@@ -152,10 +152,9 @@ async fn a_strangers_notification_is_one_counted_drop() -> Tested {
     let chat = cluster.namespace("/", hub.clone()).await?;
     let stranger = admin(&broker).await;
     // An id, a head and a packet that are not ours; parts of nothing, and that do not go on; a text that looks like a frame.
-    let texts = ["hello", "", "ü", "RC", "Fabc", "Eid\n{}\n[]", "Pid\n7\n9\nYQ==", "Pid\n0\n1\nYQ=="];
-    // What was begun and does not go on is forgotten.
-    let begun = ["Pid\n0\n2\nYQ=="; 2];
-    for text in begun.into_iter().chain(texts) {
+    let begun = "Pid\n0\n2\nYQ==";
+    let texts = ["hello", "", "ü", "RC", "Fabc", begun, begun, "Eid\n{}\n[]", "Pid\n7\n9\nYQ==", "Pid\n0\n1\nYQ=="];
+    for text in texts {
         stranger.execute("SELECT pg_notify('rc.c.all', $1)", &[&text]).await?;
         stranger.execute("SELECT pg_notify('another application', $1)", &[&text]).await?;
     }
@@ -274,5 +273,35 @@ async fn connections_carry_the_name_of_their_node() -> Tested {
     let cluster = Cluster::builder().node_name("web 1").connect(Postgres::from_url(&broker.url())?).await?;
     until(&admin, "SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name = 'roomcast-web-1'").await;
     cluster.close().await?;
+    Ok(())
+}
+
+/// Stands before the server's own function, and answers as that does when the state says so: a queue can be filled since release 17
+/// alone, and a disk not everywhere.
+const FULL: &str = "
+CREATE SCHEMA full_server;
+CREATE TABLE full_server.state (code text);
+CREATE FUNCTION full_server.pg_notify(channel text, payload text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE state text := (SELECT code FROM full_server.state);
+BEGIN
+    IF state IS NOT NULL THEN RAISE 'full' USING ERRCODE = state; END IF;
+    PERFORM pg_catalog.pg_notify(channel, payload);
+END $$;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_full_keeps_its_links() -> Tested {
+    let server = postgres().await;
+    let admin = admin(&server).await;
+    admin.batch_execute(FULL).await?;
+    let mut node =
+        on(&format!("{}/postgres?options=-csearch_path%3Dfull_server%2Cpg_catalog", server.url()), "rc.a").await;
+    for (code, word) in [("54000", "a listener does not read"), ("53100", "disk is full")] {
+        admin.execute("INSERT INTO full_server.state VALUES ($1)", &[&code]).await?;
+        let refused = node.publish("rc.a", "lost").await.expect_err("it is full");
+        assert!(matches!(&refused, PublishError::NotNow(error) if error.to_string().contains(word)), "{refused:?}");
+        admin.execute("DELETE FROM full_server.state", &[]).await?;
+        node.publish("rc.a", code).await?;
+        assert_eq!(node.frame().await, code, "what comes next, on the same link");
+    }
     Ok(())
 }

@@ -123,10 +123,18 @@ impl Topology {
             return Ok(Found::Here(Server { address, connection, broker: said.broker }));
         }
         // It takes part in its master's slots, but what goes by it is lost silently when the two lose touch.
-        match master_of(&connection).await {
-            Some(master) if is_cluster => Ok(Found::At(Place::Server(master))),
-            _ => Err(Error::unavailable(replica(&address))),
-        }
+        let master = if is_cluster { master_of(&connection).await } else { None };
+        master.map(|master| Found::At(Place::Server(master))).ok_or_else(|| self.replica(&address))
+    }
+
+    fn replica(&self, address: &HostPort) -> Error {
+        Error::unavailable(match self {
+            Self::Single(_) => replica(address),
+            Self::Cluster { .. } => {
+                format!("the server at {address} is a replica and does not say of which: give the user +role")
+            }
+            Self::Sentinel(_) => format!("the server at {address} is not the master that the sentinel says it is"),
+        })
     }
 
     /// Returns once the sentinels have replaced this master; never where there are none. A master that is cut off from them goes on as

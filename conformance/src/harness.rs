@@ -103,7 +103,7 @@ fn wanted_cases(names: &str) -> Vec<&'static Case> {
     let names = words(names);
     let named =
         |case: &&Case| names.iter().any(|name| case.group == *name || case.name.split('_').next() == Some(name));
-    let wanted = cases::all().filter(|case| names.is_empty() || names == [ALL] || named(case));
+    let wanted = cases::all().filter(|case| names.is_empty() || names.contains(&ALL) || named(case));
     let (own, shared): (Vec<_>, Vec<_>) = wanted.partition(|case| case.needs.own_broker());
     let mut shared = shared.into_iter();
     let mut mixed: Vec<_> = own.into_iter().flat_map(|case| [Some(case), shared.next()]).flatten().collect();

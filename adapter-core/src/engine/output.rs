@@ -24,7 +24,7 @@ pub(crate) enum Output {
         request: u64,
         missing: MissingNode,
     },
-    /// Nobody will.
+    /// No node will say anything (more) to it.
     Ended {
         request: u64,
         missing: Vec<MissingNode>,
@@ -42,9 +42,9 @@ pub(crate) enum Output {
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) request: u64,
-    /// Whom it asks.
+    /// The nodes that it asks.
     pub(crate) nodes: Vec<NodeId>,
-    /// Who was to be asked, and cannot be.
+    /// The nodes that were to be asked, and cannot be.
     pub(crate) missing: Vec<MissingNode>,
 }
 

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::kit::InPlace;
 
-/// The task that drives a connection: it can be run [in place](InPlace), it tells when it has ended, and it ends with this value.
+/// The task that drives a connection: it can be run [in place](InPlace), and it tells when it has ended. Dropping this aborts it.
 /// Many clients return such a task beside the handle for calls.
 ///
 /// # Examples

@@ -1,9 +1,11 @@
 //! What keeps a link up.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -27,6 +29,8 @@ const QUIT: Duration = Duration::from_secs(5);
 
 /// The backend that keeps a [`Link`] up: it connects again when the link breaks, for ever and with a [`Backoff`],
 /// subscribes to everything that is wanted, and tells the [`Inbox`]. The example is at [`Link`].
+///
+/// A panic of the link or of its client ends the link, and the next one is made.
 ///
 /// The pauses are at most half a second for the first 30 s of an outage; then they grow with it, up to 5 s after five
 /// minutes. When every server refuses (`Config` or `Denied`) they grow up to 5 to 10 s at once.
@@ -181,11 +185,14 @@ impl<L: Link> Made<L> {
     /// Returns why the link is of no use any more.
     async fn broken(&mut self, inbox: &Inbox) -> Reason {
         let handle = self.link.handle();
-        tokio::select! {
-            reason = self.link.hold(inbox) => reason,
-            reason = self.breaker.tripped() => reason,
-            reason = demoted::<L>(&handle) => reason,
-        }
+        let broken = async {
+            tokio::select! {
+                reason = self.link.hold(inbox) => reason,
+                reason = self.breaker.tripped() => reason,
+                reason = demoted::<L>(&handle) => reason,
+            }
+        };
+        caught(broken).await.unwrap_or_else(|panicked| panicked)
     }
 }
 
@@ -219,6 +226,11 @@ async fn leaves<L: Link>(handle: &L::Handle, expires: Option<Instant>, inbox: &I
     }
 }
 
+/// Does something of the link's; a panic is a reason to give the link up.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Reason> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| Reason::from("the backend has panicked"))
+}
+
 /// How long an attempt may take: a broker that is busy takes its time for each of many subscriptions.
 fn attempt<L: Link>(source: &L::Source, inbox: &Inbox) -> Duration {
     L::timeout(source) + EACH * u32::try_from(inbox.channels().len()).unwrap_or(u32::MAX)
@@ -246,7 +258,7 @@ async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, in
         backoff.connected();
         let (handle, limits) = (made.link.handle(), made.link.limits());
         let end = {
-            let leaves = leaves::<L>(&handle, made.link.expires(), &inbox);
+            let leaves = caught(leaves::<L>(&handle, made.link.expires(), &inbox));
             let broken = made.broken(&inbox);
             tokio::pin!(broken, leaves);
             loop {
@@ -254,6 +266,10 @@ async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, in
                     reason = &mut broken => break End::Broken(reason),
                     () = &mut over => break End::Over,
                     reason = &mut leaves => {
+                        let reason = match reason {
+                            Ok(reason) => reason,
+                            Err(panicked) => break End::Broken(panicked),
+                        };
                         tracing::info!(broker = L::BROKER, %reason, "the next link is made before this one ends");
                         tokio::select! {
                             made = next(&mut source, &shared, &inbox, &mut backoff) => break End::Succeeded(made),
@@ -305,7 +321,8 @@ async fn next<L: Link>(
     loop {
         backoff.wait_at_most(outage.longest()).await; // the nodes of a server do not leave it all at once
         inbox.attempt();
-        match in_time::<L, _>(attempt::<L>(source, inbox), make(source, shared, inbox)).await {
+        let made = caught(in_time::<L, _>(attempt::<L>(source, inbox), make(source, shared, inbox))).await;
+        match made.unwrap_or_else(|panicked| Err(Error::unexpected(panicked.0))) {
             Ok(made) => return made,
             Err(error) => {
                 *shared.lock() = before.clone();

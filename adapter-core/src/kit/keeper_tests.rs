@@ -1,5 +1,5 @@
 use super::*;
-use crate::kit::scripted::{Broker, Role, Step, Wire, channels, down, kept, next, up};
+use crate::kit::scripted::{Broker, Renewed, Role, Step, Wire, channels, down, kept, next, up};
 use crate::probe::{Tap, Tapped};
 
 #[tokio::test]
@@ -275,4 +275,28 @@ async fn a_link_that_breaks_before_it_has_a_successor_is_an_outage() {
     assert!(keeper.live().is_err());
     broker.see(|seen| seen.absent = false);
     up(&mut tap).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_backend_ends_the_link_and_not_what_keeps_it() {
+    let (broker, mut tap, keeper) = kept().await;
+    // Asked while the link is up, and while the next one is made.
+    broker.see(|seen| seen.panics = Some(Step::Authority));
+    assert_eq!(down(&mut tap).await, "the backend has panicked");
+    for step in [Step::Authority, Step::Open, Step::Subscribe] {
+        let attempts = broker.see(|seen| {
+            seen.panics = Some(step);
+            seen.attempts
+        });
+        broker.until(|seen| seen.attempts > attempts + 2).await;
+        assert!(keeper.live().is_err());
+    }
+    broker.see(|seen| {
+        (seen.panics, seen.renewals) = (None, [Renewed::Panics].into());
+        seen.expires = Some(tokio::time::Instant::now().into_std() + Duration::from_secs(600));
+    });
+    up(&mut tap).await;
+    assert_eq!(down(&mut tap).await, "the backend has panicked");
+    up(&mut tap).await;
+    keeper.close().await.expect("the task has not failed");
 }

@@ -30,6 +30,8 @@ pub(super) struct Seen {
     pub(super) meanwhile: Option<(Wants, Channel)>,
     /// Where it does not answer.
     pub(super) frozen: Option<Step>,
+    /// Where the backend panics.
+    pub(super) panics: Option<Step>,
     /// What is wrong with its role.
     pub(super) role: Option<Role>,
     /// How often it was asked for that.
@@ -60,6 +62,7 @@ pub(super) enum Renewed {
     Becomes(Renewal),
     Fails(ErrorKind),
     Hangs,
+    Panics,
 }
 
 #[derive(Clone, Copy)]
@@ -74,6 +77,7 @@ impl Broker {
         if self.see(|seen| seen.frozen == Some(step)) {
             std::future::pending().await
         }
+        assert!(self.see(|seen| seen.panics != Some(step)), "the backend panics, as the test wants");
     }
 
     pub(super) fn see<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
@@ -209,6 +213,7 @@ impl<const ORDERED: bool> Link for Wire<ORDERED> {
             Renewed::Becomes(renewal) => Ok(renewal),
             Renewed::Fails(kind) => Err(Error::new(kind, "no")),
             Renewed::Hangs => std::future::pending().await,
+            Renewed::Panics => panic!("the backend panics, as the test wants"),
         }
     }
 

@@ -23,7 +23,7 @@ const RUN: usize = 126;
 /// SevenBit::encode(&frame, &mut text);
 /// assert!(text.is_ascii() && !text.contains('\0'));
 /// assert_eq!(SevenBit::decode(&text[1..]).as_deref(), Some(&frame[..]));
-/// # assert_eq!(limits.max_frame, 6_943);
+/// # assert_eq!(limits.max_frame, 6_944);
 /// ```
 #[derive(Debug)]
 pub struct SevenBit(());

@@ -1,14 +1,14 @@
 //! One question after the other.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
-use std::task::Poll;
 
+use futures_util::FutureExt;
 use tokio::sync::{Mutex, oneshot};
 
-/// Lets one question after the other go out on a connection, each when the one before is answered: for what stands in between and does not
-/// bear two at a time, such as a pooler. A question whose asker has gone is still answered, and the next one waits for that.
+/// Sends one question after the other on a connection, each when the one before it is answered: for a pooler that cannot take two at a
+/// time. If a caller is dropped, its question is still completed before the next one is sent.
 ///
 /// # Examples
 /// ```
@@ -31,7 +31,7 @@ impl Turns {
     /// Asks when it is the question's turn, and waits for the answer. Those that wait for their turns take them in their order.
     ///
     /// # Panics
-    /// When the question does, or the one before it whose asker has gone. The next ones are asked all the same.
+    /// When the question does. The next ones are asked all the same.
     ///
     /// # Cancel safety
     /// A question that has begun stays under way, and goes on when the next one waits for its turn. One that has not begun is not asked.
@@ -40,25 +40,21 @@ impl Turns {
         end(&mut under_way).await;
         let (answer, answered) = oneshot::channel();
         *under_way = Some(Box::pin(async move {
-            let _ = answer.send(question.await); // fails where nobody waits any more
+            // A panic is the caller's alone, who may be gone: then nobody waits for this any more.
+            let _ = answer.send(AssertUnwindSafe(question).catch_unwind().await);
         }));
         end(&mut under_way).await;
-        answered.await.expect("the question has ended, and sent its answer")
+        let answer = answered.await.expect("the question has ended, and sent its answer");
+        answer.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
 /// Waits until nothing is under way.
 async fn end(under_way: &mut UnderWay) {
-    poll_fn(|cx| {
-        // Taken out: one that panics is not polled again.
-        let Some(mut question) = under_way.take() else { return Poll::Ready(()) };
-        let polled = question.as_mut().poll(cx);
-        if polled.is_pending() {
-            *under_way = Some(question);
-        }
-        polled
-    })
-    .await;
+    if let Some(question) = under_way {
+        question.await;
+        *under_way = None;
+    }
 }
 
 impl fmt::Debug for Turns {
@@ -72,7 +68,6 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-    use futures_util::FutureExt;
     use tokio::sync::Notify;
 
     use super::*;
@@ -113,5 +108,11 @@ mod tests {
         });
         asked.await.expect_err("the panic is the caller's");
         assert_eq!(turns.take(async { 2 }).await, 2);
+        let forsaken = turns.take(async {
+            tokio::task::yield_now().await;
+            panic!("the client has a bug")
+        });
+        assert!(forsaken.now_or_never().is_none(), "it is under way");
+        assert_eq!(turns.take(async { 3 }).await, 3, "nobody waits for the panic");
     }
 }

@@ -14,7 +14,7 @@ pub struct Filling {
 }
 
 impl Filling {
-    /// By the first of these it is full, by the second one no longer. Nodes say of a full one what has this word in it.
+    /// `fill` fills the broker, and `relieve` makes room again. `says` is part of the reason that nodes give while it is full.
     pub fn new(
         fill: impl IntoIterator<Item = impl Into<Text>>,
         relieve: impl IntoIterator<Item = impl Into<Text>>,
@@ -25,8 +25,8 @@ impl Filling {
         Self { prepare: Vec::new(), fill, relieve, says: says.into() }
     }
 
-    /// Before, by this, and a restart. If it prints anything, that is why this server cannot be filled, and the case is shown as ignored
-    /// for it.
+    /// Runs this and restarts the broker before it is filled. If the command prints anything, that is the reason why this server cannot be
+    /// filled, and the case is shown as ignored with it.
     pub fn prepared_by(mut self, command: impl IntoIterator<Item = impl Into<Text>>) -> Self {
         self.prepare = command.into_iter().map(Into::into).collect();
         self

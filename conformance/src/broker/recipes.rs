@@ -188,8 +188,10 @@ const POSTGRES_FILLS: &str = "(
         PGAPPNAME=filler psql -h 127.0.0.1 -p {port} -U postgres -c 'LISTEN filler' -c BEGIN -c 'SELECT pg_sleep(3600)' -c COMMIT || true
     ) >/dev/null 2>&1 </dev/null &
     asleep=\"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'filler' AND wait_event = 'PgSleep'\"
-    until [ \"$(ask \"$asleep\")\" = 1 ]; do :; done
-    while ask \"SELECT count(pg_notify('filler', n || repeat('x', 7000))) FROM generate_series(1, 10) AS n\" 2>{folder}/refused; do :; done
+    n=0
+    until [ \"$(ask \"$asleep\")\" = 1 ]; do n=$((n + 1)); [ $n -lt 300 ] || exit 1; sleep 0.1; done
+    n=0
+    while [ $n -lt 1000 ] && n=$((n + 1)) && ask \"SELECT count(pg_notify('filler', n || repeat('x', 7000))) FROM generate_series(1, 10) AS n\" 2>{folder}/refused; do :; done
     grep -q 'too many notifications' {folder}/refused";
 
 const POSTGRES_RELIEVES: &str =

@@ -12,7 +12,7 @@ use super::rustls;
 /// Takes the certificate of whatever host.
 #[derive(Debug)]
 pub(super) struct Unnamed {
-    /// Who has to have signed it; anybody, if there are none.
+    /// The authorities of which one has to have signed it; `None` takes every certificate.
     pub(super) roots: Option<RootCertStore>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
 }

@@ -38,7 +38,13 @@ async fn g08_a_full_broker_is_named_once_and_what_is_sent_meanwhile_arrives(scen
     for n in 0..PACKETS {
         check_eq!(next(&mut there).await?, n.to_string());
     }
-    event("its recovery", &mut events, |event| matches!(event, Event::Recovered)).await?;
+    let mut again = Vec::new();
+    let recovery = |event: &Event| {
+        again.extend(Some(event).filter(named).map(ToString::to_string));
+        matches!(event, Event::Recovered)
+    };
+    event("its recovery", &mut events, recovery).await?;
+    check!(again.is_empty(), "it is told once more: {again:?}");
     check_eq!((nodes[0].cluster.stats().refused, nodes[1].cluster.stats().lost), (0, 0), "refused and lost");
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! What an operator plans: links are ended, servers are replaced.
 
-use std::time::Duration;
-
 use super::{BACK, Load, PACE, all_degraded, all_healthy, check_none_reported, tally};
 use crate::failure::Verdict;
 use crate::node::sockets;
@@ -11,14 +9,10 @@ cases! {"outage":
     Faults g09_planned_maintenance_loses_nothing,
 }
 
-/// A server that takes long to start may be away for longer than messages are kept by default.
-const KEPT: Duration = Duration::from_secs(120);
-
 /// The operator ends every link, as a switch of the primary does, and then restarts the servers one after the other, while every
 /// node sends. It is an outage, told as one and short, and nothing is lost by it.
 async fn g09_planned_maintenance_loses_nothing(scene: &Scene) -> Verdict {
-    let nodes = scene.nodes_with::<3>(|builder| builder.queue_age(KEPT).history_age(KEPT)).await?;
-    let broker = scene.broker()?;
+    let (nodes, broker) = (scene.nodes::<3>().await?, scene.broker()?);
     let mut there = sockets(&nodes, [])?;
     let mut events: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();
     let mut outages: Vec<_> = nodes.iter().map(|node| node.cluster.events()).collect();

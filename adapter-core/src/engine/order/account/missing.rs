@@ -32,8 +32,8 @@ impl Account {
         asking.is_some_and(|asking| asking.is_due(probed, now))
     }
 
-    /// What was asked before may be lost: asks as if for the first time. Who does not know where this account begins has waited
-    /// for a reply all the same.
+    /// What was asked before may be lost: asks as if for the first time. A node that does not know where this account begins
+    /// has waited for a reply all the same.
     pub(crate) fn ask_anew(&mut self, now: Instant) {
         let newest = self.newest();
         match &mut self.asking {
@@ -115,7 +115,7 @@ impl Account {
     fn time_is_up(&self, since: Instant, now: Instant, patience: &Patience) -> bool {
         let passed = |since| now.saturating_duration_since(since);
         if self.unsure.is_some() {
-            // Who asks waits for a reply, and asks again if it is lost.
+            // A node that asks waits for a reply, and asks again if it is lost.
             let asked = self.asking.is_some_and(|asking| asking.tries() > 0);
             return passed(since) >= patience.beginning * if asked { LONGEST } else { 1 };
         }
