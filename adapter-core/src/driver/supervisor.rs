@@ -1,9 +1,7 @@
 //! What looks after the tasks of a node.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -12,7 +10,7 @@ use super::core::{Core, now};
 use super::panics;
 use super::reader::Reader;
 use super::writer::Writer;
-use crate::kit::InPlace;
+use crate::kit::{self, InPlace};
 use crate::seams::Reason;
 
 /// How long a backend may take to drop a dead link.
@@ -91,11 +89,5 @@ impl Part for Mender {
 
 /// What a future gives, or the message of its panic.
 pub(super) async fn caught<F: Future>(future: F) -> std::result::Result<F::Output, String> {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(panic) => Poll::Ready(Err(panics::message(&*panic))),
-    })
-    .await
+    kit::caught(future).await.map_err(|panic| panics::message(&*panic))
 }

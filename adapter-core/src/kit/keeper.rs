@@ -1,18 +1,16 @@
 //! What keeps a link up.
 
 use std::collections::HashSet;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::kit::outage::Outage;
 use crate::kit::renewal::renewals;
-use crate::kit::{Authority, Backoff, Breaker, Link};
+use crate::kit::{Authority, Backoff, Breaker, Link, caught};
 use crate::model::{BrokerInfo, Description, Error, ErrorKind, Limits, Result};
 use crate::seams::{Backend, Capabilities, Channel, Inbox, Outgoing, PublishError, Reason};
 use async_trait::async_trait;
@@ -192,7 +190,7 @@ impl<L: Link> Made<L> {
                 reason = demoted::<L>(&handle) => reason,
             }
         };
-        caught(broken).await.unwrap_or_else(|panicked| panicked)
+        guarded(broken).await.unwrap_or_else(|panicked| panicked)
     }
 }
 
@@ -227,8 +225,8 @@ async fn leaves<L: Link>(handle: &L::Handle, expires: Option<Instant>, inbox: &I
 }
 
 /// Does something of the link's; a panic is a reason to give the link up.
-async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Reason> {
-    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| Reason::from("the backend has panicked"))
+async fn guarded<T>(work: impl Future<Output = T>) -> Result<T, Reason> {
+    caught(work).await.map_err(|_| Reason::from("the backend has panicked"))
 }
 
 /// How long an attempt may take: a broker that is busy takes its time for each of many subscriptions.
@@ -258,7 +256,7 @@ async fn keep<L: Link>(mut source: L::Source, shared: Arc<Shared<L::Handle>>, in
         backoff.connected();
         let (handle, limits) = (made.link.handle(), made.link.limits());
         let end = {
-            let leaves = caught(leaves::<L>(&handle, made.link.expires(), &inbox));
+            let leaves = guarded(leaves::<L>(&handle, made.link.expires(), &inbox));
             let broken = made.broken(&inbox);
             tokio::pin!(broken, leaves);
             loop {
@@ -321,7 +319,7 @@ async fn next<L: Link>(
     loop {
         backoff.wait_at_most(outage.longest()).await; // the nodes of a server do not leave it all at once
         inbox.attempt();
-        let made = caught(in_time::<L, _>(attempt::<L>(source, inbox), make(source, shared, inbox))).await;
+        let made = guarded(in_time::<L, _>(attempt::<L>(source, inbox), make(source, shared, inbox))).await;
         match made.unwrap_or_else(|panicked| Err(Error::unexpected(panicked.0))) {
             Ok(made) => return made,
             Err(error) => {

@@ -1,6 +1,7 @@
 //! For authors of backends: what keeps a link up, and what reads URLs, dials and speaks TLS.
 
 mod backoff;
+mod caught;
 mod clock;
 mod driver;
 mod host_port;
@@ -30,6 +31,7 @@ mod verification;
 mod wire;
 
 pub use backoff::Backoff;
+pub(crate) use caught::caught;
 pub use clock::compare_clocks;
 pub use driver::Driver;
 pub use host_port::HostPort;

@@ -1,11 +1,12 @@
 //! One question after the other.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::panic::resume_unwind;
 use std::pin::Pin;
 
-use futures_util::FutureExt;
 use tokio::sync::{Mutex, oneshot};
+
+use crate::kit::caught;
 
 /// Sends one question after the other on a connection, each when the one before it is answered: for a pooler that cannot take two at a
 /// time. If a caller is dropped, its question is still completed before the next one is sent.
@@ -41,7 +42,7 @@ impl Turns {
         let (answer, answered) = oneshot::channel();
         *under_way = Some(Box::pin(async move {
             // A panic is the caller's alone, who may be gone: then nobody waits for this any more.
-            let _ = answer.send(AssertUnwindSafe(question).catch_unwind().await);
+            let _ = answer.send(caught(question).await);
         }));
         end(&mut under_way).await;
         let answer = answered.await.expect("the question has ended, and sent its answer");
@@ -68,6 +69,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+    use futures_util::FutureExt;
     use tokio::sync::Notify;
 
     use super::*;
