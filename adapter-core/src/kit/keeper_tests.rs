@@ -293,7 +293,7 @@ async fn a_panic_of_the_backend_ends_the_link_and_not_what_keeps_it() {
     }
     broker.see(|seen| {
         (seen.panics, seen.renewals) = (None, [Renewed::Panics].into());
-        seen.expires = Some(tokio::time::Instant::now().into_std() + Duration::from_secs(600));
+        seen.expires = Some(tokio::time::Instant::now().into_std() + Duration::from_secs(40));
     });
     up(&mut tap).await;
     assert_eq!(down(&mut tap).await, "the backend has panicked");
