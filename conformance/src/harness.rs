@@ -32,7 +32,7 @@ pub enum Outcome {
 
 /// What a test with `harness = false` does: every case, for each of the subjects.
 ///
-/// Takes the arguments of `cargo test`. Cases run beside each other, since they mostly wait: eight at a time, or as many as each
+/// Takes the arguments of `cargo test`. Cases run beside each other, since they mostly wait: ten at a time, or as many as each
 /// of the subjects [bears](Subject::at_once), unless `--test-threads` says otherwise. At most four of them have a broker of their own.
 ///
 /// `CONFORMANCE_SUBJECTS` names those that are put to the test, `redis,redis cluster` say, or by `* tls` every one that ends so; by

@@ -60,7 +60,7 @@ impl Subject {
             options: Text::default(),
             excused: Vec::new(),
             deadline,
-            at_once: 8,
+            at_once: 10,
             on_request: false,
             by_topology: false,
             possible: true,
@@ -127,7 +127,7 @@ impl Subject {
         self
     }
 
-    /// How many cases run beside each other at most; 8 by default. A broker that needs the processors for itself bears fewer: on a busy
+    /// How many cases run beside each other at most; 10 by default. A broker that needs the processors for itself bears fewer: on a busy
     /// machine it stands still for so long that links are given up.
     pub fn at_once(mut self, cases: usize) -> Self {
         self.at_once = cases;

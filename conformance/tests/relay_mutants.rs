@@ -48,7 +48,7 @@ fn main() -> ExitCode {
             })
         });
         let mut arguments = Arguments::from_args();
-        arguments.test_threads.get_or_insert(5); // they mostly wait
+        arguments.test_threads.get_or_insert(8); // they mostly wait
         libtest_mimic::run(&arguments, caught.into()).exit_code()
     })
 }
