@@ -56,12 +56,12 @@ impl Side {
 
     /// Sends packets until the broker is away; returns how many.
     async fn emits_until_it_pauses(&mut self, side: &str) -> usize {
-        let mut sent = 0;
+        let (mut sent, mut pace) = (0, tokio::time::interval(Duration::from_millis(5)));
         let emits = async {
             loop {
+                pace.tick().await;
                 self.namespace.emit(format!("{side} {sent}")).await.expect("it waits or is sent");
                 sent += 1;
-                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::select! {

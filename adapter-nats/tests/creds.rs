@@ -21,7 +21,7 @@ type Tested = Result<(), Box<dyn std::error::Error>>;
 const PATIENCE: Duration = Duration::from_secs(60);
 const HOUR: u64 = 3600;
 
-/// Those who sign: the operator for the account, the account for its user.
+/// The operator's key signs the account's JWT, and the account's key that of its user.
 struct Keys {
     operator: KeyPair,
     account: KeyPair,
@@ -53,7 +53,7 @@ impl Keys {
             "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
              -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
         );
-        // In one step, as those do it that renew secrets.
+        // In one step, as tools that renew secrets do it.
         std::fs::write(file.with_extension("next"), text).unwrap();
         std::fs::rename(file.with_extension("next"), file).unwrap();
     }

@@ -272,4 +272,18 @@ mod tests {
             assert_eq!(moved_to(&moved(ServerErrorKind::Ask), &at("asked", 1)), None, "{said}");
         }
     }
+
+    #[test]
+    fn the_advice_about_a_replica_fits_the_url() {
+        let address = HostPort { host: "r1".to_owned(), port: 6379 };
+        let sentinels = Sentinels { all: vec![address.clone()], service: "s".to_owned(), login: Login::default() };
+        for (topology, advice) in [
+            (Topology::Single(address.clone()), "name the master"),
+            (Topology::Cluster { seeds: vec![address.clone()], learned: Arc::default() }, "+role"),
+            (Topology::Sentinel(sentinels), "the sentinel says"),
+        ] {
+            let said = topology.replica(&address).to_string();
+            assert!(said.contains("r1:6379") && said.contains(advice), "{said}");
+        }
+    }
 }

@@ -65,7 +65,7 @@ pub fn main(subjects: impl IntoIterator<Item = Subject>) -> ExitCode {
     let mut trials = Vec::new();
     for stage in &stages {
         let report = Arc::new(Writer::new(&stage.subject));
-        let narrowed = stage.subject.by_topology && names.is_empty() && cases.is_empty();
+        let narrowed = is_narrowed(&stage.subject, &names, &cases);
         for case in wanted_cases(&cases).into_iter().filter(|case| !narrowed || case.depends_on_topology()) {
             let (stage, report) = (Arc::clone(stage), Arc::clone(&report));
             let kind = stage.subject.label();
@@ -95,6 +95,11 @@ fn chosen(subjects: Vec<Subject>, names: &str) -> Result<Vec<Subject>, String> {
     };
     let wanted = |subject: &Subject| if names.is_empty() { !subject.on_request } else { named(&subject.label()) };
     Ok(subjects.into_iter().filter(wanted).collect())
+}
+
+/// Whether only the cases are run that can fail by the topology: where neither the subject nor any case is asked for.
+fn is_narrowed(subject: &Subject, subjects: &str, cases: &str) -> bool {
+    subject.by_topology && words(subjects).is_empty() && words(cases).is_empty()
 }
 
 /// The cases of the groups and guarantees that are named, separated by commas; all of them where none is, or `all`. Every other one has a broker
@@ -146,7 +151,7 @@ pub fn case_names() -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Subject, chosen, wanted_cases};
+    use super::{Case, Subject, chosen, is_narrowed, wanted_cases};
 
     #[test]
     fn subjects_are_chosen_by_their_whole_names() {
@@ -160,6 +165,19 @@ mod tests {
         assert_eq!(labels("redis tls"), Ok(vec!["redis tls".into()]));
         assert_eq!(labels("* tls,* pooled"), Ok(vec!["redis tls".into()]));
         assert!(labels("redis,nats").expect_err("no such subject").contains("\"nats\""));
+    }
+
+    #[test]
+    fn another_topology_is_shown_what_can_differ_unless_more_is_asked_for() {
+        let one = || Subject::new("redis", |url| Ok(roomcast_core::Memory::named(url)));
+        let cluster = one().topology("cluster");
+        assert_eq!(cluster.label(), "redis cluster");
+        assert!(is_narrowed(&cluster, "", "") && !is_narrowed(&one().variant("sharded"), "", ""));
+        assert!(!is_narrowed(&cluster, "redis cluster", "") && !is_narrowed(&cluster, "", "all"));
+        let (differs, same): (Vec<&Case>, Vec<&Case>) =
+            crate::cases::all().partition(|case| case.depends_on_topology());
+        assert!(differs.iter().any(|case| case.group == "outage") && same.iter().any(|case| case.group == "rooms"));
+        assert!(same.iter().all(|case| !case.needs.own_broker() && case.group != "contract"));
     }
 
     #[test]
