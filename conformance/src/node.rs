@@ -152,3 +152,8 @@ pub(crate) fn events_so_far(events: &mut Events) -> Vec<Event> {
     use futures_util::FutureExt;
     std::iter::from_fn(|| events.next().now_or_never().flatten()).collect()
 }
+
+/// Whether the event says that the link is not what it was. Late echoes do not: on a busy machine they come, and go.
+pub(crate) fn is_of_a_cut(event: &Event) -> bool {
+    matches!(event, Event::Degraded(reason) if !reason.ends_with("this node's own heartbeats do not come back"))
+}

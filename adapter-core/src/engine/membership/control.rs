@@ -106,9 +106,10 @@ impl Engine {
         };
         let counter = self.sending.next_counter();
         match control {
-            Control::Hello | Control::Probe => self.echo.sent(counter, now),
+            Control::Probe => self.echo.probe_sent(counter, now),
+            Control::Hello => self.echo.heartbeat_sent(counter, now),
             Control::Heartbeat | Control::Ask => {
-                self.echo.sent(counter, now);
+                self.echo.heartbeat_sent(counter, now);
                 self.rhythm.beaten(now);
             }
             _ => {}

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How many heartbeats and probes are remembered until they come back.
-const REMEMBERED: usize = 64;
+/// How many heartbeats, and how many probes, are remembered until they come back.
+const REMEMBERED: usize = 32;
 /// A node whose echo is overdue for so long is degraded.
 const OVERDUE: Duration = Duration::from_millis(1500);
 /// A link on which nothing at all has arrived for so long is dead, if an echo is overdue too.
@@ -18,15 +18,12 @@ const ONE_WAY: Duration = Duration::from_secs(10);
 /// Overdue and silent are measured in ticks, not by the clock: a stall of ours is no fault of the link.
 #[derive(Debug)]
 pub(in crate::engine) struct Echo {
-    /// When that heartbeat and that probe were sent that came back last.
-    heartbeat: Instant,
-    probe: Instant,
-    /// Sent, and not back yet, by their counters.
-    awaited: VecDeque<(u64, Instant)>,
-    /// For so long we have been waiting for the one that is due next.
-    waited: Duration,
-    /// For so long no heartbeat, and no probe, has come back while some were awaited.
-    missed: [Duration; 2],
+    heartbeats: Returns,
+    probes: Returns,
+    /// The sum of all ticks in which the link was up.
+    ticked: Duration,
+    /// Since when something waits to be sent whose echo is awaited, in ticks.
+    due: Option<Duration>,
     /// For so long nothing has arrived.
     silent: Duration,
     degraded: bool,
@@ -50,14 +47,86 @@ pub(in crate::engine) enum Verdict {
     Dead,
 }
 
+/// What was sent to ourselves on one channel, and what of it has come back.
+#[derive(Debug)]
+struct Returns {
+    /// When that was sent which came back last.
+    proof: Instant,
+    /// Sent, and not back yet, the oldest first.
+    awaited: VecDeque<Awaited>,
+    /// For so long none has come back while some were awaited.
+    missed: Duration,
+    /// Whether the one that came back last was overdue by then, or none has come back on this link.
+    late: bool,
+}
+
+#[derive(Debug)]
+struct Awaited {
+    counter: u64,
+    sent: Instant,
+    /// Since when it is awaited, in ticks.
+    since: Duration,
+}
+
+impl Returns {
+    fn new(now: Instant) -> Self {
+        Self { proof: now, awaited: VecDeque::new(), missed: Duration::ZERO, late: false }
+    }
+
+    fn sent(&mut self, awaited: Awaited) {
+        self.awaited.push_back(awaited);
+        self.awaited.drain(..self.awaited.len().saturating_sub(REMEMBERED));
+    }
+
+    /// Returns when it was sent. What was sent before it on the same channel will not come any more.
+    fn back(&mut self, counter: u64, ticked: Duration) -> Option<Instant> {
+        let place = self.awaited.iter().position(|awaited| awaited.counter == counter)?;
+        let Awaited { sent, since, .. } = self.awaited.drain(..=place).next_back()?;
+        self.proof = sent.max(self.proof);
+        (self.missed, self.late) = (Duration::ZERO, ticked - since >= OVERDUE);
+        Some(sent)
+    }
+
+    /// Something else has proved the channel.
+    fn proved(&mut self, at: Instant, ticked: Duration) {
+        self.proof = self.proof.max(at);
+        self.begin_anew(false, ticked);
+    }
+
+    /// What is awaited is awaited from now on.
+    fn begin_anew(&mut self, late: bool, ticked: Duration) {
+        (self.missed, self.late) = (Duration::ZERO, late);
+        for awaited in &mut self.awaited {
+            awaited.since = ticked;
+        }
+    }
+
+    fn link_down(&mut self) {
+        self.awaited.clear();
+        (self.missed, self.late) = (Duration::ZERO, true);
+    }
+
+    fn tick(&mut self, passed: Duration, due: bool) {
+        self.missed = if self.awaited.is_empty() && !due { Duration::ZERO } else { self.missed + passed };
+    }
+
+    fn is_overdue(&self, ticked: Duration) -> bool {
+        self.awaited.front().is_some_and(|oldest| ticked - oldest.since >= OVERDUE)
+    }
+
+    /// Each comes back in time, however many are on their way.
+    fn is_fine(&self, ticked: Duration) -> bool {
+        self.awaited.is_empty() || !self.late && !self.is_overdue(ticked)
+    }
+}
+
 impl Echo {
     pub(in crate::engine) fn new(now: Instant) -> Self {
         Self {
-            heartbeat: now,
-            probe: now,
-            awaited: VecDeque::new(),
-            waited: Duration::ZERO,
-            missed: [Duration::ZERO; 2],
+            heartbeats: Returns::new(now),
+            probes: Returns::new(now),
+            ticked: Duration::ZERO,
+            due: None,
             silent: Duration::ZERO,
             degraded: false,
             ring: false,
@@ -72,38 +141,33 @@ impl Echo {
         self.ring = ring;
     }
 
-    pub(in crate::engine) fn sent(&mut self, counter: u64, now: Instant) {
-        self.awaited.push_back((counter, now));
-        self.awaited.drain(..self.awaited.len().saturating_sub(REMEMBERED));
+    /// A heartbeat, or a greeting, was sent on the cluster channel.
+    pub(in crate::engine) fn heartbeat_sent(&mut self, counter: u64, now: Instant) {
+        self.heartbeats.sent(Awaited { counter, sent: now, since: self.due.unwrap_or(self.ticked) });
+    }
+
+    /// A probe was sent to our own inbox.
+    pub(in crate::engine) fn probe_sent(&mut self, counter: u64, now: Instant) {
+        self.probes.sent(Awaited { counter, sent: now, since: self.due.unwrap_or(self.ticked) });
     }
 
     /// A heartbeat of ours came back.
     pub(in crate::engine) fn heartbeat(&mut self, counter: u64, at: Instant) {
-        if let Some(sent) = self.back(counter, at) {
-            self.heartbeat = sent.max(self.heartbeat);
-            self.missed[0] = Duration::ZERO;
-        }
+        let sent = self.heartbeats.back(counter, self.ticked);
+        self.back(sent, at);
     }
 
     /// A probe of ours came back.
     pub(in crate::engine) fn probe(&mut self, counter: u64, at: Instant) {
-        if let Some(sent) = self.back(counter, at) {
-            self.probe = sent.max(self.probe);
-            self.missed[1] = Duration::ZERO;
-        }
+        let sent = self.probes.back(counter, self.ticked);
+        self.back(sent, at);
     }
 
-    fn back(&mut self, counter: u64, at: Instant) -> Option<Instant> {
-        let place = self.awaited.iter().position(|(awaited, _)| *awaited == counter)?;
-        let (_, sent) = self.awaited.remove(place)?;
-        // What was sent before it on the other channel may still come; what was sent long before it will not.
-        self.awaited.retain(|(_, other)| sent.saturating_duration_since(*other) < Duration::from_secs(1));
-        if self.awaited.is_empty() {
-            self.waited = Duration::ZERO;
+    fn back(&mut self, sent: Option<Instant>, at: Instant) {
+        if let Some(sent) = sent {
+            self.round_trip = Some(at.saturating_duration_since(sent));
+            self.round_trips += 1;
         }
-        self.round_trip = Some(at.saturating_duration_since(sent));
-        self.round_trips += 1;
-        Some(sent)
     }
 
     /// How long the heartbeat or the probe that came back last was on its way, through the broker and back.
@@ -126,8 +190,7 @@ impl Echo {
         self.arrived();
         self.heard = self.heard.max(at);
         if self.ring {
-            self.heartbeat = self.heartbeat.max(at);
-            self.missed[0] = Duration::ZERO;
+            self.heartbeats.proved(at, self.ticked);
         }
     }
 
@@ -138,24 +201,25 @@ impl Echo {
 
     /// When the probe was sent that came back last.
     pub(in crate::engine) fn probed(&self) -> Instant {
-        self.probe
+        self.probes.proof
     }
 
     /// How old the proof is that this node hears what the others' lives are judged by: heartbeats on the cluster channel,
     /// in a ring those to the inbox, too.
     pub(in crate::engine) fn age(&self, now: Instant) -> Duration {
-        if self.ring { self.health(now) } else { now.saturating_duration_since(self.heartbeat) }
+        if self.ring { self.health(now) } else { now.saturating_duration_since(self.heartbeats.proof) }
     }
 
     /// How old the proof is that both channels work.
     pub(in crate::engine) fn health(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.heartbeat.min(self.probe))
+        now.saturating_duration_since(self.heartbeats.proof.min(self.probes.proof))
     }
 
     /// The link is down, as the backend says: no echo is expected.
     pub(in crate::engine) fn link_down(&mut self) -> Verdict {
-        self.awaited.clear();
-        self.begin_anew();
+        self.heartbeats.link_down();
+        self.probes.link_down();
+        (self.due, self.silent) = (None, Duration::ZERO);
         if std::mem::replace(&mut self.degraded, true) { Verdict::Fine } else { Verdict::Degraded }
     }
 
@@ -164,31 +228,31 @@ impl Echo {
         self.degraded = true;
     }
 
-    fn begin_anew(&mut self) {
-        (self.waited, self.missed, self.silent) = (Duration::ZERO, [Duration::ZERO; 2], Duration::ZERO);
-    }
-
     /// Lets a tick pass. `due`: a heartbeat waits to be sent.
     pub(in crate::engine) fn tick(&mut self, passed: Duration, link_up: bool, due: bool) -> Verdict {
         if !link_up {
             return Verdict::Fine;
         }
+        self.due = due.then(|| self.due.unwrap_or(self.ticked));
+        self.ticked += passed;
         self.silent += passed;
-        if self.awaited.is_empty() && !due {
-            (self.waited, self.missed) = (Duration::ZERO, [Duration::ZERO; 2]);
+        self.heartbeats.tick(passed, due);
+        self.probes.tick(passed, due);
+        let ticked = self.ticked;
+        let channels = [&self.heartbeats, &self.probes];
+        if !due && channels.iter().all(|channel| channel.is_fine(ticked)) {
             return if std::mem::replace(&mut self.degraded, false) { Verdict::Recovered } else { Verdict::Fine };
         }
-        self.waited += passed;
-        self.missed = self.missed.map(|missed| missed + passed);
-        if self.missed.iter().any(|missed| *missed >= ONE_WAY) || self.waited >= OVERDUE && self.silent >= SILENT {
+        let waits = self.due.is_some_and(|since| ticked - since >= OVERDUE);
+        let overdue = waits || channels.iter().any(|channel| channel.is_overdue(ticked));
+        if channels.iter().any(|channel| channel.missed >= ONE_WAY) || overdue && self.silent >= SILENT {
             // Not again before the backend has had time to make a new link.
-            self.begin_anew();
+            self.heartbeats.begin_anew(true, ticked);
+            self.probes.begin_anew(true, ticked);
+            (self.due, self.silent) = (None, Duration::ZERO);
             return Verdict::Dead;
         }
-        if self.waited >= OVERDUE && !std::mem::replace(&mut self.degraded, true) {
-            return Verdict::Degraded;
-        }
-        Verdict::Fine
+        if overdue && !std::mem::replace(&mut self.degraded, true) { Verdict::Degraded } else { Verdict::Fine }
     }
 }
 
@@ -212,7 +276,7 @@ mod tests {
     fn g07_a_link_from_which_nothing_comes_is_degraded_then_dead_and_recovers_with_an_echo() {
         let now = Instant::now();
         let mut echo = Echo::new(now);
-        echo.sent(1, now);
+        echo.heartbeat_sent(1, now);
         assert_eq!(verdicts(&mut echo, 5, false), []);
         assert_eq!(verdicts(&mut echo, 3, false), [Verdict::Degraded, Verdict::Dead]);
         echo.heartbeat(1, now);
@@ -224,7 +288,7 @@ mod tests {
     fn g07_a_busy_link_is_not_dead_but_one_that_only_listens_is() {
         let now = Instant::now();
         let mut echo = Echo::new(now);
-        echo.sent(1, now);
+        echo.heartbeat_sent(1, now);
         assert_eq!(verdicts(&mut echo, 36, true), [Verdict::Degraded]);
         assert_eq!(verdicts(&mut echo, 4, true), [Verdict::Dead]);
     }
@@ -235,23 +299,53 @@ mod tests {
         let mut echo = Echo::new(now);
         let second = |n: u64| {
             let at = now + Duration::from_secs(n);
-            echo.sent(2 * n, at);
-            echo.sent(2 * n + 1, at);
+            echo.heartbeat_sent(2 * n, at);
+            echo.probe_sent(2 * n + 1, at);
             back(&mut echo, n, at);
             verdicts(&mut echo, 4, true)
         };
         (0..20).flat_map(second).collect()
     }
 
-    #[test]
-    fn g07_a_link_whose_echoes_are_always_late_is_degraded_and_not_dead() {
-        let late = |echo: &mut Echo, n: u64, at: Instant| {
-            if let Some(n) = n.checked_sub(3) {
+    /// Every echo comes back so many seconds after what was sent.
+    fn late(seconds: u64) -> impl Fn(&mut Echo, u64, Instant) {
+        move |echo, n, at| {
+            if let Some(n) = n.checked_sub(seconds) {
                 echo.heartbeat(2 * n, at);
                 echo.probe(2 * n + 1, at);
             }
+        }
+    }
+
+    #[test]
+    fn g07_a_link_whose_echoes_are_always_late_is_degraded_and_not_dead() {
+        assert_eq!(each_second(late(3)), [Verdict::Degraded]);
+    }
+
+    #[test]
+    fn g07_a_link_with_an_echo_always_on_its_way_is_slow_and_not_degraded() {
+        assert_eq!(each_second(late(1)), []);
+    }
+
+    #[test]
+    fn g07_a_link_that_is_late_for_a_while_recovers_although_an_echo_is_always_on_its_way() {
+        let busy = |echo: &mut Echo, n: u64, at: Instant| match n {
+            0..5 => late(3)(echo, n, at),
+            5 => {} // those of three seconds come at once
+            6 => (3..=5).for_each(|n| late(0)(echo, n, at)),
+            _ => late(1)(echo, n, at),
         };
-        assert_eq!(each_second(late), [Verdict::Degraded]);
+        assert_eq!(each_second(busy), [Verdict::Degraded, Verdict::Recovered]);
+    }
+
+    #[test]
+    fn an_echo_that_is_lost_is_forgotten_with_the_next() {
+        let lossy = |echo: &mut Echo, n: u64, at: Instant| {
+            if n.is_multiple_of(2) {
+                late(0)(echo, n, at);
+            }
+        };
+        assert_eq!(each_second(lossy), []);
     }
 
     #[test]
@@ -269,11 +363,11 @@ mod tests {
             echo.set_ring(true);
             let second = |n: u64| {
                 let at = now + Duration::from_secs(n);
-                echo.sent(2 * n, at);
+                echo.probe_sent(2 * n, at);
                 if heard(n) {
                     echo.arrived_on_cluster(at);
                 } else {
-                    echo.sent(2 * n + 1, at); // the channel is quiet: a heartbeat is sent to prove it
+                    echo.heartbeat_sent(2 * n + 1, at); // the channel is quiet: a heartbeat is sent to prove it
                 }
                 if back(n) {
                     echo.probe(2 * n, at);
@@ -295,7 +389,7 @@ mod tests {
         let mut echo = Echo::new(now);
         assert_eq!((echo.link_down(), echo.link_down()), (Verdict::Degraded, Verdict::Fine));
         assert_eq!(echo.tick(TICK, false, true), Verdict::Fine);
-        echo.sent(2, now);
+        echo.heartbeat_sent(2, now);
         assert_eq!(verdicts(&mut echo, 2, true), []);
         echo.heartbeat(2, now);
         assert_eq!(verdicts(&mut echo, 2, true), [Verdict::Recovered]);
