@@ -103,8 +103,8 @@ impl Engine {
                 let reason = self.hindrance.clone().unwrap_or_else(silent);
                 self.outputs.push_back(Output::Event(Event::Degraded(reason)));
             }
-            // Not before others are known: until then questions find nobody.
-            Verdict::Recovered if self.joining => self.echo.stay_degraded(),
+            // Not before others are known: until then questions find nobody. Nor while the broker takes nothing, or not all.
+            Verdict::Recovered if self.joining || self.hindrance.is_some() => self.echo.stay_degraded(),
             Verdict::Recovered => self.outputs.push_back(Output::Event(Event::Recovered)),
             // The broker answers on this link, and would say the same on another.
             Verdict::Dead if self.hindrance.is_some() => {}

@@ -129,7 +129,7 @@ fn repair_is_bounded(history: &History) -> Result<(), String> {
 
 /// The first history in which a check fails.
 fn caught(bug: Bug, profile: Profile, check: &str) -> bool {
-    profile.seeds(60).any(|seed| {
+    profile.seeds(200).any(|seed| {
         let ran = std::panic::catch_unwind(|| run_with(seed, &Cut::default(), Some(bug)));
         match ran {
             Err(_) => check == "the run ends",

@@ -1,12 +1,9 @@
 //! What comes back of what we publish: the proof that the link works, both ways.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How many heartbeats, and how many probes, are remembered until they come back.
-const REMEMBERED: usize = 32;
-/// A node whose echo is overdue for so long is degraded.
-const OVERDUE: Duration = Duration::from_millis(1500);
+use super::returns::{Awaited, OVERDUE, Returns};
+
 /// A link on which nothing at all has arrived for so long is dead, if an echo is overdue too.
 const SILENT: Duration = Duration::from_secs(2);
 /// A link on which much arrives, but for so long no echo, has lost its other direction. Long, since an echo queues behind what
@@ -22,7 +19,7 @@ pub(in crate::engine) struct Echo {
     probes: Returns,
     /// The sum of all ticks in which the link was up.
     ticked: Duration,
-    /// Since when something waits to be sent whose echo is awaited, in ticks.
+    /// Since when something waits to be sent whose echo will be awaited, in ticks.
     due: Option<Duration>,
     /// For so long nothing has arrived.
     silent: Duration,
@@ -45,79 +42,6 @@ pub(in crate::engine) enum Verdict {
     Recovered,
     /// The link is dead although the backend thinks that it lives.
     Dead,
-}
-
-/// What was sent to ourselves on one channel, and what of it has come back.
-#[derive(Debug)]
-struct Returns {
-    /// When that was sent which came back last.
-    proof: Instant,
-    /// Sent, and not back yet, the oldest first.
-    awaited: VecDeque<Awaited>,
-    /// For so long none has come back while some were awaited.
-    missed: Duration,
-    /// Whether the one that came back last was overdue by then, or none has come back on this link.
-    late: bool,
-}
-
-#[derive(Debug)]
-struct Awaited {
-    counter: u64,
-    sent: Instant,
-    /// Since when it is awaited, in ticks.
-    since: Duration,
-}
-
-impl Returns {
-    fn new(now: Instant) -> Self {
-        Self { proof: now, awaited: VecDeque::new(), missed: Duration::ZERO, late: false }
-    }
-
-    fn sent(&mut self, awaited: Awaited) {
-        self.awaited.push_back(awaited);
-        self.awaited.drain(..self.awaited.len().saturating_sub(REMEMBERED));
-    }
-
-    /// Returns when it was sent. What was sent before it on the same channel will not come any more.
-    fn back(&mut self, counter: u64, ticked: Duration) -> Option<Instant> {
-        let place = self.awaited.iter().position(|awaited| awaited.counter == counter)?;
-        let Awaited { sent, since, .. } = self.awaited.drain(..=place).next_back()?;
-        self.proof = sent.max(self.proof);
-        (self.missed, self.late) = (Duration::ZERO, ticked - since >= OVERDUE);
-        Some(sent)
-    }
-
-    /// Something else has proved the channel.
-    fn proved(&mut self, at: Instant, ticked: Duration) {
-        self.proof = self.proof.max(at);
-        self.begin_anew(false, ticked);
-    }
-
-    /// What is awaited is awaited from now on.
-    fn begin_anew(&mut self, late: bool, ticked: Duration) {
-        (self.missed, self.late) = (Duration::ZERO, late);
-        for awaited in &mut self.awaited {
-            awaited.since = ticked;
-        }
-    }
-
-    fn link_down(&mut self) {
-        self.awaited.clear();
-        (self.missed, self.late) = (Duration::ZERO, true);
-    }
-
-    fn tick(&mut self, passed: Duration, due: bool) {
-        self.missed = if self.awaited.is_empty() && !due { Duration::ZERO } else { self.missed + passed };
-    }
-
-    fn is_overdue(&self, ticked: Duration) -> bool {
-        self.awaited.front().is_some_and(|oldest| ticked - oldest.since >= OVERDUE)
-    }
-
-    /// Each comes back in time, however many are on their way.
-    fn is_fine(&self, ticked: Duration) -> bool {
-        self.awaited.is_empty() || !self.late && !self.is_overdue(ticked)
-    }
 }
 
 impl Echo {
@@ -143,31 +67,37 @@ impl Echo {
 
     /// A heartbeat, or a greeting, was sent on the cluster channel.
     pub(in crate::engine) fn heartbeat_sent(&mut self, counter: u64, now: Instant) {
-        self.heartbeats.sent(Awaited { counter, sent: now, since: self.due.unwrap_or(self.ticked) });
+        let awaited = self.awaited(counter, now);
+        self.heartbeats.sent(awaited);
     }
 
     /// A probe was sent to our own inbox.
     pub(in crate::engine) fn probe_sent(&mut self, counter: u64, now: Instant) {
-        self.probes.sent(Awaited { counter, sent: now, since: self.due.unwrap_or(self.ticked) });
+        let awaited = self.awaited(counter, now);
+        self.probes.sent(awaited);
+    }
+
+    fn awaited(&self, counter: u64, sent: Instant) -> Awaited {
+        Awaited { counter, sent, at: self.ticked, since: self.due.unwrap_or(self.ticked) }
     }
 
     /// A heartbeat of ours came back.
     pub(in crate::engine) fn heartbeat(&mut self, counter: u64, at: Instant) {
-        let sent = self.heartbeats.back(counter, self.ticked);
-        self.back(sent, at);
+        let back = self.heartbeats.back(counter, self.ticked);
+        self.back(back, at);
     }
 
     /// A probe of ours came back.
     pub(in crate::engine) fn probe(&mut self, counter: u64, at: Instant) {
-        let sent = self.probes.back(counter, self.ticked);
-        self.back(sent, at);
+        let back = self.probes.back(counter, self.ticked);
+        self.back(back, at);
     }
 
-    fn back(&mut self, sent: Option<Instant>, at: Instant) {
-        if let Some(sent) = sent {
-            self.round_trip = Some(at.saturating_duration_since(sent));
-            self.round_trips += 1;
-        }
+    fn back(&mut self, back: Option<Awaited>, at: Instant) {
+        let Some(back) = back else { return };
+        self.due = self.due.map(|due| due.max(back.at)); // what waits now came after it
+        self.round_trip = Some(at.saturating_duration_since(back.sent));
+        self.round_trips += 1;
     }
 
     /// How long the heartbeat or the probe that came back last was on its way, through the broker and back.
@@ -190,7 +120,7 @@ impl Echo {
         self.arrived();
         self.heard = self.heard.max(at);
         if self.ring {
-            self.heartbeats.proved(at, self.ticked);
+            self.heartbeats.proved_by_others(at, self.ticked);
         }
     }
 
@@ -228,7 +158,7 @@ impl Echo {
         self.degraded = true;
     }
 
-    /// Lets a tick pass. `due`: a heartbeat waits to be sent.
+    /// Lets a tick pass. `due`: something waits to be sent whose echo will be awaited.
     pub(in crate::engine) fn tick(&mut self, passed: Duration, link_up: bool, due: bool) -> Verdict {
         if !link_up {
             return Verdict::Fine;
@@ -245,14 +175,16 @@ impl Echo {
         }
         let waits = self.due.is_some_and(|since| ticked - since >= OVERDUE);
         let overdue = waits || channels.iter().any(|channel| channel.is_overdue(ticked));
+        if overdue && !std::mem::replace(&mut self.degraded, true) {
+            return Verdict::Degraded;
+        }
         if channels.iter().any(|channel| channel.missed >= ONE_WAY) || overdue && self.silent >= SILENT {
             // Not again before the backend has had time to make a new link.
-            self.heartbeats.begin_anew(true, ticked);
-            self.probes.begin_anew(true, ticked);
-            (self.due, self.silent) = (None, Duration::ZERO);
+            self.silent = Duration::ZERO;
+            (self.heartbeats.missed, self.probes.missed) = (Duration::ZERO, Duration::ZERO);
             return Verdict::Dead;
         }
-        if overdue && !std::mem::replace(&mut self.degraded, true) { Verdict::Degraded } else { Verdict::Fine }
+        Verdict::Fine
     }
 }
 
@@ -355,6 +287,67 @@ mod tests {
     }
 
     #[test]
+    fn g07_echoes_that_come_after_the_link_was_given_up_are_late_all_the_same() {
+        assert_eq!(each_second(late(11)), [Verdict::Degraded, Verdict::Dead]);
+    }
+
+    #[test]
+    fn g07_a_link_on_the_brink_is_degraded_once() {
+        let unsteady = |echo: &mut Echo, n: u64, at: Instant| {
+            if n >= 2 && n.is_multiple_of(2) {
+                (n - 2..n).for_each(|n| late(0)(echo, n, at));
+            }
+        };
+        assert_eq!(each_second(unsteady), [Verdict::Degraded]);
+    }
+
+    #[test]
+    fn g07_of_a_deaf_channel_the_oldest_echo_is_remembered_however_much_is_sent() {
+        let now = Instant::now();
+        let mut echo = Echo::new(now);
+        let tick = |n: u64| {
+            (100 * n..100 * n + 100).for_each(|counter| echo.probe_sent(counter, now));
+            echo.arrived();
+            echo.tick(TICK, true, false)
+        };
+        let said: Vec<_> = (0..20).map(tick).filter(|verdict| *verdict != Verdict::Fine).collect();
+        assert_eq!(said, [Verdict::Degraded]);
+        echo.probe(1999, now);
+        assert_eq!(verdicts(&mut echo, 1, true), [Verdict::Recovered]);
+    }
+
+    #[test]
+    fn g07_what_waits_to_be_sent_is_overdue_unless_others_like_it_come_back() {
+        let run = |comes_back: bool| {
+            let now = Instant::now();
+            let mut echo = Echo::new(now);
+            let tick = |n: u64| {
+                let verdict = echo.tick(TICK, true, true);
+                if comes_back {
+                    echo.heartbeat_sent(n, now);
+                    echo.heartbeat(n, now);
+                    echo.arrived();
+                }
+                verdict
+            };
+            (0..10).map(tick).filter(|verdict| *verdict != Verdict::Fine).collect::<Vec<_>>()
+        };
+        assert_eq!(run(true), []);
+        assert_eq!(run(false), [Verdict::Degraded, Verdict::Dead]);
+    }
+
+    #[test]
+    fn in_a_ring_a_heartbeat_that_is_lost_is_forgotten_by_what_arrives_after_it() {
+        let now = Instant::now();
+        let mut echo = Echo::new(now);
+        echo.set_ring(true);
+        echo.heartbeat_sent(1, now);
+        assert_eq!(verdicts(&mut echo, 4, true), []);
+        echo.arrived_on_cluster(now);
+        assert_eq!(verdicts(&mut echo, 20, true), []);
+    }
+
+    #[test]
     fn g07_in_a_ring_whatever_arrives_on_the_cluster_channel_proves_it_and_probes_prove_the_rest() {
         // Sends a probe in each second, as a ring does; the cluster channel is heard while this says so.
         let run = |heard: fn(u64) -> bool, back: fn(u64) -> bool| {
@@ -384,14 +377,17 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_that_the_backend_reports_is_degraded_once_and_over_with_the_first_echo() {
+    fn an_outage_that_the_backend_reports_is_degraded_once_and_over_with_the_first_echo_on_each_channel() {
         let now = Instant::now();
         let mut echo = Echo::new(now);
         assert_eq!((echo.link_down(), echo.link_down()), (Verdict::Degraded, Verdict::Fine));
         assert_eq!(echo.tick(TICK, false, true), Verdict::Fine);
-        echo.heartbeat_sent(2, now);
+        echo.probe_sent(2, now);
+        echo.probe(2, now);
+        assert_eq!(verdicts(&mut echo, 2, true), [], "the other channel is not proved");
+        echo.heartbeat_sent(3, now);
         assert_eq!(verdicts(&mut echo, 2, true), []);
-        echo.heartbeat(2, now);
+        echo.heartbeat(3, now);
         assert_eq!(verdicts(&mut echo, 2, true), [Verdict::Recovered]);
     }
 }

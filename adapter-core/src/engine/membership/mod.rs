@@ -19,6 +19,7 @@ mod milestones;
 mod peer;
 mod random;
 mod readiness;
+mod returns;
 mod rhythm;
 mod said;
 mod settling;

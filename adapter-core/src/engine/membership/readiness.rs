@@ -8,9 +8,9 @@ use crate::model::NodeId;
 /// How long a newcomer waits for what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waits {
-    /// Silence after its own echo that means it is alone.
+    /// Silence that means it is alone: after its own echo, and as long again as that was on its way.
     pub(crate) alone: Duration,
-    /// For the nodes that others have named.
+    /// For the nodes that others have named, and as long again as its own echo was on its way.
     pub(crate) named: Duration,
     /// Between two greetings.
     pub(crate) again: Duration,
@@ -50,6 +50,8 @@ impl List {
 
 /// No list is in more frames, and no more lists are waited for.
 const MOST_LISTS: usize = 64;
+/// A broker is not believed to be farther away than this.
+const FARTHEST: Duration = Duration::from_secs(2);
 
 impl Readiness {
     pub(crate) fn new(waits: Waits, most: usize, now: Instant) -> Self {
@@ -116,10 +118,25 @@ impl Readiness {
     pub(crate) fn is_ready(&self, now: Instant) -> bool {
         let Some(echoed) = self.echoed else { return false };
         if !self.answered {
-            return now.saturating_duration_since(echoed) >= self.waits.alone;
+            return now >= self.alone(echoed);
         }
         let listed = !self.lists.is_empty() && self.lists.values().all(List::is_complete);
-        listed && self.missing.is_empty() || now.saturating_duration_since(self.began) >= self.waits.named
+        listed && self.missing.is_empty() || now >= self.named(echoed)
+    }
+
+    /// When silence means that nobody is there: a reply takes the way through the broker once more than the echo.
+    fn alone(&self, echoed: Instant) -> Instant {
+        echoed + self.waits.alone + self.way(echoed)
+    }
+
+    /// When those who were named have had time enough.
+    fn named(&self, echoed: Instant) -> Instant {
+        self.began + self.waits.named + self.way(echoed)
+    }
+
+    /// How far away the broker is, and how busy.
+    fn way(&self, echoed: Instant) -> Duration {
+        echoed.saturating_duration_since(self.began).min(FARTHEST)
     }
 
     /// Those who were named and have kept silent.
@@ -139,9 +156,8 @@ impl Readiness {
 
     /// When to look again.
     pub(crate) fn next(&self) -> Instant {
-        let alone = self.echoed.filter(|_| !self.answered).map(|echoed| echoed + self.waits.alone);
-        let named = (self.echoed.is_some() && self.answered).then(|| self.began + self.waits.named);
-        alone.into_iter().chain(named).fold(self.greets, Instant::min)
+        let over = |echoed| if self.answered { self.named(echoed) } else { self.alone(echoed) };
+        self.echoed.map(over).into_iter().fold(self.greets, Instant::min)
     }
 }
 
@@ -186,6 +202,22 @@ mod tests {
         assert!(!readiness.is_ready(now + ms(249)) && readiness.is_ready(now + ms(250)));
         readiness.welcome(node(1), 0);
         assert!(!readiness.is_ready(now + ms(999)) && readiness.is_ready(now + ms(1000)));
+    }
+
+    #[test]
+    fn g18_far_from_the_broker_silence_means_less() {
+        let now = Instant::now();
+        for (echo, alone) in [(0, 250), (300, 850), (5000, 7250)] {
+            let mut readiness = newcomer(now);
+            readiness.echo(now + ms(echo));
+            let last = now + ms(alone) - ms(1);
+            assert!(!readiness.is_ready(last) && readiness.is_ready(now + ms(alone)), "an echo after {echo} ms");
+            while readiness.greets(last) {}
+            assert_eq!(readiness.next(), now + ms(alone));
+            readiness.welcome(node(1), 0);
+            let named = now + ms(1000 + echo.min(2000));
+            assert!(!readiness.is_ready(named - ms(1)) && readiness.is_ready(named), "an echo after {echo} ms");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod beginnings;
 mod clusters;
 mod forgeries;
+mod refusals;
 
 use std::time::{Duration, Instant};
 

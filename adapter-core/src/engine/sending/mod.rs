@@ -48,7 +48,7 @@ pub(crate) struct Sending {
     packing: Packing,
     cluster: Stream,
     inboxes: HashMap<NodeId, Stream>,
-    /// The streams of which the broker has taken something since they were last asked for.
+    /// The streams of which something was sent, or given up, since they were last asked for.
     confirmed: BTreeSet<Destination>,
     queue: VecDeque<Segment>,
     /// How many segments have left the queue at its front: what the first one's place is, counted over all.
@@ -91,7 +91,7 @@ struct Stream {
     epoch: u64,
     /// The newest number given.
     n: u64,
-    /// The newest number that the broker has.
+    /// The newest number that the broker has, or would not take.
     sent: u64,
     /// Segments that wait or are on their way.
     waiting: usize,
@@ -245,7 +245,7 @@ impl Sending {
         }
     }
 
-    /// The streams of which the broker has taken something since this was last called.
+    /// The streams of which something was sent, or given up, since this was last called.
     pub(crate) fn take_confirmed(&mut self) -> BTreeSet<Destination> {
         std::mem::take(&mut self.confirmed)
     }

@@ -62,12 +62,6 @@ impl Sending {
             let payload = segment.payload();
             self.history.add(segment.to, numbers, payload, now);
         }
-        if let Some(stream) = self.stream(segment.to) {
-            stream.sent = stream.sent.max(segment.newest.unwrap_or(0));
-        }
-        if segment.newest.is_some() {
-            self.confirmed.insert(segment.to);
-        }
         self.ended(segment)
     }
 
@@ -76,16 +70,21 @@ impl Sending {
         self.done - self.refused
     }
 
+    /// Its numbers are said from now on: those who miss them ask.
     fn ended(&mut self, segment: Segment) -> usize {
         if let Some(stream) = self.stream(segment.to) {
             stream.waiting -= 1;
+            stream.sent = stream.sent.max(segment.newest.unwrap_or(0));
+        }
+        if segment.newest.is_some() {
+            self.confirmed.insert(segment.to);
         }
         self.done += segment.messages;
         self.answer_bytes -= segment.answer_bytes;
         segment.room
     }
 
-    /// Gives up what the broker does not take, with all pieces of the same message.
+    /// Gives up what the broker does not take, with all pieces of the same message. It may have arrived all the same.
     fn refuse(&mut self, segment: Segment) -> usize {
         let mut rest = Vec::new();
         while self.queue.front().is_some_and(|next| next.is_of_the_same(&segment)) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::history::Kept;
 use super::{Destination, Payload, Sending};
 use crate::engine::bucket::Bucket;
 use crate::model::NodeId;
@@ -116,21 +117,25 @@ impl Sending {
         if pieces.n > sent {
             return; // not all of it is sent yet
         }
+        let piece = |kept: &Kept| kept.numbers.piece.map(|(index, of)| (kept.place, index, of));
+        let kept: Vec<_> = self.history.of(to, pieces.n, pieces.n).filter_map(piece).collect();
+        // How it was cut last.
+        let of = kept.last().map_or(0, |(_, _, of)| *of);
         let is_missing = |index: u32| {
             let index = u64::from(index);
-            pieces.missing.iter().any(|range| range.first <= index && index - range.first < range.count)
-        };
-        let mut found = 0;
-        for kept in self.history.of(to, pieces.n, pieces.n) {
-            let Some((index, of)) = kept.numbers.piece else { continue };
-            found += 1;
+            let among = |range: &Range| range.first <= index && index - range.first < range.count;
             // Cut in another way meanwhile: what the asker has of it is of no use.
-            if of != pieces.of || is_missing(index) {
-                self.resends.want(to, kept.place, asker);
-            }
-        }
-        if found == 0 {
+            of != pieces.of || pieces.missing.iter().any(among)
+        };
+        let missing = kept.iter().filter(|piece| piece.2 == of && is_missing(piece.1));
+        let missing: BTreeMap<_, _> = missing.map(|(place, index, _)| (*index, *place)).collect();
+        // What was given up half-way is gone as a whole.
+        if of == 0 || (0..of).any(|index| is_missing(index) && !missing.contains_key(&index)) {
             gone.push(Range { first: pieces.n, count: 1 });
+            return;
+        }
+        for place in missing.into_values() {
+            self.resends.want(to, place, asker);
         }
     }
 

@@ -172,6 +172,21 @@ fn g22_one_node_whose_link_was_replaced_costs_a_ring_one_message_from_each() {
 }
 
 #[test]
+fn g08_a_node_has_not_recovered_while_the_broker_takes_only_a_part() {
+    let mut cluster = Cluster::of(2);
+    let now = cluster.instant();
+    cluster.member(0).engine.link_down("cut".to_owned());
+    cluster.member(0).engine.link_up(Limits::max_frame(1 << 20), now);
+    for _ in 0..200 {
+        cluster.member(0).engine.broker_takes_nothing("its disk is full".to_owned());
+        cluster.run(STEP); // what it sends comes back
+    }
+    assert_eq!(cluster.events(0), [Event::Degraded("cut".to_owned())]);
+    cluster.run(ms(2000));
+    assert_eq!(cluster.events(0), [Event::Degraded("cut".to_owned()), Event::Recovered]);
+}
+
+#[test]
 fn g09_a_lost_tail_in_a_ring_is_found_by_the_mark_that_follows() {
     let mut cluster = Cluster::of(20);
     cluster.emit(0);

@@ -85,7 +85,7 @@ fn g14_strangers_push_out_no_member_and_no_newcomer() {
     assert_eq!(cluster.live(0), 1 + 256, "that many strangers are believed");
     assert!(cluster.member(0).engine.members.get(id(2)).is_some(), "the dead node is remembered");
     let newcomer = cluster.start();
-    cluster.run(ms(1000));
+    cluster.run(ms(1100));
     assert!(cluster.member(newcomer).ready.is_some());
     assert!(cluster.member(0).engine.peers().iter().any(|peer| peer.id == id(newcomer)));
     cluster.run(ms(4000));
