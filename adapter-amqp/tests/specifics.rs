@@ -80,7 +80,7 @@ async fn a_token_that_ends_is_renewed_on_the_connections_that_are_there() -> Tes
         let (asked, wrong) = (Arc::clone(&asked), Arc::clone(&wrong));
         move || {
             asked.fetch_add(1, Ordering::Relaxed);
-            let token = token(Duration::from_secs(5));
+            let token = token(Duration::from_secs(10));
             let token = if wrong.load(Ordering::Relaxed) { "wrong".to_owned() } else { token };
             async move { Ok(Login::new("app", token).valid_for(Duration::from_secs(1))) }
         }

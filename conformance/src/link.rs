@@ -9,7 +9,7 @@ use roomcast_core::probe::{Tap, Tapped};
 use tokio::time::timeout;
 
 use crate::failure::{Failure, Verdict};
-use crate::node::soon;
+use crate::node::{connected, soon};
 
 /// A connection to the broker without a node: what a backend does, as it is.
 pub(crate) struct Link {
@@ -25,7 +25,7 @@ const KNOCKED: &[u8] = b"\xffknocked";
 
 impl Link {
     pub(crate) async fn connect(backend: &impl Connect, tap: Tap, spreads_late: bool) -> Verdict<Self> {
-        let backend = soon("a connection", backend.connect(tap.inbox())).await??;
+        let backend = connected("a connection", || backend.connect(tap.inbox())).await?;
         Ok(Self { backend, tap, spreads_late })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use roomcast_core::backend::Connect;
-use roomcast_core::{Cluster, ClusterBuilder, Event, Events, Hub, NamespaceHandle, Socket};
+use roomcast_core::{Cluster, ClusterBuilder, ErrorKind, Event, Events, Hub, NamespaceHandle, Socket};
 
 use crate::failure::{Failure, Verdict};
 
@@ -85,6 +85,24 @@ pub(crate) fn soon<'a, T>(
 ) -> impl Future<Output = Verdict<T>> + 'a {
     let late = Failure::new(format!("{what} did not come within {PATIENCE:?}"));
     async move { tokio::time::timeout(PATIENCE, future).await.map_err(|_| late) }
+}
+
+/// Connects, and again if that took too long: a machine may stand still for a moment.
+pub(crate) async fn connected<T, F>(what: &str, connect: impl Fn() -> F) -> Verdict<T>
+where
+    F: Future<Output = roomcast_core::Result<T>>,
+{
+    let connecting = async {
+        let mut again = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            again.tick().await;
+            match connect().await {
+                Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {}
+                made => return made,
+            }
+        }
+    };
+    Ok(soon(what, connecting).await??)
 }
 
 /// What the socket gets next.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use roomcast_core::backend::Connect;
 use roomcast_core::probe::Tap;
-use roomcast_core::{Cluster, ClusterBuilder, Emitter};
+use roomcast_core::{Cluster, ClusterBuilder, Emitter, WhenUnreachable};
 
 use crate::broker::Broker;
 use crate::failure::{Failure, Verdict};
 use crate::journal::{Journal, Watchers};
 use crate::link::Link;
-use crate::node::{Node, eventually};
+use crate::node::{Node, PATIENCE, connected, eventually};
 use crate::proxy::Proxy;
 use crate::stage::home;
 use crate::subject::Subject;
@@ -71,8 +71,10 @@ impl Scene {
         Ok(self.broker()?.proxy().await?.told_to(Arc::clone(&self.journal)))
     }
 
+    /// A machine may stand still for a moment: connecting is tried again.
     pub(crate) fn builder(&self) -> ClusterBuilder {
-        Cluster::builder().cluster(self.cluster.as_str())
+        let builder = Cluster::builder().cluster(self.cluster.as_str());
+        builder.when_unreachable(WhenUnreachable::Wait).connect_timeout(PATIENCE)
     }
 
     pub(crate) async fn node(&self) -> Verdict<Node> {
@@ -115,7 +117,9 @@ impl Scene {
     }
 
     pub(crate) async fn emitter(&self) -> Verdict<Emitter> {
-        Ok(Emitter::builder().cluster(self.cluster.as_str()).connect(self.connector()?).await?)
+        let (cluster, url) = (self.cluster.as_str(), &self.url);
+        let connect = || async { Emitter::builder().cluster(cluster).connect((self.subject.connect)(url)?).await };
+        connected("an emitter", connect).await
     }
 
     /// A connection without a node.

@@ -1,10 +1,9 @@
 //! A node whose process can be stopped for a while.
 
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
 
 use roomcast_core::ClusterBuilder;
 use roomcast_core::backend::Connect;
-
 use tokio::sync::{mpsc, oneshot};
 
 use crate::failure::{Failure, Verdict};
@@ -16,8 +15,8 @@ pub(crate) struct Stallable {
     stalls: mpsc::UnboundedSender<Stall>,
 }
 
-/// For how long, and whom to tell when it is over.
-type Stall = (Duration, oneshot::Sender<()>);
+/// Lasts until the other end of this is gone; and whom to tell when it is over.
+type Stall = (Receiver<()>, oneshot::Sender<()>);
 
 impl Stallable {
     pub(crate) async fn connect(builder: ClusterBuilder, backend: Box<dyn Connect>) -> Verdict<Self> {
@@ -30,8 +29,8 @@ impl Stallable {
                 if ready.send(node).is_err() {
                     return; // the case has ended
                 }
-                while let Some((time, over)) = asked.recv().await {
-                    std::thread::sleep(time); // the point: nothing of this node runs meanwhile
+                while let Some((lasts, over)) = asked.recv().await {
+                    let _ = lasts.recv(); // the point: nothing of this node runs meanwhile
                     let _ = over.send(());
                 }
             });
@@ -40,10 +39,14 @@ impl Stallable {
         Ok(Self { node, stalls })
     }
 
-    /// Stops everything that the node does, for so long.
-    pub(crate) async fn stall(&self, time: Duration) -> Verdict {
+    /// Stops everything that the node does, until this has happened.
+    pub(crate) async fn stall_until<T>(&self, happens: impl Future<Output = T>) -> Verdict<T> {
+        let (lasts, end) = channel::<()>();
         let (over, is_over) = oneshot::channel();
-        self.stalls.send((time, over)).map_err(|_| Failure::new("the node's thread has ended"))?;
-        Ok(soon("the end of the stall", is_over).await??)
+        self.stalls.send((end, over)).map_err(|_| Failure::new("the node's thread has ended"))?;
+        let happened = happens.await;
+        drop(lasts);
+        soon("the end of the stall", is_over).await??;
+        Ok(happened)
     }
 }

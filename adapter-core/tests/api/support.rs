@@ -8,7 +8,7 @@ use roomcast_core::{
     Cluster, ClusterBuilder, Event, Events, Hub, Memory, NamespaceHandle, Packet, Projection, Room, Socket,
 };
 
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// One node with one namespace.
 pub(crate) struct Node {

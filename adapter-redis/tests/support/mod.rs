@@ -49,8 +49,8 @@ pub(crate) async fn cluster_by_ports() -> Broker {
     here(recipes::redis_cluster()).await
 }
 
-/// How servers tell of each other as they come.
-const BY_ADDRESS: [&str; 2] = ["--cluster-preferred-endpoint-type", "ip"];
+/// How servers tell of each other as they come. One that is dead is known to be soon.
+const BY_ADDRESS: [&str; 4] = ["--cluster-preferred-endpoint-type", "ip", "--cluster-node-timeout", "2000"];
 
 /// A Redis Cluster of three masters.
 pub(crate) async fn cluster() -> Broker {

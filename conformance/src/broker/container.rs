@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Where a server in a container keeps what is its own.
 pub(super) const FOLDER: &str = "/tmp";
 /// How long an engine may take to say that it is there.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(30);
 const PULL: Duration = Duration::from_secs(300);
 
 /// A server in a container. A killed one is started again with its files and its port, so it is removed by us alone.

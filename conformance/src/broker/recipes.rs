@@ -27,8 +27,9 @@ const REDIS_CLUSTER_ARGUMENTS: &[&str] = &[
     "{peer}",
     "--cluster-announce-ip",
     "127.0.0.1",
+    // None takes another for dead because the machine stood still.
     "--cluster-node-timeout",
-    "2000",
+    "15000",
     // They tell of each other by ports alone, so that a client stays at the host by which it came: a proxy's, say.
     "--cluster-preferred-endpoint-type",
     "unknown-endpoint",

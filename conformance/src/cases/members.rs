@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use roomcast_core::{Departure, Event};
 
-use crate::failure::Verdict;
-use crate::node::{Node, event, events_so_far, eventually, eventually_within, fence, next, sockets};
+use crate::failure::{Failure, Verdict};
+use crate::node::{Node, event, events_so_far, eventually, eventually_within, fence, is_of_a_cut, next, sockets};
 use crate::scene::{Scene, acquainted};
 use crate::stalled::Stallable;
 
@@ -24,27 +24,31 @@ async fn g05_a_new_node_is_seen_and_a_leave_and_a_death_are_told(scene: &Scene) 
 
     let two = scene.watched(Node::connect(scene.builder().node_name("two"), scene.connector()?).await?);
     let returned = Instant::now();
-    let (up, before) = event("the newcomer", &mut events, |_| true).await?;
-    check_eq!((up, before.len()), (Event::NodeUp(two.cluster.node()), 0));
+    let (up, before) = event("the newcomer", &mut events, is_of_members).await?;
+    check_eq!((up, before.iter().any(is_of_a_cut)), (Event::NodeUp(two.cluster.node()), false));
     scene.measure_time("seen_after_ms", returned.elapsed());
     check_eq!(two.cluster.node().name, "two");
 
     two.cluster.close().await?;
     let closed = Instant::now();
-    let (down, before) = event("the goodbye", &mut events, |_| true).await?;
-    check_eq!((down, before.len()), (Event::NodeDown(two.cluster.node(), Departure::Left), 0));
+    let (down, before) = event("the goodbye", &mut events, is_of_members).await?;
+    check_eq!((down, before.iter().any(is_of_a_cut)), (Event::NodeDown(two.cluster.node(), Departure::Left), false));
     scene.measure_time("left_after_ms", closed.elapsed());
 
     let three = scene.node().await?;
-    let (up, _) = event("the third node", &mut events, |_| true).await?;
+    let (up, _) = event("the third node", &mut events, is_of_members).await?;
     check_eq!(up, Event::NodeUp(three.cluster.node()));
     let node = three.cluster.node();
     three.crash();
     let crashed = Instant::now();
-    let (down, before) = event("the death", &mut events, |_| true).await?;
-    check_eq!((down, before.len()), (Event::NodeDown(node, Departure::Died), 0));
+    let (down, before) = event("the death", &mut events, is_of_members).await?;
+    check_eq!((down, before.iter().any(is_of_a_cut)), (Event::NodeDown(node, Departure::Died), false));
     scene.measure_time("died_after_ms", crashed.elapsed());
     Ok(())
+}
+
+fn is_of_members(event: &Event) -> bool {
+    matches!(event, Event::NodeUp(_) | Event::NodeDown(..))
 }
 
 async fn g05_every_node_sees_the_same_members(scene: &Scene) -> Verdict {
@@ -60,22 +64,31 @@ async fn g05_every_node_sees_the_same_members(scene: &Scene) -> Verdict {
     Ok(())
 }
 
+/// A machine that stands still itself makes it longer: then it does not count, and is tried again.
 async fn g05_a_stall_of_a_second_evicts_nobody(scene: &Scene) -> Verdict {
+    const STALL: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_millis(1300);
     let [one, two] = scene.nodes::<2>().await?;
     let stalls = Stallable::connect(scene.builder(), scene.connector()?).await?;
     let all = [one, two, stalls.node.clone()];
     acquainted(&all).await?;
     let mut events: Vec<_> = all.iter().map(|node| node.cluster.events()).collect();
-    stalls.stall(Duration::from_secs(1)).await?;
     let mut there = sockets(&all, [])?;
-    fence(&all[0], &mut there).await?;
-    fence(&all[2], &mut there).await?;
-    for events in &mut events {
-        let downs: Vec<_> =
-            events_so_far(events).into_iter().filter(|event| matches!(event, Event::NodeDown(..))).collect();
-        check_eq!(downs, []);
+    for _ in 0..10 {
+        let began = Instant::now();
+        stalls.stall_until(tokio::time::sleep(STALL)).await?; // the fault has to last
+        let longest = began.elapsed().max(all[1].cluster.health());
+        fence(&all[0], &mut there).await?;
+        fence(&all[2], &mut there).await?;
+        let downs = events.iter_mut().flat_map(events_so_far).filter(|event| matches!(event, Event::NodeDown(..)));
+        let downs: Vec<_> = downs.collect();
+        if longest < LONGEST {
+            check_eq!(downs, []);
+            return Ok(());
+        }
+        acquainted(&all).await?;
     }
-    Ok(())
+    Err(Failure::new("the machine stands still too often"))
 }
 
 async fn g05_an_evicted_node_that_wakes_comes_back_as_itself(scene: &Scene) -> Verdict {
@@ -86,9 +99,10 @@ async fn g05_an_evicted_node_that_wakes_comes_back_as_itself(scene: &Scene) -> V
     let mut events = all[0].cluster.events();
     let mut own = all[2].cluster.events();
     let node = all[2].cluster.node();
-    stalls.stall(Duration::from_secs(5)).await?;
-    let (_, before) = event("its return", &mut events, |event| *event == Event::NodeUp(node.clone())).await?;
-    check!(before.contains(&Event::NodeDown(node.clone(), Departure::Died)), "it was never thought dead: {before:?}");
+    let died = Event::NodeDown(node.clone(), Departure::Died);
+    let death = async { event("its death", &mut events, |event| *event == died).await.map(drop) };
+    stalls.stall_until(death).await??;
+    event("its return", &mut events, |event| *event == Event::NodeUp(node.clone())).await?;
     acquainted(&all).await?;
     let condemned: Vec<_> =
         events_so_far(&mut own).into_iter().filter(|event| matches!(event, Event::NodeDown(..))).collect();

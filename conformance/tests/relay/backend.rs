@@ -18,8 +18,9 @@ use tokio::sync::{Mutex, Notify, watch};
 use super::wire::{FULL, HELLO, Message, PUBLISH, SUBSCRIBE, SYNC, UNSUBSCRIBE};
 
 const BACKOFF: Duration = Duration::from_millis(50);
-/// How long the relay may take to confirm.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the relay may take to confirm, on a link that is there and on a new one.
+const PATIENCE: Duration = Duration::from_secs(10);
+const NEW: Duration = Duration::from_secs(1);
 
 /// The configuration: where the relay is, and what this backend does wrong there.
 pub(crate) struct Relay(String, Fault);
@@ -156,7 +157,7 @@ impl Link {
                 if !matches!(self.fault, Fault::TriesHotly | Fault::LogsEachFailure) {
                     backoff.wait().await;
                 }
-                if let Ok(Ok(reader)) = tokio::time::timeout(PATIENCE, self.again(connection)).await {
+                if let Ok(Ok(reader)) = tokio::time::timeout(NEW, self.again(connection)).await {
                     break reader;
                 }
                 if self.fault == Fault::LogsEachFailure {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use roomcast_core::Event;
 
+use super::all_healthy;
 use crate::failure::Verdict;
 use crate::node::{event, events_so_far, eventually, next};
 use crate::scene::{Scene, acquainted};
@@ -20,6 +21,7 @@ async fn g08_a_full_broker_is_named_once_and_what_is_sent_meanwhile_arrives(scen
     let proxy = scene.proxy().await?;
     let nodes = [scene.node_through(&proxy).await?, scene.node_through(&proxy).await?];
     acquainted(&nodes).await?;
+    all_healthy(&nodes).await?;
     let (mut there, mut events) = (nodes[1].socket([])?, nodes[0].cluster.events());
     let says = broker.fill().await?;
     let connections = proxy.counts().accepted;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use roomcast_core::{AckError, ErrorKind, Event, MissingReason};
+use roomcast_core::{AckError, Emitter, ErrorKind, Event, MissingReason, WhenUnreachable};
 
 use super::{Load, PACE, all_degraded, all_receive};
 use crate::broker::MissingBroker;
@@ -125,11 +125,12 @@ async fn nobody_is_condemned<B: Future<Output = Verdict> + Send>(
 
 async fn g18_connecting_to_an_absent_broker_is_an_error(scene: &Scene) -> Verdict {
     scene.broker()?.kill().await?;
-    let builder = scene.builder().connect_timeout(Duration::from_secs(5));
+    let builder = scene.builder().when_unreachable(WhenUnreachable::Fail);
     let failed = soon("the end of connecting", builder.connect(scene.connector()?)).await?;
     let kind = failed.err().map(|error| error.kind());
     check_eq!(kind, Some(ErrorKind::Unavailable), "a node");
-    let failed = soon("the end of connecting", scene.emitter()).await?;
+    let emitter = Emitter::builder().cluster(scene.cluster.as_str());
+    let failed = soon("the end of connecting", emitter.connect(scene.connector()?)).await?;
     check!(failed.is_err(), "an emitter connected to an absent broker");
     scene.broker()?.start_again().await?;
     let node = scene.node().await?;

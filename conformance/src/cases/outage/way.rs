@@ -40,7 +40,7 @@ async fn g07_a_new_link_that_freezes_at_any_byte_is_given_up(scene: &Scene) -> V
     }
     scene.measure_time("receives_again_ms", longest);
     all_healthy(&nodes).await?;
-    undisturbed(&mut others)
+    undisturbed(&nodes, &mut others)
 }
 
 /// As behind a firewall that has forgotten one direction: the client's own pings vanish, and what others send still comes.
@@ -58,7 +58,7 @@ async fn g07_a_link_that_hears_and_does_not_speak_is_replaced(scene: &Scene) -> 
     let took = all_receive(&nodes, &mut there).await?;
     scene.measure_time("receives_again_ms", took);
     all_healthy(&nodes).await?;
-    undisturbed(&mut others)
+    undisturbed(&nodes, &mut others)
 }
 
 /// Servers in two regions: it is slow, and nothing is wrong with it.
@@ -66,7 +66,11 @@ async fn g05_round_trips_of_300_ms_disturb_nobody(scene: &Scene) -> Verdict {
     const PACKETS: usize = 40;
     let proxy = scene.proxy().await?;
     proxy.delay(Duration::from_millis(150));
-    let nodes = [scene.node().await?, scene.node().await?, scene.node_through(&proxy).await?];
+    let far = [scene.node_through(&proxy).await?, scene.node_through(&proxy).await?];
+    let met = far[1].chat.count_sockets().await?;
+    check_eq!((met.items.len(), met.missing.len()), (2, 0), "nodes that a newcomer asks, and missing ones");
+    let [one, two] = far;
+    let nodes = [one, two, scene.node().await?];
     acquainted(&nodes).await?;
     let made = proxy.counts().accepted;
     let mut there = sockets(&nodes, [])?;
