@@ -131,7 +131,7 @@ impl Readiness {
 
     /// When those who were named have had time enough.
     fn named(&self, echoed: Instant) -> Instant {
-        self.began + self.waits.named + self.way(echoed)
+        (self.began + self.waits.named + self.way(echoed)).max(self.alone(echoed))
     }
 
     /// How far away the broker is, and how busy.
@@ -215,7 +215,7 @@ mod tests {
             while readiness.greets(last) {}
             assert_eq!(readiness.next(), now + ms(alone));
             readiness.welcome(node(1), 0);
-            let named = now + ms(1000 + echo.min(2000));
+            let named = now + ms(alone.max(1000 + echo));
             assert!(!readiness.is_ready(named - ms(1)) && readiness.is_ready(named), "an echo after {echo} ms");
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::history::Kept;
+use super::segment::Segment;
 use super::{Destination, Payload, Sending};
 use crate::engine::bucket::Bucket;
 use crate::model::NodeId;
@@ -22,6 +23,8 @@ const WAITING: usize = 16_384;
 const ASKERS: usize = 4_096;
 /// Numbers of so many ranges are said to be gone in one frame.
 const RANGES: usize = 64;
+/// No honest question names more ranges, or large messages.
+const ASKED: usize = 256;
 
 /// What was asked for and is not sent again yet. It has a place of its own in each batch, beside what is new.
 #[derive(Debug)]
@@ -63,16 +66,19 @@ impl Sending {
     /// A node misses something of what was sent to the cluster, or to its inbox.
     pub(crate) fn missed(&mut self, asker: NodeId, nack: &Nack, now: Instant) {
         let to = if nack.inbox { Destination::Inbox(asker) } else { Destination::Cluster };
-        let current = self.stream(to).map(|stream| (stream.epoch, stream.sent));
+        let current = self.stream(to).map(|stream| (stream.epoch, stream.sent, stream.waiting > 0));
+        // What was put back, behind a message that was refused, may still wait while later ones have been sent.
+        let current =
+            current.map(|(epoch, sent, waits)| (epoch, if waits { self.sent_in_full(to, sent) } else { sent }));
         let mut gone = Vec::new();
         match current {
             // Of a count that has not begun, or not this far: nobody can miss it.
             Some((epoch, _)) if epoch < nack.has.epoch => return,
             Some((epoch, sent)) if epoch == nack.has.epoch => {
-                for range in &nack.missing {
+                for range in nack.missing.iter().take(ASKED) {
                     self.missed_range(to, asker, *range, sent, &mut gone);
                 }
-                for pieces in &nack.pieces {
+                for pieces in nack.pieces.iter().take(ASKED) {
                     self.missed_pieces(to, asker, pieces, sent, &mut gone);
                 }
             }
@@ -94,7 +100,15 @@ impl Sending {
 
     fn missed_range(&mut self, to: Destination, asker: NodeId, range: Range, sent: u64, gone: &mut Vec<Range>) {
         let (mut at, last) = (range.first, range.first.saturating_add(range.count).saturating_sub(1).min(sent));
+        let (mut whole, mut of) = (true, 0);
         for kept in self.history.of(to, range.first, last) {
+            if kept.numbers.piece.is_some() && of != kept.numbers.first {
+                of = kept.numbers.first;
+                whole = self.pieces(to, of).is_some();
+            }
+            if kept.numbers.piece.is_some() && !whole {
+                continue;
+            }
             if kept.numbers.first > at {
                 gone.push(Range { first: at, count: kept.numbers.first - at });
             }
@@ -117,26 +131,39 @@ impl Sending {
         if pieces.n > sent {
             return; // not all of it is sent yet
         }
-        let piece = |kept: &Kept| kept.numbers.piece.map(|(index, of)| (kept.place, index, of));
-        let kept: Vec<_> = self.history.of(to, pieces.n, pieces.n).filter_map(piece).collect();
-        // How it was cut last.
-        let of = kept.last().map_or(0, |(_, _, of)| *of);
         let is_missing = |index: u32| {
             let index = u64::from(index);
             let among = |range: &Range| range.first <= index && index - range.first < range.count;
-            // Cut in another way meanwhile: what the asker has of it is of no use.
-            of != pieces.of || pieces.missing.iter().any(among)
+            pieces.missing.iter().take(ASKED).any(among)
         };
-        let missing = kept.iter().filter(|piece| piece.2 == of && is_missing(piece.1));
-        let missing: BTreeMap<_, _> = missing.map(|(place, index, _)| (*index, *place)).collect();
-        // What was given up half-way is gone as a whole.
-        if of == 0 || (0..of).any(|index| is_missing(index) && !missing.contains_key(&index)) {
+        let Some(kept) = self.pieces(to, pieces.n) else {
             gone.push(Range { first: pieces.n, count: 1 });
             return;
+        };
+        // Cut in another way meanwhile: what the asker has of it is of no use.
+        let all = kept.len() != pieces.of as usize;
+        for (index, place) in kept {
+            if all || is_missing(index) {
+                self.resends.want(to, place, asker);
+            }
         }
-        for place in missing.into_values() {
-            self.resends.want(to, place, asker);
-        }
+    }
+
+    /// The places of a large message's pieces, as it was cut last. One that was given up half-way is gone as a whole.
+    fn pieces(&self, to: Destination, n: u64) -> Option<BTreeMap<u32, u64>> {
+        let piece = |kept: &Kept| kept.numbers.piece.map(|(index, of)| (kept.place, index, of));
+        let kept: Vec<_> = self.history.of(to, n, n).filter_map(piece).collect();
+        let (_, _, of) = *kept.last()?;
+        let last_cut = kept.iter().filter(|piece| piece.2 == of);
+        let pieces: BTreeMap<_, _> = last_cut.map(|(place, index, _)| (*index, *place)).collect();
+        (pieces.len() == of as usize).then_some(pieces)
+    }
+
+    /// The last number before the first that waits or is under way.
+    fn sent_in_full(&self, to: Destination, sent: u64) -> u64 {
+        let under_way = self.flights.iter().flat_map(|flight| &flight.segments);
+        let first = under_way.chain(&self.queue).filter(|segment| segment.to == to).find_map(Segment::numbers);
+        first.map_or(sent, |numbers| sent.min(numbers.first.saturating_sub(1)))
     }
 
     /// When something that was asked for is to be sent again.
