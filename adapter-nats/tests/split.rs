@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use roomcast_conformance::bare::eventually;
+use roomcast_conformance::bare::{eventually, is_late};
 use roomcast_conformance::proxy::Proxy;
 use roomcast_core::{Cluster, ClusterBuilder, Event, Events, Hub, NamespaceHandle, NodeId, Socket};
 use roomcast_nats::Nats;
@@ -56,9 +56,7 @@ impl Node {
             for event in self.told() {
                 match &event {
                     Event::NodeDown(node, _) => _ = gone.insert(node.id),
-                    Event::Degraded(why) if why.contains("heartbeats do not come back") => {}
-                    Event::Recovered => {}
-                    _ => panic!("{event}"),
+                    event => assert!(is_late(event) || *event == Event::Recovered, "{event}"),
                 }
             }
             gone.len() == others.len()

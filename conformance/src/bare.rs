@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use roomcast_core::backend::{Backend, Channel, Connect, Limits, Outgoing, PublishError};
 use roomcast_core::probe::{Tap, Tapped};
-use roomcast_core::{Error, ErrorKind, Result};
+use roomcast_core::{Error, ErrorKind, Event, Result};
 use tokio::time::MissedTickBehavior;
 
 use crate::broker::{Recipe, certificates};
@@ -239,6 +239,11 @@ pub async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
 pub async fn tries(proxy: &Proxy, more: u64) {
     let enough = proxy.counts().accepted + more;
     eventually("it tries to connect again", async || proxy.counts().accepted >= enough).await;
+}
+
+/// Whether the node says no more than that its own heartbeats are late, as they are on a busy machine.
+pub fn is_late(event: &Event) -> bool {
+    matches!(event, Event::Degraded(reason) if reason.ends_with("this node's own heartbeats do not come back"))
 }
 
 /// A channel of this name.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use roomcast_core::backend::Connect;
 use roomcast_core::{Cluster, ClusterBuilder, ErrorKind, Event, Events, Hub, NamespaceHandle, Socket};
 
+use crate::bare::is_late;
 use crate::failure::{Failure, Verdict};
 
 /// How long a case waits for what has to come. Generous: what is in time is measured, not tested by the clock.
@@ -171,7 +172,7 @@ pub(crate) fn events_so_far(events: &mut Events) -> Vec<Event> {
     std::iter::from_fn(|| events.next().now_or_never().flatten()).collect()
 }
 
-/// Whether the event says that the link is not what it was. Late echoes do not: on a busy machine they come, and go.
+/// Whether the node says that its link was lost. Late heartbeats on a busy machine are no such loss.
 pub(crate) fn is_of_a_cut(event: &Event) -> bool {
-    matches!(event, Event::Degraded(reason) if !reason.ends_with("this node's own heartbeats do not come back"))
+    matches!(event, Event::Degraded(_)) && !is_late(event)
 }

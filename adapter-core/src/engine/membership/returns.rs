@@ -3,27 +3,27 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How many heartbeats, and how many probes, are remembered until they come back.
+/// The most heartbeats, and the most probes, that are awaited at a time.
 const REMEMBERED: usize = 64;
-/// A node is degraded once an echo has been awaited for so long.
+/// How long an echo may be awaited before the node is degraded.
 pub(super) const OVERDUE: Duration = Duration::from_millis(1500);
-/// A degraded node whose echoes are always on their way has recovered after so many in time.
+/// The number of echoes in time, one after the other, after which a degraded node has recovered although another one is awaited.
 const STEADY: u32 = 3;
-/// In a ring, an echo that is older than what has arrived since will not come any more.
+/// How long an echo is awaited in a ring after other messages have arrived.
 const FORGOTTEN: Duration = Duration::from_secs(1);
 
 /// What was sent to ourselves on one channel, and what of it has come back.
 #[derive(Debug)]
 pub(super) struct Returns {
-    /// When that was sent which came back last.
+    /// When the message was sent that came back last.
     pub(super) proof: Instant,
     /// Sent, and not back yet, the oldest first.
     awaited: VecDeque<Awaited>,
-    /// For so long none has come back while some were awaited.
+    /// For how long none has come back while one was awaited, or waited to be sent.
     pub(super) missed: Duration,
     /// Whether nothing has proved the channel since the link was made.
     unproved: bool,
-    /// How many have come back in time, one after the other.
+    /// The number of those that have come back in time, one after the other.
     timely: u32,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Awaited {
     pub(super) sent: Instant,
     /// The same in ticks.
     pub(super) at: Duration,
-    /// Since when it is awaited: it may have waited to be sent.
+    /// Since when it is awaited, in ticks: it may have waited to be sent.
     pub(super) since: Duration,
 }
 

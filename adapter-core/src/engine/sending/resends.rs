@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::history::Kept;
 use super::segment::Segment;
-use super::{Destination, Payload, Sending};
+use super::{Destination, Payload, Sending, Stream};
 use crate::engine::bucket::Bucket;
 use crate::model::NodeId;
 use crate::wire::{Head, Kind, Message, MissingPieces, Nack, RESEND_ROOM, Range, Resend, encode};
@@ -66,10 +66,7 @@ impl Sending {
     /// A node misses something of what was sent to the cluster, or to its inbox.
     pub(crate) fn missed(&mut self, asker: NodeId, nack: &Nack, now: Instant) {
         let to = if nack.inbox { Destination::Inbox(asker) } else { Destination::Cluster };
-        let current = self.stream(to).map(|stream| (stream.epoch, stream.sent, stream.waiting > 0));
-        // What was put back, behind a message that was refused, may still wait while later ones have been sent.
-        let current =
-            current.map(|(epoch, sent, waits)| (epoch, if waits { self.sent_in_full(to, sent) } else { sent }));
+        let current = self.stream(to).copied().map(|stream| (stream.epoch, self.sent_in_full(to, stream)));
         let mut gone = Vec::new();
         match current {
             // Of a count that has not begun, or not this far: nobody can miss it.
@@ -159,8 +156,12 @@ impl Sending {
         (pieces.len() == of as usize).then_some(pieces)
     }
 
-    /// The last number before the first that waits or is under way.
-    fn sent_in_full(&self, to: Destination, sent: u64) -> u64 {
+    /// The newest number up to which nothing waits or is under way. What was put back behind a refused message waits while later
+    /// messages have been sent.
+    fn sent_in_full(&self, to: Destination, Stream { sent, waiting, .. }: Stream) -> u64 {
+        if waiting == 0 {
+            return sent;
+        }
         let under_way = self.flights.iter().flat_map(|flight| &flight.segments);
         let first = under_way.chain(&self.queue).filter(|segment| segment.to == to).find_map(Segment::numbers);
         first.map_or(sent, |numbers| sent.min(numbers.first.saturating_sub(1)))
